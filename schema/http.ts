@@ -1,0 +1,125 @@
+/** HTTP bodies and queries of the users' routes (docs/PROTOCOL.md, 5, 6, 7, 11). The admin API's are in admin.ts. */
+import { z } from 'zod';
+import { codeSchema, limits, retrySchema } from './codes.ts';
+import { envelopeSchema, orgSchema, publishEventSchema, serviceSchema } from './envelope.ts';
+import { resetReasonSchema, transportSchema } from './frames.ts';
+
+export const errorBodySchema = z.object({
+  error: z.object({ code: codeSchema, message: z.string(), retry: retrySchema, requestId: z.string() }),
+});
+export type ErrorBody = z.infer<typeof errorBodySchema>;
+
+const sessionSchema = z.string().regex(/^[\x21-\x7e]{1,128}$/);
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number)
+    .pipe(z.int().min(min).max(max));
+
+/** Query of a poll. `cursor`, `lastSeq` and `services` are checked further by the transport, each with its own code. */
+export const pollQuerySchema = z.object({
+  services: z.string().optional(),
+  cursor: z.string().optional(),
+  lastSeq: z.string().optional(),
+  epoch: z.string().max(64).optional(),
+  wait: wholeNumber(0, limits.pollWaitS).default(limits.pollWaitDefaultS),
+  limit: wholeNumber(1, limits.pollEvents).default(limits.pollEventsDefault),
+  session: sessionSchema.optional(),
+  assignment: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional(),
+});
+export type PollQuery = z.infer<typeof pollQuerySchema>;
+
+export const pollBodySchema = z.object({
+  events: z.array(envelopeSchema),
+  ephemeral: z.array(envelopeSchema).optional(),
+  reset: z.object({ reason: resetReasonSchema }).optional(),
+  more: z.literal(true).optional(),
+  cursor: z.string(),
+  seq: z.int().min(0),
+  epoch: z.string(),
+  transport: transportSchema,
+  assignment: z.int().min(0),
+});
+export type PollBody = z.infer<typeof pollBodySchema>;
+
+export const reasonSchema = z.enum([
+  'kill-switch',
+  'denylist',
+  'unsupported',
+  'node-capped',
+  'flag-off',
+  'allowlist',
+  'override',
+  'holdback',
+  'rollout',
+  'percent',
+  'flags-unavailable',
+]);
+export type Reason = z.infer<typeof reasonSchema>;
+export const cohortSchema = z.enum(['canary', 'control']);
+export type Cohort = z.infer<typeof cohortSchema>;
+
+export const negotiateRequestSchema = z.object({
+  supports: z.array(z.string().max(64)).max(16).default(['websocket', 'long-poll']),
+  current: transportSchema.optional(),
+  cursor: z.string().optional(),
+  session: sessionSchema.optional(),
+  assignment: z.int().min(0).optional(),
+  override: transportSchema.optional(),
+  blocked: z.boolean().optional(),
+  sdk: z.string().max(128).optional(),
+});
+export type NegotiateRequest = z.infer<typeof negotiateRequestSchema>;
+
+/** Client behaviour that is flag-controlled and handed out in the negotiation. Durations in milliseconds. */
+export const clientSettingsSchema = z.object({
+  autoreconnect: z.boolean(),
+  backoffMs: z.array(z.int()),
+  jitter: z.number(),
+  maxAttempts: z.int(),
+  reconnectWithinMs: z.int(),
+  pingMs: z.int(),
+});
+export type ClientSettings = z.infer<typeof clientSettingsSchema>;
+
+export const negotiateResponseSchema = z.object({
+  transport: transportSchema,
+  cohort: cohortSchema,
+  reason: reasonSchema,
+  assignment: z.int().min(0),
+  urls: z.object({ websocket: z.string(), 'long-poll': z.string() }),
+  cursor: z.string().optional(),
+  client: clientSettingsSchema,
+});
+export type NegotiateResponse = z.infer<typeof negotiateResponseSchema>;
+
+export const publishItemSchema = publishEventSchema.extend({ org: orgSchema.optional() });
+export const publishBatchSchema = z.object({
+  org: orgSchema.optional(),
+  events: z.array(publishItemSchema).min(1).max(limits.batchEvents),
+});
+export const publishResultSchema = z.object({
+  results: z.array(
+    z.object({ seq: z.int().min(1).optional(), id: z.string(), duplicate: z.literal(true).optional() }),
+  ),
+  epoch: z.string(),
+});
+export type PublishResult = z.infer<typeof publishResultSchema>;
+
+/** This node's totals, nobody's data (docs/PROTOCOL.md, 13). */
+export const nodeMetricsSchema = z.object({
+  activeConnections: z.int(),
+  totalConnections: z.int(),
+  eventsDelivered: z.int(),
+  compressedMessages: z.int(),
+  missedEventsReplayed: z.int(),
+  connectionPoolStats: z.object({
+    totalSubscriptions: z.int(),
+    totalConnections: z.int(),
+    totalOrgs: z.int(),
+  }),
+});
+export type NodeMetrics = z.infer<typeof nodeMetricsSchema>;
+
+export const serviceListSchema = z.array(serviceSchema).min(1).max(limits.servicesPerConnection);

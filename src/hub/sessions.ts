@@ -1,0 +1,79 @@
+/**
+ * Who is connected to this node, on what, at which cursor: one entry for each open stream and each held poll. The rollout
+ * walks it to move people; the admin API shows it. It owns no socket and sends nothing itself.
+ */
+import type { Transport } from '../../schema/frames.ts';
+import type { Cohort } from '../../schema/http.ts';
+import type { Position } from '../log/cursor.ts';
+
+export interface MigrateOrder {
+  readonly transport: Transport;
+  /** How long the old transport stays open, milliseconds. */
+  readonly withinMs: number;
+  readonly reason: string;
+  readonly assignment: number;
+}
+
+export interface LiveSession {
+  /** Random id of this stream or held poll. */
+  readonly connection: string;
+  readonly org: string;
+  readonly sub: string;
+  readonly transport: Transport;
+  readonly cohort: Cohort;
+  /** The client's own id, kept across its connections; absent for a client that sent none. */
+  readonly session: string | undefined;
+  /** The rules' version that the client has seen; undefined for a client that knows none (legacy). */
+  readonly assignment: number | undefined;
+  /** What the ticket carried, so that a later decision is made from the same facts. */
+  readonly supports: readonly string[];
+  readonly override: Transport | undefined;
+  readonly sinceMs: number;
+  /** True once a `migrate` was sent: it stands, and the connection no longer counts against the user's limit. */
+  readonly isMoving: boolean;
+  /** Undefined until the stream has been placed. */
+  position(): Position | undefined;
+  /** Events of the org's log after its position. */
+  behind(): number;
+  /** A stream: sends `migrate`, closes with 4410 when the time is up. A held poll: is answered. Once only. */
+  migrate(order: MigrateOrder): void;
+}
+
+export class Sessions {
+  private readonly byConnection = new Map<string, LiveSession>();
+  private readonly byUser = new Map<string, Set<LiveSession>>();
+
+  add(session: LiveSession): void {
+    this.byConnection.set(session.connection, session);
+    const key = userKey(session.org, session.sub);
+    const ofUser = this.byUser.get(key);
+    if (ofUser === undefined) this.byUser.set(key, new Set([session]));
+    else ofUser.add(session);
+  }
+
+  remove(session: LiveSession): void {
+    if (!this.byConnection.delete(session.connection)) return;
+    const key = userKey(session.org, session.sub);
+    const ofUser = this.byUser.get(key);
+    ofUser?.delete(session);
+    if (ofUser?.size === 0) this.byUser.delete(key);
+  }
+
+  /** In the order they came. */
+  all(): IterableIterator<LiveSession> {
+    return this.byConnection.values();
+  }
+
+  ofUser(org: string, sub: string): ReadonlySet<LiveSession> {
+    return this.byUser.get(userKey(org, sub)) ?? empty;
+  }
+
+  get size(): number {
+    return this.byConnection.size;
+  }
+}
+
+const empty: ReadonlySet<LiveSession> = new Set();
+
+// Neither part may contain a slash, so two users never share a key.
+const userKey = (org: string, sub: string): string => `${org}/${sub}`;

@@ -1,0 +1,86 @@
+/**
+ * One event between publisher and client. A publisher's event is turned to JSON once, here, before its seq and time are
+ * known; the log then only joins the pieces. Nothing downstream parses or writes an event again.
+ */
+import type { PublishEvent } from '../../schema/envelope.ts';
+
+/** An event ready to be appended: its JSON but for seq and timestamp. */
+export interface PreparedEvent {
+  readonly id: string;
+  readonly service: string;
+  readonly type: string;
+  /** The only users who receive it; null: everyone who reads the service. */
+  readonly to: readonly string[] | null;
+  /** `"id":…,"service":…,"type":…`, what stands between seq and timestamp. */
+  readonly before: string;
+  /** `,"thread_id":…,"payload":…`, what follows the timestamp. */
+  readonly after: string;
+}
+
+/** An entry as a log keeps it and every feed shares it. */
+export interface LogEntry {
+  readonly seq: number;
+  /** Append time, Unix milliseconds. */
+  readonly ms: number;
+  /** 48 random bits, base64url. */
+  readonly tag: string;
+  /** The tag of the entry before it ('' for seq 1), so that the place before the first kept entry can be checked. */
+  readonly prevTag: string;
+  readonly service: string;
+  readonly type: string;
+  readonly to: readonly string[] | null;
+  /** The envelope, UTF-8 JSON, without `to`. Shared: never written to. */
+  readonly json: Buffer;
+}
+
+/** An event that is delivered live and never stored. */
+export interface EphemeralEvent {
+  readonly service: string;
+  readonly type: string;
+  readonly to: readonly string[] | null;
+  /** Who published it, where an end user did: repeats are thinned by it. */
+  readonly sender: string | undefined;
+  readonly json: Buffer;
+}
+
+const known = new Set([
+  'id', 'service', 'type', 'thread_id', 'agent', 'in_reply_to', 'meta', 'payload', 'to', 'ephemeral', 'org', 'sender',
+]); // biome-ignore format: one row reads better
+
+/** @param sender the `sub` of an end user who published; undefined for a producer. */
+export function prepareEvent(event: PublishEvent, id: string, sender?: string): PreparedEvent {
+  const rest: Record<string, unknown> = {
+    thread_id: event.thread_id,
+    agent: event.agent,
+    in_reply_to: event.in_reply_to,
+    meta: event.meta,
+    sender,
+    payload: event.payload,
+  };
+  for (const [name, value] of Object.entries(event)) if (!known.has(name)) rest[name] = value;
+  return {
+    id,
+    service: event.service,
+    type: event.type,
+    to: event.to ?? null,
+    before: JSON.stringify({ id, service: event.service, type: event.type }).slice(1, -1),
+    after: `,${JSON.stringify(rest).slice(1)}`,
+  };
+}
+
+/** The envelope of a stored event, once the log has given it a place and a time. */
+export function entryJson(event: PreparedEvent, seq: number, ms: number): Buffer {
+  return Buffer.from(
+    `{"seq":${seq},${event.before},"timestamp":"${new Date(ms).toISOString()}"${event.after}`,
+  );
+}
+
+/** The envelope of an ephemeral event: the same without a seq. */
+export function ephemeralJson(event: PreparedEvent, ms: number): Buffer {
+  return Buffer.from(`{${event.before},"timestamp":"${new Date(ms).toISOString()}"${event.after}`);
+}
+
+/** Size of the event as JSON in UTF-8, for the publish limits; seq and timestamp are not the publisher's. */
+export function preparedBytes(event: PreparedEvent): number {
+  return Buffer.byteLength(event.before) + Buffer.byteLength(event.after) + 1;
+}

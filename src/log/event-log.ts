@@ -1,0 +1,91 @@
+/**
+ * The port of the event log: one ordered, bounded log an org, and a tail of what is appended. Every implementation keeps
+ * the promises below and passes tests/conformance/event-log.ts unchanged.
+ */
+import type { ResetReason } from '../../schema/frames.ts';
+import type { Position } from './cursor.ts';
+import type { EphemeralEvent, LogEntry, PreparedEvent } from './entry.ts';
+
+/** Where a read begins. `lastSeq` without `epoch` holds only while the log's epoch lasts and is not forked. */
+export type Start =
+  | { readonly at: 'cursor'; readonly position: Position }
+  | { readonly at: 'lastSeq'; readonly seq: number; readonly epoch?: string }
+  | { readonly at: 'earliest' }
+  | { readonly at: 'head' };
+
+export interface ReadLimits {
+  readonly maxEvents: number;
+  /** At least one entry is answered, however large. */
+  readonly maxBytes: number;
+}
+
+export type ReadAnswer =
+  | {
+      readonly kind: 'page';
+      /** The start, resolved: entries follow it without a hole. */
+      readonly from: Position;
+      readonly entries: readonly LogEntry[];
+      /** The newest entry's place when the read was made. */
+      readonly head: Position;
+    }
+  | { readonly kind: 'reset'; readonly reason: ResetReason; readonly head: Position };
+
+export interface AppendResult {
+  readonly epoch: string;
+  /** In the order of the events; a duplicate has the seq and id of the first. */
+  readonly results: readonly { readonly seq: number; readonly id: string; readonly duplicate?: true }[];
+}
+
+export type TailMessage =
+  /** What one append stored, with the place it was chained to: a feed whose head is another has missed something. */
+  | { readonly kind: 'appended'; readonly previous: Position; readonly entries: readonly LogEntry[] }
+  | { readonly kind: 'ephemeral'; readonly events: readonly EphemeralEvent[] }
+  /** The tail may have missed something: compare the head. */
+  | { readonly kind: 'interrupted' };
+
+export interface Tail {
+  /** After it resolves the listener is not called again. */
+  close(): Promise<void>;
+}
+
+export interface LogHealth {
+  readonly isUp: boolean;
+  /** One line for `/readyz`: what is wrong and since when. */
+  readonly detail: string;
+  /** Orgs that this process is subscribed to. */
+  readonly subscriptions: number;
+}
+
+export interface EventLog {
+  /**
+   * Appends all events or none, in order, with consecutive seqs. The same `id` from the same `publisher` inside the
+   * idempotency window (10 minutes or the org's last 100,000 ids, whichever is shorter) is stored once: later ones,
+   * in this batch too, are answered with the first's seq. Resolved means kept, as far as the durability setting reaches.
+   * @throws log_unavailable when the log can't be reached: nothing was acknowledged, the same ids may be sent again.
+   */
+  append(org: string, publisher: string, events: readonly PreparedEvent[]): Promise<AppendResult>;
+
+  /** Hands events to every tail of the org, stores nothing, promises nothing. @throws log_unavailable */
+  publishEphemeral(org: string, events: readonly EphemeralEvent[]): Promise<void>;
+
+  /**
+   * The entries after `start`, in order, without holes, and the head, seen at one moment. An org nobody appended to gets
+   * its epoch by its first read. `reset` tells what the log itself knows:
+   * `expired` (retention dropped what follows the start), `epoch` (another incarnation, another org's cursor), `fork`
+   * (same epoch and seq, another tag), `ahead` (a seq that the log never gave). A failed read throws, it is never a reset.
+   * A cursor is good if its tag stands at its place, if it lies just before the first kept entry, or if it is the head
+   * of an emptied stream.
+   * @throws log_unavailable
+   */
+  read(org: string, start: Start, limits: ReadLimits): Promise<ReadAnswer>;
+
+  /**
+   * Calls `listener` with everything appended to `org` after the promise resolves, in order, each `previous` being the
+   * place of the last entry before it. Loses nothing silently: after a possible loss it says `interrupted`.
+   * The listener must not throw. @throws log_unavailable
+   */
+  tail(org: string, listener: (message: TailMessage) => void): Promise<Tail>;
+
+  health(): LogHealth;
+  close(): Promise<void>;
+}
