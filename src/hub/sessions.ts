@@ -2,6 +2,7 @@
  * Who is connected to this node, on what, at which cursor: one entry for each open stream and each held poll. The rollout
  * walks it to move people; the admin API shows it. It owns no socket and sends nothing itself.
  */
+import type { CloseCode } from '../../schema/codes.ts';
 import type { Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
 import type { Position } from '../log/cursor.ts';
@@ -37,6 +38,8 @@ export interface LiveSession {
   behind(): number;
   /** A stream: sends `migrate`, closes with 4410 when the time is up. A held poll: is answered. Once only. */
   migrate(order: MigrateOrder): void;
+  /** Ends it with this code; a held poll is answered. */
+  end(code: CloseCode): void;
 }
 
 export class Sessions {

@@ -1,0 +1,92 @@
+/**
+ * What a group of readers is given next: the bytes of a stretch of the log, made once for all of them. A stretch is cut at
+ * each event with `to`, so that its recipients get it between the shared pieces, in its place.
+ */
+import type { Position } from '../log/cursor.ts';
+import type { LogEntry } from '../log/entry.ts';
+import { type FrameClass, frameClass } from '../traffic.ts';
+
+/** A piece of a chunk: shared by all readers of the group, or one event for its recipients only. */
+export interface Part {
+  /** Null: for every reader of the group. */
+  readonly to: ReadonlySet<string> | null;
+  readonly bytes: Buffer;
+  readonly entries: readonly LogEntry[];
+  /** Compressed frames among the bytes. */
+  readonly compressedFrames: number;
+  /** The entries by class, for `ws_frames_sent_total`. */
+  readonly tally: Readonly<Record<FrameClass, number>>;
+}
+
+export interface Chunk {
+  /** The last entry looked at: who was given this chunk stands here. */
+  readonly end: Position;
+  readonly parts: readonly Part[];
+  /** True where every reader of the group receives every part. */
+  readonly isShared: boolean;
+}
+
+/** How events are written for a kind of reader. One object a kind: groups are told apart by `name`. */
+export interface Form {
+  readonly name: string;
+  /** Bounds of a chunk; one event is always taken, however large. */
+  readonly maxEvents: number;
+  readonly maxBytes: number;
+  /** Bytes of consecutive entries that share their recipients. */
+  encode(entries: readonly LogEntry[], epoch: string): { bytes: Buffer; compressedFrames: number };
+}
+
+export interface Stretch {
+  /** Consecutive entries, in seq order, without holes. */
+  readonly entries: Iterable<LogEntry>;
+  readonly epoch: string;
+  /** Where the stretch begins. */
+  readonly from: Position;
+}
+
+// Bounds the work of one chunk for a reader whose services are rare in a busy org.
+const maxLookedAt = 5000;
+
+/** The next chunk of a stretch for readers of `services`. Its `end` is `from` where the stretch is empty. */
+export function cutChunk(stretch: Stretch, services: ReadonlySet<string>, form: Form): Chunk {
+  const { epoch } = stretch;
+  const parts: Part[] = [];
+  let end = stretch.from;
+  let shared: LogEntry[] = [];
+  let bytes = 0;
+  let events = 0;
+  let lookedAt = 0;
+  const closeShared = (): void => {
+    if (shared.length > 0) parts.push(makePart(null, shared, form, epoch));
+    shared = [];
+  };
+  for (const entry of stretch.entries) {
+    const isWanted = services.has(entry.service);
+    const isFull = events >= form.maxEvents || bytes + entry.json.length > form.maxBytes;
+    if ((isWanted && events > 0 && isFull) || lookedAt >= maxLookedAt) break;
+    end = { epoch, seq: entry.seq, ms: entry.ms, tag: entry.tag };
+    lookedAt += 1;
+    if (!isWanted) continue;
+    events += 1;
+    bytes += entry.json.length;
+    if (entry.to === null) {
+      shared.push(entry);
+    } else {
+      closeShared();
+      parts.push(makePart(new Set(entry.to), [entry], form, epoch));
+    }
+  }
+  closeShared();
+  return { end, parts, isShared: parts.every((part) => part.to === null) };
+}
+
+function makePart(to: Part['to'], entries: readonly LogEntry[], form: Form, epoch: string): Part {
+  const tally = { assistant_message: 0, typing: 0, error: 0, other: 0 };
+  for (const entry of entries) tally[frameClass(entry.type)] += 1;
+  return { to, entries, tally, ...form.encode(entries, epoch) };
+}
+
+/** The parts that `sub` receives; the chunk's own array where that is all of them. */
+export function partsFor(chunk: Chunk, sub: string): readonly Part[] {
+  return chunk.isShared ? chunk.parts : chunk.parts.filter((part) => part.to?.has(sub) ?? true);
+}

@@ -1,0 +1,298 @@
+/**
+ * One org's log as this node sees it: a tail that is checked link by link, a ring of the newest events, and the groups
+ * that read it. Nothing is placed by its seq alone: what doesn't chain to the head makes the feed read the log.
+ */
+import type { Clock } from '../clock.ts';
+import type { Position } from '../log/cursor.ts';
+import type { EphemeralEvent, LogEntry } from '../log/entry.ts';
+import type { EventLog, Start, Tail, TailMessage } from '../log/event-log.ts';
+import type { ResetReason } from '../../schema/frames.ts';
+import type { Form } from './chunk.ts';
+import { Group, type Member } from './group.ts';
+import { Ring } from './ring.ts';
+
+export interface FeedDeps {
+  readonly log: EventLog;
+  readonly clock: Clock;
+  /** The feed has something for its readers: flush it in this turn of the loop. */
+  readonly onDirty: (feed: Feed) => void;
+  /** Its ring grew (or shrank) by so many bytes. */
+  readonly onBytes: (feed: Feed, delta: number) => void;
+  /** A gap was found and is being repaired, or the repair failed and will be tried again. */
+  readonly onRepair: (org: string, why: 'gap' | 'interrupted' | 'failed') => void;
+}
+
+export interface Placed {
+  readonly position: Position;
+  /** The start that was asked for can't be served: the reader stands at the head. */
+  readonly reset: ResetReason | undefined;
+}
+
+// What may wait while the log is read; past it the messages are dropped and the log is read again.
+const maxHeldBytes = 4 * 1024 * 1024;
+// A feed further behind than this begins anew at the head; its readers read the log at their own pace.
+const farBehindEvents = 5000;
+const repairLimits = { maxEvents: 1000, maxBytes: 1024 * 1024 };
+const repairDelayMs = { first: 50, most: 2000 };
+
+export class Feed {
+  readonly org: string;
+  private readonly deps: FeedDeps;
+  private readonly groups = new Map<string, Group>();
+  private ring: Ring | undefined;
+  private tail: Tail | undefined;
+  private state: 'opening' | 'live' | 'repairing' | 'closed' = 'opening';
+  private held: TailMessage[] = [];
+  private heldBytes = 0;
+  private hasDropped = false;
+  private pendingEphemeral: EphemeralEvent[] = [];
+
+  private constructor(org: string, deps: FeedDeps) {
+    this.org = org;
+    this.deps = deps;
+  }
+
+  /** Attach before read: the tail is heard before the head is asked for, so nothing falls between. @throws log_unavailable */
+  static async open(org: string, deps: FeedDeps): Promise<Feed> {
+    const feed = new Feed(org, deps);
+    const tail = await deps.log.tail(org, (message) => feed.receive(message));
+    try {
+      const { head } = await deps.log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+      feed.ring = new Ring(head);
+      feed.tail = tail;
+    } catch (error) {
+      await tail.close();
+      throw error;
+    }
+    await feed.settle();
+    return feed;
+  }
+
+  get head(): Position {
+    return this.openRing.head;
+  }
+
+  get ringBytes(): number {
+    return this.openRing.bytes;
+  }
+
+  get isIdle(): boolean {
+    return this.groups.size === 0;
+  }
+
+  /** Where a reader that asks for `start` begins. @throws log_unavailable */
+  async place(start: Start): Promise<Placed> {
+    const known = this.placeInRing(start);
+    if (known !== undefined) return { position: known, reset: undefined };
+    const answer = await this.deps.log.read(this.org, start, { maxEvents: 1, maxBytes: 1 });
+    if (answer.head.epoch !== this.head.epoch) await this.repair('interrupted');
+    return answer.kind === 'page'
+      ? { position: answer.from, reset: undefined }
+      : { position: answer.head, reset: answer.reason };
+  }
+
+  join(member: Member, services: ReadonlySet<string>, form: Form): Group {
+    const key = `${form.name}|${[...services].sort().join(',')}`;
+    let group = this.groups.get(key);
+    if (group === undefined) {
+      group = new Group({ key, org: this.org, services, form, ring: this.openRing, log: this.deps.log });
+      this.groups.set(key, group);
+    }
+    group.members.add(member);
+    return group;
+  }
+
+  leave(member: Member, group: Group): void {
+    group.members.delete(member);
+    if (group.members.size === 0 && this.groups.get(group.key) === group) this.groups.delete(group.key);
+  }
+
+  /** Gives every reader what came since the last flush. */
+  flush(): void {
+    const ephemeral = this.pendingEphemeral;
+    if (ephemeral.length > 0) this.pendingEphemeral = [];
+    for (const group of this.groups.values()) {
+      for (const member of group.members) member.pump();
+      const theirs = ephemeral.filter((event) => group.services.has(event.service));
+      if (theirs.length > 0) for (const member of group.members) member.ephemeral(theirs);
+    }
+  }
+
+  /** Drops the oldest entry of the ring. False where it is empty. */
+  evict(): boolean {
+    const before = this.ringBytes;
+    const isEvicted = this.openRing.evict();
+    if (isEvicted) this.deps.onBytes(this, this.ringBytes - before);
+    return isEvicted;
+  }
+
+  async close(): Promise<void> {
+    if (this.state === 'closed') return;
+    this.state = 'closed';
+    this.deps.onBytes(this, -this.ringBytes);
+    await this.tail?.close();
+  }
+
+  private get openRing(): Ring {
+    if (this.ring === undefined) throw new Error('the feed is not open yet');
+    return this.ring;
+  }
+
+  /** A start that the ring itself can vouch for: the entry's tag stands at its place here. */
+  private placeInRing(start: Start): Position | undefined {
+    if (this.state !== 'live') return undefined;
+    if (start.at === 'cursor') {
+      const { epoch, seq, tag } = start.position;
+      const place = epoch === this.head.epoch ? this.openRing.placeAt(seq) : undefined;
+      return place?.tag === tag ? place : undefined;
+    }
+    if (start.at === 'lastSeq' && (start.epoch === undefined || start.epoch === this.head.epoch))
+      return this.openRing.placeAt(start.seq);
+    return undefined;
+  }
+
+  private receive(message: TailMessage): void {
+    if (this.state === 'live') this.accept(message);
+    else if (this.state !== 'closed') this.hold(message);
+  }
+
+  private accept(message: TailMessage): void {
+    switch (message.kind) {
+      case 'ephemeral':
+        this.pendingEphemeral.push(...message.events);
+        this.deps.onDirty(this);
+        return;
+      case 'interrupted':
+        void this.repair('interrupted');
+        return;
+      case 'appended': {
+        if (isSamePlace(message.previous, this.head)) {
+          this.append(message.entries);
+          return;
+        }
+        const last = message.entries.at(-1);
+        const known = last && message.previous.epoch === this.head.epoch && this.openRing.placeAt(last.seq);
+        if (last === undefined || (known && known.tag === last.tag)) return;
+        void this.repair('gap', message);
+        return;
+      }
+    }
+  }
+
+  private append(entries: readonly LogEntry[]): void {
+    const ring = this.openRing;
+    const before = ring.bytes;
+    for (const entry of entries) ring.push(entry);
+    this.deps.onBytes(this, ring.bytes - before);
+    this.deps.onDirty(this);
+  }
+
+  private hold(message: TailMessage): void {
+    this.heldBytes += bytesOf(message);
+    if (this.heldBytes <= maxHeldBytes) {
+      this.held.push(message);
+      return;
+    }
+    this.held = [];
+    this.heldBytes = 0;
+    this.hasDropped = true;
+  }
+
+  /** Reads the log from the head that is known until there is no more, then goes on with what was held meanwhile. */
+  private async repair(why: 'gap' | 'interrupted', cause?: TailMessage): Promise<void> {
+    if (this.state !== 'live') return;
+    this.state = 'repairing';
+    if (cause !== undefined) this.hold(cause);
+    this.deps.onRepair(this.org, why);
+    await this.readOn();
+    await this.settle();
+  }
+
+  private async readOn(): Promise<void> {
+    for (
+      let delayMs = repairDelayMs.first;
+      this.isOpen();
+      delayMs = Math.min(delayMs * 2, repairDelayMs.most)
+    ) {
+      try {
+        if (await this.readToHead()) return;
+      } catch {
+        // The log is away: counted, and tried until it is back or nobody reads this org any more.
+        this.deps.onRepair(this.org, 'failed');
+        await new Promise<void>((resolve) => this.deps.clock.after(delayMs, resolve));
+      }
+    }
+  }
+
+  /** True once the head is reached. */
+  private async readToHead(): Promise<boolean> {
+    const ring = this.openRing;
+    while (this.isOpen()) {
+      const answer = await this.deps.log.read(this.org, { at: 'cursor', position: ring.head }, repairLimits);
+      if (!this.isOpen()) return true;
+      const isFar = answer.head.seq - ring.head.seq > farBehindEvents;
+      if (answer.kind === 'reset' || isFar) {
+        this.restart(answer.head);
+        return true;
+      }
+      if (answer.entries.length > 0) this.append(answer.entries);
+      if (ring.head.seq >= answer.head.seq) return true;
+    }
+    return true;
+  }
+
+  /** From holding back to live: what was held is either known by now, or chains to the head, or makes it read again. */
+  private async settle(): Promise<void> {
+    while (this.isOpen()) {
+      const { held, hasDropped } = this;
+      this.held = [];
+      this.heldBytes = 0;
+      this.hasDropped = false;
+      if (!hasDropped) {
+        this.state = 'live';
+        const rest = held.filter((message) => !this.isBehindHead(message));
+        for (const message of rest) this.receive(message);
+        return;
+      }
+      await this.readOn();
+    }
+  }
+
+  /** A held append that the read already brought. If it was another history's, the next message won't chain. */
+  private isBehindHead(message: TailMessage): boolean {
+    if (message.kind !== 'appended') return message.kind === 'interrupted';
+    const last = message.entries.at(-1);
+    const isSameEpoch = message.previous.epoch === this.head.epoch;
+    return last === undefined || (isSameEpoch && last.seq <= this.head.seq);
+  }
+
+  private restart(head: Position): void {
+    const before = this.ringBytes;
+    this.openRing.restart(head);
+    this.deps.onBytes(this, -before);
+    for (const group of this.groups.values()) {
+      group.forget();
+      for (const member of group.members) member.recheck();
+    }
+  }
+
+  // A method, so that the compiler doesn't remember the state across an await.
+  private isOpen(): boolean {
+    return this.state !== 'closed';
+  }
+}
+
+function bytesOf(message: TailMessage): number {
+  switch (message.kind) {
+    case 'appended':
+      return message.entries.reduce((sum, entry) => sum + entry.json.length, 0);
+    case 'ephemeral':
+      return message.events.reduce((sum, event) => sum + event.json.length, 0);
+    case 'interrupted':
+      return 0;
+  }
+}
+
+function isSamePlace(a: Position, b: Position): boolean {
+  return a.seq === b.seq && a.tag === b.tag && a.epoch === b.epoch;
+}

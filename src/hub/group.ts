@@ -1,0 +1,105 @@
+/**
+ * The readers of one org that want the same services in the same form. What one of them is given at a place, all of them
+ * are: a chunk is cut and encoded on first need and shared until the event loop turns.
+ */
+import type { ResetReason } from '../../schema/frames.ts';
+import type { Position } from '../log/cursor.ts';
+import type { EphemeralEvent } from '../log/entry.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { type Chunk, cutChunk, type Form } from './chunk.ts';
+import type { Ring } from './ring.ts';
+
+/** A reader as its group sees it. None of these may throw. */
+export interface Member {
+  /** There is more to read after its position, or may be. */
+  pump(): void;
+  /** The ring began anew: whether its position still stands, only the log can tell (`fetch`). */
+  recheck(): void;
+  /** Events that are not stored; all of its services. */
+  ephemeral(events: readonly EphemeralEvent[]): void;
+}
+
+export type Fetched =
+  | { readonly kind: 'chunk'; readonly chunk: Chunk }
+  | { readonly kind: 'reset'; readonly reason: ResetReason; readonly head: Position };
+
+// Entries of one read of the log for readers that the ring no longer serves.
+const pageEvents = 500;
+const pageBytes = 256 * 1024;
+
+export class Group {
+  /** What tells it from the org's other groups. */
+  readonly key: string;
+  readonly services: ReadonlySet<string>;
+  readonly form: Form;
+  readonly members = new Set<Member>();
+  private readonly org: string;
+  private readonly ring: Ring;
+  private readonly log: EventLog;
+  private readonly chunks = new Map<number, Chunk>();
+  private readonly reads = new Map<string, Promise<Fetched>>();
+
+  constructor(options: {
+    key: string;
+    org: string;
+    services: ReadonlySet<string>;
+    form: Form;
+    ring: Ring;
+    log: EventLog;
+  }) {
+    this.key = options.key;
+    this.org = options.org;
+    this.services = options.services;
+    this.form = options.form;
+    this.ring = options.ring;
+    this.log = options.log;
+  }
+
+  /**
+   * What comes after `position`: a chunk (perhaps without parts, where nothing there was theirs), undefined at the head,
+   * or `behind` where the ring has lost that place and `fetch` must read the log.
+   */
+  chunkAfter(position: Position): Chunk | 'behind' | undefined {
+    const { seq } = position;
+    if (seq >= this.ring.head.seq) return undefined;
+    const cut = this.chunks.get(seq);
+    if (cut !== undefined) return cut;
+    if (!this.ring.covers(seq)) return 'behind';
+    const stretch = { entries: this.ring.after(seq), epoch: this.ring.epoch, from: position };
+    return this.share(seq, cutChunk(stretch, this.services, this.form));
+  }
+
+  /** The same from the log; single flight for readers at the same place. @throws log_unavailable */
+  async fetch(position: Position): Promise<Fetched> {
+    const key = `${position.seq}.${position.tag}`;
+    const underway = this.reads.get(key);
+    if (underway !== undefined) return underway;
+    const read = this.read(position).finally(() => this.reads.delete(key));
+    this.reads.set(key, read);
+    return read;
+  }
+
+  private async read(position: Position): Promise<Fetched> {
+    const limits = {
+      maxEvents: Math.max(pageEvents, this.form.maxEvents),
+      maxBytes: Math.max(pageBytes, this.form.maxBytes),
+    };
+    const page = await this.log.read(this.org, { at: 'cursor', position }, limits);
+    if (page.kind === 'reset') return page;
+    const stretch = { entries: page.entries, epoch: page.from.epoch, from: page.from };
+    const chunk = cutChunk(stretch, this.services, this.form);
+    return { kind: 'chunk', chunk: this.share(position.seq, chunk) };
+  }
+
+  /** A new incarnation of the log: what was cut before no longer stands. */
+  forget(): void {
+    this.chunks.clear();
+  }
+
+  private share(seq: number, chunk: Chunk): Chunk {
+    // One turn of the loop is enough for everyone who is fed together, and nothing outlives it.
+    if (this.chunks.size === 0) setImmediate(() => this.chunks.clear());
+    this.chunks.set(seq, chunk);
+    return chunk;
+  }
+}

@@ -1,0 +1,93 @@
+/** What a stream's client said, parsed once at the edge. Pure: text in, a frame or what is wrong with it out. */
+import { type ClientFrame, clientFrameSchema, firstFrameSchema } from '../../schema/frames.ts';
+import { reservedFields } from '../../schema/envelope.ts';
+import { fail, TurnoutError } from '../errors.ts';
+import { decodeCursor } from '../log/cursor.ts';
+import type { Start } from '../log/event-log.ts';
+
+export interface Opening {
+  readonly services: ReadonlySet<string>;
+  readonly start: Start;
+  readonly session: string | undefined;
+}
+
+/** A frame, or an error that the connection survives. */
+export type Parsed =
+  | { readonly ok: true; readonly frame: ClientFrame }
+  | { readonly ok: false; readonly error: TurnoutError; readonly ref: string | undefined };
+
+/** @throws bad_frame, bad_cursor: either ends the connection. */
+export function parseFirstFrame(text: string): Opening {
+  const parsed = firstFrameSchema.safeParse(parseObject(text));
+  if (!parsed.success) throw fail('bad_frame', firstProblem(parsed.error.issues));
+  const { data } = parsed;
+  return { services: new Set(data.services), start: startOf(data), session: data.session };
+}
+
+/** @throws bad_frame where it isn't JSON, not an object, or has no string `type`: that ends the connection. */
+export function parseClientFrame(text: string): Parsed {
+  const object = parseObject(text);
+  const { type } = object;
+  if (typeof type !== 'string') throw fail('bad_frame', 'a frame needs a type');
+  const ref = typeof object.id === 'string' ? object.id.slice(0, 128) : undefined;
+  if (!knownTypes.has(type))
+    return { ok: false, error: fail('unknown_type', `no frame has the type ${quote(type)}`), ref };
+  const { event } = object;
+  if (isObject(event)) {
+    const reserved = reservedFields.find((field) => Object.hasOwn(event, field));
+    if (reserved !== undefined)
+      return { ok: false, error: fail('reserved_field', `${reserved} is set by the server`), ref };
+  }
+  const parsed = clientFrameSchema.safeParse(object);
+  if (parsed.success) return { ok: true, frame: parsed.data };
+  return { ok: false, error: fail('bad_field', firstProblem(parsed.error.issues)), ref: ref ?? type };
+}
+
+/** The start that a first frame or a poll names. @throws bad_cursor */
+export function startOf(asked: {
+  cursor?: string | undefined;
+  lastSeq?: unknown;
+  epoch?: string | undefined;
+}): Start {
+  if (asked.cursor !== undefined && asked.lastSeq !== undefined)
+    throw fail('bad_cursor', 'give cursor or lastSeq, not both');
+  if (asked.cursor === 'earliest') return { at: 'earliest' };
+  if (asked.cursor !== undefined) return { at: 'cursor', position: decodeCursor(asked.cursor) };
+  if (asked.lastSeq === undefined) return { at: 'head' };
+  const { lastSeq: seq, epoch } = asked;
+  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0)
+    throw fail('bad_cursor', 'lastSeq must be a whole number, 0 or more');
+  return { at: 'lastSeq', seq, ...(epoch === undefined ? {} : { epoch }) };
+}
+
+const knownTypes: ReadonlySet<string> = new Set<ClientFrame['type']>([
+  'subscribe',
+  'unsubscribe',
+  'publish',
+  'auth',
+  'pong',
+]);
+
+function parseObject(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw fail('bad_frame', 'a frame is JSON', { cause });
+  }
+  if (!isObject(value)) throw fail('bad_frame', 'a frame is an object');
+  return value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const quote = (text: string): string => JSON.stringify(text.slice(0, 32));
+
+function firstProblem(issues: readonly { path: PropertyKey[]; message: string }[]): string {
+  const [issue] = issues;
+  return issue === undefined
+    ? 'malformed'
+    : `${issue.path.map(String).join('.') || 'frame'}: ${issue.message}`;
+}

@@ -1,0 +1,31 @@
+/** How a stream ended: what the close line of the log and `ws_closes_total` are made of. */
+import type { CloseCode } from '../../schema/codes.ts';
+
+export interface CloseReport {
+  readonly connection: string;
+  /** Empty where the stream ended before anybody was known. */
+  readonly org: string;
+  readonly user: string;
+  readonly session: string | undefined;
+  readonly services: ReadonlySet<string>;
+  /** The close code: ours where we ended it, else the peer's (1006: cut). */
+  readonly code: number;
+  /** Why we ended it; undefined where the peer did. Never the peer's own words. */
+  readonly reason: CloseCode | undefined;
+  readonly durationMs: number;
+}
+
+/** Closes that we planned, told apart from faults in every figure. */
+export const isPlanned = (report: CloseReport): boolean =>
+  report.reason === 'moved' || report.reason === 'draining';
+
+/** The thread that a stream is about: the `chat/<thread>` it reads, where that is the only one. */
+export function threadOf(report: CloseReport): string | undefined {
+  const threads = [...report.services].filter((service) => service.startsWith('chat/'));
+  return threads.length === 1 ? threads[0]?.slice('chat/'.length) : undefined;
+}
+
+/** What ws found wrong with the peer's bytes; it has closed the socket with the right code by itself. */
+export function endedBy(error: Error & { code?: unknown }): CloseCode | undefined {
+  return error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'too_large' : undefined;
+}

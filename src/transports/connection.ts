@@ -1,0 +1,413 @@
+/**
+ * One open stream, from the upgrade to its close: who it is, whether it may be here, where it starts, what it asks for.
+ * Events come to it through its reader; every frame leaves through its outbox.
+ */
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import { type CloseCode, codes, limits } from '../../schema/codes.ts';
+import type { PublishEvent } from '../../schema/envelope.ts';
+import type { ClientFrame, ResetReason, Transport } from '../../schema/frames.ts';
+import type { Cohort } from '../../schema/http.ts';
+import type { Cancel, Clock } from '../clock.ts';
+import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
+import type { Form, Part } from '../hub/chunk.ts';
+import type { Feed } from '../hub/feed.ts';
+import type { Hub } from '../hub/hub.ts';
+import { Reader, type Sink } from '../hub/reader.ts';
+import type { LiveSession, MigrateOrder, Sessions } from '../hub/sessions.ts';
+import type { Identity, Ticket } from '../identity.ts';
+import type { Position } from '../log/cursor.ts';
+import type { EphemeralEvent } from '../log/entry.ts';
+import type { Traffic } from '../traffic.ts';
+import type { Admission } from './admission.ts';
+import { parseClientFrame, parseFirstFrame } from './client-frames.ts';
+import { type CloseReport, endedBy } from './close-report.ts';
+import { frames } from './frames.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { Inbox } from './inbox.ts';
+import { Outbox } from './outbox.ts';
+import type { Wheel } from './wheel.ts';
+
+export interface StreamDeps {
+  readonly hub: Hub;
+  readonly sessions: Sessions;
+  readonly admission: Admission;
+  readonly clock: Clock;
+  readonly wheel: Wheel;
+  readonly traffic: Traffic;
+  readonly pingMs: number;
+  readonly maxPerUser: number;
+  verifyToken(token: string): Promise<Identity>;
+  /** An end user's publish. @throws TurnoutError */
+  publish(identity: Identity, event: PublishEvent): Promise<{ id: string; seq?: number }>;
+  /** Once for each stream, when its socket is gone. */
+  onClosed(report: CloseReport): void;
+  /** Something that should not happen did; the stream was closed with 1011 or the frame answered by an error. */
+  onFault(error: TurnoutError): void;
+  onAdvice(why: 'draining'): void;
+}
+
+/** Who opened the stream, once its token or ticket was verified. */
+export interface Visitor {
+  readonly identity: Identity;
+  readonly ticket: Ticket | undefined;
+}
+
+interface Admitted extends Visitor {
+  readonly cohort: Cohort;
+  readonly assignment: number;
+}
+
+interface Live {
+  readonly feed: Feed;
+  readonly reader: Reader;
+}
+
+export class StreamConnection implements LiveSession, Sink {
+  readonly transport = 'websocket';
+  readonly connection: string;
+  readonly sinceMs: number;
+  isMoving = false;
+  private readonly deps: StreamDeps;
+  private readonly ws: WebSocket;
+  private readonly form: Form;
+  private readonly outbox: Outbox;
+  private readonly inbox: Inbox;
+  private readonly heartbeat: Heartbeat;
+  private admitted: Admitted | undefined;
+  private live: Live | undefined;
+  private holdsFeed = false;
+  private clientSession: string | undefined;
+  private order: MigrateOrder | undefined;
+  private ending: CloseCode | undefined;
+  private errors = 0;
+  private isPingDue = false;
+  private cancelHandshake: Cancel;
+  private cancelExpiry: Cancel = () => undefined;
+  private cancelMove: Cancel = () => undefined;
+
+  constructor(deps: StreamDeps, ws: WebSocket, socket: Duplex & { bytesRead?: number }, form: Form) {
+    this.deps = deps;
+    this.ws = ws;
+    this.form = form;
+    this.connection = deps.clock.id();
+    this.sinceMs = deps.clock.now();
+    this.outbox = new Outbox(ws, socket, deps.traffic, () => this.onDrain());
+    this.inbox = new Inbox({
+      ws,
+      clock: deps.clock,
+      handle: (text) => this.handle(text),
+      hasRoom: () => this.outbox.hasRoom,
+    });
+    this.heartbeat = new Heartbeat({
+      wheel: deps.wheel,
+      clock: deps.clock,
+      pingMs: deps.pingMs,
+      progress: () => (socket.bytesRead ?? 0) + this.outbox.drains,
+      ping: () => this.ping(),
+      dead: () => this.end('dead_peer'),
+    });
+    this.cancelHandshake = deps.wheel.after(limits.handshakeMs, () => this.end('handshake_timeout'));
+    ws.on('message', (data, isBinary) => {
+      if (isBinary) this.end('binary_frame');
+      else if (this.ending === undefined) this.inbox.push(textOf(data));
+    });
+    ws.on('error', (error) => {
+      this.ending ??= endedBy(error);
+      this.release();
+    });
+    ws.on('close', (code) => this.onClose(code));
+  }
+
+  get org(): string {
+    return this.admitted?.identity.org ?? '';
+  }
+  get sub(): string {
+    return this.admitted?.identity.sub ?? '';
+  }
+  get cohort(): Cohort {
+    return this.admitted?.cohort ?? 'control';
+  }
+  get session(): string | undefined {
+    return this.clientSession ?? this.admitted?.ticket?.session;
+  }
+  get assignment(): number | undefined {
+    return this.admitted?.assignment;
+  }
+  get supports(): readonly string[] {
+    return this.admitted?.ticket?.supports ?? ['websocket', 'long-poll'];
+  }
+  get override(): Transport | undefined {
+    return this.admitted?.ticket?.override;
+  }
+  get hasRoom(): boolean {
+    return this.outbox.hasRoom;
+  }
+
+  /** Admits the visitor or closes the stream with the reason why not. Frames that came meanwhile are handled then. */
+  async start(identify: () => Promise<Visitor>): Promise<void> {
+    try {
+      const visitor = await identify();
+      const verdict = await this.deps.admission.stream(visitor.identity, visitor.ticket);
+      if (this.ending !== undefined || this.ws.readyState !== this.ws.OPEN) return;
+      if (!verdict.isAdmitted) {
+        this.end(verdict.code);
+        return;
+      }
+      this.admitted = { ...visitor, cohort: verdict.cohort, assignment: verdict.assignment };
+      this.makeRoom();
+      this.deps.sessions.add(this);
+      this.armExpiry();
+      this.inbox.release();
+    } catch (thrown) {
+      this.endWith(thrown);
+    }
+  }
+
+  position(): Position | undefined {
+    return this.live?.reader.position;
+  }
+
+  behind(): number {
+    return this.live === undefined ? 0 : Math.max(0, this.live.feed.head.seq - this.live.reader.position.seq);
+  }
+
+  migrate(order: MigrateOrder): void {
+    if (this.isMoving || this.ending !== undefined) return;
+    this.isMoving = true;
+    this.order = order;
+    if (this.live !== undefined) this.sendOrder(order, this.live.reader.position);
+  }
+
+  /** Advises the client to open another connection in the time, which ends this one. */
+  advise(withinMs: number): void {
+    if (this.live === undefined) {
+      this.end('draining');
+      return;
+    }
+    this.deps.onAdvice('draining');
+    this.isMoving = true;
+    this.outbox.control(frames.reconnect(this.live.reader.position, withinMs, 'draining'));
+  }
+
+  end(code: CloseCode): void {
+    if (this.ending !== undefined) return;
+    this.ending = code;
+    this.release();
+    if (code === 'dead_peer') this.ws.terminate();
+    else this.ws.close(codes[code].close, code);
+  }
+
+  deliver(parts: readonly Part[]): void {
+    this.outbox.deliver(parts);
+  }
+
+  reset(reason: ResetReason, head: Position): void {
+    this.outbox.control(frames.reset(reason, head));
+  }
+
+  ephemeral(events: readonly EphemeralEvent[]): void {
+    for (const frame of frames.ephemeral(events)) this.outbox.control(frame);
+  }
+
+  private handle(text: string): Promise<void> | undefined {
+    try {
+      if (this.live === undefined) return this.open(text).catch((thrown) => this.endWith(thrown));
+      const parsed = parseClientFrame(text);
+      const isCounted = !parsed.ok || parsed.frame.type !== 'publish';
+      if (isCounted && this.inbox.isFlood()) this.end('flooding');
+      else if (!parsed.ok) this.complain(parsed.error, parsed.ref);
+      else return this.obey(parsed.frame, this.live.reader);
+    } catch (thrown) {
+      this.endWith(thrown);
+    }
+    return undefined;
+  }
+
+  /** The first frame: attach to the feed, place the reader, acknowledge, and let events come. */
+  private async open(text: string): Promise<void> {
+    const { admitted, deps } = this;
+    if (admitted === undefined) return;
+    const opening = parseFirstFrame(text);
+    const { org, sub, reads } = admitted.identity;
+    const services = new Set([...opening.services].filter((service) => reads.allows(service)));
+    if (services.size === 0) throw fail('service_forbidden');
+    this.clientSession = opening.session;
+
+    const feed = await deps.hub.acquire(org);
+    if (this.ending !== undefined) {
+      deps.hub.release(org);
+      return;
+    }
+    this.holdsFeed = true;
+    const { position, reset } = await feed.place(opening.start);
+    if (this.ending !== undefined) return;
+
+    this.cancelHandshake();
+    this.outbox.replayUpTo(opening.start.at === 'head' ? 0 : feed.head.seq);
+    const { form, clock } = { form: this.form, clock: deps.clock };
+    const reader = new Reader({ feed, form, sub, services, position, sink: this, clock });
+    this.live = { feed, reader };
+    this.acknowledge(reader);
+    for (const service of opening.services)
+      if (!services.has(service)) this.complain(fail('service_forbidden'), service);
+    if (reset !== undefined) this.reset(reset, position);
+    if (this.order !== undefined) this.sendOrder(this.order, position);
+    this.heartbeat.start();
+    reader.pump();
+  }
+
+  private obey(frame: ClientFrame, reader: Reader): Promise<void> | undefined {
+    switch (frame.type) {
+      case 'subscribe': {
+        const wanted = this.allowed(frame.services);
+        const services = new Set([...reader.services, ...wanted]);
+        if (services.size > limits.servicesPerConnection)
+          this.complain(fail('bad_field', `at most ${limits.servicesPerConnection} services`), 'services');
+        else reader.setServices(services);
+        this.acknowledge(reader);
+        return undefined;
+      }
+      case 'unsubscribe': {
+        const gone = new Set(frame.services);
+        reader.setServices(new Set([...reader.services].filter((service) => !gone.has(service))));
+        this.acknowledge(reader);
+        return undefined;
+      }
+      case 'auth':
+        return this.renew(frame.token, reader);
+      case 'publish':
+        return this.publish({ ...frame.event, id: frame.id, service: frame.service });
+      case 'pong':
+        return undefined;
+    }
+  }
+
+  private async renew(token: string, reader: Reader): Promise<void> {
+    const { admitted } = this;
+    if (admitted === undefined) return;
+    try {
+      const identity = await this.deps.verifyToken(token);
+      const isSame = identity.org === admitted.identity.org && identity.sub === admitted.identity.sub;
+      if (!isSame) throw fail('unauthorized', 'the token is of another user or org');
+      if (this.ending !== undefined) return;
+      this.admitted = { ...admitted, identity };
+      this.armExpiry();
+      reader.setServices(new Set(this.allowed([...reader.services])));
+      this.acknowledge(reader);
+    } catch (thrown) {
+      this.complain(asTurnoutError(thrown), 'auth');
+    }
+  }
+
+  private async publish(event: PublishEvent & { id: string }): Promise<void> {
+    const { admitted } = this;
+    if (admitted === undefined) return;
+    try {
+      const { id, seq } = await this.deps.publish(admitted.identity, event);
+      this.outbox.control(frames.published(id, seq));
+    } catch (thrown) {
+      this.complain(asTurnoutError(thrown), event.id);
+    }
+  }
+
+  /** Those of the services that the token allows; an error frame for each other. */
+  private allowed(services: readonly string[]): string[] {
+    return services.filter((service) => {
+      const isAllowed = this.admitted?.identity.reads.allows(service) ?? false;
+      if (!isAllowed) this.complain(fail('service_forbidden'), service);
+      return isAllowed;
+    });
+  }
+
+  private acknowledge(reader: Reader): void {
+    const { clock, pingMs } = this.deps;
+    const { connection, assignment = 0 } = this;
+    this.outbox.control(frames.ack(reader.position, { nowMs: clock.now(), connection, pingMs, assignment }));
+    // What follows the ack is the new set's: whoever was at the head under the old one may have more to read now.
+    if (reader === this.live?.reader) queueMicrotask(() => reader.pump());
+  }
+
+  private complain(error: TurnoutError, ref: string | undefined): void {
+    if (this.ending !== undefined) return;
+    if (error.code === 'internal') this.deps.onFault(error);
+    // Only the client's own mistakes count: while the log is away it may go on trying.
+    if (codes[error.code].retry === 'never') this.errors += 1;
+    if (this.errors > limits.errorsPerConnection) this.end('flooding');
+    else this.outbox.control(frames.error(error.code, error.message, ref), 'error');
+  }
+
+  private ping(): void {
+    if (this.live === undefined) return;
+    // At most one waits, and it waits here: behind a full socket it would say less than its time.
+    this.isPingDue = !this.outbox.hasRoom;
+    if (this.isPingDue) return;
+    this.outbox.control(frames.ping(this.live.reader.position, this.deps.clock.now()));
+    this.ws.ping();
+  }
+
+  private sendOrder(order: MigrateOrder, at: Position): void {
+    this.outbox.control(frames.migrate(at, order));
+    this.cancelMove = this.deps.wheel.after(order.withinMs, () => this.end('moved'));
+  }
+
+  private onDrain(): void {
+    if (this.isPingDue) this.ping();
+    this.live?.reader.pump();
+    this.inbox.resume();
+  }
+
+  private armExpiry(): void {
+    this.cancelExpiry();
+    const leftMs = (this.admitted?.identity.expiresAtMs ?? 0) - this.deps.clock.now();
+    this.cancelExpiry = this.deps.wheel.after(Math.max(0, leftMs), () => this.end('unauthorized'));
+  }
+
+  /** The oldest of this user's streams makes room for the newest; those told to move don't count. */
+  private makeRoom(): void {
+    const ofUser = [...this.deps.sessions.ofUser(this.org, this.sub)];
+    const counted = ofUser.filter((other) => other.transport === 'websocket' && !other.isMoving);
+    const excess = counted.length + 1 - this.deps.maxPerUser;
+    for (const oldest of counted.slice(0, Math.max(0, excess))) oldest.end('too_many_connections');
+  }
+
+  private endWith(thrown: unknown): void {
+    const error = asTurnoutError(thrown);
+    if (error.code === 'internal') this.deps.onFault(error);
+    const isClose = 'close' in codes[error.code];
+    this.end(isClose ? (error.code as CloseCode) : 'internal');
+  }
+
+  /** Lets go of everything but the socket; harmless twice. */
+  private release(): void {
+    this.cancelHandshake();
+    this.cancelExpiry();
+    this.cancelMove();
+    this.heartbeat.stop();
+    this.inbox.close();
+    this.outbox.close();
+    this.live?.reader.close();
+    this.deps.sessions.remove(this);
+    if (this.holdsFeed) this.deps.hub.release(this.org);
+    this.holdsFeed = false;
+  }
+
+  private onClose(peerCode: number): void {
+    this.release();
+    this.deps.onClosed({
+      connection: this.connection,
+      org: this.org,
+      user: this.sub,
+      session: this.session,
+      services: this.live?.reader.services ?? new Set(),
+      code: this.ending === undefined ? peerCode : codes[this.ending].close,
+      reason: this.ending,
+      durationMs: this.deps.clock.now() - this.sinceMs,
+    });
+  }
+}
+
+function textOf(data: unknown): string {
+  // ws hands text over as one Buffer: its binaryType is 'nodebuffer' unless somebody changes it.
+  return Buffer.isBuffer(data) ? data.toString('utf8') : '';
+}

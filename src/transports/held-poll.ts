@@ -1,0 +1,215 @@
+/**
+ * One poll from its placing to its answer: a reader for one chunk. Answered once, by whatever comes first: events, the end
+ * of its wait, its token's expiry, a move, a drain, or its client's leaving.
+ */
+import type { ResetReason, Transport } from '../../schema/frames.ts';
+import type { Cohort } from '../../schema/http.ts';
+import type { Cancel } from '../clock.ts';
+import { type Chunk, partsFor } from '../hub/chunk.ts';
+import type { Feed, Placed } from '../hub/feed.ts';
+import type { Group, Member } from '../hub/group.ts';
+import type { LiveSession } from '../hub/sessions.ts';
+import type { Position } from '../log/cursor.ts';
+import type { EphemeralEvent } from '../log/entry.ts';
+import type { LongPollDeps, PollRequest } from './long-poll.ts';
+import { chunkBody, emptyBody, pollForm } from './poll-body.ts';
+
+// Looking through what isn't the reader's ends after this much, with `more`.
+const maxPages = 10;
+const maxLookMs = 250;
+// An ephemeral event answers a poll no sooner than this after it came: at most once a second.
+const ephemeralAfterMs = 1000;
+const maxEphemeral = 100;
+const retryMs = 250;
+
+export class HeldPoll implements Member, LiveSession {
+  readonly transport = 'long-poll';
+  readonly supports = ['websocket', 'long-poll'];
+  readonly override: Transport | undefined = undefined;
+  readonly isMoving = false;
+  readonly connection: string;
+  readonly sinceMs: number;
+  readonly cohort: Cohort;
+  readonly answered: Promise<Buffer>;
+  /** Events were waiting when the poll came. */
+  foundAtOnce = false;
+  private readonly deps: LongPollDeps;
+  private readonly feed: Feed;
+  private readonly request: PollRequest;
+  private readonly group: Group;
+  private readonly holdMs: number;
+  private resolve: (body: Buffer) => void = () => undefined;
+  private place: Position;
+  private pages = 0;
+  private lookingSinceMs: number | undefined;
+  private isHeld = false;
+  private isReading = false;
+  private isDone = false;
+  private mustRecheck = false;
+  private pending: EphemeralEvent[] = [];
+  private cancels: Cancel[] = [];
+
+  constructor(deps: LongPollDeps, feed: Feed, request: PollRequest, placed: Placed) {
+    this.answered = new Promise((resolve) => {
+      this.resolve = resolve;
+    });
+    this.deps = deps;
+    this.feed = feed;
+    this.request = request;
+    this.connection = deps.clock.id();
+    this.sinceMs = deps.clock.now();
+    this.place = placed.position;
+    const { identity, assignment, session, start, waitMs } = request;
+    const due = deps.admission.poll(identity, { assignment, session });
+    const isDueNow = start.at === 'head' || due.mayMoveUp;
+    this.cohort = due.cohort;
+    this.holdMs = isDueNow ? 0 : Math.min(waitMs, identity.expiresAtMs - deps.clock.now());
+    this.group = feed.join(this, request.services, pollForm(request.limit));
+    if (placed.reset === undefined) this.pump();
+    else this.finish(undefined, { reset: placed.reset });
+  }
+
+  get org(): string {
+    return this.request.identity.org;
+  }
+  get sub(): string {
+    return this.request.identity.sub;
+  }
+  get session(): string | undefined {
+    return this.request.session;
+  }
+  get assignment(): number | undefined {
+    return this.request.assignment;
+  }
+
+  position(): Position {
+    return this.place;
+  }
+
+  behind(): number {
+    return Math.max(0, this.feed.head.seq - this.place.seq);
+  }
+
+  /** A poll moves by being answered: what it is due stands in the answer. */
+  migrate(): void {
+    this.finish();
+  }
+
+  end(): void {
+    this.finish();
+  }
+
+  pump(): void {
+    if (this.isDone || this.isReading) return;
+    this.lookingSinceMs ??= this.deps.clock.monotonic();
+    for (;;) {
+      const chunk = this.group.chunkAfter(this.place);
+      if (chunk === undefined) {
+        this.holdOn();
+        return;
+      }
+      if (chunk === 'behind') {
+        void this.readLog();
+        return;
+      }
+      if (this.take(chunk)) return;
+    }
+  }
+
+  recheck(): void {
+    this.mustRecheck = true;
+    if (!this.isReading) void this.readLog();
+  }
+
+  ephemeral(events: readonly EphemeralEvent[]): void {
+    if (this.isDone) return;
+    const theirs = events.filter((event) => event.to?.includes(this.sub) ?? true);
+    if (theirs.length === 0) return;
+    const isFirst = this.pending.length === 0;
+    this.pending = [...this.pending, ...theirs].slice(-maxEphemeral);
+    const sinceCameMs = this.deps.clock.now() - this.sinceMs;
+    if (isFirst)
+      this.cancels.push(this.deps.wheel.after(ephemeralAfterMs - sinceCameMs, () => this.finish()));
+  }
+
+  /** True where the chunk answers the poll. */
+  private take(chunk: Chunk): boolean {
+    this.place = chunk.end;
+    if (partsFor(chunk, this.sub).length > 0) {
+      this.foundAtOnce = !this.isHeld;
+      this.finish(chunk);
+      return true;
+    }
+    this.pages += 1;
+    const lookedMs = this.deps.clock.monotonic() - (this.lookingSinceMs ?? 0);
+    if (this.pages < maxPages && lookedMs < maxLookMs) return false;
+    this.finish();
+    return true;
+  }
+
+  /** At the head, with nothing for this reader: wait for what comes, or for the end of the wait. */
+  private holdOn(): void {
+    this.lookingSinceMs = undefined;
+    this.pages = 0;
+    if (this.isHeld) return;
+    if (this.holdMs <= 0 || this.request.signal.aborted) {
+      this.finish();
+      return;
+    }
+    this.isHeld = true;
+    this.deps.traffic.pollsHeld += 1;
+    this.deps.sessions.add(this);
+    const onAbort = (): void => this.finish();
+    this.request.signal.addEventListener('abort', onAbort, { once: true });
+    this.cancels.push(
+      this.deps.wheel.after(this.holdMs, () => this.finish()),
+      () => this.request.signal.removeEventListener('abort', onAbort),
+    );
+  }
+
+  private async readLog(): Promise<void> {
+    this.isReading = true;
+    this.mustRecheck = false;
+    try {
+      const fetched = await this.group.fetch(this.place);
+      if (!this.isDone && !this.mustRecheck && fetched.kind === 'chunk') this.take(fetched.chunk);
+      if (!this.isDone && !this.mustRecheck && fetched.kind === 'reset') {
+        this.place = fetched.head;
+        this.finish(undefined, { reset: fetched.reason });
+      }
+    } catch {
+      // The log is away: the poll is held to its wait, then answered with the cursor that it has.
+      this.holdOn();
+      await new Promise<void>((resolve) => this.deps.clock.after(retryMs, resolve));
+      this.mustRecheck = true;
+    }
+    this.isReading = false;
+    if (this.isDone) return;
+    if (this.mustRecheck) this.recheck();
+    else this.pump();
+  }
+
+  private finish(chunk?: Chunk, { reset }: { reset?: ResetReason } = {}): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    for (const cancel of this.cancels) cancel();
+    this.feed.leave(this, this.group);
+    const { deps, request, sub } = this;
+    if (this.isHeld) {
+      deps.traffic.pollsHeld -= 1;
+      deps.sessions.remove(this);
+    }
+    // Asked again: the rules may have changed while it was held.
+    const { transport, assignment } = deps.admission.poll(request.identity, request);
+    const hasMore = reset === undefined && this.place.seq < this.feed.head.seq;
+    const state = { at: this.place, transport, assignment, hasMore, reset, ephemeral: this.pending };
+    if (chunk !== undefined) this.count(chunk);
+    this.resolve(chunk === undefined ? emptyBody(state) : chunkBody(chunk, sub, state));
+  }
+
+  private count(chunk: Chunk): void {
+    const events = partsFor(chunk, this.sub).reduce((sum, part) => sum + part.entries.length, 0);
+    this.deps.traffic.delivered['long-poll'] += events;
+    if (this.foundAtOnce) this.deps.traffic.replayed['long-poll'] += events;
+  }
+}

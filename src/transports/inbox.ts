@@ -1,0 +1,83 @@
+/**
+ * What a stream's client sends, strictly in order: one frame is handled to its end before the next begins. Counts what
+ * could be a flood, and stops reading the socket while frames wait or answers pile up.
+ */
+import type { WebSocket } from 'ws';
+import { limits } from '../../schema/codes.ts';
+import type { Clock } from '../clock.ts';
+
+// Frames that may wait for their turn before the socket is no longer read.
+const maxWaiting = 64;
+
+export class Inbox {
+  private readonly ws: WebSocket;
+  private readonly clock: Clock;
+  private readonly handle: (text: string) => Promise<void> | undefined;
+  private readonly hasRoom: () => boolean;
+  private waiting: string[] = [];
+  private isHandling = false;
+  private isHeld = true;
+  private windowStartMs = 0;
+  private framesInWindow = 0;
+
+  /** Nothing is handled before `release`. @param handle must not reject. */
+  constructor(options: {
+    ws: WebSocket;
+    clock: Clock;
+    handle: (text: string) => Promise<void> | undefined;
+    hasRoom: () => boolean;
+  }) {
+    this.ws = options.ws;
+    this.clock = options.clock;
+    this.handle = options.handle;
+    this.hasRoom = options.hasRoom;
+  }
+
+  push(text: string): void {
+    this.waiting.push(text);
+    if (!this.isHeld && !this.isHandling) void this.run();
+    else if (this.waiting.length > maxWaiting && !this.ws.isPaused) this.ws.pause();
+  }
+
+  /** True where this control frame is one too many of its window. */
+  isFlood(): boolean {
+    const now = this.clock.monotonic();
+    if (now - this.windowStartMs > limits.controlWindowMs) {
+      this.windowStartMs = now;
+      this.framesInWindow = 0;
+    }
+    this.framesInWindow += 1;
+    return this.framesInWindow > limits.controlFramesPerWindow;
+  }
+
+  /** The client is known: what came meanwhile is handled, then what comes. */
+  release(): void {
+    this.isHeld = false;
+    if (!this.isHandling) void this.run();
+  }
+
+  /** The socket has drained: read on, if that was why it stopped. */
+  resume(): void {
+    if (!this.isHeld && !this.isHandling) void this.run();
+  }
+
+  close(): void {
+    this.isHeld = true;
+    this.waiting = [];
+    if (this.ws.isPaused) this.ws.resume();
+  }
+
+  private async run(): Promise<void> {
+    this.isHandling = true;
+    while (!this.isHeld && this.hasRoom()) {
+      const text = this.waiting.shift();
+      if (text === undefined) break;
+      const underway = this.handle(text);
+      if (underway !== undefined) await underway;
+    }
+    this.isHandling = false;
+    const isStuck = this.waiting.length > maxWaiting || (!this.isHeld && !this.hasRoom());
+    if (isStuck && !this.ws.isPaused) this.ws.pause();
+    if (!isStuck && this.ws.isPaused) this.ws.resume();
+  }
+}

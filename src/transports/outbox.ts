@@ -1,0 +1,85 @@
+/**
+ * The one ordered way out of a stream: every frame, of events or control, is written to the socket here and nowhere else.
+ * Keeps no queue of its own: when the socket is full its reader waits at its cursor.
+ */
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import type { Part } from '../hub/chunk.ts';
+import type { FrameClass, Traffic } from '../traffic.ts';
+
+export class Outbox {
+  /** How often the socket has emptied itself after it was full: the peer reads. */
+  drains = 0;
+  private readonly ws: WebSocket;
+  private readonly socket: Duplex;
+  private readonly traffic: Traffic;
+  private readonly highWaterBytes: number;
+  private isClosed = false;
+  private replayUpToSeq = 0;
+
+  constructor(ws: WebSocket, socket: Duplex, traffic: Traffic, onDrain: () => void) {
+    this.ws = ws;
+    this.socket = socket;
+    this.traffic = traffic;
+    this.highWaterBytes = socket.writableHighWaterMark;
+    socket.on('drain', () => {
+      this.drains += 1;
+      if (this.isOpen) onDrain();
+    });
+  }
+
+  /** False while more than the socket's high-water mark waits in this process: a `drain` will follow. */
+  get hasRoom(): boolean {
+    return this.isOpen && this.socket.writableLength < this.highWaterBytes;
+  }
+
+  /** Events up to this seq were appended before the client came: they count as replayed. */
+  replayUpTo(seq: number): void {
+    this.replayUpToSeq = seq;
+  }
+
+  control(frame: Buffer, kind: FrameClass = 'other'): void {
+    if (!this.isOpen) return;
+    this.traffic.frames[kind] += 1;
+    this.socket.write(frame);
+  }
+
+  deliver(parts: readonly Part[]): void {
+    if (!this.isOpen) return;
+    const [only] = parts;
+    if (parts.length === 1 && only !== undefined) {
+      this.socket.write(only.bytes);
+      this.count(only);
+      return;
+    }
+    this.socket.cork();
+    for (const part of parts) {
+      this.socket.write(part.bytes);
+      this.count(part);
+    }
+    this.socket.uncork();
+  }
+
+  /** Nothing is written any more. */
+  close(): void {
+    this.isClosed = true;
+  }
+
+  /** After a close frame, ours or the peer's, nothing may follow. */
+  private get isOpen(): boolean {
+    return !this.isClosed && this.ws.readyState === this.ws.OPEN;
+  }
+
+  private count(part: Part): void {
+    const { frames, delivered, replayed } = this.traffic;
+    delivered.websocket += part.entries.length;
+    this.traffic.compressedFrames += part.compressedFrames;
+    frames.assistant_message += part.tally.assistant_message;
+    frames.typing += part.tally.typing;
+    frames.error += part.tally.error;
+    frames.other += part.tally.other;
+    const first = part.entries[0];
+    if (first === undefined || first.seq > this.replayUpToSeq) return;
+    for (const entry of part.entries) if (entry.seq <= this.replayUpToSeq) replayed.websocket += 1;
+  }
+}

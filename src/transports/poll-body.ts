@@ -1,0 +1,70 @@
+/** How a poll's answer is written: events once for all readers of a group, the whole body once for all who are told the same. */
+import type { ResetReason, Transport } from '../../schema/frames.ts';
+import { limits } from '../../schema/codes.ts';
+import { encodeCursor, type Position } from '../log/cursor.ts';
+import type { EphemeralEvent } from '../log/entry.ts';
+import { type Chunk, type Form, type Part, partsFor } from '../hub/chunk.ts';
+import { joinJson } from './frames.ts';
+
+const comma = Buffer.from(',');
+
+/** @param maxEvents the poll's `limit`. */
+export function pollForm(maxEvents: number): Form {
+  return {
+    name: `poll-${maxEvents}`,
+    maxEvents,
+    maxBytes: limits.pollBytes,
+    encode: (entries) => ({ bytes: Buffer.concat(joinJson(entries)), compressedFrames: 0 }),
+  };
+}
+
+/** What an answer says besides its events. */
+export interface PollState {
+  readonly at: Position;
+  readonly transport: Transport;
+  readonly assignment: number;
+  readonly hasMore: boolean;
+  readonly reset: ResetReason | undefined;
+  readonly ephemeral: readonly EphemeralEvent[];
+}
+
+const bodies = new WeakMap<Chunk, Map<string, Buffer>>();
+
+/** The answer that gives a chunk; one buffer for all readers that are given all of it and told the same. */
+export function chunkBody(chunk: Chunk, sub: string, state: PollState): Buffer {
+  const parts = partsFor(chunk, sub);
+  if (!chunk.isShared || state.ephemeral.length > 0) return body(parts, state);
+  const made = bodies.get(chunk) ?? new Map<string, Buffer>();
+  bodies.set(chunk, made);
+  const key = `${state.transport}|${state.assignment}|${state.hasMore}`;
+  let bytes = made.get(key);
+  if (bytes === undefined) {
+    bytes = body(parts, state);
+    made.set(key, bytes);
+  }
+  return bytes;
+}
+
+/** An answer without events. */
+export const emptyBody = (state: PollState): Buffer => body([], state);
+
+function body(parts: readonly Part[], state: PollState): Buffer {
+  const { at, transport, assignment, hasMore, reset, ephemeral } = state;
+  const pieces: Buffer[] = [Buffer.from('{"events":[')];
+  parts.forEach((part, index) => {
+    if (index > 0) pieces.push(comma);
+    pieces.push(part.bytes);
+  });
+  if (ephemeral.length > 0) pieces.push(Buffer.from('],"ephemeral":['), ...joinJson(ephemeral));
+  const rest = {
+    ...(reset === undefined ? {} : { reset: { reason: reset } }),
+    ...(hasMore ? { more: true } : {}),
+    cursor: encodeCursor(at),
+    seq: at.seq,
+    epoch: at.epoch,
+    transport,
+    assignment,
+  };
+  pieces.push(Buffer.from(`],${JSON.stringify(rest).slice(1)}`));
+  return Buffer.concat(pieces);
+}

@@ -1,0 +1,170 @@
+/**
+ * The stream's way in: takes upgrades in front of the HTTP app, and keeps what is open. What is a well-formed upgrade is
+ * accepted and then closed with a code that a browser can read; only what is not, or comes in a flood, gets a status.
+ */
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import { type Code, codes, limits } from '../../schema/codes.ts';
+import { fail } from '../errors.ts';
+import type { Form } from '../hub/chunk.ts';
+import type { Authenticator } from '../identity.ts';
+import { StreamConnection, type StreamDeps, type Visitor } from './connection.ts';
+import { streamForm } from './frames.ts';
+
+export interface WebSocketOptions extends StreamDeps {
+  readonly authenticator: Authenticator;
+  /** Path of the stream, base path included. */
+  readonly path: string;
+  readonly maxConnections: number;
+  readonly compressMinBytes: number;
+  /** True where a browser page of this origin may open streams. */
+  isOriginAllowed(origin: string, host: string | undefined): boolean;
+  /** Counts one more upgrade from this peer. False: it comes in a flood and gets 429. */
+  mayUpgrade(request: IncomingMessage): boolean;
+}
+
+// How long a refused peer may take to read why.
+const refusalMs = 1000;
+
+export class WebSocketTransport {
+  private readonly options: WebSocketOptions;
+  private readonly server: WebSocketServer;
+  private readonly connections = new Set<StreamConnection>();
+  private readonly plain: Form = streamForm(undefined);
+  private readonly deflated: Form;
+  private isDraining = false;
+
+  constructor(options: WebSocketOptions) {
+    this.options = options;
+    this.deflated = streamForm(options.compressMinBytes);
+    this.server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload: limits.frameBytes,
+      // Only what clients send is inflated by ws; what they are sent was deflated once for all of them.
+      perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true },
+    });
+  }
+
+  get open(): number {
+    return this.connections.size;
+  }
+
+  attach(server: Server): void {
+    server.on('upgrade', (request, socket, head) => {
+      if (request.headers.upgrade?.toLowerCase() === 'websocket') this.upgrade(request, socket, head);
+      else serveWithoutUpgrade(server, request, socket, head);
+    });
+  }
+
+  /** Tells every stream to go elsewhere, and closes those that have not when the time is up. */
+  async drain(withinMs: number): Promise<void> {
+    this.isDraining = true;
+    for (const connection of this.connections) connection.advise(withinMs);
+    const { clock } = this.options;
+    const endMs = clock.monotonic() + withinMs;
+    while (this.connections.size > 0 && clock.monotonic() < endMs)
+      await new Promise<void>((resolve) => clock.after(20, resolve));
+    for (const connection of this.connections) connection.end('draining');
+  }
+
+  private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // Between here and the hand-over to ws the socket is nobody's: a reset must not end the process.
+    const onError = (): void => void socket.destroy();
+    socket.on('error', onError);
+    const refusal = this.refusal(request);
+    if (refusal !== undefined) {
+      this.refuse(socket, refusal);
+      return;
+    }
+    let extensions = '';
+    const onHeaders = (headers: string[]): void => {
+      extensions = headers.find((header) => /^sec-websocket-extensions:/i.test(header)) ?? '';
+    };
+    this.server.once('headers', onHeaders);
+    this.server.handleUpgrade(request, socket, head, (ws) => {
+      socket.off('error', onError);
+      const form = takesSharedDeflate(extensions) ? this.deflated : this.plain;
+      const connection = new StreamConnection(this.options, ws, socket, form);
+      this.connections.add(connection);
+      this.options.traffic.activeStreams += 1;
+      this.options.traffic.acceptedStreams += 1;
+      ws.on('close', () => {
+        this.connections.delete(connection);
+        this.options.traffic.activeStreams -= 1;
+      });
+      void connection.start(() => this.identify(request));
+    });
+    this.server.off('headers', onHeaders);
+  }
+
+  /** What isn't an upgrade of ours, or comes in a flood. */
+  private refusal(request: IncomingMessage): Code | undefined {
+    const path = (request.url ?? '').split('?', 1)[0];
+    if (path !== this.options.path) return 'not_found';
+    return this.options.mayUpgrade(request) ? undefined : 'rate_limited';
+  }
+
+  private refuse(socket: Duplex, code: Code): void {
+    const { status, message, retry } = codes[code];
+    const { clock, wheel } = this.options;
+    const body = JSON.stringify({ error: { code, message, retry, requestId: clock.id() } });
+    const head = [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+      'Content-Type: application/json',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      ...(status === 429 ? ['Retry-After: 1'] : []),
+      'Connection: close',
+    ];
+    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+    // Read what still comes, so that the answer isn't lost to a reset; but not for ever.
+    socket.resume();
+    wheel.after(refusalMs, () => void socket.destroy());
+  }
+
+  private async identify(request: IncomingMessage): Promise<Visitor> {
+    const { options } = this;
+    const { origin, host, authorization } = request.headers;
+    if (this.isDraining) throw fail('draining');
+    if (this.connections.size > options.maxConnections) throw fail('overloaded');
+    if (origin !== undefined && !options.isOriginAllowed(origin, host)) throw fail('origin_forbidden');
+
+    const query = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?'));
+    const bearer = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+    const ticketText = query.get('ticket');
+    if (ticketText === null) {
+      const isHeaderBroken = authorization !== undefined && bearer === undefined;
+      const token = bearer ?? (isHeaderBroken ? undefined : (query.get('access_token') ?? undefined));
+      return { identity: await options.authenticator.verifyToken(token), ticket: undefined };
+    }
+    const ticket = await options.authenticator.verifyTicket(ticketText);
+    if (authorization !== undefined) {
+      const identity = await options.authenticator.verifyToken(bearer);
+      const isSame = identity.org === ticket.identity.org && identity.sub === ticket.identity.sub;
+      if (!isSame) throw fail('unauthorized', 'the ticket is of another user or org');
+    }
+    return { identity: ticket.identity, ticket };
+  }
+}
+
+/** True where the peer inflates what was deflated with a full window: a smaller one would fail with 1007. */
+function takesSharedDeflate(extensions: string): boolean {
+  const window = /server_max_window_bits=(\d+)/i.exec(extensions)?.[1];
+  return /permessage-deflate/i.test(extensions) && (window === undefined || window === '15');
+}
+
+/**
+ * An upgrade to anything else (h2c, say) is an offer that a server may pass over: the request is answered as if it had
+ * not been made. Node hands such a socket to the `upgrade` listener and would leave it hanging.
+ */
+function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const lines = [`${request.method ?? 'GET'} ${request.url ?? '/'} HTTP/1.1`];
+  for (let index = 0; index + 1 < request.rawHeaders.length; index += 2) {
+    const [name = '', value = ''] = request.rawHeaders.slice(index, index + 2);
+    if (!/^(upgrade|connection|http2-settings)$/i.test(name)) lines.push(`${name}: ${value}`);
+  }
+  if (head.length > 0) socket.unshift(head);
+  socket.unshift(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'));
+  server.emit('connection', socket);
+}

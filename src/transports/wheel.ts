@@ -1,0 +1,65 @@
+/**
+ * One wheel for every deadline of the connections: hand-shakes, pings, expiries, held polls. A timer a socket would be
+ * thousands of timers; this is one interval and a bucket a slot. Also tells when the node itself stalled.
+ */
+import type { Cancel, Clock } from '../clock.ts';
+
+// Deadlines are met up to one slot late, never early.
+const slotMs = 50;
+const keptStalls = 32;
+
+export class Wheel {
+  private readonly clock: Clock;
+  private readonly slots = new Map<number, Set<() => void>>();
+  private next: number;
+  private lastTickMs: number;
+  private readonly stalls: { atMs: number; ms: number }[] = [];
+  private readonly stop: Cancel;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+    this.lastTickMs = clock.monotonic();
+    this.next = Math.floor(this.lastTickMs / slotMs) + 1;
+    this.stop = clock.every(slotMs, () => this.turn());
+  }
+
+  /** Runs once, `ms` from now or up to a slot later. */
+  after(ms: number, run: () => void): Cancel {
+    const slot = Math.max(this.next, Math.ceil((this.clock.monotonic() + ms) / slotMs));
+    let entries = this.slots.get(slot);
+    if (entries === undefined) {
+      entries = new Set();
+      this.slots.set(slot, entries);
+    }
+    const own = entries;
+    own.add(run);
+    return () => own.delete(run);
+  }
+
+  /** The longest that the event loop stood still at a time since `sinceMs` (monotonic), milliseconds. */
+  longestStallMs(sinceMs: number): number {
+    let longest = 0;
+    for (const stall of this.stalls) if (stall.atMs >= sinceMs) longest = Math.max(longest, stall.ms);
+    return longest;
+  }
+
+  close(): void {
+    this.stop();
+    this.slots.clear();
+  }
+
+  private turn(): void {
+    const now = this.clock.monotonic();
+    const late = now - this.lastTickMs - slotMs;
+    this.lastTickMs = now;
+    if (late > 2 * slotMs) {
+      this.stalls.push({ atMs: now, ms: late });
+      if (this.stalls.length > keptStalls) this.stalls.shift();
+    }
+    for (const upTo = Math.floor(now / slotMs); this.next <= upTo; this.next += 1) {
+      const due = this.slots.get(this.next);
+      this.slots.delete(this.next);
+      if (due !== undefined) for (const run of due) run();
+    }
+  }
+}
