@@ -35,5 +35,8 @@ export function decodeCursor(text: string): Position {
   const ms = Number.parseInt(msText, 36);
   const isWhole = Number.isSafeInteger(seq) && Number.isSafeInteger(ms);
   if (!isWhole || (seq === 0) !== (tag === '')) throw fail('bad_cursor');
-  return { epoch, seq, ms, tag };
+  const position = { epoch, seq, ms, tag };
+  // One place has one form: a number with leading zeros is not ours.
+  if (encodeCursor(position) !== text) throw fail('bad_cursor');
+  return position;
 }

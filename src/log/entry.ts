@@ -49,14 +49,15 @@ const known = new Set([
 
 /** @param sender the `sub` of an end user who published; undefined for a producer. */
 export function prepareEvent(event: PublishEvent, id: string, sender?: string): PreparedEvent {
-  const rest: Record<string, unknown> = {
+  // Without a prototype, an unknown field named `__proto__` is one like any other.
+  const rest: Record<string, unknown> = Object.assign(Object.create(null), {
     thread_id: event.thread_id,
     agent: event.agent,
     in_reply_to: event.in_reply_to,
     meta: event.meta,
     sender,
     payload: event.payload,
-  };
+  });
   for (const [name, value] of Object.entries(event)) if (!known.has(name)) rest[name] = value;
   return {
     id,
