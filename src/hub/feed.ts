@@ -92,7 +92,7 @@ export class Feed {
   }
 
   join(member: Member, services: ReadonlySet<string>, form: Form): Group {
-    const key = `${form.name}|${[...services].sort().join(',')}`;
+    const key = `${form.name}|${[...services].toSorted().join(',')}`;
     let group = this.groups.get(key);
     if (group === undefined) {
       group = new Group({ key, org: this.org, services, form, ring: this.openRing, log: this.deps.log });
