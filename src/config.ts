@@ -26,6 +26,12 @@ const percent = text
   .regex(/^\d{1,3}(\.\d{1,2})?$/, 'must be a percentage with at most two decimals')
   .transform(Number)
   .pipe(z.number().min(0).max(100));
+/** A percentage, or `true` for everybody and `false` for nobody: one flag's whole setting in one variable. */
+const share = z.preprocess((value) => {
+  const word = typeof value === 'string' ? value.trim().toLowerCase() : value;
+  if (word === 'true' || word === 'on') return '100';
+  return word === 'false' || word === 'off' ? '0' : value;
+}, percent.optional());
 const url = text.refine((value) => URL.canParse(value), 'must be a URL');
 
 const variables = {
@@ -67,7 +73,7 @@ const variables = {
   REALTIME_STREAMING_V2: flag.optional(),
   REALTIME_ROLLOUT_PERCENT: percent.optional(),
   REALTIME_WHITELIST: list.optional(),
-  WS_AUTORECONNECT: percent.optional(),
+  WS_AUTORECONNECT: share,
 } as const;
 
 type Variables = { readonly [K in keyof typeof variables]: z.output<(typeof variables)[K]> };

@@ -1,0 +1,159 @@
+/** HTTP bodies of the admin API (docs/PROTOCOL.md, 12). */
+import { z } from 'zod';
+import { transportSchema } from './frames.ts';
+import { cohortSchema, reasonSchema } from './http.ts';
+
+/** Bounds of what an admin may write. */
+export const adminLimits = {
+  listEntries: 10_000,
+  reasonChars: 500,
+  sessions: 1000,
+  auditEntries: 1000,
+} as const;
+
+/** Why a change is made; the audit trail keeps it. */
+export const whySchema = z
+  .string({ error: 'is required: say why, the audit trail keeps it' })
+  .trim()
+  .min(1, 'is required: say why, the audit trail keeps it')
+  .max(adminLimits.reasonChars);
+
+/** 0–100 in steps of 0.01. */
+export const percentSchema = z
+  .number()
+  .min(0)
+  .max(100)
+  // In binary 0.07 × 100 is 7.000000000000001: compare what rounding gives back, not the remainder.
+  .refine((percent) => Math.round(percent * 100) / 100 === percent, 'has more than two decimals');
+
+/** `sub` names that user in every org, `org/sub` in one. */
+export const listEntrySchema = z
+  .string()
+  .regex(/^([A-Za-z0-9._@:-]{1,128}\/)?[A-Za-z0-9._@:-]{1,128}$/, 'is neither sub nor org/sub');
+
+export const reasonBodySchema = z.object({ reason: whySchema });
+export const percentBodySchema = z.object({ percent: percentSchema, reason: whySchema });
+export const enabledBodySchema = z.object({ enabled: z.boolean(), reason: whySchema });
+export const flagBodySchema = z
+  .object({ percent: percentSchema.optional(), enabled: z.boolean().optional(), reason: whySchema })
+  .refine(
+    ({ percent, enabled }) => percent !== undefined || enabled !== undefined,
+    'give percent or enabled',
+  );
+export const listBodySchema = z.object({
+  users: z
+    .array(listEntrySchema)
+    .max(adminLimits.listEntries)
+    .transform((users) => [...new Set(users)]),
+  reason: whySchema,
+});
+
+/** A node that its environment holds at long-poll, and the variables that do. */
+export const cappedNodeSchema = z.object({ node: z.string(), variables: z.array(z.string()) });
+export type CappedNode = z.infer<typeof cappedNodeSchema>;
+
+const acksSchema = z.record(z.string(), z.int());
+
+export const changeAnswerSchema = z.object({
+  version: z.int(),
+  /** False: this node obeys, and the rules could not be written. */
+  written: z.boolean(),
+  acks: acksSchema,
+  laggards: z.array(z.string()),
+  capped: z.array(cappedNodeSchema).optional().meta({
+    description: 'nodes that stay at long-poll whatever the rules say; absent where there are none',
+  }),
+});
+export type ChangeAnswer = z.infer<typeof changeAnswerSchema>;
+
+const connectedSchema = z.object({ websocket: z.int(), 'long-poll': z.int() });
+const cohortCountSchema = z.object({
+  assigned: z.int().meta({ description: 'of those connected, how many the rules now put in this cohort' }),
+  connected: connectedSchema.meta({ description: 'by the cohort each connection was admitted with' }),
+});
+
+export const rolloutBodySchema = z.object({
+  version: z.int(),
+  changedAt: z.iso.datetime(),
+  percent: z.number(),
+  enabled: z.boolean(),
+  killed: z.boolean(),
+  killedBy: z.object({
+    rules: z.array(z.object({ id: z.string(), at: z.iso.datetime(), who: z.string(), reason: z.string() })),
+    node: z
+      .array(z.string())
+      .meta({ description: "causes of this node's latch: kill ids, or its kill file" }),
+  }),
+  allowlist: z.array(z.string()),
+  denylist: z.array(z.string()),
+  holdback: z.number(),
+  flags: z.record(z.string(), z.object({ enabled: z.boolean(), percent: z.number() })),
+  plan: z.null().meta({ description: 'no plan is running' }),
+  paused: z.array(z.string()),
+  acks: acksSchema,
+  laggards: z.array(z.string()),
+  capped: z.array(cappedNodeSchema),
+  cohorts: z.object({ canary: cohortCountSchema, control: cohortCountSchema }),
+  moves: z.object({ inProgress: z.int(), doneBy: z.iso.datetime().nullable() }),
+});
+export type RolloutBody = z.infer<typeof rolloutBodySchema>;
+
+export const decisionBodySchema = z.object({
+  org: z.string(),
+  user: z.string(),
+  transport: transportSchema,
+  cohort: cohortSchema,
+  reason: reasonSchema,
+  bucket: z.int().meta({ description: '0–9999: in at percent p when below p × 100' }),
+  version: z.int(),
+});
+export type DecisionBody = z.infer<typeof decisionBodySchema>;
+
+export const sessionsBodySchema = z.object({
+  sessions: z.array(
+    z.object({
+      connection: z.string(),
+      org: z.string(),
+      user: z.string(),
+      transport: transportSchema,
+      cohort: cohortSchema,
+      session: z.string().nullable(),
+      assignment: z.int().nullable(),
+      since: z.iso.datetime(),
+      isMoving: z.boolean(),
+      cursor: z.string().nullable(),
+      seq: z.int().nullable(),
+      behind: z.int().meta({ description: "events of the org's log after its cursor" }),
+    }),
+  ),
+  more: z.boolean(),
+});
+export type SessionsBody = z.infer<typeof sessionsBodySchema>;
+
+export const auditActionSchema = z.enum([
+  'start',
+  'percent',
+  'enabled',
+  'flag',
+  'allowlist',
+  'denylist',
+  'kill',
+  'unkill',
+  'pause',
+  'resume',
+  'drain',
+]);
+export const auditEntrySchema = z.object({
+  /** The version that the change made, or that stood when it was noted. */
+  version: z.int(),
+  at: z.iso.datetime(),
+  who: z.string(),
+  action: auditActionSchema,
+  from: z.unknown(),
+  to: z.unknown(),
+  reason: z.string(),
+});
+export type AuditEntry = z.infer<typeof auditEntrySchema>;
+export const auditBodySchema = z.object({ entries: z.array(auditEntrySchema) });
+
+export const drainAnswerSchema = z.object({ node: z.string(), draining: z.literal(true) });

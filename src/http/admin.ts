@@ -1,0 +1,217 @@
+/** The admin API, `/admin/v1` (docs/PROTOCOL.md, 12): reads the rollout, changes it, and keeps who did and why. */
+import { type Context, Hono } from 'hono';
+import { describeRoute, resolver } from 'hono-openapi';
+import type { z } from 'zod';
+import {
+  adminLimits,
+  auditBodySchema,
+  changeAnswerSchema,
+  decisionBodySchema,
+  type DecisionBody,
+  drainAnswerSchema,
+  enabledBodySchema,
+  flagBodySchema,
+  listBodySchema,
+  percentBodySchema,
+  reasonBodySchema,
+  rolloutBodySchema,
+  sessionsBodySchema,
+} from '../../schema/admin.ts';
+import { orgSchema, userSchema } from '../../schema/envelope.ts';
+import { fail } from '../errors.ts';
+import type { Sessions } from '../hub/sessions.ts';
+import type { Rollout } from '../rollout/rollout.ts';
+import {
+  type Author,
+  pause,
+  resume,
+  setEnabled,
+  setFlag,
+  setList,
+  setPercent,
+} from '../rollout/transitions.ts';
+import { type AdminAccess, type AdminEnv, type AdminRole, requiring } from './admin-access.ts';
+import { rolloutView, sessionsView } from './admin-views.ts';
+import { atMost, readJson } from './json-body.ts';
+
+export interface AdminDeps extends AdminAccess {
+  readonly rollout: Rollout;
+  readonly sessions: Sessions;
+  /** Begins to drain this node; answers at once. */
+  readonly drain: () => void;
+}
+
+const bodyBytes = 4 * 1024 * 1024;
+/** The cause that this API's pause stands for among others that may come. */
+const operatorPause = 'operator';
+
+export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
+  const { rollout, sessions } = deps;
+  const { control, store } = rollout;
+  const app = new Hono<AdminEnv>().basePath('/admin/v1');
+  const may = (role: AdminRole) => requiring(role, deps);
+  const small = atMost(bodyBytes);
+
+  app.get('/rollout', reads('The rollout as it stands', rolloutBodySchema), may('viewer'), async (c) => {
+    const view = await rolloutView(rollout, sessions);
+    c.header('etag', `"${view.version}"`);
+    return c.json(view);
+  });
+
+  app.put(
+    '/rollout/percent',
+    writes('Set the percentage', percentBodySchema),
+    may('operator'),
+    small,
+    async (c) => {
+      const { percent, reason } = await readJson(c, percentBodySchema);
+      return c.json(await control.change(setPercent(percent), by(c, reason), ifMatch(c)));
+    },
+  );
+
+  app.put(
+    '/rollout/enabled',
+    writes('Turn the flag on or off', enabledBodySchema),
+    may('operator'),
+    small,
+    async (c) => {
+      const { enabled, reason } = await readJson(c, enabledBodySchema);
+      return c.json(await control.change(setEnabled(enabled), by(c, reason), ifMatch(c)));
+    },
+  );
+
+  app.put(
+    '/rollout/flags/:name',
+    writes('Change another flag', flagBodySchema),
+    may('operator'),
+    small,
+    async (c) => {
+      const { reason, ...change } = await readJson(c, flagBodySchema);
+      return c.json(await control.change(setFlag(c.req.param('name'), change), by(c, reason), ifMatch(c)));
+    },
+  );
+
+  for (const list of ['allowlist', 'denylist'] as const)
+    app.put(
+      `/rollout/${list}`,
+      writes(`Replace the ${list}`, listBodySchema),
+      may('admin'),
+      small,
+      async (c) => {
+        const { users, reason } = await readJson(c, listBodySchema);
+        return c.json(await control.change(setList(list, users), by(c, reason), ifMatch(c)));
+      },
+    );
+
+  app.post(
+    '/rollout/kill',
+    writes('Kill: everybody to long-poll, now', reasonBodySchema),
+    may('operator'),
+    small,
+    async (c) => {
+      const { reason } = await readJson(c, reasonBodySchema);
+      return c.json(await control.kill(by(c, reason)));
+    },
+  );
+
+  app.post(
+    '/rollout/unkill',
+    writes('End every kill', reasonBodySchema),
+    may('operator'),
+    small,
+    async (c) => {
+      const { reason } = await readJson(c, reasonBodySchema);
+      return c.json(await control.unkill(by(c, reason), ifMatch(c)));
+    },
+  );
+
+  for (const [verb, transition] of [
+    ['pause', pause],
+    ['resume', resume],
+  ] as const)
+    app.post(
+      `/rollout/${verb}`,
+      writes(`${verb === 'pause' ? 'Hold' : 'Go on with'} moves`, reasonBodySchema),
+      may('operator'),
+      small,
+      async (c) => {
+        const { reason } = await readJson(c, reasonBodySchema);
+        return c.json(await control.change(transition(operatorPause), by(c, reason), ifMatch(c)));
+      },
+    );
+
+  app.post(
+    '/nodes/:id/drain',
+    describe('Drain one node', drainAnswerSchema, reasonBodySchema),
+    may('operator'),
+    small,
+    async (c) => {
+      const { reason } = await readJson(c, reasonBodySchema);
+      const node = c.req.param('id');
+      if (node !== rollout.nodeId) throw fail('not_found', 'there is no node of this id');
+      await store.note({ ...by(c, reason), action: 'drain', from: null, to: node });
+      deps.drain();
+      return c.json({ node, draining: true });
+    },
+  );
+
+  app.get(
+    '/decisions/:org/:user',
+    reads('What a user gets, and why', decisionBodySchema),
+    may('viewer'),
+    (c) => {
+      const org = checked(orgSchema, c.req.param('org'), 'org');
+      const user = checked(userSchema, c.req.param('user'), 'user');
+      const { assignment, ...decision } = rollout.decider.decide({ org, sub: user });
+      const answer: DecisionBody = { org, user, ...decision, version: assignment };
+      return c.json(answer);
+    },
+  );
+
+  app.get('/sessions', reads('Who is connected', sessionsBodySchema), may('viewer'), (c) => {
+    const { org, user } = c.req.query();
+    return c.json(
+      sessionsView(sessions, {
+        org: org === undefined ? undefined : checked(orgSchema, org, 'org'),
+        user: user === undefined ? undefined : checked(userSchema, user, 'user'),
+      }),
+    );
+  });
+
+  app.get('/audit', reads('Every change, newest first', auditBodySchema), may('viewer'), async (c) =>
+    c.json({ entries: await store.audit(adminLimits.auditEntries) }),
+  );
+
+  return app;
+}
+
+const by = (c: Context<AdminEnv>, reason: string): Author => ({ who: c.get('who'), reason });
+
+/** The version that the caller saw: `If-Match: "19"`; undefined when it didn't say, or said any. */
+function ifMatch(c: Context): number | undefined {
+  const header = c.req.header('if-match')?.trim();
+  if (header === undefined || header === '*') return undefined;
+  const version = /^(?:W\/)?"?(\d{1,15})"?$/.exec(header)?.[1];
+  if (version === undefined) throw fail('bad_request', 'If-Match is not a version of the rules');
+  return Number(version);
+}
+
+function checked(schema: z.ZodString, value: string, name: string): string {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw fail('bad_request', `${name} is malformed`);
+  return parsed.data;
+}
+
+const content = (schema: z.ZodType) => ({ 'application/json': { schema: resolver(schema) } });
+
+const describe = (summary: string, answer: z.ZodType, body?: z.ZodType) =>
+  describeRoute({
+    summary,
+    tags: ['admin'],
+    security: [{ bearer: [] }],
+    ...(body && { requestBody: { required: true, content: content(body) } }),
+    responses: { 200: { description: 'done', content: content(answer) } },
+  });
+
+const reads = (summary: string, answer: z.ZodType) => describe(summary, answer);
+const writes = (summary: string, body: z.ZodType) => describe(summary, changeAnswerSchema, body);

@@ -1,0 +1,42 @@
+/** Reads a small JSON body and checks it against its schema: the one way in for negotiate and the admin API. */
+import type { Context, MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import type { z } from 'zod';
+import { fail } from '../errors.ts';
+
+/** Refuses a larger body before it is read whole. @throws too_large */
+export const atMost = (maxBytes: number): MiddlewareHandler =>
+  bodyLimit({
+    maxSize: maxBytes,
+    onError: () => {
+      throw fail('too_large', `the body is over ${maxBytes} bytes`);
+    },
+  });
+
+/**
+ * The body by its schema; an empty one counts as `{}`.
+ * @throws unsupported_media_type for another Content-Type than JSON, bad_request for what isn't JSON or doesn't fit
+ */
+export async function readJson<Schema extends z.ZodType>(
+  c: Context,
+  schema: Schema,
+): Promise<z.output<Schema>> {
+  const text = await c.req.text();
+  const type = c.req.header('content-type');
+  if (text !== '' && type !== undefined && !/^application\/(?:[\w.+-]+\+)?json\b/i.test(type))
+    throw fail('unsupported_media_type');
+  const parsed = schema.safeParse(text.trim() === '' ? {} : parse(text));
+  if (parsed.success) return parsed.data;
+  throw fail('bad_request', parsed.error.issues.slice(0, 5).map(tell).join('; '));
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw fail('bad_request', 'the body is not JSON', { cause: error });
+  }
+}
+
+const tell = (issue: z.core.$ZodIssue): string =>
+  issue.path.length === 0 ? issue.message : `${issue.path.map(String).join('.')} ${issue.message}`;

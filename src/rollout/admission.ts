@@ -1,0 +1,86 @@
+/** What the transports ask before they serve someone: whether a stream is let in, and what a poll is told. */
+import type { Transport } from '../../schema/frames.ts';
+import type { Cohort, Reason } from '../../schema/http.ts';
+import type { Identity, Ticket } from '../identity.ts';
+import type { Announced } from './announced.ts';
+import type { Decision } from './decide.ts';
+import { type Decider, unasked } from './decider.ts';
+
+type Refusal = 'kill_switch' | 'node_capped' | 'transport_not_assigned';
+
+type StreamAnswer =
+  | { readonly isAdmitted: true; readonly cohort: Cohort; readonly assignment: number }
+  | { readonly isAdmitted: false; readonly code: Refusal };
+
+interface PollAnswer {
+  readonly transport: Transport;
+  readonly cohort: Cohort;
+  readonly assignment: number;
+  readonly mayMoveUp: boolean;
+}
+
+interface PollClient {
+  readonly assignment: number | undefined;
+  readonly session: string | undefined;
+}
+
+/** Causes that lie with the node and not with the rules: no ticket, however new, outranks them. */
+const brakes: ReadonlySet<Reason> = new Set<Reason>(['kill-switch', 'node-capped']);
+
+export class RolloutAdmission {
+  private readonly decider: Decider;
+  private readonly announced: Announced;
+  private readonly refresh: () => Promise<void>;
+  private readonly onDecision: (reason: Reason) => void;
+
+  constructor(
+    decider: Decider,
+    announced: Announced,
+    refresh: () => Promise<void>,
+    onDecision: (reason: Reason) => void,
+  ) {
+    this.decider = decider;
+    this.announced = announced;
+    this.refresh = refresh;
+    this.onDecision = onDecision;
+  }
+
+  assignment(): number {
+    return this.decider.assignment;
+  }
+
+  /**
+   * Without a ticket: in exactly when this node's decision is `websocket`. With one that is newer than the rules here: they
+   * are read again first, and rules that stay older don't refuse it (docs/PROTOCOL.md, 6).
+   */
+  async stream(identity: Identity, ticket: Ticket | undefined): Promise<StreamAnswer> {
+    if (ticket !== undefined && ticket.assignment > this.decider.assignment) await this.refresh();
+    const decision = this.decider.decide(identity, ticket ?? unasked);
+    this.onDecision(decision.reason);
+    if (decision.transport === 'websocket')
+      return { isAdmitted: true, cohort: decision.cohort, assignment: decision.assignment };
+    if (ticket !== undefined && ticket.assignment > decision.assignment && !brakes.has(decision.reason))
+      return { isAdmitted: true, cohort: 'canary', assignment: ticket.assignment };
+    return { isAdmitted: false, code: refusalOf(decision) };
+  }
+
+  /** A poll doesn't say what its client supports: negotiation asks, so nobody who can't is kept from a poll. */
+  poll(identity: Identity, client: PollClient): PollAnswer {
+    const decision = this.decider.decide(identity);
+    const { cohort, assignment } = decision;
+    // What a query claims is unsigned: it may cause a read, never a decision.
+    if (client.assignment !== undefined && client.assignment > assignment) void this.refresh();
+    const isDue = decision.transport === 'websocket' && !this.decider.areMovesHeld;
+    const mayMoveUp =
+      isDue &&
+      client.assignment !== undefined &&
+      client.assignment < assignment &&
+      this.announced.claim(identity, client.session, assignment);
+    return { transport: isDue ? 'websocket' : 'long-poll', cohort, assignment, mayMoveUp };
+  }
+}
+
+function refusalOf(decision: Decision): Refusal {
+  if (decision.reason === 'kill-switch') return 'kill_switch';
+  return decision.reason === 'node-capped' ? 'node_capped' : 'transport_not_assigned';
+}

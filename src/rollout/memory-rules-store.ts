@@ -1,0 +1,88 @@
+/** The rules of one process on the embedded log: nothing outlives a restart but what the environment says again. */
+import type { AuditEntry } from '../../schema/admin.ts';
+import type { Clock } from '../clock.ts';
+import { fail } from '../errors.ts';
+import type { Rules } from './rules.ts';
+import type { Acknowledged, RulesStore } from './rules-store.ts';
+import { type Author, type Change, stamp, type Transition } from './transitions.ts';
+
+/** Lines of the trail that are kept; the oldest go first. */
+const maxEntries = 10_000;
+
+export class MemoryRulesStore implements RulesStore {
+  private readonly clock: Clock;
+  private readonly nodeId: string;
+  private rules: Rules;
+  private readonly trail: AuditEntry[] = [];
+  private readonly listeners = new Set<(rules: Rules) => void>();
+  private applied = 0;
+
+  constructor(clock: Clock, nodeId: string, first: Change, by: Author) {
+    this.clock = clock;
+    this.nodeId = nodeId;
+    // Seconds, so that a restart within the life of a client never goes back below what it was told.
+    this.rules = this.write(first, Math.floor(clock.now() / 1000), by);
+  }
+
+  current(): Rules {
+    return this.rules;
+  }
+
+  async refresh(): Promise<void> {}
+
+  subscribe(listener: (rules: Rules) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  async change(transition: Transition, by: Author, expected?: number): Promise<Rules> {
+    if (expected !== undefined && expected !== this.rules.version)
+      throw fail('version_conflict', this.whoWasFirst(expected));
+    this.rules = this.write(transition(this.rules), this.rules.version + 1, by);
+    for (const listener of this.listeners) listener(this.rules);
+    return this.rules;
+  }
+
+  async note(entry: Omit<AuditEntry, 'version' | 'at'>): Promise<void> {
+    this.keep({ version: this.rules.version, at: new Date(this.clock.now()).toISOString(), ...entry });
+  }
+
+  async audit(limit: number): Promise<readonly AuditEntry[]> {
+    return this.trail.slice(-limit).toReversed();
+  }
+
+  acknowledge(version: number): void {
+    this.applied = version;
+  }
+
+  async acknowledged(version: number): Promise<Acknowledged> {
+    return {
+      acks: { [this.nodeId]: this.applied },
+      laggards: this.applied < version ? [this.nodeId] : [],
+    };
+  }
+
+  async close(): Promise<void> {
+    this.listeners.clear();
+  }
+
+  private write(change: Change, version: number, by: Author): Rules {
+    const at = { version, nonce: this.clock.tag(48), nowMs: this.clock.now() };
+    const [rules, entry] = stamp(change, at, by);
+    this.keep(entry);
+    return rules;
+  }
+
+  private keep(entry: AuditEntry): void {
+    this.trail.push(entry);
+    if (this.trail.length > maxEntries) this.trail.shift();
+  }
+
+  private whoWasFirst(expected: number): string {
+    const { version } = this.rules;
+    const last = this.trail.findLast((entry) => entry.version === version);
+    const story =
+      last === undefined ? '' : ` ${last.who} wrote it at ${last.at} (${last.action}: ${last.reason})`;
+    return `the rules are at version ${version}, not ${expected}.${story}`;
+  }
+}

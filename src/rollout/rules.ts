@@ -1,0 +1,57 @@
+/**
+ * The rules document: everything that decides who gets which transport, as one versioned value. Pure data; rules-store.ts
+ * keeps it, transitions.ts makes the next one.
+ */
+import { z } from 'zod';
+import { type Feature, featureSchema, percentOf, transportFlag } from './features.ts';
+import { type User, userId } from './user.ts';
+
+/** One pull of the kill switch; the switch is on while any of them stands. */
+export const killSchema = z.object({
+  id: z.string().min(1).max(64),
+  at: z.int(),
+  who: z.string(),
+  reason: z.string(),
+});
+export type Kill = z.infer<typeof killSchema>;
+
+export const rulesSchema = z.object({
+  /** Only ever rises; what the wire calls an assignment. */
+  version: z.int().min(1),
+  /** Tells two documents of one version apart. */
+  nonce: z.string(),
+  /** Unix milliseconds. */
+  changedAt: z.int(),
+  features: z.array(featureSchema),
+  /** `sub` (that user in every org) or `org/sub`. */
+  allowlist: z.array(z.string()),
+  denylist: z.array(z.string()),
+  /** Percent of users, the top buckets, who stay on long-poll as a control group. */
+  holdback: z.number().min(0).max(100),
+  kills: z.array(killSchema),
+  /** Why moves are held; they are while any cause stands. */
+  pauses: z.array(z.string()),
+});
+export type Rules = Readonly<z.infer<typeof rulesSchema>>;
+
+export const featureOf = (rules: Rules, name: string): Feature | undefined =>
+  rules.features.find((feature) => feature.name === name);
+
+export const isFlagOn = (rules: Rules): boolean => featureOf(rules, transportFlag)?.enabled === true;
+export const rolloutPercent = (rules: Rules): number => percentOf(featureOf(rules, transportFlag));
+export const isKilled = (rules: Rules): boolean => rules.kills.length > 0;
+export const areMovesHeld = (rules: Rules): boolean => rules.pauses.length > 0;
+
+// Documents are immutable, so a list's set is made once; deciding for 10,000 sessions would else scan the list each time.
+const sets = new WeakMap<readonly string[], ReadonlySet<string>>();
+
+/** Whether the list names the user, as `sub` or as `org/sub`. */
+export function isListed(list: readonly string[], user: User): boolean {
+  if (list.length === 0) return false;
+  let entries = sets.get(list);
+  if (entries === undefined) {
+    entries = new Set(list);
+    sets.set(list, entries);
+  }
+  return entries.has(user.sub) || entries.has(userId(user));
+}

@@ -1,0 +1,115 @@
+/**
+ * Every change that the rules can undergo, as pure functions: each gives the next document's content and what the audit
+ * trail shall say. Version, nonce and time are the store's to give, in `stamp`.
+ */
+import type { AuditEntry } from '../../schema/admin.ts';
+import { fail } from '../errors.ts';
+import { percentOf, transportFlag, withPercent } from './features.ts';
+import { featureOf, type Kill, type Rules } from './rules.ts';
+
+type Content = Omit<Rules, 'version' | 'nonce' | 'changedAt'>;
+
+export interface Change {
+  readonly content: Content;
+  readonly action: AuditEntry['action'];
+  readonly from: unknown;
+  readonly to: unknown;
+}
+
+export type Transition = (rules: Rules) => Change;
+
+export interface Author {
+  /** `org/sub`, `admin-token` or `environment`. */
+  readonly who: string;
+  readonly reason: string;
+}
+
+/** Kills kept in the document: pulling a switch that is on must not grow it for ever. */
+const maxKills = 100;
+
+export interface FlagChange {
+  readonly percent?: number | undefined;
+  readonly enabled?: boolean | undefined;
+}
+
+const changeFlag =
+  (name: string, change: FlagChange, action: Change['action']): Transition =>
+  (rules) => {
+    const before = featureOf(rules, name);
+    if (before === undefined) throw fail('not_found', `there is no flag ${name}`);
+    const moved = change.percent === undefined ? before : withPercent(before, change.percent);
+    const after = { ...moved, enabled: change.enabled ?? before.enabled };
+    const told = (feature: typeof before) =>
+      action === 'percent'
+        ? percentOf(feature)
+        : action === 'enabled'
+          ? feature.enabled
+          : { flag: name, enabled: feature.enabled, percent: percentOf(feature) };
+    return {
+      content: { ...rules, features: rules.features.map((one) => (one === before ? after : one)) },
+      action,
+      from: told(before),
+      to: told(after),
+    };
+  };
+
+export const setPercent = (percent: number): Transition => changeFlag(transportFlag, { percent }, 'percent');
+export const setEnabled = (enabled: boolean): Transition => changeFlag(transportFlag, { enabled }, 'enabled');
+/** @throws not_found, when applied, for a flag that the rules don't have. */
+export const setFlag = (name: string, change: FlagChange): Transition => changeFlag(name, change, 'flag');
+
+/** @param users `sub` or `org/sub`; repeats are dropped. */
+export const setList =
+  (list: 'allowlist' | 'denylist', users: readonly string[]): Transition =>
+  (rules) => {
+    const to = [...new Set(users)];
+    return { content: { ...rules, [list]: to }, action: list, from: rules[list], to };
+  };
+
+export const kill =
+  (pulled: Kill): Transition =>
+  (rules) => ({
+    content: { ...rules, kills: [...rules.kills, pulled].slice(-maxKills) },
+    action: 'kill',
+    from: rules.kills.map(({ id }) => id),
+    to: [...rules.kills.map(({ id }) => id), pulled.id].slice(-maxKills),
+  });
+
+/** Removes every kill that stands in the document. */
+export const unkill: Transition = (rules) => ({
+  content: { ...rules, kills: [] },
+  action: 'unkill',
+  from: rules.kills.map(({ id }) => id),
+  to: [],
+});
+
+export const pause =
+  (cause: string): Transition =>
+  (rules) => {
+    const to = [...new Set([...rules.pauses, cause])];
+    return { content: { ...rules, pauses: to }, action: 'pause', from: rules.pauses, to };
+  };
+
+export const resume =
+  (cause: string): Transition =>
+  (rules) => {
+    const to = rules.pauses.filter((standing) => standing !== cause);
+    return { content: { ...rules, pauses: to }, action: 'resume', from: rules.pauses, to };
+  };
+
+export interface Stamp {
+  readonly version: number;
+  readonly nonce: string;
+  /** Unix milliseconds. */
+  readonly nowMs: number;
+}
+
+/** The change as a document and as a line of the audit trail. */
+export function stamp(change: Change, { version, nonce, nowMs }: Stamp, by: Author): [Rules, AuditEntry] {
+  const rules: Rules = { ...change.content, version, nonce, changedAt: nowMs };
+  const { action, from, to } = change;
+  return [
+    rules,
+    { version, at: new Date(nowMs).toISOString(), who: by.who, action, from, to, reason: by.reason },
+  ];
+}
