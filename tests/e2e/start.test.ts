@@ -1,0 +1,62 @@
+/** `npm start`: serves, and leaves nothing behind when npm is told to stop, by SIGTERM or by Ctrl-C. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { root } from '../support/sources.ts';
+import { stop, until, untilListening } from '../support/started-process.ts';
+
+const mark = 'TURNOUT_START_TEST';
+
+/** Processes that were started with our mark in their environment: npm, its shell, the gateway. */
+function listMarked(value: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`${mark}=${value}`);
+      } catch {
+        // It has ended, or is a zombie that nobody has reaped yet.
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+describe('npm start', () => {
+  let npm: ChildProcess | undefined;
+  let value = '';
+
+  const start = (): ChildProcess => {
+    value = `${process.pid}-${performance.now()}`;
+    const env = { ...process.env, [mark]: value, TURNOUT_PORT: '0', NODE_ENV: 'production' };
+    // A group of its own, as a terminal gives it: Ctrl-C goes to every process of the group.
+    npm = spawn('npm', ['start'], { cwd: root, env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+    return npm;
+  };
+
+  afterEach(async () => {
+    for (const pid of value === '' ? [] : listMarked(value)) process.kill(pid, 'SIGKILL');
+    if (npm !== undefined) await stop(npm, 'SIGKILL');
+  });
+
+  it('says where it listens, answers there, and ends with npm at SIGTERM', async () => {
+    const child = start();
+    const url = await untilListening(child);
+    expect((await fetch(new URL('/healthz', url))).status).toBe(200);
+    expect(listMarked(value).length).toBeGreaterThanOrEqual(2);
+
+    await stop(child);
+    await until('no process of npm start is left', () => listMarked(value).length === 0);
+    await expect(fetch(new URL('/healthz', url))).rejects.toThrow('fetch failed');
+  });
+
+  it('leaves no orphan after Ctrl-C', async () => {
+    const child = start();
+    await untilListening(child);
+    if (child.pid === undefined) throw new Error('a child that listens has a pid');
+    process.kill(-child.pid, 'SIGINT');
+    await until('npm itself has ended', () => child.exitCode !== null || child.signalCode !== null);
+    await until('no process of npm start is left', () => listMarked(value).length === 0);
+    expect(listMarked(value)).toEqual([]);
+  });
+});

@@ -1,0 +1,65 @@
+/**
+ * Commands that a test needs and npm doesn't bring. A missing one is fetched from Debian when we are root; else the
+ * test fails with one line that says what to install. It never skips.
+ */
+import { execFile } from 'node:child_process';
+import { access, constants } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+const attempts = 4;
+const installMs = 180_000;
+
+/** @returns the command's path, or undefined where PATH doesn't have it. */
+export async function findCommand(command: string): Promise<string | undefined> {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const path = join(folder, command);
+    try {
+      await access(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return undefined;
+}
+
+async function aptGet(...args: string[]): Promise<void> {
+  // Two tests may want to install at once: apt waits for the other's lock instead of failing.
+  await run('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    timeout: installMs,
+  });
+}
+
+/**
+ * Makes sure that `command` can be run.
+ * @param debianPackage the package that has it
+ * @returns its path
+ * @throws one line that says what to install
+ */
+export async function ensureCommand(command: string, debianPackage: string): Promise<string> {
+  const found = await findCommand(command);
+  if (found !== undefined) return found;
+  const isRoot = process.getuid?.() === 0;
+  const advice = `${command} is missing: install it with \`apt-get install ${debianPackage}\``;
+  if (!isRoot || (await findCommand('apt-get')) === undefined) throw new Error(advice);
+
+  let failure: unknown;
+  for (let attempt = 1; attempt <= attempts; attempt += 1) {
+    try {
+      await aptGet('update');
+      await aptGet('install', '--yes', '--no-install-recommends', debianPackage);
+      const installed = await findCommand(command);
+      if (installed !== undefined) return installed;
+      failure = new Error(`the package ${debianPackage} does not bring ${command}`);
+    } catch (thrown) {
+      failure = thrown;
+    }
+    if (attempt < attempts) await pause(2000 * attempt);
+  }
+  throw new Error(`${advice} (fetching it failed)`, { cause: failure });
+}

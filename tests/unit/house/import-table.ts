@@ -1,0 +1,73 @@
+/** docs/ARCHITECTURE.md's 'Who may import whom', as data. The first room whose pattern fits a path owns it. */
+
+export interface Room {
+  readonly name: string;
+  readonly owns: RegExp;
+  /** Rooms it may import, besides itself. */
+  readonly imports: readonly string[];
+}
+
+const everything = ['schema', 'leaf', 'flags', 'log', 'log port', 'hub', 'sessions', 'transports', 'rollout'];
+
+export const rooms: readonly Room[] = [
+  { name: 'schema', owns: /^schema\//, imports: [] },
+  // Toggles and cases: data, whoever reads it.
+  { name: 'flags', owns: /^flags\//, imports: [] },
+  {
+    name: 'leaf',
+    owns: /^src\/(errors|clock|config|logger|metrics|auth|identity|redis)\.ts$/,
+    imports: ['schema'],
+  },
+  { name: 'log port', owns: /^src\/log\/(event-log|entry|cursor)\.ts$/, imports: ['schema', 'leaf'] },
+  { name: 'log', owns: /^src\/log\//, imports: ['schema', 'leaf', 'log port'] },
+  { name: 'sessions', owns: /^src\/hub\/sessions\.ts$/, imports: ['schema', 'leaf', 'log port'] },
+  { name: 'hub', owns: /^src\/hub\//, imports: ['schema', 'leaf', 'log port', 'sessions'] },
+  {
+    name: 'transports',
+    owns: /^src\/transports\//,
+    imports: ['schema', 'leaf', 'log port', 'hub', 'sessions'],
+  },
+  // Sees sessions through a port that it declares itself.
+  { name: 'rollout', owns: /^src\/rollout\//, imports: ['schema', 'leaf', 'flags'] },
+  { name: 'legacy', owns: /^src\/legacy\//, imports: ['schema', 'leaf', 'log port'] },
+  {
+    name: 'http',
+    owns: /^src\/http\//,
+    imports: ['schema', 'leaf', 'transports', 'rollout', 'legacy', 'log port', 'sessions'],
+  },
+  // The sample backend publishes as any backend would: over HTTP.
+  { name: 'demo', owns: /^src\/demo\//, imports: ['schema', 'leaf', 'log port'] },
+  { name: 'gateway', owns: /^src\/gateway\.ts$/, imports: [...everything, 'legacy', 'http', 'demo'] },
+  { name: 'main', owns: /^src\/main\.ts$/, imports: ['gateway', 'leaf'] },
+  { name: 'cli', owns: /^src\/cli\//, imports: ['schema', 'leaf', 'gateway'] },
+  { name: 'clients', owns: /^clients\//, imports: ['schema'] },
+  { name: 'loadtest', owns: /^loadtest\//, imports: ['schema', 'clients'] },
+];
+
+/** Packages that only those whose job they are may import. */
+export const soleUsers: Readonly<Record<string, RegExp>> = {
+  ws: /^(src\/transports|loadtest|clients)\//,
+  'unleash-client': /^src\/rollout\//,
+  ioredis: /^src\/(redis\.ts|log\/redis-[a-z]+\.ts|rollout\/rules-store\.ts)$/,
+};
+
+/** Globals of src that one file may touch: the rest takes a `Config` and a `Clock`. */
+export const soleGlobals: Readonly<Record<string, string>> = {
+  'process.env': 'src/config.ts',
+  'Date.now': 'src/clock.ts',
+  'new Date()': 'src/clock.ts',
+  'Math.random': 'src/clock.ts',
+  setTimeout: 'src/clock.ts',
+  setInterval: 'src/clock.ts',
+};
+
+export const roomOf = (path: string): Room | undefined => rooms.find((room) => room.owns.test(path));
+
+/** @returns why `from` may not import `to`, or undefined where it may. */
+export function objection(from: string, to: string): string | undefined {
+  const [room, other] = [roomOf(from), roomOf(to)];
+  if (room === undefined) return `${from} belongs to no room of the table`;
+  if (other === undefined) return `${from} imports ${to}, which belongs to no room of the table`;
+  if (room === other || room.imports.includes(other.name)) return undefined;
+  return `${from} (${room.name}) may not import ${to} (${other.name})`;
+}
