@@ -158,15 +158,17 @@ export function appendPromises(harness: () => LogHarness): void {
         for (let n = 0; n < batches / 2; n++)
           await log.append('acme', publisher, eventRun(n * size, (n + 1) * size - 1));
       };
-      const appending = Promise.all(['ann', 'bob'].map(publish));
-      let seen = 0;
-      while (seen < batches * size) {
+      const progress = { isDone: false };
+      const appending = Promise.all(['ann', 'bob'].map(publish)).then(() => {
+        progress.isDone = true;
+      });
+      while (!progress.isDone) {
         const { entries, head } = await page(log, 'acme', { at: 'earliest' });
-        seen = head.seq;
-        expect(seen % size).toBe(0);
-        expect(seqsOf(entries)).toEqual(seqRun(1, seen));
+        expect(head.seq % size).toBe(0);
+        expect(seqsOf(entries)).toEqual(seqRun(1, head.seq));
       }
       await appending;
+      expect((await page(log, 'acme', { at: 'head' })).head.seq).toBe(batches * size);
     });
 
     it('keeps orgs apart: seqs, epochs and events', async () => {
