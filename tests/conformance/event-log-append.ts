@@ -159,7 +159,7 @@ export function appendPromises(harness: () => LogHarness): void {
           await log.append('acme', publisher, eventRun(n * size, (n + 1) * size - 1));
       };
       const progress = { isDone: false };
-      const appending = Promise.all(['ann', 'bob'].map(publish)).then(() => {
+      const appending = Promise.all(['ann', 'bob'].map(publish)).finally(() => {
         progress.isDone = true;
       });
       while (!progress.isDone) {

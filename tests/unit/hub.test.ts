@@ -49,6 +49,9 @@ const append = (log: EventLog, service: string, count = 1, more: { to?: string[]
     }),
   );
 
+const event = (id: string, to?: string[]) =>
+  prepareEvent({ service: 'a', type: 't', payload: id, ...(to === undefined ? {} : { to }) }, id);
+
 async function read(hub: Hub, services: string[], start: Start = { at: 'head' }, sub = 'u') {
   const feed = await hub.acquire(org);
   const placed = await feed.place(start);
@@ -102,8 +105,6 @@ describe('a reader', () => {
     const mine = await read(hub, ['a'], { at: 'head' }, 'me');
     const theirs = await read(hub, ['a'], { at: 'head' }, 'you');
     // In one batch, so that one chunk holds all three.
-    const event = (id: string, to?: string[]) =>
-      prepareEvent({ service: 'a', type: 't', payload: id, ...(to === undefined ? {} : { to }) }, id);
     await log.append(org, 'p', [event('x1'), event('x2', ['me']), event('x3')]);
     await until(() => mine.client.seqs.length === 3 && theirs.client.seqs.length === 2);
     expect(mine.client.seqs).toEqual([1, 2, 3]);

@@ -1,0 +1,110 @@
+/**
+ * What `npm start` shows with nothing configured: people to be, a sample backend that publishes for them, and the lines to
+ * paste. Nothing else in src knows that it exists.
+ */
+import { SignJWT } from 'jose';
+import type { PublishEvent } from '../../schema/envelope.ts';
+import type { Cancel, Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+
+export const demoOrg = 'demo';
+export const demoUser = 'ada';
+/** Where the made-up trickle goes: not the printed user's org, so that theirs starts at seq 0. */
+const trickleOrg = 'demo-staff';
+const trickleMs = 2000;
+const tokenDays = 7;
+
+/** What the demo needs of the gateway: a publish on behalf of a backend. @throws TurnoutError */
+export type DemoPublish = (org: string, event: PublishEvent) => Promise<{ id: string; seq?: number }>;
+
+/** In the demo the flag is on for its user alone, unless the environment says otherwise. */
+export function demoConfig(config: Config): Config {
+  const isUnset = config.REALTIME_STREAMING_V2 === undefined && config.REALTIME_ROLLOUT_PERCENT === undefined;
+  const whitelist = new Set([...(config.REALTIME_WHITELIST ?? []), demoUser]);
+  return {
+    ...config,
+    ...(isUnset ? { REALTIME_STREAMING_V2: true } : {}),
+    REALTIME_WHITELIST: [...whitelist],
+  };
+}
+
+/** @param secret the HS256 secret that the gateway verifies with. */
+export async function demoTokens(secret: string, clock: Clock): Promise<Record<DemoToken, string>> {
+  const key = new TextEncoder().encode(secret);
+  const sign = (claims: Record<string, unknown>): Promise<string> =>
+    new SignJWT({ org: demoOrg, ...claims })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setExpirationTime(Math.floor(clock.now() / 1000) + tokenDays * 86_400)
+      .sign(key);
+  return {
+    TOKEN: await sign({ sub: demoUser, publish: ['chat', 'chat/*', 'uploads'] }),
+    PRODUCER_TOKEN: await sign({ sub: 'demo-backend', roles: ['producer'], orgs: ['*'] }),
+    ADMIN_TOKEN: await sign({ sub: 'demo-sre', roles: ['admin'] }),
+  };
+}
+
+export type DemoToken = 'TOKEN' | 'PRODUCER_TOKEN' | 'ADMIN_TOKEN';
+
+/** The lines to paste, in the order to paste them. */
+export function demoLines(url: string, tokens: Record<DemoToken, string>): string[] {
+  const stream = `${url.replace(/^http/, 'ws')}/v2/realtime/stream`;
+  const first = JSON.stringify({ services: ['finance', 'guest', 'staff'], version: 1 });
+  return [
+    `export TOKEN=${tokens.TOKEN}`,
+    `export PRODUCER_TOKEN=${tokens.PRODUCER_TOKEN}`,
+    `export ADMIN_TOKEN=${tokens.ADMIN_TOKEN}`,
+    '',
+    '# 1. read by long-poll',
+    `curl -s "${url}/v1/realtime/poll?services=finance,guest,staff&cursor=earliest&wait=5" -H "Authorization: Bearer $TOKEN"`,
+    '# 2. read by WebSocket, in another terminal',
+    `npx wscat -c "${stream}?access_token=$TOKEN" -x '${first}' -w 3600`,
+    '# 3. publish, and see it arrive in both',
+    `curl -s -X POST ${url}/v1/publish -H "Authorization: Bearer $PRODUCER_TOKEN" -H "Content-Type: application/json" ` +
+      `-d '{"service":"finance","type":"revenue","payload":{"amount":1200}}'`,
+  ];
+}
+
+/** One event, from whatever was posted: JSON where it is, else text. */
+export function revenueEvent(body: string): PublishEvent {
+  return { service: 'finance', type: 'revenue', payload: parsed(body) ?? { amount: 1200, currency: 'USD' } };
+}
+
+/** One large event: what was posted, and made-up check-ins that make it worth compressing. */
+export function checkInEvent(body: string): PublishEvent {
+  const guests = Array.from({ length: 100 }, (_, index) => ({
+    room: 100 + index,
+    guest: `Guest ${index + 1}`,
+    status: index % 3 === 0 ? 'arrived' : 'expected',
+  }));
+  return { service: 'guest', type: 'guest_checkin_bulk', payload: { posted: parsed(body) ?? null, guests } };
+}
+
+function parsed(body: string): unknown {
+  if (body.trim() === '') return undefined;
+  try {
+    return JSON.parse(body);
+  } catch {
+    // curl -d sends forms and plain text too: any of it is a payload.
+    return body.slice(0, 1000);
+  }
+}
+
+/** Publishes a made-up staff event every two seconds until cancelled. */
+export function startTrickle(
+  clock: Clock,
+  publish: DemoPublish,
+  onFailure: (error: unknown) => void,
+): Cancel {
+  const names = ['Grace', 'Linus', 'Margaret', 'Edsger'];
+  let count = 0;
+  return clock.every(trickleMs, () => {
+    const name = names[count % names.length] ?? '';
+    count += 1;
+    const event = {
+      service: 'staff',
+      type: count % 2 === 0 ? 'clock_out' : 'clock_in',
+      payload: { name, count },
+    };
+    publish(trickleOrg, event).catch(onFailure);
+  });
+}

@@ -1,0 +1,128 @@
+/** `GET /v1/realtime/poll` (docs/PROTOCOL.md, 7): reads the query, and writes the answer's shared bytes as they are. */
+import type { HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { type Context, Hono } from 'hono';
+import { describeRoute, resolver } from 'hono-openapi';
+import {
+  errorBodySchema,
+  type PollQuery,
+  pollBodySchema,
+  pollQuerySchema,
+  serviceListSchema,
+} from '../../schema/http.ts';
+import { fail } from '../errors.ts';
+import type { Identity } from '../identity.ts';
+import { startOf } from '../transports/client-frames.ts';
+import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
+
+export interface PollDeps {
+  /** @throws unauthorized */
+  readonly authenticate: (c: Context) => Promise<Identity>;
+  readonly longPoll: LongPoll;
+}
+
+const error = (description: string) => ({
+  description,
+  content: { 'application/json': { schema: resolver(errorBodySchema) } },
+});
+
+const query = (name: string, description: string, isRequired = false) => ({
+  name,
+  in: 'query' as const,
+  required: isRequired,
+  description,
+  schema: { type: 'string' as const },
+});
+
+const description = describeRoute({
+  summary: 'Events after a cursor; held until one comes',
+  description:
+    'The cursor of an answer is the acknowledgement of the one before: an answer that was lost is asked for again.',
+  tags: ['realtime'],
+  security: [{ bearer: [] }],
+  parameters: [
+    query('services', 'comma-separated services, 1 to 100', true),
+    query('cursor', 'where the last answer ended, or `earliest`'),
+    query('lastSeq', 'a seq instead of a cursor; holds only while the epoch lasts'),
+    query('epoch', 'the epoch that `lastSeq` is of'),
+    query('wait', 'seconds to hold, 0 to 60 (25)'),
+    query('limit', 'events at most, 1 to 1000 (500)'),
+    query('session', "the client instance's own id"),
+    query('assignment', 'the rules version that the client has followed (SDKs)'),
+  ],
+  responses: {
+    200: {
+      description: 'events, perhaps none, and the next cursor',
+      content: { 'application/json': { schema: resolver(pollBodySchema) } },
+    },
+    400: error('bad_request, bad_cursor'),
+    401: error('unauthorized'),
+    403: error('service_forbidden'),
+    503: error('log_unavailable, overloaded'),
+  },
+});
+
+export function pollRoute(deps: PollDeps): Hono<{ Bindings: Partial<HttpBindings> }> {
+  const app = new Hono<{ Bindings: Partial<HttpBindings> }>();
+  app.get('/v1/realtime/poll', description, async (c) => {
+    const identity = await deps.authenticate(c);
+    const asked = parseQuery(c.req.query());
+    const client = c.env?.outgoing;
+    const gone = new AbortController();
+    const onClose = (): void => gone.abort();
+    client?.once('close', onClose);
+    try {
+      const answer = await deps.longPoll.answer({
+        identity,
+        services: parseServices(asked.services),
+        start: startOf({ ...asked, lastSeq: parseLastSeq(asked.lastSeq) }),
+        waitMs: asked.wait * 1000,
+        limit: asked.limit,
+        session: asked.session,
+        assignment: asked.assignment,
+        signal: gone.signal,
+      });
+      return respond(c, answer);
+    } finally {
+      client?.off('close', onClose);
+    }
+  });
+  return app;
+}
+
+/** @throws bad_request */
+function parseQuery(raw: Record<string, string>): PollQuery {
+  const parsed = pollQuerySchema.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw fail('bad_request', `${issue?.path.join('.') ?? 'query'}: ${issue?.message ?? 'malformed'}`);
+}
+
+/** @throws bad_request */
+function parseServices(list: string | undefined): ReadonlySet<string> {
+  const parsed = serviceListSchema.safeParse(list === undefined ? [] : list.split(','));
+  if (!parsed.success)
+    throw fail('bad_request', 'services: give 1 to 100 service names, separated by commas');
+  return new Set(parsed.data);
+}
+
+/** A number, or what startOf refuses as `bad_cursor`. */
+function parseLastSeq(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  return /^\d+$/.test(text) ? Number(text) : Number.NaN;
+}
+
+/** Hundreds of held polls are answered by one event: a Response for each would cost more than the event. */
+function respond(c: Context<{ Bindings: Partial<HttpBindings> }>, { body, mustClose }: PollAnswer): Response {
+  const outgoing = c.env?.outgoing;
+  const headers: Record<string, string> = Object.fromEntries(c.res.headers);
+  headers['content-type'] = 'application/json';
+  headers['cache-control'] = 'no-store';
+  if (mustClose) headers.connection = 'close';
+  if (outgoing === undefined) return new Response(new Uint8Array(body), { headers });
+  if (!outgoing.destroyed) {
+    outgoing.writeHead(200, { ...headers, 'content-length': body.length });
+    outgoing.end(body);
+  }
+  return RESPONSE_ALREADY_SENT;
+}
