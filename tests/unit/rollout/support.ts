@@ -98,6 +98,7 @@ export function session(sub: string, transport: Transport, more: Partial<LiveSes
     isMoving: false,
     position: () => undefined,
     behind: () => 0,
+    end: () => {},
     ...more,
     orders,
     migrate(order) {
