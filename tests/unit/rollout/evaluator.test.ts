@@ -10,7 +10,7 @@ import {
   transportFlag,
   withPercent,
 } from '../../../src/rollout/features.ts';
-import { murmur32 } from '../../../src/rollout/hash.ts';
+import { bucketOf, murmur32 } from '../../../src/rollout/hash.ts';
 
 const flagAt = (percent: number): Feature[] =>
   readFeatureFile().map((flag) =>
@@ -119,6 +119,13 @@ it("hashes as the SDK's own library does", () => {
   ];
   for (const text of texts)
     for (const seed of [0, 1, 86_028_157]) expect(murmur32(text, seed)).toBe(theirs.x86.hash32(text, seed));
+});
+
+it('never moves a user to another bucket: these were given out', () => {
+  expect(bucketOf('realtime-streaming-v2', 'acme/alice')).toBe(55);
+  expect(bucketOf('realtime-streaming-v2', 'acme/bob')).toBe(8735);
+  expect(bucketOf('realtime-streaming-v2', 'globex/alice')).toBe(3793);
+  expect(bucketOf('ws-autoreconnect', 'acme/alice')).toBe(6886);
 });
 
 it('lets nobody in by nonsense: a percentage that is no number, a flag that is not there', () => {
