@@ -11,8 +11,8 @@ import type { Group, Member } from '../hub/group.ts';
 import type { LiveSession } from '../hub/sessions.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
-import type { LongPollDeps, PollRequest } from './long-poll.ts';
 import { chunkBody, emptyBody, pollForm } from './poll-body.ts';
+import type { LongPollDeps, PollRequest } from './poll-request.ts';
 
 // Looking through what isn't the reader's ends after this much, with `more`.
 const maxPages = 10;

@@ -3,43 +3,11 @@
  * the client sends back is all that is known of it.
  */
 import { codes } from '../../schema/codes.ts';
-import type { Clock } from '../clock.ts';
 import { fail, TurnoutError } from '../errors.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
-import type { Hub } from '../hub/hub.ts';
-import type { Sessions } from '../hub/sessions.ts';
-import type { Identity } from '../identity.ts';
-import type { Start } from '../log/event-log.ts';
-import type { Traffic } from '../traffic.ts';
-import type { Admission } from './admission.ts';
 import { HeldPoll } from './held-poll.ts';
 import { emptyBody } from './poll-body.ts';
-import type { Wheel } from './wheel.ts';
-
-export interface LongPollDeps {
-  readonly hub: Hub;
-  readonly sessions: Sessions;
-  readonly admission: Admission;
-  readonly clock: Clock;
-  readonly wheel: Wheel;
-  readonly traffic: Traffic;
-  readonly maxHeld: number;
-  /** An answer is ready. `waitedMs` counts only where events were there when the poll came. */
-  onAnswered(answer: { hadEvents: boolean; waitedMs: number }): void;
-}
-
-export interface PollRequest {
-  readonly identity: Identity;
-  readonly services: ReadonlySet<string>;
-  readonly start: Start;
-  readonly waitMs: number;
-  readonly limit: number;
-  readonly session: string | undefined;
-  /** What an SDK sent; a legacy client sends none. */
-  readonly assignment: number | undefined;
-  /** Aborted when the client is gone: nobody reads the answer. */
-  readonly signal: AbortSignal;
-}
+import type { LongPollDeps, PollRequest } from './poll-request.ts';
 
 export interface PollAnswer {
   readonly body: Buffer;

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 /** Waits for a fact, not for time. */
 export async function until(
   isTrue: () => boolean | Promise<boolean>,
@@ -7,5 +8,36 @@ export async function until(
   while (!(await isTrue())) {
     if (performance.now() > endMs) throw new Error(`${what} did not come within ${withinMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 5));
+=======
+/** Waiting for facts, not for time. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export { sleep };
+
+/** Resolves once `fact` holds. @throws after `withinMs`, naming what was waited for. */
+export async function until(
+  fact: () => boolean | Promise<boolean>,
+  what: string | (() => string) = 'a fact',
+  withinMs = 10_000,
+): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (!(await fact())) {
+    if (Date.now() > deadline)
+      throw new Error(`waited ${withinMs} ms in vain for ${typeof what === 'string' ? what : what()}`);
+    await sleep(5);
+  }
+}
+
+/** `promise`, or a rejection that names what was waited for when it took longer than `withinMs`. */
+export async function within<T>(promise: Promise<T>, what: string, withinMs = 10_000): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${withinMs} ms in vain for ${what}`)), withinMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+>>>>>>> e2e
   }
 }

@@ -1,0 +1,34 @@
+/** What a poll asks, and what answering it takes: shared by the transport and the polls it holds. */
+import type { Clock } from '../clock.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { Sessions } from '../hub/sessions.ts';
+import type { Identity } from '../identity.ts';
+import type { Start } from '../log/event-log.ts';
+import type { Traffic } from '../traffic.ts';
+import type { Admission } from './admission.ts';
+import type { Wheel } from './wheel.ts';
+
+export interface LongPollDeps {
+  readonly hub: Hub;
+  readonly sessions: Sessions;
+  readonly admission: Admission;
+  readonly clock: Clock;
+  readonly wheel: Wheel;
+  readonly traffic: Traffic;
+  readonly maxHeld: number;
+  /** An answer is ready. `waitedMs` counts only where events were there when the poll came. */
+  onAnswered(answer: { hadEvents: boolean; waitedMs: number }): void;
+}
+
+export interface PollRequest {
+  readonly identity: Identity;
+  readonly services: ReadonlySet<string>;
+  readonly start: Start;
+  readonly waitMs: number;
+  readonly limit: number;
+  readonly session: string | undefined;
+  /** What an SDK sent; a legacy client sends none. */
+  readonly assignment: number | undefined;
+  /** Aborted when the client is gone: nobody reads the answer. */
+  readonly signal: AbortSignal;
+}
