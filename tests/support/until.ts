@@ -1,14 +1,3 @@
-<<<<<<< HEAD
-/** Waits for a fact, not for time. */
-export async function until(
-  isTrue: () => boolean | Promise<boolean>,
-  { withinMs = 10_000, what = 'the fact' }: { withinMs?: number; what?: string } = {},
-): Promise<void> {
-  const endMs = performance.now() + withinMs;
-  while (!(await isTrue())) {
-    if (performance.now() > endMs) throw new Error(`${what} did not come within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-=======
 /** Waiting for facts, not for time. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -38,6 +27,5 @@ export async function within<T>(promise: Promise<T>, what: string, withinMs = 10
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
->>>>>>> e2e
   }
 }
