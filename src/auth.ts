@@ -1,0 +1,197 @@
+/**
+ * Verifies the tokens that callers bring. Algorithms are pinned by the kind of key, never chosen by the token; whatever
+ * is wrong with one is `unauthorized` and no more, and nothing here logs or keeps a token in clear.
+ */
+import { createHash, createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { type Claims, claimsSchema, type Role, roleSchema } from '../schema/token.ts';
+import type { Clock } from './clock.ts';
+import { type Config, ConfigError } from './config.ts';
+import { fail } from './errors.ts';
+import { type Authenticator, type Identity, ServiceClaim } from './identity.ts';
+import { createTicketOffice } from './tickets.ts';
+
+/** What of the settings says which tokens are good. */
+export type AuthConfig = Pick<
+  Config,
+  | 'TURNOUT_JWT_SECRET'
+  | 'TURNOUT_JWT_PUBLIC_KEY'
+  | 'TURNOUT_JWKS_URL'
+  | 'TURNOUT_JWT_LEEWAY_S'
+  | 'TURNOUT_TICKET_SECRET'
+>;
+
+const maxTokenChars = 16_384;
+const cachedTokens = 10_000;
+// A key that the issuer withdrew must not outlive it by more than this.
+const cacheMs = 5 * 60_000;
+const jwksTimeoutMs = 5000;
+
+interface Verifier {
+  readonly algorithms: readonly string[];
+  readonly keyOf: JWTVerifyGetKey;
+}
+
+/** A secret for one run of the demo: HS256, 256 random bits. */
+export const createDemoSecret = (): string => randomBytes(32).toString('base64url');
+
+/**
+ * @param demoSecret signs and verifies where no key is configured; a random one that nobody knows unless given.
+ * @throws ConfigError when TURNOUT_JWT_PUBLIC_KEY is no public key of a kind that is served
+ */
+export function createAuthenticator(
+  config: AuthConfig,
+  clock: Clock,
+  demoSecret: string = createDemoSecret(),
+): Authenticator {
+  const verifier = verifierOf(config, demoSecret);
+  const leewayS = config.TURNOUT_JWT_LEEWAY_S;
+  const hasKeyPair = config.TURNOUT_JWT_PUBLIC_KEY !== undefined || config.TURNOUT_JWKS_URL !== undefined;
+  const tickets = createTicketOffice(
+    config.TURNOUT_TICKET_SECRET ?? (hasKeyPair ? randomSecret() : (config.TURNOUT_JWT_SECRET ?? demoSecret)),
+    clock,
+  );
+  const cache = new IdentityCache();
+
+  return {
+    async verifyToken(token) {
+      if (token === undefined || token.length > maxTokenChars) throw fail('unauthorized');
+      const nowMs = clock.now();
+      const digest = createHash('sha256').update(token).digest('base64');
+      const known = cache.get(digest, nowMs);
+      if (known !== undefined) return known;
+      const payload = await payloadOf(token, verifier, leewayS, nowMs);
+      const parsed = claimsSchema.safeParse(payload);
+      if (!parsed.success) throw fail('unauthorized', undefined, { cause: parsed.error });
+      const identity = identityOf(parsed.data, leewayS);
+      if (identity.expiresAtMs <= nowMs) throw fail('unauthorized');
+      cache.set(digest, identity, nowMs);
+      return identity;
+    },
+    verifyTicket: (ticket) => tickets.verify(ticket),
+    issueTicket: (ticket) => tickets.issue(ticket),
+  };
+}
+
+/** @throws unauthorized; overloaded when the issuer's keys can't be fetched, which no new token would cure. */
+async function payloadOf(
+  token: string,
+  { algorithms, keyOf }: Verifier,
+  leewayS: number,
+  nowMs: number,
+): Promise<JWTPayload> {
+  const options = {
+    algorithms: [...algorithms],
+    clockTolerance: leewayS,
+    currentDate: new Date(nowMs),
+    requiredClaims: ['sub', 'exp'],
+  };
+  try {
+    return (await jwtVerify(token, keyOf, options)).payload;
+  } catch (thrown) {
+    if (thrown instanceof errors.JWKSMultipleMatchingKeys)
+      for await (const key of thrown) {
+        const verified = await jwtVerify(token, key, options).catch(() => undefined);
+        if (verified !== undefined) return verified.payload;
+      }
+    if (isKeyOutage(thrown))
+      throw fail('overloaded', 'the signing keys cannot be fetched', { cause: thrown });
+    throw fail('unauthorized', undefined, { cause: thrown });
+  }
+}
+
+/** True where fetching the key set failed: a timeout, a refused connection, an answer that is no key set. */
+function isKeyOutage(thrown: unknown): boolean {
+  if (thrown instanceof errors.JWKSTimeout || thrown instanceof errors.JWKSInvalid) return true;
+  return thrown instanceof KeySetUnreachable;
+}
+
+class KeySetUnreachable extends Error {}
+
+function verifierOf(config: AuthConfig, demoSecret: string): Verifier {
+  if (config.TURNOUT_JWKS_URL !== undefined) return keySetVerifier(new URL(config.TURNOUT_JWKS_URL));
+  if (config.TURNOUT_JWT_PUBLIC_KEY !== undefined) return pemVerifier(config.TURNOUT_JWT_PUBLIC_KEY);
+  const secret = new TextEncoder().encode(config.TURNOUT_JWT_SECRET ?? demoSecret);
+  return { algorithms: ['HS256'], keyOf: async () => secret };
+}
+
+function keySetVerifier(url: URL): Verifier {
+  const keys = createRemoteJWKSet(url, { timeoutDuration: jwksTimeoutMs });
+  return {
+    // Never HS256: a key set is public, so its bytes must not serve as a secret.
+    algorithms: ['RS256', 'ES256', 'EdDSA'],
+    async keyOf(header, token) {
+      try {
+        return await keys(header, token);
+      } catch (thrown) {
+        // jose tells "the set has no such key" by classes of its own; anything it let through is the network's fault.
+        const isVerdict = thrown instanceof errors.JOSEError && thrown.code !== 'ERR_JOSE_GENERIC';
+        if (isVerdict) throw thrown;
+        throw new KeySetUnreachable('the key set cannot be fetched', { cause: thrown });
+      }
+    },
+  };
+}
+
+function pemVerifier(pem: string): Verifier {
+  // An environment file often holds a PEM on one line, its line ends written as \n.
+  const key = readPublicKey(pem.replaceAll('\\n', '\n'));
+  const algorithm = algorithmOf(key);
+  return { algorithms: [algorithm], keyOf: async () => key };
+}
+
+function readPublicKey(pem: string): KeyObject {
+  if (pem.includes('PRIVATE KEY')) throw badKey('must be a public key; this one is private');
+  try {
+    return createPublicKey(pem);
+  } catch {
+    throw badKey('must be a public key in PEM');
+  }
+}
+
+function algorithmOf(key: KeyObject): string {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
+  if (type === 'rsa' && (details?.modulusLength ?? 0) >= 2048) return 'RS256';
+  if (type === 'ec' && details?.namedCurve === 'prime256v1') return 'ES256';
+  if (type === 'ed25519') return 'EdDSA';
+  throw badKey('must be RSA of 2048 bits or more, P-256 or Ed25519');
+}
+
+const badKey = (problem: string): ConfigError => new ConfigError([`TURNOUT_JWT_PUBLIC_KEY ${problem}`]);
+
+const randomSecret = (): string => randomBytes(32).toString('base64url');
+
+function identityOf(claims: Claims, leewayS: number): Identity {
+  return {
+    org: claims.org,
+    sub: claims.sub,
+    expiresAtMs: (claims.exp + leewayS) * 1000,
+    reads: new ServiceClaim(claims.services ?? ['*']),
+    publishes: new ServiceClaim(claims.publish ?? []),
+    roles: new Set((claims.roles ?? []).filter(isRole)),
+    producerOrgs: claims.orgs ?? [claims.org],
+  };
+}
+
+const isRole = (name: string): name is Role => roleSchema.safeParse(name).success;
+
+/** Who the newest tokens belong to, so that a polling client doesn't pay for its signature every time. */
+class IdentityCache {
+  private readonly byDigest = new Map<string, { identity: Identity; untilMs: number }>();
+
+  get(digest: string, nowMs: number): Identity | undefined {
+    const entry = this.byDigest.get(digest);
+    if (entry === undefined) return undefined;
+    this.byDigest.delete(digest);
+    if (entry.untilMs <= nowMs) return undefined;
+    this.byDigest.set(digest, entry);
+    return entry.identity;
+  }
+
+  set(digest: string, identity: Identity, nowMs: number): void {
+    this.byDigest.set(digest, { identity, untilMs: Math.min(identity.expiresAtMs, nowMs + cacheMs) });
+    if (this.byDigest.size <= cachedTokens) return;
+    const [oldest] = this.byDigest.keys();
+    if (oldest !== undefined) this.byDigest.delete(oldest);
+  }
+}
