@@ -1,0 +1,115 @@
+/**
+ * Structured logs: JSON lines on standard output. Secrets never get through: fields are redacted by name at any depth,
+ * URLs lose their query, and what looks like a token is cut out of every text.
+ */
+import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
+
+export type Logger = PinoLogger;
+
+const redacted = '[redacted]';
+const secretName =
+  /^(?:authorization|proxy-authorization|cookie|set-cookie|.*(?:token|ticket|secret|password))$/i;
+const boundNames = ['authorization', 'cookie', 'access_token', 'token', 'ticket', 'secret', 'password'];
+const urlName = /^(?:url|path|href|referer|referrer|location)$/i;
+const tokenInText =
+  /\b(access_token|ticket|token)=[^&\s"'<>]+|\beyJ[\w-]{4,}\.[\w-]+\.[\w-]*|\bBearer +\S+/gi;
+// Deeper than any line of ours; a cycle ends here too.
+const maxDepth = 8;
+
+/** @param destination where the lines go; standard output unless a test listens. */
+export function createLogger(level: string, destination?: DestinationStream): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }), log: scrubFields },
+      // The formatters are not asked for what a child logger is bound to.
+      redact: { paths: boundNames, censor: redacted },
+      // `scrubFields` has turned errors into plain fields already.
+      serializers: { err: (value: unknown) => value },
+      hooks: {
+        logMethod(args, method) {
+          const [first, ...rest] = args as unknown[];
+          const clean =
+            first instanceof Error
+              ? [{ err: first }, ...(rest.length > 0 ? rest : [first.message])]
+              : [first, ...rest];
+          const scrubbed = clean.map((arg) => (typeof arg === 'string' ? scrubText(arg) : arg));
+          method.apply(this, scrubbed as Parameters<typeof method>);
+        },
+      },
+    },
+    ...(destination === undefined ? [] : [destination]),
+  );
+}
+
+/** Text without what looks like a token. */
+export function scrubText(text: string): string {
+  return text.replace(tokenInText, (_found, name?: string) => (name ? `${name}=${redacted}` : redacted));
+}
+
+function scrubFields(fields: object): Record<string, unknown> {
+  return scrubObject(fields, 0);
+}
+
+function scrubObject(fields: object, depth: number): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, scrub(name, value, depth)]));
+}
+
+function scrub(name: string, value: unknown, depth: number): unknown {
+  if (secretName.test(name)) return value === undefined ? undefined : redacted;
+  if (typeof value === 'string')
+    return scrubText(urlName.test(name) ? (value.split('?', 1)[0] ?? '') : value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth >= maxDepth) return '[deep]';
+  if (value instanceof Error) return scrubError(value, depth + 1);
+  if (Array.isArray(value)) return value.map((item: unknown) => scrub('', item, depth + 1));
+  if (value instanceof URL) return `${value.origin}${value.pathname}`;
+  if ('toJSON' in value && typeof value.toJSON === 'function') return value;
+  return scrubObject(value, depth + 1);
+}
+
+function scrubError(error: Error, depth: number): Record<string, unknown> {
+  return {
+    type: error.name,
+    ...('code' in error && { code: error.code }),
+    message: scrubText(error.message),
+    stack: scrubText(error.stack ?? ''),
+    ...(error.cause !== undefined && { cause: scrub('cause', error.cause, depth) }),
+  };
+}
+
+/** How a stream or its like ended, for the close line (requirements 5). */
+export interface StreamClose {
+  readonly connection: string;
+  /** Empty where the stream ended before anybody was known. */
+  readonly org: string;
+  readonly user: string;
+  readonly session: string | undefined;
+  readonly transport: string;
+  readonly threadId: string | undefined;
+  /** The WebSocket close code. */
+  readonly code: number;
+  /** A code of our table; undefined where the peer closed, whose words are never logged. */
+  readonly reason: string | undefined;
+  readonly durationMs: number;
+}
+
+/** One structured line for every stream that ends. */
+export function logClose(logger: Logger, close: StreamClose): void {
+  const fields = {
+    connection: close.connection,
+    user_id: close.user || undefined,
+    org: close.org || undefined,
+    thread_id: close.threadId,
+    session: close.session,
+    transport: close.transport,
+    code: close.code,
+    reason: close.reason ?? 'peer',
+    // Seconds, as in ws_connection_duration_seconds; the sources name the field so.
+    duration: Math.round(close.durationMs) / 1000,
+    duration_ms: Math.round(close.durationMs),
+  };
+  logger.info(fields, 'stream closed');
+}
