@@ -1,0 +1,70 @@
+/**
+ * A histogram cheap enough for the fan-out: one addition for a whole group of clients that were given the same bytes in
+ * the same tick. Rendered by prom-client's registry like any other metric.
+ */
+import type { Metric } from 'prom-client';
+
+export interface SpreadOptions {
+  readonly name: string;
+  readonly help: string;
+  readonly label: string;
+  /** Upper bounds, ascending. */
+  readonly buckets: readonly number[];
+}
+
+interface Tally {
+  /** One a bucket, and a last one for what is over them all; not cumulative. */
+  readonly counts: number[];
+  sum: number;
+}
+
+export class Spread {
+  private readonly options: SpreadOptions;
+  private readonly byLabel = new Map<string, Tally>();
+
+  constructor(options: SpreadOptions) {
+    this.options = options;
+  }
+
+  /** @param times how many had this very value. */
+  observe(label: string, value: number, times = 1): void {
+    let tally = this.byLabel.get(label);
+    if (tally === undefined) {
+      tally = { counts: this.options.buckets.map(() => 0).concat(0), sum: 0 };
+      this.byLabel.set(label, tally);
+    }
+    const { buckets } = this.options;
+    let place = 0;
+    while (place < buckets.length && value > (buckets[place] ?? 0)) place += 1;
+    tally.counts[place] = (tally.counts[place] ?? 0) + times;
+    tally.sum += value * times;
+  }
+
+  /** How many values a label has seen. */
+  count(label: string): number {
+    return this.byLabel.get(label)?.counts.reduce((sum, count) => sum + count, 0) ?? 0;
+  }
+
+  /** What a registry of prom-client takes. It asks for `name` and `get` only, which its type doesn't say. */
+  get metric(): Metric {
+    const { name, help } = this.options;
+    const get = () => ({ name, help, type: 'histogram', aggregator: 'sum', values: this.values() });
+    return { name, get: async () => get() } as unknown as Metric;
+  }
+
+  private values() {
+    const { name, label, buckets } = this.options;
+    const values: { metricName: string; labels: Record<string, string>; value: number }[] = [];
+    for (const [labelValue, { counts, sum }] of this.byLabel) {
+      let total = 0;
+      for (const [place, count] of counts.entries()) {
+        total += count;
+        const le = buckets[place] === undefined ? '+Inf' : String(buckets[place]);
+        values.push({ metricName: `${name}_bucket`, labels: { le, [label]: labelValue }, value: total });
+      }
+      values.push({ metricName: `${name}_sum`, labels: { [label]: labelValue }, value: sum });
+      values.push({ metricName: `${name}_count`, labels: { [label]: labelValue }, value: total });
+    }
+    return values;
+  }
+}
