@@ -103,7 +103,10 @@ export const publishResultSchema = z.object({
   results: z.array(
     z.object({ seq: z.int().min(1).optional(), id: z.string(), duplicate: z.literal(true).optional() }),
   ),
-  epoch: z.string(),
+  epoch: z
+    .string()
+    .optional()
+    .meta({ description: 'absent where the events were ephemeral: no log was asked' }),
 });
 export type PublishResult = z.infer<typeof publishResultSchema>;
 
