@@ -59,6 +59,7 @@ const variables = {
   TURNOUT_FEED_LINGER_MS: int(0, 600_000).default(5000),
   TURNOUT_MOVE_RATE: int(1).default(200),
   TURNOUT_MOVE_WITHIN_MS: int(0, 600_000).default(5000),
+  TURNOUT_DRAIN_MS: int(0, 10_000).default(5000),
   TURNOUT_KILL_WINDOW_MS: int(0, 600_000).default(2000),
   TURNOUT_POLL_CAPACITY: int(1).default(2000),
   TURNOUT_KILL_FILE: text.optional(),

@@ -9,7 +9,7 @@ import { publishItemSchema, type PublishResult } from '../schema/http.ts';
 import type { Clock } from './clock.ts';
 import { asTurnoutError, fail } from './errors.ts';
 import type { Identity } from './identity.ts';
-import { ephemeralJson, type PreparedEvent, preparedBytes, prepareEvent } from './log/entry.ts';
+import { ephemeralOf, type PreparedEvent, preparedBytes, prepareEvent } from './log/entry.ts';
 import type { EventLog } from './log/event-log.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -59,6 +59,17 @@ export class Publisher {
     });
   }
 
+  /** The same for one event. */
+  async publishOne(
+    identity: Identity,
+    role: PublisherRole,
+    item: PublishItem,
+  ): Promise<{ id: string; seq?: number }> {
+    const [result] = (await this.publish(identity, role, [item])).results;
+    if (result === undefined) throw fail('internal', 'a publish of one event has one result');
+    return { id: result.id, ...(result.seq === undefined ? {} : { seq: result.seq }) };
+  }
+
   private async counted(attempt: () => Promise<PublishResult>): Promise<PublishResult> {
     try {
       return await attempt();
@@ -83,10 +94,9 @@ export class Publisher {
 
     if (isEphemeral) {
       const ms = clock.now();
-      const shape = ({ service, type, to }: PreparedEvent) => ({ service, type, to, sender });
       await log.publishEphemeral(
         org,
-        events.map((event) => ({ ...shape(event), json: ephemeralJson(event, ms) })),
+        events.map((event) => ephemeralOf(event, ms)),
       );
       return { results: events.map(({ id }) => ({ id })) };
     }

@@ -6,6 +6,7 @@ import { SignJWT } from 'jose';
 import type { PublishEvent } from '../../schema/envelope.ts';
 import type { Cancel, Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
+import { type Identity, ServiceClaim } from '../identity.ts';
 
 export const demoOrg = 'demo';
 export const demoUser = 'ada';
@@ -63,6 +64,17 @@ export function demoLines(url: string, tokens: Record<DemoToken, string>): strin
       `-d '{"service":"finance","type":"revenue","payload":{"amount":1200}}'`,
   ];
 }
+
+/** Who the sample backend is to the gateway. */
+export const demoBackendIdentity = (org: string): Identity => ({
+  org,
+  sub: 'demo-backend',
+  expiresAtMs: Number.MAX_SAFE_INTEGER,
+  reads: new ServiceClaim([]),
+  publishes: new ServiceClaim([]),
+  roles: new Set(['producer']),
+  producerOrgs: [org],
+});
 
 /** One event, from whatever was posted: JSON where it is, else text. */
 export function revenueEvent(body: string): PublishEvent {

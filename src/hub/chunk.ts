@@ -2,6 +2,7 @@
  * What a group of readers is given next: the bytes of a stretch of the log, made once for all of them. A stretch is cut at
  * each event with `to`, so that its recipients get it between the shared pieces, in its place.
  */
+import type { Transport } from '../../schema/frames.ts';
 import type { Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 import { type FrameClass, frameClass } from '../traffic.ts';
@@ -29,6 +30,7 @@ export interface Chunk {
 /** How events are written for a kind of reader. One object a kind: groups are told apart by `name`. */
 export interface Form {
   readonly name: string;
+  readonly transport: Transport;
   /** Bounds of a chunk; one event is always taken, however large. */
   readonly maxEvents: number;
   readonly maxBytes: number;

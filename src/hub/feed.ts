@@ -10,6 +10,7 @@ import type { ResetReason } from '../../schema/frames.ts';
 import type { Form } from './chunk.ts';
 import { Group, type Member } from './group.ts';
 import { Ring } from './ring.ts';
+import { Thinning } from './thinning.ts';
 
 export interface FeedDeps {
   readonly log: EventLog;
@@ -17,9 +18,11 @@ export interface FeedDeps {
   /** The feed has something for its readers: flush it in this turn of the loop. */
   readonly onDirty: (feed: Feed) => void;
   /** Its ring grew (or shrank) by so many bytes. */
-  readonly onBytes: (feed: Feed, delta: number) => void;
+  readonly onBytes: (delta: number) => void;
   /** A gap was found and is being repaired, or the repair failed and will be tried again. */
   readonly onRepair: (org: string, why: 'gap' | 'interrupted' | 'failed') => void;
+  /** A group was given what came since the last flush; the oldest of it was appended at `sinceMs`. */
+  readonly onFlushed: (form: Form, sinceMs: number, readers: number) => void;
 }
 
 export interface Placed {
@@ -38,6 +41,7 @@ const repairDelayMs = { first: 50, most: 2000 };
 export class Feed {
   readonly org: string;
   private readonly deps: FeedDeps;
+  private readonly thinning: Thinning;
   private readonly groups = new Map<string, Group>();
   private ring: Ring | undefined;
   private tail: Tail | undefined;
@@ -46,10 +50,12 @@ export class Feed {
   private heldBytes = 0;
   private hasDropped = false;
   private pendingEphemeral: EphemeralEvent[] = [];
+  private unflushedSinceMs: number | undefined;
 
   private constructor(org: string, deps: FeedDeps) {
     this.org = org;
     this.deps = deps;
+    this.thinning = new Thinning(deps.clock);
   }
 
   /** Attach before read: the tail is heard before the head is asked for, so nothing falls between. @throws log_unavailable */
@@ -110,9 +116,13 @@ export class Feed {
   /** Gives every reader what came since the last flush. */
   flush(): void {
     const ephemeral = this.pendingEphemeral;
+    const sinceMs = this.unflushedSinceMs;
+    this.unflushedSinceMs = undefined;
     if (ephemeral.length > 0) this.pendingEphemeral = [];
     for (const group of this.groups.values()) {
+      const readers = group.members.size;
       for (const member of group.members) member.pump();
+      if (sinceMs !== undefined) this.deps.onFlushed(group.form, sinceMs, readers);
       const theirs = ephemeral.filter((event) => group.services.has(event.service));
       if (theirs.length > 0) for (const member of group.members) member.ephemeral(theirs);
     }
@@ -122,14 +132,14 @@ export class Feed {
   evict(): boolean {
     const before = this.ringBytes;
     const isEvicted = this.openRing.evict();
-    if (isEvicted) this.deps.onBytes(this, this.ringBytes - before);
+    if (isEvicted) this.deps.onBytes(this.ringBytes - before);
     return isEvicted;
   }
 
   async close(): Promise<void> {
     if (this.state === 'closed') return;
     this.state = 'closed';
-    this.deps.onBytes(this, -this.ringBytes);
+    this.deps.onBytes(-this.ringBytes);
     await this.tail?.close();
   }
 
@@ -159,7 +169,7 @@ export class Feed {
   private accept(message: TailMessage): void {
     switch (message.kind) {
       case 'ephemeral':
-        this.pendingEphemeral.push(...message.events);
+        this.pendingEphemeral.push(...this.thinning.pass(message.events));
         this.deps.onDirty(this);
         return;
       case 'interrupted':
@@ -183,7 +193,8 @@ export class Feed {
     const ring = this.openRing;
     const before = ring.bytes;
     for (const entry of entries) ring.push(entry);
-    this.deps.onBytes(this, ring.bytes - before);
+    this.unflushedSinceMs ??= entries[0]?.ms;
+    this.deps.onBytes(ring.bytes - before);
     this.deps.onDirty(this);
   }
 
@@ -269,7 +280,7 @@ export class Feed {
   private restart(head: Position): void {
     const before = this.ringBytes;
     this.openRing.restart(head);
-    this.deps.onBytes(this, -before);
+    this.deps.onBytes(-before);
     for (const group of this.groups.values()) {
       group.forget();
       for (const member of group.members) member.recheck();

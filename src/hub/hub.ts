@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { Feed } from './feed.ts';
+import { Feed, type FeedDeps } from './feed.ts';
 
 export interface HubOptions {
   readonly log: EventLog;
@@ -13,7 +13,8 @@ export interface HubOptions {
   readonly ringBytes: number;
   /** How long a feed outlives its last reader, milliseconds. */
   readonly lingerMs: number;
-  readonly onRepair?: (org: string, why: 'gap' | 'interrupted' | 'failed') => void;
+  readonly onRepair?: FeedDeps['onRepair'];
+  readonly onFlushed?: FeedDeps['onFlushed'];
 }
 
 interface Slot {
@@ -74,8 +75,11 @@ export class Hub {
       log: this.options.log,
       clock: this.options.clock,
       onDirty: (dirty) => this.markDirty(dirty),
-      onBytes: (grown, delta) => this.account(grown, delta),
+      onBytes: (delta) => {
+        this.usedBytes += delta;
+      },
       onRepair: (repaired, why) => this.options.onRepair?.(repaired, why),
+      onFlushed: (form, sinceMs, readers) => this.options.onFlushed?.(form, sinceMs, readers),
     });
     const slot: Slot = { feed, users: 0, cancelClose: () => undefined };
     this.slots.set(org, slot);
@@ -109,10 +113,6 @@ export class Hub {
     this.dirty.clear();
     for (const feed of feeds) feed.flush();
     this.evict();
-  }
-
-  private account(_feed: Feed, delta: number): void {
-    this.usedBytes += delta;
   }
 
   /** After the flush, so that nobody who is at the head has to read the log for what just came. */

@@ -2,6 +2,7 @@
  * One event between publisher and client. A publisher's event is turned to JSON once, here, before its seq and time are
  * known; the log then only joins the pieces. Nothing downstream parses or writes an event again.
  */
+import { createHash } from 'node:crypto';
 import type { PublishEvent } from '../../schema/envelope.ts';
 
 /** An event ready to be appended: its JSON but for seq and timestamp. */
@@ -38,8 +39,8 @@ export interface EphemeralEvent {
   readonly service: string;
   readonly type: string;
   readonly to: readonly string[] | null;
-  /** Who published it, where an end user did: repeats are thinned by it. */
-  readonly sender: string | undefined;
+  /** The same for events that say the same of the same user: repeats are thinned by it. */
+  readonly repeatKey: string;
   readonly json: Buffer;
 }
 
@@ -76,9 +77,15 @@ export function entryJson(event: PreparedEvent, seq: number, ms: number): Buffer
   );
 }
 
-/** The envelope of an ephemeral event: the same without a seq. */
-export function ephemeralJson(event: PreparedEvent, ms: number): Buffer {
-  return Buffer.from(`{${event.before},"timestamp":"${new Date(ms).toISOString()}"${event.after}`);
+/** The event as it is delivered live: its envelope has no seq. */
+export function ephemeralOf(event: PreparedEvent, ms: number): EphemeralEvent {
+  const { service, type, to, before, after } = event;
+  const json = Buffer.from(`{${before},"timestamp":"${new Date(ms).toISOString()}"${after}`);
+  // `after` holds the sender and all that was said, but neither id nor time.
+  const said = createHash('sha1')
+    .update(JSON.stringify([service, type, to]))
+    .update(after);
+  return { service, type, to, repeatKey: said.digest('base64'), json };
 }
 
 /** Size of the event as JSON in UTF-8, for the publish limits; seq and timestamp are not the publisher's. */

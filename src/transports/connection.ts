@@ -198,6 +198,11 @@ export class StreamConnection implements LiveSession, Sink {
     else this.ws.close(codes[code].close, code);
   }
 
+  /** Gives up on a peer that doesn't answer the close. */
+  cut(): void {
+    this.ws.terminate();
+  }
+
   deliver(parts: readonly Part[]): void {
     this.outbox.deliver(parts);
   }

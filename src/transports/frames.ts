@@ -73,6 +73,7 @@ function* runs(entries: readonly LogEntry[]): Generator<readonly LogEntry[]> {
 export function streamForm(compressMinBytes: number | undefined): Form {
   return {
     name: compressMinBytes === undefined ? 'stream' : 'stream-deflate',
+    transport: 'websocket',
     maxEvents: limits.frameEvents,
     maxBytes: chunkBytes,
     encode(entries, epoch) {

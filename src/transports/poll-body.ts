@@ -12,6 +12,7 @@ const comma = Buffer.from(',');
 export function pollForm(maxEvents: number): Form {
   return {
     name: `poll-${maxEvents}`,
+    transport: 'long-poll',
     maxEvents,
     maxBytes: limits.pollBytes,
     encode: (entries) => ({ bytes: Buffer.concat(joinJson(entries)), compressedFrames: 0 }),

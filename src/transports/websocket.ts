@@ -26,6 +26,8 @@ export interface WebSocketOptions extends StreamDeps {
 
 // How long a refused peer may take to read why.
 const refusalMs = 1000;
+// How long a drained peer may take to answer the close, which comes behind what it still has to read.
+const goodbyeMs = 1500;
 
 export class WebSocketTransport {
   private readonly options: WebSocketOptions;
@@ -62,11 +64,18 @@ export class WebSocketTransport {
   async drain(withinMs: number): Promise<void> {
     this.isDraining = true;
     for (const connection of this.connections) connection.advise(withinMs);
+    await this.emptied(withinMs);
+    for (const connection of this.connections) connection.end('draining');
+    await this.emptied(goodbyeMs);
+    for (const connection of this.connections) connection.cut();
+  }
+
+  /** Resolves when nobody is left, or the time is up. */
+  private async emptied(withinMs: number): Promise<void> {
     const { clock } = this.options;
     const endMs = clock.monotonic() + withinMs;
     while (this.connections.size > 0 && clock.monotonic() < endMs)
       await new Promise<void>((resolve) => clock.after(20, resolve));
-    for (const connection of this.connections) connection.end('draining');
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

@@ -1,7 +1,7 @@
 /** What a tail promises: everything after it was opened, in order, chained; joined with a read it leaves no hole. */
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
-import { type EphemeralEvent, ephemeralJson } from '../../src/log/entry.ts';
+import { ephemeralOf } from '../../src/log/entry.ts';
 import type { TailMessage } from '../../src/log/event-log.ts';
 import {
   after,
@@ -16,13 +16,7 @@ import {
   seqsOf,
 } from './event-log-harness.ts';
 
-const typing: EphemeralEvent = {
-  service: 'chat',
-  type: 'typing',
-  to: ['bob'],
-  sender: 'ann',
-  json: ephemeralJson(event('t1', { service: 'chat', type: 'typing' }), 0),
-};
+const typing = ephemeralOf(event('t1', { service: 'chat', type: 'typing', to: ['bob'] }), 0);
 
 export function tailPromises(harness: () => LogHarness): void {
   describe('tail', () => {

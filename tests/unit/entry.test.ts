@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type PublishEvent, envelopeSchema } from '../../schema/envelope.ts';
-import { entryJson, ephemeralJson, prepareEvent, preparedBytes } from '../../src/log/entry.ts';
+import { entryJson, ephemeralOf, prepareEvent, preparedBytes } from '../../src/log/entry.ts';
 
 const keyOrder = [
   'seq',
@@ -66,7 +66,7 @@ describe('entry', () => {
     const start =
       '"id":"id-1","service":"chat","type":"assistant_message","timestamp":"2026-01-01T00:00:00.000Z"';
     expect(entryJson(event, 42, nowMs).toString()).toBe(`{"seq":42,${start},${rest}`);
-    expect(ephemeralJson(event, nowMs).toString()).toBe(`{${start},${rest}`);
+    expect(ephemeralOf(event, nowMs).json.toString()).toBe(`{${start},${rest}`);
   });
 
   it('keeps every field in the order of the protocol, as UTF-8, without `to`', () => {
@@ -87,7 +87,7 @@ describe('entry', () => {
       fc.property(published, (event) => {
         const prepared = prepareEvent(event, 'id-1');
         const { seq: _seq, ...stored } = parse(entryJson(prepared, 7, nowMs));
-        expect(parse(ephemeralJson(prepared, nowMs))).toEqual(stored);
+        expect(parse(ephemeralOf(prepared, nowMs).json)).toEqual(stored);
       }),
     );
   });

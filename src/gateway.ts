@@ -1,0 +1,219 @@
+/** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
+import { hostname } from 'node:os';
+import { createAuthenticator, createDemoSecret } from './auth.ts';
+import type { Clock } from './clock.ts';
+import { type Config, isLoopbackHost } from './config.ts';
+import { demoBackend } from './demo/backend.ts';
+import {
+  demoBackendIdentity,
+  demoConfig,
+  demoLines,
+  type DemoPublish,
+  demoTokens,
+  startTrickle,
+} from './demo/demo.ts';
+import { adminRoutes } from './http/admin.ts';
+import { authenticating, createApp } from './http/app.ts';
+import { docsRoutes } from './http/docs.ts';
+import { createRequestLimits } from './http/limits.ts';
+import { negotiateRoute } from './http/negotiate.ts';
+import { opsRoutes, type Readiness } from './http/ops.ts';
+import { originPolicy } from './http/origins.ts';
+import { pollRoute } from './http/poll.ts';
+import { publishRoutes } from './http/publish.ts';
+import { openServer } from './http/server.ts';
+import { Hub } from './hub/hub.ts';
+import { Sessions } from './hub/sessions.ts';
+import type { EventLog } from './log/event-log.ts';
+import { createMemoryLog } from './log/memory-log.ts';
+import { type Logger, logClose } from './logger.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import { Publisher } from './publisher.ts';
+import { createRollout } from './rollout/rollout.ts';
+import { Traffic } from './traffic.ts';
+import { isPlanned, threadOf } from './transports/close-report.ts';
+import { LongPoll } from './transports/long-poll.ts';
+import { WebSocketTransport } from './transports/websocket.ts';
+import { Wheel } from './transports/wheel.ts';
+
+export interface GatewayOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Instead of the memory log that the settings describe. */
+  readonly log?: EventLog;
+}
+
+export interface Gateway {
+  /** Where it listens: `http://127.0.0.1:4000`, the base path included. */
+  readonly url: string;
+  /** Lines to paste: people to be and what to do as them. Empty where a configured key can't sign for them. */
+  readonly banner: readonly string[];
+  /** Sends everybody elsewhere, loses nothing, then closes. Whoever asks again waits for the same. */
+  drain(): Promise<void>;
+  /** Resolves once it is closed, whoever asked for it. */
+  readonly closed: Promise<void>;
+}
+
+const maxPerUser = { loopback: 5000, elsewhere: 256 };
+
+/** Opens a node and listens. @throws ConfigError, or what listening throws (EADDRINUSE). */
+export async function openGateway(options: GatewayOptions): Promise<Gateway> {
+  const { clock, logger } = options;
+  const config = options.config.isDemo ? demoConfig(options.config) : options.config;
+  const madeUpSecret = createDemoSecret();
+  const authenticator = createAuthenticator(config, clock, madeUpSecret);
+  const nodeId = config.TURNOUT_NODE_ID ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-${process.pid}`;
+  const basePath = config.TURNOUT_BASE_PATH;
+
+  const metrics = createMetrics(new Traffic());
+  const { traffic } = metrics;
+  const sessions = new Sessions();
+  const wheel = new Wheel(clock);
+  const log = options.log ?? memoryLog(config, clock);
+  const hub = openHub(log, options, config, metrics);
+  const publisher = new Publisher({ log, clock, metrics });
+  const count = (reason: string): void => metrics.decisions.inc({ reason });
+  const rollout = createRollout({ config, clock, nodeId, logger, sessions, onDecision: count });
+  const limits = createRequestLimits({
+    perSecond: config.TURNOUT_MAX_REQUESTS_PER_ADDRESS_S,
+    trustedProxies: config.TURNOUT_TRUSTED_PROXIES,
+    clock,
+  });
+
+  const shared = { hub, sessions, admission: rollout.admission, clock, wheel, traffic };
+  const longPoll = new LongPoll({
+    ...shared,
+    maxHeld: config.TURNOUT_MAX_HELD_POLLS,
+    onAnswered: (answer) => metrics.pollAnswered(answer),
+  });
+  const stream = new WebSocketTransport({
+    ...shared,
+    authenticator,
+    path: `${basePath}/v2/realtime/stream`,
+    pingMs: config.TURNOUT_PING_MS,
+    maxConnections: config.TURNOUT_MAX_CONNECTIONS,
+    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? maxPerUser[placeOf(config)],
+    compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
+    isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
+    mayUpgrade: (request) => limits.take(request) === 0,
+    verifyToken: (token) => authenticator.verifyToken(token),
+    publish: (identity, event) => publisher.publishOne(identity, 'user', event),
+    onClosed(report) {
+      metrics.streamClosed({ ...report, isPlanned: isPlanned(report) });
+      logClose(logger, { ...report, transport: 'websocket', threadId: threadOf(report) });
+    },
+    onFault: (error) => logger.error({ err: error.cause ?? error }, 'a stream failed'),
+    onAdvice: (why) => metrics.reconnectAdvice.inc({ why }),
+  });
+
+  let phase: Readiness['phase'] = 'serving';
+  const version = (): number => rollout.decider.assignment;
+  metrics.onCollect(() => collect(metrics, hub, sessions, log, version()));
+  const authenticate = authenticating(authenticator);
+  const app = createApp({ basePath, origins: config.TURNOUT_ORIGINS, clock, logger, metrics, limits });
+  const asBackend: DemoPublish = (org, event) =>
+    publisher.publishOne(demoBackendIdentity(org), 'producer', event);
+  const { decider, store } = rollout;
+  const { TURNOUT_ADMIN_TOKEN: adminToken, TURNOUT_PING_MS: pingMs } = config;
+  const onNegotiated = ({ reason }: { reason: string }): void => count(reason);
+  const negotiate = { authenticate, authenticator, decider, store, log, basePath, pingMs, onNegotiated };
+  const ops = opsRoutes({
+    authenticate: config.isDemo ? undefined : authenticate,
+    metrics,
+    readiness: () => ({
+      phase,
+      log: log.health(),
+      rules: { isUp: true, detail: 'in memory', version: version() },
+    }),
+    feeds: () => hub.feeds,
+  });
+  app.route('/', pollRoute({ authenticate, longPoll }));
+  app.route('/', negotiateRoute(negotiate));
+  app.route('/', publishRoutes({ authenticate, publisher }));
+  app.route('/', adminRoutes({ rollout, sessions, authenticator, adminToken, drain: () => void drain() }));
+  app.route('/', ops);
+  app.route(
+    '/',
+    docsRoutes(() => app),
+  );
+  if (config.isDemo) app.route('/', demoBackend(asBackend));
+
+  const server = await openServer({ fetch: app.fetch, config, clock, attach: (on) => stream.attach(on) });
+  const stopTrickle = config.isDemo
+    ? startTrickle(clock, asBackend, (error) => logger.warn({ err: error }, 'the trickle could not publish'))
+    : () => undefined;
+
+  let markClosed: () => void = () => undefined;
+  const closed = new Promise<void>((resolve) => {
+    markClosed = resolve;
+  });
+  let isDraining = false;
+  const shutDown = async (): Promise<void> => {
+    phase = 'draining';
+    logger.info({ streams: stream.open, polls: traffic.pollsHeld }, 'draining');
+    longPoll.drain();
+    await stream.drain(config.TURNOUT_DRAIN_MS);
+    stopTrickle();
+    await server.close();
+    await rollout.close();
+    await hub.close();
+    await log.close();
+    wheel.close();
+    logger.info('closed');
+    markClosed();
+  };
+  const drain = (): Promise<void> => {
+    if (!isDraining) void shutDown();
+    isDraining = true;
+    return closed;
+  };
+  const secret = config.TURNOUT_JWT_SECRET ?? madeUpSecret;
+  const canSign = config.TURNOUT_JWT_PUBLIC_KEY === undefined && config.TURNOUT_JWKS_URL === undefined;
+  const isPrinted = canSign && (config.isDemo || config.TURNOUT_JWT_SECRET === undefined);
+  const banner = isPrinted ? demoLines(server.url, await demoTokens(secret, clock)) : [];
+  return { url: server.url, banner, drain, closed };
+}
+
+const placeOf = (config: Config): keyof typeof maxPerUser =>
+  isLoopbackHost(config.TURNOUT_HOST) ? 'loopback' : 'elsewhere';
+
+function memoryLog(config: Config, clock: Clock): EventLog {
+  return createMemoryLog({
+    clock,
+    retentionMs: config.TURNOUT_RETENTION_MS,
+    retentionEvents: config.TURNOUT_RETENTION_EVENTS,
+    retentionBytes: config.TURNOUT_RETENTION_BYTES,
+  });
+}
+
+function openHub(log: EventLog, { clock, logger }: GatewayOptions, config: Config, metrics: Metrics): Hub {
+  return new Hub({
+    log,
+    clock,
+    ringBytes: config.TURNOUT_RING_BYTES,
+    lingerMs: config.TURNOUT_FEED_LINGER_MS,
+    onRepair(org, why) {
+      metrics.feedDeaf.inc({ why });
+      logger.warn({ org, why }, 'a feed reads the log again');
+    },
+    onFlushed: (form, sinceMs, readers) =>
+      metrics.appendToWrite.observe(form.transport, (clock.now() - sinceMs) / 1000, readers),
+  });
+}
+
+function collect(metrics: Metrics, hub: Hub, sessions: Sessions, log: EventLog, version: number): void {
+  const health = log.health();
+  metrics.feeds.set(hub.feeds);
+  metrics.ringBytes.set(hub.ringBytes);
+  metrics.subscriptions.set(health.subscriptions);
+  metrics.isLogUp.set(health.isUp ? 1 : 0);
+  metrics.rulesVersion.set(version);
+  metrics.connections.reset();
+  let lag = 0;
+  for (const session of sessions.all()) {
+    metrics.connections.inc({ transport: session.transport, cohort: session.cohort });
+    lag = Math.max(lag, session.behind());
+  }
+  metrics.readerLag.set(lag);
+}

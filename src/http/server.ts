@@ -1,0 +1,62 @@
+/** The listening socket: opened with a backlog that a storm of returning clients fits into, closed without cutting an answer. */
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createAdaptorServer } from '@hono/node-server';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+
+export interface ListeningServer {
+  /** `http://127.0.0.1:4000`, the base path included. */
+  readonly url: string;
+  /** Takes nothing new, and resolves when what was begun is answered, or after a bound. */
+  close(): Promise<void>;
+}
+
+// Node's default of 511 drops connects when thousands come back at once.
+const backlog = 4096;
+// Longer than balancers keep an idle connection, so that none sends a request into a closing one.
+const keepAliveMs = 65_000;
+// Half a request, or half an upgrade, is not waited for longer.
+const headersMs = 15_000;
+const closeMs = 1000;
+
+/** @throws what listening throws: EADDRINUSE, EACCES. */
+export async function openServer(options: {
+  fetch: (request: Request, env: never) => Response | Promise<Response>;
+  config: Pick<Config, 'TURNOUT_HOST' | 'TURNOUT_PORT' | 'TURNOUT_BASE_PATH'>;
+  clock: Clock;
+  /** Called before it listens: where upgrades are taken. */
+  attach: (server: Server) => void;
+}): Promise<ListeningServer> {
+  const { config, clock } = options;
+  const serverOptions = {
+    keepAliveTimeout: keepAliveMs,
+    headersTimeout: headersMs,
+    connectionsCheckingInterval: 5000,
+  };
+  // Without TLS or HTTP/2 options it is a plain node:http server.
+  // The adaptor's own Response would be written after a poll has answered by itself (RESPONSE_ALREADY_SENT).
+  const overrideGlobalObjects = false;
+  const fetch = options.fetch as never;
+  const server = createAdaptorServer({ fetch, serverOptions, overrideGlobalObjects }) as Server;
+  options.attach(server);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port: config.TURNOUT_PORT, host: config.TURNOUT_HOST, backlog }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  const { port } = server.address() as AddressInfo;
+  const host = config.TURNOUT_HOST.includes(':') ? `[${config.TURNOUT_HOST}]` : config.TURNOUT_HOST;
+  return {
+    url: `http://${host}:${port}${config.TURNOUT_BASE_PATH}`,
+    async close() {
+      const isClosed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      await Promise.race([isClosed, new Promise<void>((resolve) => clock.after(closeMs, resolve))]);
+      server.closeAllConnections();
+      await isClosed;
+    },
+  };
+}
