@@ -1,0 +1,132 @@
+/**
+ * The shell around every route: request ids, who is asking from where, limits, CORS, security headers, and one form for
+ * everything that goes wrong. It knows no route but the stream's refusal.
+ */
+import type { HttpBindings } from '@hono/node-server';
+import { type Context, Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { HTTPException } from 'hono/http-exception';
+import { routePath } from 'hono/route';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { codes } from '../../schema/codes.ts';
+import type { ErrorBody } from '../../schema/http.ts';
+import type { Clock } from '../clock.ts';
+import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
+import type { Authenticator, Identity } from '../identity.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics.ts';
+import { allowedMethods } from './allowed-methods.ts';
+import type { RequestLimits } from './limits.ts';
+import { streamDescription } from './stream-description.ts';
+
+export interface AppEnv {
+  /** Absent where a test asks the app without a server. */
+  Bindings: Partial<HttpBindings>;
+  Variables: { requestId: string };
+}
+
+export interface AppDeps {
+  /** Stands before every path; empty or `/…` without a slash at its end. */
+  readonly basePath: string;
+  /** Browser origins that may call from elsewhere; `*` for all. None: same origin only. */
+  readonly origins: readonly string[];
+  readonly clock: Pick<Clock, 'id'>;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'httpRequests'>;
+  readonly limits: RequestLimits;
+}
+
+const requestIdForm = /^[A-Za-z0-9._:-]{1,128}$/;
+const defaultRetryAfterS = 1;
+const requestHeaders = ['Authorization', 'Content-Type', 'If-Match', 'Turnout-Audit', 'X-Request-Id'];
+const responseHeaders = ['ETag', 'Retry-After', 'X-Request-Id'];
+
+/** The app, its base path applied: mount each room's routes on it with `app.route('/', …)`. */
+export function createApp(deps: AppDeps): Hono<AppEnv> {
+  const root = new Hono<AppEnv>();
+  root.onError((error, c) => answerError(c, asKnown(error), deps));
+  root.notFound((c) => answerError(c, refusalOf(c, root), deps));
+
+  root.use(async (c, next) => {
+    const asked = c.req.header('x-request-id') ?? '';
+    const requestId = requestIdForm.test(asked) ? asked : deps.clock.id();
+    c.set('requestId', requestId);
+    c.header('x-request-id', requestId);
+    c.header('cache-control', 'no-store');
+    c.header('x-content-type-options', 'nosniff');
+    c.header('referrer-policy', 'no-referrer');
+    c.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
+    await next();
+    deps.metrics.httpRequests.inc({ route: routeOf(c), status: c.res.status });
+  });
+  if (deps.origins.length > 0)
+    root.use(
+      cors({
+        origin: deps.origins.includes('*') ? '*' : [...deps.origins],
+        allowHeaders: requestHeaders,
+        exposeHeaders: responseHeaders,
+        allowMethods: ['GET', 'POST', 'PUT', 'OPTIONS'],
+        maxAge: 600,
+      }),
+    );
+  root.use(async (c, next) => {
+    const { incoming } = c.env ?? {};
+    const retryAfterS = incoming === undefined ? 0 : deps.limits.take(incoming);
+    if (retryAfterS > 0) throw fail('rate_limited', undefined, { retryAfterS });
+    await next();
+  });
+
+  const app = deps.basePath === '' ? root : root.basePath(deps.basePath);
+  // A real upgrade is taken from the server before the app is asked.
+  app.get('/v2/realtime/stream', streamDescription, (c) => {
+    c.header('upgrade', 'websocket');
+    throw fail('upgrade_required');
+  });
+  return app;
+}
+
+/** The token of the Authorization header; a token in the query is read on the stream alone. */
+export function bearerOf(c: Context): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
+}
+
+/** Says who calls a users' route. The function it gives throws unauthorized. */
+export function authenticating(
+  authenticator: Pick<Authenticator, 'verifyToken'>,
+): (c: Context) => Promise<Identity> {
+  return (c) => authenticator.verifyToken(bearerOf(c));
+}
+
+function asKnown(error: unknown): TurnoutError {
+  if (!(error instanceof HTTPException)) return asTurnoutError(error);
+  if (error.status === 413) return fail('too_large', undefined, { cause: error });
+  return error.status < 500 ? fail('bad_request', undefined, { cause: error }) : asTurnoutError(error);
+}
+
+/** Nothing is at this path, or not for this method. */
+function refusalOf(c: Context<AppEnv>, root: Hono<AppEnv>): TurnoutError {
+  const allowed = allowedMethods(root.routes, c.req.path);
+  if (allowed.length === 0 || allowed.includes(c.req.method)) return fail('not_found');
+  c.header('allow', allowed.join(', '));
+  return fail('method_not_allowed');
+}
+
+function answerError(c: Context<AppEnv>, error: TurnoutError, { logger }: AppDeps): Response {
+  const { status, retry } = codes[error.code];
+  // The body's limit may refuse before the first middleware has run; then there is no id yet.
+  const requestId = c.get('requestId') ?? '';
+  if (error.code === 'internal')
+    logger.error({ err: error.cause ?? error, request_id: requestId, route: routeOf(c) }, 'a request failed');
+  if (status === 429 || status === 503)
+    c.header('retry-after', String(error.retryAfterS ?? defaultRetryAfterS));
+  if (status === 401) c.header('www-authenticate', 'Bearer');
+  if (error.code === 'draining') c.header('connection', 'close');
+  const body: ErrorBody = { error: { code: error.code, message: error.message, retry, requestId } };
+  return c.json(body, status as ContentfulStatusCode);
+}
+
+/** The pattern of the route, never the path that was asked: a label must not grow with what callers make up. */
+function routeOf(c: Context): string {
+  const pattern = routePath(c, -1);
+  return pattern === '' || pattern.endsWith('*') ? 'unmatched' : pattern;
+}

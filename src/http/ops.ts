@@ -1,0 +1,112 @@
+/** What operators and balancers ask a node: does it live, should it get traffic, what has it carried. */
+import { type Context, Hono } from 'hono';
+import { describeRoute, resolver } from 'hono-openapi';
+import { z } from 'zod';
+import { errorBodySchema, type NodeMetrics, nodeMetricsSchema } from '../../schema/http.ts';
+import type { Identity } from '../identity.ts';
+import type { LogHealth } from '../log/event-log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Traffic } from '../traffic.ts';
+
+/** What a node says of itself. */
+export interface Readiness {
+  readonly phase: 'starting' | 'serving' | 'draining';
+  readonly log: LogHealth;
+  readonly rules: { readonly isUp: boolean; readonly detail: string; readonly version: number };
+}
+
+export interface OpsDeps {
+  /** Undefined in the demo, where anybody may look. The function throws unauthorized. */
+  readonly authenticate: ((c: Context) => Promise<Identity>) | undefined;
+  readonly metrics: Metrics;
+  readonly readiness: () => Readiness;
+  /** Orgs with an open feed. */
+  readonly feeds: () => number;
+}
+
+const readySchema = z.object({
+  status: z.enum(['ok', 'degraded', 'starting', 'draining']),
+  log: z.object({ up: z.boolean(), detail: z.string() }),
+  rules: z.object({ up: z.boolean(), detail: z.string(), version: z.int() }),
+});
+type Ready = z.infer<typeof readySchema>;
+
+const json = (description: string, schema: z.ZodType) => ({
+  description,
+  content: { 'application/json': { schema: resolver(schema) } },
+});
+
+const describeHealth = describeRoute({
+  summary: 'The process lives',
+  tags: ['ops'],
+  responses: { 200: json('it does', z.object({ status: z.literal('ok') })) },
+});
+const describeReadiness = describeRoute({
+  summary: 'Whether this node should get traffic',
+  description:
+    'An outage of the log or the rules is `degraded`, still 200: no balancer may drop every node for it.',
+  tags: ['ops'],
+  responses: {
+    200: json('it should: ok or degraded', readySchema),
+    503: json('not yet or no longer: starting or draining', readySchema),
+  },
+});
+const describeMetrics = describeRoute({
+  summary: 'All metrics, for Prometheus',
+  tags: ['ops'],
+  responses: {
+    200: { description: 'text format', content: { 'text/plain': { schema: { type: 'string' } } } },
+  },
+});
+const describeNodeMetrics = describeRoute({
+  summary: "This node's totals, nobody's data",
+  tags: ['realtime'],
+  security: [{ bearer: [] }],
+  responses: {
+    200: json('totals since the node started', nodeMetricsSchema),
+    401: json('unauthorized', errorBodySchema),
+  },
+});
+
+export function opsRoutes(deps: OpsDeps): Hono {
+  const { metrics } = deps;
+  return new Hono()
+    .get('/healthz', describeHealth, (c) => c.json({ status: 'ok' as const }))
+    .get('/readyz', describeReadiness, (c) => {
+      const ready = readyBody(deps.readiness());
+      return c.json(ready, ready.status === 'ok' || ready.status === 'degraded' ? 200 : 503);
+    })
+    .get('/metrics', describeMetrics, async (c) =>
+      c.body(await metrics.text(), 200, { 'content-type': metrics.registry.contentType }),
+    )
+    .get('/v2/realtime/metrics', describeNodeMetrics, async (c) => {
+      await deps.authenticate?.(c);
+      return c.json(nodeMetrics(metrics.traffic, deps.readiness().log.subscriptions, deps.feeds()));
+    });
+}
+
+function readyBody({ phase, log, rules }: Readiness): Ready {
+  const whileServing = log.isUp && rules.isUp ? 'ok' : 'degraded';
+  return {
+    status: phase === 'serving' ? whileServing : phase,
+    log: { up: log.isUp, detail: log.detail },
+    rules: { up: rules.isUp, detail: rules.detail, version: rules.version },
+  };
+}
+
+/** The sources' figures, by their names (docs/PROTOCOL.md, 13). */
+export function nodeMetrics(traffic: Traffic, subscriptions: number, feeds: number): NodeMetrics {
+  const { delivered, replayed } = traffic;
+  return {
+    activeConnections: traffic.activeStreams,
+    totalConnections: traffic.acceptedStreams,
+    eventsDelivered: delivered.websocket + delivered['long-poll'],
+    compressedMessages: traffic.compressedFrames,
+    missedEventsReplayed: replayed.websocket + replayed['long-poll'],
+    connectionPoolStats: {
+      totalSubscriptions: subscriptions,
+      totalConnections: traffic.activeStreams,
+      totalOrgs: feeds,
+    },
+  };
+}

@@ -1,0 +1,76 @@
+/** The routes that publish (docs/PROTOCOL.md, 11): for backends, and for end users within their `publish` claim. */
+import { type Context, Hono } from 'hono';
+import { describeRoute, resolver } from 'hono-openapi';
+import { z } from 'zod';
+import { limits } from '../../schema/codes.ts';
+import {
+  errorBodySchema,
+  publishBatchSchema,
+  publishItemSchema,
+  publishResultSchema,
+} from '../../schema/http.ts';
+import type { Identity } from '../identity.ts';
+import type { Publisher, PublisherRole } from '../publisher.ts';
+import { atMost, readJson } from './json-body.ts';
+
+export interface PublishDeps {
+  /** @throws unauthorized */
+  readonly authenticate: (c: Context) => Promise<Identity>;
+  readonly publisher: Publisher;
+}
+
+// The events are weighed as JSON without white space; a body may be written with it.
+const bodyBytes = 4 * limits.batchBytes;
+
+const error = (description: string) => ({
+  description,
+  content: { 'application/json': { schema: resolver(errorBodySchema) } },
+});
+
+const describe = (summary: string, refusals: string) =>
+  describeRoute({
+    summary,
+    description:
+      'One event, or `{"events":[…]}`: at most 500, 64 KiB each, 1 MiB together, all for one org. Stored all or none. The same `id` again is answered with the first seq.',
+    tags: ['publish'],
+    security: [{ bearer: [] }],
+    requestBody: {
+      required: true,
+      content: {
+        'application/json': { schema: resolver(z.union([publishItemSchema, publishBatchSchema])) },
+      },
+    },
+    responses: {
+      200: {
+        description: 'kept, in the order of the events; ephemeral ones have no seq',
+        content: { 'application/json': { schema: resolver(publishResultSchema) } },
+      },
+      400: error('bad_request, reserved_field, mixed_batch'),
+      401: error('unauthorized'),
+      403: error(refusals),
+      413: error('too_large'),
+      415: error('unsupported_media_type'),
+      503: error('log_unavailable: nothing was stored'),
+    },
+  });
+
+export function publishRoutes(deps: PublishDeps): Hono {
+  const publish = (role: PublisherRole) => async (c: Context) => {
+    const identity = await deps.authenticate(c);
+    const body = (): Promise<unknown> => readJson(c, z.unknown());
+    return c.json(await deps.publisher.publishBody(identity, role, body));
+  };
+  return new Hono()
+    .post(
+      '/v1/publish',
+      describe('Publish as a backend', 'role_required, org_forbidden'),
+      atMost(bodyBytes),
+      publish('producer'),
+    )
+    .post(
+      '/v2/realtime/publish',
+      describe('Publish as an end user', 'service_forbidden, org_forbidden'),
+      atMost(bodyBytes),
+      publish('user'),
+    );
+}

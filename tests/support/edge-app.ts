@@ -1,0 +1,100 @@
+/** The HTTP side of a node over a memory log, without its transports and its rollout: asked through `app.request`. */
+import { createAuthenticator } from '../../src/auth.ts';
+import { type AppDeps, authenticating, createApp } from '../../src/http/app.ts';
+import { docsRoutes } from '../../src/http/docs.ts';
+import { createRequestLimits } from '../../src/http/limits.ts';
+import { opsRoutes, type Readiness } from '../../src/http/ops.ts';
+import { publishRoutes } from '../../src/http/publish.ts';
+import type { EventLog } from '../../src/log/event-log.ts';
+import { createMemoryLog } from '../../src/log/memory-log.ts';
+import { createLogger } from '../../src/logger.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { Publisher } from '../../src/publisher.ts';
+import { manualClock } from './manual-clock.ts';
+import { makeToken, testSecret, type TokenClaims } from './tokens.ts';
+
+export interface EdgeOptions {
+  readonly log?: EventLog;
+  readonly basePath?: string;
+  readonly origins?: readonly string[];
+  readonly perSecond?: number;
+  readonly trustedProxies?: readonly string[];
+  readonly isDemo?: boolean;
+}
+
+export function edgeApp(options: EdgeOptions = {}) {
+  const clock = manualClock();
+  const log =
+    options.log ??
+    createMemoryLog({
+      clock,
+      retentionMs: 3_600_000,
+      retentionEvents: 10_000,
+      retentionBytes: 64 * 1024 * 1024,
+    });
+  const lines: string[] = [];
+  const logger = createLogger('debug', { write: (line) => void lines.push(line) });
+  const metrics = createMetrics();
+  const authenticator = createAuthenticator(
+    {
+      TURNOUT_JWT_SECRET: testSecret,
+      TURNOUT_JWT_PUBLIC_KEY: undefined,
+      TURNOUT_JWKS_URL: undefined,
+      TURNOUT_JWT_LEEWAY_S: 0,
+      TURNOUT_TICKET_SECRET: undefined,
+    },
+    clock,
+  );
+  const authenticate = authenticating(authenticator);
+  const publisher = new Publisher({ log, clock, metrics });
+  const limits = createRequestLimits({
+    perSecond: options.perSecond ?? 1000,
+    trustedProxies: options.trustedProxies ?? [],
+    clock,
+  });
+  const deps: AppDeps = {
+    basePath: options.basePath ?? '',
+    origins: options.origins ?? [],
+    clock,
+    logger,
+    metrics,
+    limits,
+  };
+  const app = createApp(deps);
+  const state: { phase: Readiness['phase']; isRulesUp: boolean } = { phase: 'serving', isRulesUp: true };
+  app.route('/', publishRoutes({ authenticate, publisher }));
+  app.route(
+    '/',
+    opsRoutes({
+      authenticate: options.isDemo === true ? undefined : authenticate,
+      metrics,
+      readiness: () => ({
+        phase: state.phase,
+        log: log.health(),
+        rules: { isUp: state.isRulesUp, detail: 'in memory', version: 18 },
+      }),
+      feeds: () => 3,
+    }),
+  );
+  app.route(
+    '/',
+    docsRoutes(() => app),
+  );
+
+  const token = (claims: TokenClaims = {}) => makeToken(claims, { nowMs: clock.now() });
+  /** Posts `body` as JSON; text goes as it is. */
+  const post = async (path: string, body: unknown, claims: TokenClaims = {}, headers = {}) => {
+    const response = await app.request(path, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${await token(claims)}`,
+        'content-type': 'application/json',
+        ...headers,
+      },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+    // Each answer of these routes is JSON of a shape that the test is about to look at.
+    return { status: response.status, body: (await response.json()) as Record<string, never>, response };
+  };
+  return { app, clock, log, lines, metrics, publisher, state, token, post };
+}

@@ -1,0 +1,235 @@
+/** The shell around the routes: one form for what goes wrong, ids, CORS, limits (docs/PROTOCOL.md, 5 and 13). */
+import { request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createAdaptorServer } from '@hono/node-server';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createRequestLimits } from '../../src/http/limits.ts';
+import { originPolicy } from '../../src/http/origins.ts';
+import { fail } from '../../src/errors.ts';
+import { edgeApp, type EdgeOptions } from '../support/edge-app.ts';
+import { manualClock } from '../support/manual-clock.ts';
+
+describe('an error', () => {
+  it('has one form, with what to do about it and the id of the request', async () => {
+    const { app } = edgeApp();
+    const response = await app.request('/nowhere', { headers: { 'x-request-id': 'abc-1' } });
+    expect(response.status).toBe(404);
+    expect(response.headers.get('x-request-id')).toBe('abc-1');
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    expect(await response.json()).toEqual({
+      error: { code: 'not_found', message: 'there is nothing here', retry: 'never', requestId: 'abc-1' },
+    });
+  });
+
+  it('gets an id of ours where the caller’s is none', async () => {
+    const { app } = edgeApp();
+    const response = await app.request('/nowhere', { headers: { 'x-request-id': 'a"b\\c' } });
+    expect(response.headers.get('x-request-id')).toMatch(/^id-\d+$/);
+  });
+
+  it('of ours stays inside: the log has it, the caller an id', async () => {
+    const { app, lines } = edgeApp();
+    app.get('/broken', () => {
+      throw new Error('the password is swordfish');
+    });
+    const response = await app.request('/broken', { headers: { 'x-request-id': 'r-7' } });
+    const text = await response.text();
+    expect(response.status).toBe(500);
+    expect(text).not.toContain('swordfish');
+    expect(text).toContain('"code":"internal"');
+    expect(lines.at(-1)).toContain('r-7');
+    expect(lines.at(-1)).toContain('swordfish');
+    expect(lines.at(-1)).toContain('"level":"error"');
+  });
+
+  it('that will pass says when to come back', async () => {
+    const { app } = edgeApp();
+    app.get('/full', () => {
+      throw fail('overloaded', undefined, { retryAfterS: 7 });
+    });
+    app.get('/away', () => {
+      throw fail('log_unavailable');
+    });
+    expect((await app.request('/full')).headers.get('retry-after')).toBe('7');
+    expect((await app.request('/away')).headers.get('retry-after')).toBe('1');
+  });
+
+  it('tells a wrong method from a path where nothing is', async () => {
+    const { app } = edgeApp();
+    const response = await app.request('/v1/publish');
+    expect(response.status).toBe(405);
+    expect(response.headers.get('allow')).toBe('POST');
+    expect(await response.json()).toMatchObject({ error: { code: 'method_not_allowed' } });
+    expect((await app.request('/v1/publish/x', { method: 'POST' })).status).toBe(404);
+  });
+
+  it('asks for an upgrade where the stream is', async () => {
+    const response = await edgeApp().app.request('/v2/realtime/stream?access_token=x');
+    expect(response.status).toBe(426);
+    expect(response.headers.get('upgrade')).toBe('websocket');
+    expect(await response.json()).toMatchObject({ error: { code: 'upgrade_required' } });
+  });
+});
+
+describe('a token', () => {
+  it('is read from the header alone', async () => {
+    const { app, token } = edgeApp();
+    const text = await token();
+    const ask = (path: string, authorization?: string) =>
+      app.request(path, authorization === undefined ? {} : { headers: { authorization } });
+    expect((await ask('/v2/realtime/metrics', `Bearer ${text}`)).status).toBe(200);
+    expect((await ask('/v2/realtime/metrics', `bearer ${text}`)).status).toBe(200);
+    for (const response of [
+      await ask(`/v2/realtime/metrics?access_token=${text}`),
+      await ask('/v2/realtime/metrics', text),
+      await ask('/v2/realtime/metrics', 'Basic dTpw'),
+      await ask('/v2/realtime/metrics'),
+    ]) {
+      expect(response.status).toBe(401);
+      expect(response.headers.get('www-authenticate')).toBe('Bearer');
+      expect(await response.json()).toMatchObject({ error: { code: 'unauthorized', retry: 'reauth' } });
+    }
+  });
+});
+
+describe('a base path', () => {
+  it('stands before every route, and nothing is served without it', async () => {
+    const { app, token } = edgeApp({ basePath: '/rt' });
+    const headers = { authorization: `Bearer ${await token()}` };
+    expect((await app.request('/rt/v2/realtime/metrics', { headers })).status).toBe(200);
+    expect((await app.request('/v2/realtime/metrics', { headers })).status).toBe(404);
+    expect((await app.request('/rt/v1/publish')).status).toBe(405);
+    expect((await app.request('/rt/v2/realtime/stream')).status).toBe(426);
+  });
+});
+
+describe('another origin', () => {
+  const origin = 'https://app.example.com';
+  const preflight = (app: ReturnType<typeof edgeApp>['app'], from: string) =>
+    app.request('/v1/publish', {
+      method: 'OPTIONS',
+      headers: {
+        origin: from,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization',
+      },
+    });
+
+  it('may call where it is allowed, without credentials', async () => {
+    const { app } = edgeApp({ origins: [origin] });
+    const response = await preflight(app, origin);
+    expect(response.status).toBe(204);
+    expect(response.headers.get('access-control-allow-origin')).toBe(origin);
+    expect(response.headers.get('access-control-allow-headers')?.toLowerCase()).toContain('authorization');
+    expect(response.headers.has('access-control-allow-credentials')).toBe(false);
+    const refused = await app.request('/nowhere', { headers: { origin } });
+    expect(refused.headers.get('access-control-allow-origin')).toBe(origin);
+  });
+
+  it('is told nothing else', async () => {
+    for (const origins of [[], [origin]]) {
+      const response = await preflight(edgeApp({ origins }).app, 'https://evil.example');
+      expect(response.headers.has('access-control-allow-origin')).toBe(false);
+    }
+  });
+
+  it('may open streams by the same rule', () => {
+    const isAllowed = originPolicy([origin]);
+    expect(isAllowed(origin, 'api.example.com')).toBe(true);
+    expect(isAllowed('http://localhost:4000', 'localhost:4000')).toBe(true);
+    expect(isAllowed('https://evil.example', 'api.example.com')).toBe(false);
+    expect(isAllowed('https://api.example.com.evil.example', 'api.example.com')).toBe(false);
+    expect(isAllowed('null', 'api.example.com')).toBe(false);
+    expect(originPolicy(['*'])('null', undefined)).toBe(true);
+  });
+});
+
+describe('a flood from one address', () => {
+  const arrival = (remoteAddress: string, forwarded?: string) => ({
+    socket: { remoteAddress },
+    headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded },
+  });
+  const setUp = (trustedProxies: string[] = []) => {
+    const clock = manualClock();
+    return { clock, limits: createRequestLimits({ perSecond: 2, trustedProxies, clock }) };
+  };
+
+  it('is let through at the set rate and no faster', () => {
+    const { limits, clock } = setUp();
+    const take = () => limits.take(arrival('203.0.113.9'));
+    expect([take(), take(), take()]).toEqual([0, 0, 1]);
+    expect(limits.take(arrival('203.0.113.10'))).toBe(0);
+    clock.advance(500);
+    expect([take(), take()]).toEqual([0, 1]);
+  });
+
+  it('is no matter on loopback', () => {
+    const { limits } = setUp();
+    for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1'])
+      for (let count = 0; count < 10; count += 1) expect(limits.take(arrival(address))).toBe(0);
+  });
+
+  it('is one address for a whole IPv6 network', () => {
+    const { limits } = setUp();
+    const from = (address: string) => limits.take(arrival(address));
+    expect([from('2001:db8:1:2::1'), from('2001:db8:1:2:a:b:c:d'), from('2001:db8:1:2::3')]).toEqual([
+      0, 0, 1,
+    ]);
+    expect(from('2001:db8:1:3::1')).toBe(0);
+  });
+
+  it('is seen behind trusted proxies, and not hidden by what a caller writes', () => {
+    const { limits } = setUp(['10.0.0.0/8', '127.0.0.1']);
+    expect(limits.addressOf(arrival('10.1.2.3', '198.51.100.7'))).toBe('198.51.100.7');
+    expect(limits.addressOf(arrival('127.0.0.1', '6.6.6.6, 198.51.100.7, 10.9.9.9'))).toBe('198.51.100.7');
+    expect(limits.addressOf(arrival('198.51.100.7', '1.2.3.4'))).toBe('198.51.100.7');
+    expect(limits.addressOf(arrival('10.1.2.3', 'garbage'))).toBe('10.1.2.3');
+    expect(() => setUp(['10.0.0.0/99'])).toThrow('TURNOUT_TRUSTED_PROXIES');
+  });
+});
+
+describe('on a real server', () => {
+  async function serve(options: EdgeOptions = {}) {
+    const edge = edgeApp(options);
+    const server = createAdaptorServer({ fetch: edge.app.fetch }) as Server;
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return { ...edge, port: (server.address() as AddressInfo).port };
+  }
+
+  it('a flood behind a trusted proxy gets 429 with the time to wait', async () => {
+    const { port } = await serve({ perSecond: 1, trustedProxies: ['127.0.0.1'] });
+    const ask = () =>
+      fetch(`http://127.0.0.1:${port}/healthz`, { headers: { 'x-forwarded-for': '203.0.113.9' } });
+    expect((await ask()).status).toBe(200);
+    const refused = await ask();
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('retry-after')).toBe('1');
+    expect(await refused.json()).toMatchObject({ error: { code: 'rate_limited', retry: 'backoff' } });
+  });
+
+  it('an endless body is refused before it was read', async () => {
+    const { port, token } = await serve();
+    const authorization = `Bearer ${await token({ roles: ['producer'] })}`;
+    const headers = { authorization, 'content-type': 'application/json', 'transfer-encoding': 'chunked' };
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const post = request({ host: '127.0.0.1', port, path: '/v1/publish', method: 'POST', headers });
+      const chunk = Buffer.alloc(256 * 1024, 'x');
+      let isAnswered = false;
+      const more = (): void => {
+        if (!isAnswered) post.write(chunk, () => setImmediate(more));
+      };
+      post.on('response', (response) => {
+        isAnswered = true;
+        resolve(response.statusCode);
+        post.destroy();
+      });
+      post.on('error', (error) => (isAnswered ? undefined : reject(error)));
+      more();
+    });
+    expect(status).toBe(413);
+  });
+});
