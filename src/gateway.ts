@@ -42,6 +42,8 @@ export interface GatewayOptions {
   readonly logger: Logger;
   /** Instead of the memory log that the settings describe. */
   readonly log?: EventLog;
+  /** Called once it has drained and closed, whoever asked for it. */
+  readonly onClosed?: () => void;
 }
 
 export interface Gateway {
@@ -51,8 +53,6 @@ export interface Gateway {
   readonly banner: readonly string[];
   /** Sends everybody elsewhere, loses nothing, then closes. Whoever asks again waits for the same. */
   drain(): Promise<void>;
-  /** Resolves once it is closed, whoever asked for it. */
-  readonly closed: Promise<void>;
 }
 
 const maxPerUser = { loopback: 5000, elsewhere: 256 };
@@ -144,11 +144,6 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     ? startTrickle(clock, asBackend, (error) => logger.warn({ err: error }, 'the trickle could not publish'))
     : () => undefined;
 
-  let markClosed: () => void = () => undefined;
-  const closed = new Promise<void>((resolve) => {
-    markClosed = resolve;
-  });
-  let isDraining = false;
   const shutDown = async (): Promise<void> => {
     phase = 'draining';
     logger.info({ streams: stream.open, polls: traffic.pollsHeld }, 'draining');
@@ -161,18 +156,18 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     await log.close();
     wheel.close();
     logger.info('closed');
-    markClosed();
+    options.onClosed?.();
   };
+  let draining: Promise<void> | undefined;
   const drain = (): Promise<void> => {
-    if (!isDraining) void shutDown();
-    isDraining = true;
-    return closed;
+    draining ??= shutDown();
+    return draining;
   };
   const secret = config.TURNOUT_JWT_SECRET ?? madeUpSecret;
   const canSign = config.TURNOUT_JWT_PUBLIC_KEY === undefined && config.TURNOUT_JWKS_URL === undefined;
   const isPrinted = canSign && (config.isDemo || config.TURNOUT_JWT_SECRET === undefined);
   const banner = isPrinted ? demoLines(server.url, await demoTokens(secret, clock)) : [];
-  return { url: server.url, banner, drain, closed };
+  return { url: server.url, banner, drain };
 }
 
 const placeOf = (config: Config): keyof typeof maxPerUser =>

@@ -7,10 +7,14 @@ import { createLogger } from './logger.ts';
 async function main(): Promise<void> {
   const config = settings();
   const logger = createLogger(config.TURNOUT_LOG_LEVEL);
-  const gateway = await openGateway({ config, clock: systemClock, logger });
+  const gateway = await openGateway({
+    config,
+    clock: systemClock,
+    logger,
+    onClosed: () => process.exit(0),
+  });
   // A second signal is not an escape: npm hands on the Ctrl-C that the terminal has sent already.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void gateway.drain());
-  void gateway.closed.then(() => process.exit(0));
   logger.info({ url: gateway.url, node: process.version }, 'listening');
   if (gateway.banner.length > 0) process.stdout.write(`\n${gateway.banner.join('\n')}\n\n`);
 }
