@@ -78,7 +78,7 @@ describe('upgrades', () => {
   });
 
   it('with a broken WebSocket handshake get an HTTP status', async () => {
-    for (const headers of [{ 'Sec-WebSocket-Version': '8' }, { 'Sec-WebSocket-Key': 'short' }]) {
+    for (const headers of [{ 'Sec-WebSocket-Version': '99' }, { 'Sec-WebSocket-Key': 'short' }]) {
       const raw = await openRaw(
         gateway.url,
         upgradeText(`/v2/realtime/stream?access_token=${token}`, headers),

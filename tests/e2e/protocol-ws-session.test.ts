@@ -196,7 +196,7 @@ describe('compression', () => {
       await openStream(gateway.url, await token('c'), ['chat'], {}, { tap: true }),
     ];
     const [a, b, plain] = clients;
-    expect(a?.socket.extensions).toMatch(/permessage-deflate.*server_no_context_takeover/);
+    expect(a?.extensions).toMatch(/permessage-deflate.*server_no_context_takeover/);
     await publisher.publish(large);
     await Promise.all(clients.map((client) => client.nextEvents(1)));
     await publisher.publish({ service: 'chat' });
