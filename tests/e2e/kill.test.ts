@@ -38,6 +38,10 @@ async function change(method: string, path: string, body: object): Promise<void>
   expect(answer.body).toMatchObject({ written: true, laggards: [] });
 }
 
+const kill = (): Promise<void> => change('POST', '/rollout/kill', {});
+const turnFlagOff = (): Promise<void> => change('PUT', '/rollout/enabled', { enabled: false });
+const turnPercentTo0 = (): Promise<void> => change('PUT', '/rollout/percent', { percent: 0 });
+
 async function expectRefused(user: string, code: string): Promise<void> {
   const client = new StreamClient(gateway.url, {
     token: await makeToken({ sub: user }),
@@ -102,7 +106,7 @@ describe('with everybody on WebSocket', () => {
 
   it('a kill moves every stream to long-poll, the allowlisted too, and loses nothing', async () => {
     const vip = await openStream(gateway.url, await makeToken({ sub: 'vip' }), services);
-    await expectRolledBack(() => change('POST', '/rollout/kill', {}), 'kill-switch', 'kill_switch');
+    await expectRolledBack(kill, 'kill-switch', 'kill_switch');
     expect(await vip.nextClose()).toEqual({ code: 4410, reason: 'moved' });
     await expectRefused('vip', 'kill_switch');
 
@@ -113,16 +117,14 @@ describe('with everybody on WebSocket', () => {
 
   it('the flag turned off moves every stream to long-poll, the allowlisted too, and loses nothing', async () => {
     const vip = await openStream(gateway.url, await makeToken({ sub: 'vip' }), services);
-    const off = () => change('PUT', '/rollout/enabled', { enabled: false });
-    await expectRolledBack(off, 'flag-off', 'transport_not_assigned');
+    await expectRolledBack(turnFlagOff, 'flag-off', 'transport_not_assigned');
     expect(await vip.nextClose()).toEqual({ code: 4410, reason: 'moved' });
     await expectRefused('vip', 'transport_not_assigned');
   });
 
   it('percent 0 moves every stream but those of the allowlisted, and loses nothing', async () => {
     const vip = await openStream(gateway.url, await makeToken({ sub: 'vip' }), services);
-    const to0 = () => change('PUT', '/rollout/percent', { percent: 0 });
-    await expectRolledBack(to0, 'percent', 'transport_not_assigned');
+    await expectRolledBack(turnPercentTo0, 'percent', 'transport_not_assigned');
     expect(vip.closed).toBeUndefined();
     expect(vip.ofType('migrate')).toEqual([]);
     expect((await negotiate('vip')).body).toMatchObject({ transport: 'websocket', reason: 'allowlist' });

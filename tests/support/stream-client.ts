@@ -32,6 +32,8 @@ export class StreamClient {
   /** With `tap`: every frame on the wire, control frames too, in order. */
   readonly wire: WireFrame[] = [];
   wirePings = 0;
+  /** What the upgrade was answered with. */
+  extensions = '';
   /** Undefined while it is open. */
   closed: Close | undefined;
   onFrame: ((frame: ServerFrame) => void) | undefined;
@@ -47,6 +49,7 @@ export class StreamClient {
       perMessageDeflate: options.compress === true,
     });
     this.socket.on('upgrade', (answer) => {
+      this.extensions = answer.headers['sec-websocket-extensions'] ?? '';
       if (options.tap === true) tapFrames(answer.socket, (frame) => this.wire.push(frame));
     });
     this.socket.on('open', () => {

@@ -1,0 +1,128 @@
+/** 2,000 readers that stop reading cost no memory beyond their sockets, slow nobody down, and lose nothing. */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Gateway, startGateway } from '../support/node-process.ts';
+import { Publisher, metric, seqs } from '../support/publisher.ts';
+import { type StreamClient, openStream } from '../support/stream-client.ts';
+import { type Swarm, forkSwarm } from '../support/swarm-process.ts';
+import { makeToken } from '../support/token-maker.ts';
+import { sleep, until } from '../support/until.ts';
+
+const slowCount = 2000;
+/** Of those, how many read again in time; the others are dropped, and so many of them come back. */
+const patientCount = 300;
+const returningCount = 200;
+const fastCount = 50;
+const pingMs = 5000;
+const ringBytes = 16 * 1024 * 1024;
+const bytesAReader = 64 * 1024;
+/** Incompressible; 100 of them, 5 MB a stream, overrun what the kernel buffers for a loopback socket. */
+const bulkBytes = 48_000;
+const bulkEvents = 100;
+/** Below this two busy cores measure themselves and not the gateway. */
+const noiseMs = 5;
+
+let gateway: Gateway;
+let swarm: Swarm;
+beforeAll(async () => {
+  gateway = await startGateway({
+    TURNOUT_PING_MS: String(pingMs),
+    TURNOUT_RING_BYTES: String(ringBytes),
+  });
+  swarm = forkSwarm();
+});
+afterAll(async () => {
+  swarm.close();
+  await gateway.kill();
+});
+
+const bulk = (): object => ({ text: randomBytes(bulkBytes).toString('base64').slice(0, bulkBytes) });
+
+/** Publishes the same load in every phase, small events and a few large ones, and measures how late they come. */
+async function measureP99(publisher: Publisher, fast: readonly StreamClient[], ms: number): Promise<number> {
+  const lateMs: number[] = [];
+  for (const client of fast)
+    client.onFrame = (frame) => {
+      if (frame.type !== 'event') return;
+      const now = performance.now();
+      for (const { payload } of frame.events) {
+        const { atMs } = payload as { atMs?: number };
+        if (atMs !== undefined) lateMs.push(now - atMs);
+      }
+    };
+  const end = performance.now() + ms;
+  for (let turn = 0; performance.now() < end; turn += 1) {
+    await publisher.publish({ service: 'tick', payload: { atMs: performance.now() } });
+    if (turn % 25 === 0) await publisher.publish({ service: 'bulk', payload: bulk() });
+    await sleep(8);
+  }
+  await Promise.all(fast.map((client) => until(() => client.events().at(-1)?.seq === publisher.head)));
+  lateMs.sort((a, b) => a - b);
+  return lateMs[Math.floor(lateMs.length * 0.99)] ?? 0;
+}
+
+it('2,000 readers that stop reading cost no memory, slow nobody down, and lose nothing', async () => {
+  const publisher = new Publisher(gateway.url);
+  const services = ['bulk', 'tick'];
+  const fast = await Promise.all(
+    Array.from({ length: fastCount }, async (_, index) =>
+      openStream(gateway.url, await makeToken({ sub: `fast-${index}` }), services),
+    ),
+  );
+  await measureP99(publisher, fast, 1000);
+  const p99Without = await measureP99(publisher, fast, 3000);
+
+  const tokens = await Promise.all(
+    Array.from({ length: slowCount }, (_, index) => makeToken({ sub: `slow-${index}` })),
+  );
+  const residentBefore = gateway.residentBytes();
+  const startedAt = publisher.head;
+  await swarm.order({ do: 'open', url: gateway.url, tokens, services: ['bulk'] });
+  await swarm.order({ do: 'pause' });
+  for (let turn = 0; turn < bulkEvents; turn += 1) {
+    await publisher.publish({ service: 'bulk', payload: bulk() });
+    await sleep(10);
+  }
+  const p99With = await measureP99(publisher, fast, 3000);
+  const grown = gateway.residentBytes() - residentBefore;
+  console.log(
+    `slow-readers: p99 ${p99Without.toFixed(1)} ms without, ${p99With.toFixed(1)} ms with ${slowCount} blocked;`,
+    `resident +${(grown / 1024 / 1024).toFixed(1)} MiB, ${(grown / 1024 / slowCount).toFixed(1)} KiB a reader`,
+  );
+
+  await swarm.order({ do: 'resume', from: 0, to: patientCount });
+  const expected = publisher.expected('slow', ['bulk'], startedAt);
+  const isComplete = ({ seqs: received }: { readonly seqs: readonly number[] }): boolean =>
+    received.length >= expected.length;
+  await until(
+    async () => (await swarm.report()).slice(0, patientCount).every(isComplete),
+    'the patient',
+    20_000,
+  );
+  for (const [index, { seqs: received, closed, reset }] of (await swarm.report())
+    .slice(0, patientCount)
+    .entries()) {
+    expect([closed, reset], `reader ${index}`).toEqual([undefined, undefined]);
+    expect(received, `reader ${index}`).toEqual(expected);
+  }
+
+  const dropped = (): Promise<number> => metric(gateway.url, 'ws_closes_total', 'reason="dead_peer"');
+  await until(
+    async () => (await dropped()) === slowCount - patientCount,
+    'the dead to be dropped',
+    4 * pingMs,
+  );
+  const returning = { from: patientCount, to: patientCount + returningCount };
+  await swarm.order({ do: 'resume', ...returning });
+  await swarm.order({ do: 'reopen', ...returning });
+  const returned = async () => (await swarm.report()).slice(returning.from, returning.to);
+  await until(async () => (await returned()).every(isComplete), 'those that came back', 20_000);
+  for (const { seqs: received, reset } of await returned()) {
+    expect(reset).toBeUndefined();
+    expect(received).toEqual(expected);
+  }
+
+  for (const client of fast) expect(seqs(client.events())).toEqual(publisher.expected('fast', services));
+  expect(grown).toBeLessThanOrEqual(slowCount * bytesAReader + ringBytes);
+  expect(p99With).toBeLessThanOrEqual(2 * Math.max(p99Without, noiseMs));
+});
