@@ -159,7 +159,10 @@ export class RoamingReader {
     while (Date.now() < end && !isOver()) {
       await sleep(this.random.int(20, 300));
       const { closed } = this.stream ?? {};
-      if (closed !== undefined) this.faults.push(`a stream was closed with ${closed.code} ${closed.reason}`);
+      // A machine that stands still is a peer that shows no life: the cursor makes that safe, and the lists prove it.
+      const isCut = closed?.code === 1006;
+      if (closed !== undefined && !isCut)
+        this.faults.push(`a stream was closed with ${closed.code} ${closed.reason}`);
       if (!this.random.chance(0.15) && closed === undefined) continue;
       this.cut();
       await this.openStream(this.newLeg());

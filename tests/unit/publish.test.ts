@@ -142,7 +142,7 @@ describe('an ephemeral event', () => {
     );
     expect({ status, body }).toEqual({ status: 200, body: { results: [{ id: 'e' }] } });
     expect(await stored(edge)).toEqual([]);
-    expect(seen).toMatchObject([{ kind: 'ephemeral', events: [{ service: 'chat', sender: 'u1' }] }]);
+    expect(seen).toMatchObject([{ kind: 'ephemeral', events: [{ service: 'chat' }] }]);
   });
 
   it('does not share a batch with stored ones', async () => {
