@@ -58,7 +58,11 @@ export class Metrics {
     'feeds that had missed something and were repaired',
     ['why'],
   );
-  readonly decisions = this.counter('turnout_decisions_total', 'decisions of negotiate', ['reason']);
+  readonly decisions = this.counter(
+    'turnout_decisions_total',
+    'decisions taken: by negotiate, and for streams that came without a ticket',
+    ['reason'],
+  );
   readonly httpRequests = this.counter('turnout_http_requests_total', 'requests answered', [
     'route',
     'status',

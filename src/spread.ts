@@ -47,9 +47,9 @@ export class Spread {
 
   /** What a registry of prom-client takes. It asks for `name` and `get` only, which its type doesn't say. */
   get metric(): Metric {
-    const { name, help } = this.options;
-    const get = () => ({ name, help, type: 'histogram', aggregator: 'sum', values: this.values() });
-    return { name, get: async () => get() } as unknown as Metric;
+    const { name, help, label } = this.options;
+    const described = { name, help, type: 'histogram', aggregator: 'sum', labelNames: [label] };
+    return { ...described, get: async () => ({ ...described, values: this.values() }) } as unknown as Metric;
   }
 
   private values() {

@@ -1,9 +1,14 @@
 /** The API's description is committed as the routes give it, holds together, and is shown without another host. */
 import { readFile } from 'node:fs/promises';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { readConfig } from '../../src/config.ts';
+import { openGateway } from '../../src/gateway.ts';
+import { createLogger } from '../../src/logger.ts';
 import { openApiText } from '../support/described-app.ts';
 import { edgeApp } from '../support/edge-app.ts';
+import { testSecret } from '../support/tokens.ts';
 
 interface Operation {
   readonly operationId: string;
@@ -32,6 +37,14 @@ describe('openapi.json', () => {
     expect(committed === text, 'schema/openapi.json has drifted: run `npm run schema` and commit it').toBe(
       true,
     );
+  });
+
+  it('is what a running node answers', async () => {
+    const config = readConfig({ TURNOUT_PORT: '0', TURNOUT_JWT_SECRET: testSecret });
+    const gateway = await openGateway({ config, clock: systemClock, logger: createLogger('silent') });
+    onTestFinished(() => gateway.drain());
+    const response = await fetch(`${gateway.url}/openapi.json`);
+    expect(await response.json()).toEqual(document);
   });
 
   it('names every route of the protocol', () => {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { fail } from '../../src/errors.ts';
 import { ServiceClaim } from '../../src/identity.ts';
+import type { TailMessage } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { systemClock } from '../../src/clock.ts';
 import { edgeApp } from '../support/edge-app.ts';
@@ -133,7 +134,7 @@ describe('an end user', () => {
 describe('an ephemeral event', () => {
   it('is answered by its id alone, and stored nowhere', async () => {
     const edge = edgeApp();
-    const seen: unknown[] = [];
+    const seen: TailMessage[] = [];
     await edge.log.tail('acme', (message) => void seen.push(message));
     const { status, body } = await edge.post(
       '/v2/realtime/publish',
@@ -142,7 +143,12 @@ describe('an ephemeral event', () => {
     );
     expect({ status, body }).toEqual({ status: 200, body: { results: [{ id: 'e' }] } });
     expect(await stored(edge)).toEqual([]);
-    expect(seen).toMatchObject([{ kind: 'ephemeral', events: [{ service: 'chat' }] }]);
+    const [message] = seen;
+    const events = message?.kind === 'ephemeral' ? message.events : [];
+    expect(events.map(({ json }) => JSON.parse(json.toString()) as unknown)).toMatchObject([
+      { id: 'e', service: 'chat', sender: 'u1', payload: { text: 'hello' } },
+    ]);
+    expect(events[0]?.json.toString()).not.toContain('"seq"');
   });
 
   it('does not share a batch with stored ones', async () => {
