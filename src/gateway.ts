@@ -188,6 +188,11 @@ function openHub(log: EventLog, { clock, logger }: GatewayOptions, config: Confi
     clock,
     ringBytes: config.TURNOUT_RING_BYTES,
     lingerMs: config.TURNOUT_FEED_LINGER_MS,
+    retention: {
+      ageMs: config.TURNOUT_RETENTION_MS,
+      events: config.TURNOUT_RETENTION_EVENTS,
+      bytes: config.TURNOUT_RETENTION_BYTES,
+    },
     onRepair(org, why) {
       metrics.feedDeaf.inc({ why });
       logger.warn({ org, why }, 'a feed reads the log again');
@@ -204,11 +209,8 @@ function collect(metrics: Metrics, hub: Hub, sessions: Sessions, log: EventLog, 
   metrics.subscriptions.set(health.subscriptions);
   metrics.isLogUp.set(health.isUp ? 1 : 0);
   metrics.rulesVersion.set(version);
-  metrics.connections.reset();
+  metrics.setConnections(sessions.all());
   let lag = 0;
-  for (const session of sessions.all()) {
-    metrics.connections.inc({ transport: session.transport, cohort: session.cohort });
-    lag = Math.max(lag, session.behind());
-  }
+  for (const session of sessions.all()) lag = Math.max(lag, session.behind());
   metrics.readerLag.set(lag);
 }

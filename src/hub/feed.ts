@@ -9,12 +9,14 @@ import type { EventLog, Start, Tail, TailMessage } from '../log/event-log.ts';
 import type { ResetReason } from '../../schema/frames.ts';
 import type { Form } from './chunk.ts';
 import { Group, type Member } from './group.ts';
-import { Ring } from './ring.ts';
+import { Ring, type RingRetention } from './ring.ts';
 import { Thinning } from './thinning.ts';
 
 export interface FeedDeps {
   readonly log: EventLog;
   readonly clock: Clock;
+  /** Of the log: a ring keeps no more. */
+  readonly retention: RingRetention;
   /** The feed has something for its readers: flush it in this turn of the loop. */
   readonly onDirty: (feed: Feed) => void;
   /** Its ring grew (or shrank) by so many bytes. */
@@ -86,6 +88,13 @@ export class Feed {
     return this.groups.size === 0;
   }
 
+  /** Drops from the ring what the log's retention no longer keeps. */
+  retain(): void {
+    const before = this.ringBytes;
+    this.openRing.retain(this.deps.retention, this.deps.clock.now());
+    this.deps.onBytes(this.ringBytes - before);
+  }
+
   /** Where a reader that asks for `start` begins. @throws log_unavailable */
   async place(start: Start): Promise<Placed> {
     const known = this.placeInRing(start);
@@ -118,6 +127,7 @@ export class Feed {
     const ephemeral = this.pendingEphemeral;
     const sinceMs = this.unflushedSinceMs;
     this.unflushedSinceMs = undefined;
+    this.retain();
     if (ephemeral.length > 0) this.pendingEphemeral = [];
     for (const group of this.groups.values()) {
       const readers = group.members.size;
@@ -151,6 +161,7 @@ export class Feed {
   /** A start that the ring itself can vouch for: the entry's tag stands at its place here. */
   private placeInRing(start: Start): Position | undefined {
     if (this.state !== 'live') return undefined;
+    this.retain();
     if (start.at === 'cursor') {
       const { epoch, seq, tag } = start.position;
       const place = epoch === this.head.epoch ? this.openRing.placeAt(seq) : undefined;

@@ -13,6 +13,7 @@ export interface HubOptions {
   readonly ringBytes: number;
   /** How long a feed outlives its last reader, milliseconds. */
   readonly lingerMs: number;
+  readonly retention: FeedDeps['retention'];
   readonly onRepair?: FeedDeps['onRepair'];
   readonly onFlushed?: FeedDeps['onFlushed'];
 }
@@ -74,6 +75,7 @@ export class Hub {
     const feed = Feed.open(org, {
       log: this.options.log,
       clock: this.options.clock,
+      retention: this.options.retention,
       onDirty: (dirty) => this.markDirty(dirty),
       onBytes: (delta) => {
         this.usedBytes += delta;

@@ -5,10 +5,18 @@ import type { LogEntry } from '../log/entry.ts';
 // What an entry costs besides its JSON: the object, its strings, its slot.
 const overheadBytes = 200;
 
+/** The retention of the log, as far as a ring can keep more. */
+export interface RingRetention {
+  readonly ageMs: number;
+  readonly events: number;
+  /** Of JSON. */
+  readonly bytes: number;
+}
+
 export class Ring {
   private entries: LogEntry[] = [];
   private firstIndex = 0;
-  private sizeBytes = 0;
+  private jsonBytes = 0;
   /** The place just before the oldest entry kept. */
   private before: Position;
   private newest: Position;
@@ -31,13 +39,24 @@ export class Ring {
   }
 
   get bytes(): number {
-    return this.sizeBytes;
+    return this.jsonBytes + overheadBytes * (this.entries.length - this.firstIndex);
   }
 
   push(entry: LogEntry): void {
     this.entries.push(entry);
-    this.sizeBytes += entry.json.length + overheadBytes;
+    this.jsonBytes += entry.json.length;
     this.newest = this.placeOf(entry);
+  }
+
+  /** Drops what the log's retention no longer keeps: a ring must not serve what `expired` would be said of. */
+  retain(limits: RingRetention, nowMs: number): void {
+    for (;;) {
+      const oldest = this.entries[this.firstIndex];
+      const kept = this.entries.length - this.firstIndex;
+      const isOver = kept > limits.events || (kept > 1 && this.jsonBytes > limits.bytes);
+      if (oldest === undefined || (!isOver && nowMs - oldest.ms <= limits.ageMs)) return;
+      this.evict();
+    }
   }
 
   /** Drops the oldest entry. False where there is none. */
@@ -45,7 +64,7 @@ export class Ring {
     const oldest = this.entries[this.firstIndex];
     if (oldest === undefined) return false;
     this.before = this.placeOf(oldest);
-    this.sizeBytes -= oldest.json.length + overheadBytes;
+    this.jsonBytes -= oldest.json.length;
     this.firstIndex += 1;
     // Compacting at half keeps both eviction and look-up constant, amortised.
     if (this.firstIndex > 1024 && this.firstIndex * 2 > this.entries.length) {
@@ -62,7 +81,7 @@ export class Ring {
   restart(start: Position): void {
     this.entries = [];
     this.firstIndex = 0;
-    this.sizeBytes = 0;
+    this.jsonBytes = 0;
     this.before = start;
     this.newest = start;
   }

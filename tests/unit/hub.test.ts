@@ -28,7 +28,15 @@ function memory(options: { retentionEvents?: number } = {}): EventLog {
 }
 
 function hubOver(log: EventLog, options: { ringBytes?: number; lingerMs?: number } = {}): Hub {
-  const hub = new Hub({ log, clock: systemClock, ringBytes: 1024 * 1024, lingerMs: 0, ...options });
+  const retention = { ageMs: 60_000, events: 10_000, bytes: 64 * 1024 * 1024 };
+  const hub = new Hub({
+    log,
+    clock: systemClock,
+    ringBytes: 1024 * 1024,
+    lingerMs: 0,
+    retention,
+    ...options,
+  });
   closers.push(async () => {
     await hub.close();
     await log.close();
