@@ -4,78 +4,190 @@
  */
 import { z } from 'zod';
 
-const text = z.string().trim();
+// `takes` says in docs/CONFIGURATION.md what a value may be.
+const text = z.string().trim().meta({ takes: 'text' });
 const int = (min: number, max = Number.MAX_SAFE_INTEGER) =>
   text
     .regex(/^-?\d+$/, 'must be a whole number')
     .transform(Number)
-    .pipe(z.int().min(min).max(max));
-const flag = text.toLowerCase().transform((value, context) => {
-  if (['true', '1', 'on', 'yes'].includes(value)) return true;
-  if (['false', '0', 'off', 'no'].includes(value)) return false;
-  context.addIssue('must be true or false');
-  return z.NEVER;
-});
-const list = text.transform((value) =>
-  value
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== ''),
-);
+    .pipe(z.int().min(min).max(max))
+    .meta({ takes: max === Number.MAX_SAFE_INTEGER ? `whole, from ${min}` : `whole, ${min} to ${max}` });
+const secret = text.min(16, 'must have 16 characters or more').meta({ takes: 'text, 16 characters or more' });
+const flag = text
+  .toLowerCase()
+  .transform((value, context) => {
+    if (['true', '1', 'on', 'yes'].includes(value)) return true;
+    if (['false', '0', 'off', 'no'].includes(value)) return false;
+    context.addIssue('must be true or false');
+    return z.NEVER;
+  })
+  .meta({ takes: '`true` or `false`' });
+const list = text
+  .transform((value) =>
+    value
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+  )
+  .meta({ takes: 'list, separated by commas' });
 const percent = text
   .regex(/^\d{1,3}(\.\d{1,2})?$/, 'must be a percentage with at most two decimals')
   .transform(Number)
-  .pipe(z.number().min(0).max(100));
+  .pipe(z.number().min(0).max(100))
+  .meta({ takes: '0 to 100, at most two decimals' });
 /** A percentage, or `true` for everybody and `false` for nobody: one flag's whole setting in one variable. */
-const share = z.preprocess((value) => {
-  const word = typeof value === 'string' ? value.trim().toLowerCase() : value;
-  if (word === 'true' || word === 'on') return '100';
-  return word === 'false' || word === 'off' ? '0' : value;
-}, percent.optional());
-const url = text.refine((value) => URL.canParse(value), 'must be a URL');
+const share = z
+  .preprocess((value) => {
+    const word = typeof value === 'string' ? value.trim().toLowerCase() : value;
+    if (word === 'true' || word === 'on') return '100';
+    return word === 'false' || word === 'off' ? '0' : value;
+  }, percent.optional())
+  .meta({ takes: '`true`, `false`, or 0 to 100' });
+const url = text.refine((value) => URL.canParse(value), 'must be a URL').meta({ takes: 'URL' });
 
 const variables = {
-  TURNOUT_PORT: int(0, 65_535).default(4000),
-  TURNOUT_HOST: text.default('127.0.0.1'),
+  TURNOUT_PORT: int(0, 65_535)
+    .default(4000)
+    .describe('Port of everything that this node serves; 0 takes a free one.'),
+  TURNOUT_HOST: text
+    .default('127.0.0.1')
+    .describe('Address to listen on. Off loopback a key for tokens is needed.'),
   TURNOUT_BASE_PATH: text
     .regex(/^(\/[A-Za-z0-9._~-]+)*$/, 'must be empty or start with / and end without one')
-    .default(''),
-  TURNOUT_ORIGINS: list.default([]),
-  TURNOUT_TRUSTED_PROXIES: list.default([]),
-  TURNOUT_NODE_ID: text.regex(/^[A-Za-z0-9._-]{1,64}$/).optional(),
-  TURNOUT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
-  TURNOUT_JWT_SECRET: text.min(16, 'must have 16 characters or more').optional(),
-  TURNOUT_JWT_PUBLIC_KEY: text.optional(),
-  TURNOUT_JWKS_URL: url.optional(),
-  TURNOUT_JWT_LEEWAY_S: int(0, 300).default(0),
-  TURNOUT_TICKET_SECRET: text.min(16, 'must have 16 characters or more').optional(),
-  TURNOUT_ADMIN_TOKEN: text.min(16, 'must have 16 characters or more').optional(),
-  TURNOUT_DEMO: flag.optional(),
-  TURNOUT_PING_MS: int(100, 3_600_000).default(30_000),
-  TURNOUT_RETENTION_MS: int(1000).default(24 * 3_600_000),
-  TURNOUT_RETENTION_EVENTS: int(1).default(100_000),
-  TURNOUT_RETENTION_BYTES: int(1024).default(256 * 1024 * 1024),
-  TURNOUT_RING_BYTES: int(64 * 1024).default(64 * 1024 * 1024),
-  TURNOUT_FEED_LINGER_MS: int(0, 600_000).default(5000),
-  TURNOUT_MOVE_RATE: int(1).default(200),
-  TURNOUT_MOVE_WITHIN_MS: int(0, 600_000).default(5000),
-  TURNOUT_DRAIN_MS: int(0, 10_000).default(5000),
-  TURNOUT_KILL_WINDOW_MS: int(0, 600_000).default(2000),
-  TURNOUT_POLL_CAPACITY: int(1).default(2000),
-  TURNOUT_KILL_FILE: text.optional(),
-  TURNOUT_ALLOW_OVERRIDE: flag.default(false),
-  TURNOUT_RULES_MAX_AGE: int(0).default(0),
-  TURNOUT_MAX_CONNECTIONS: int(1).default(100_000),
-  TURNOUT_MAX_CONNECTIONS_PER_USER: int(1).optional(),
-  TURNOUT_MAX_CONNECTIONS_PER_ADDRESS: int(1).default(10_000),
-  TURNOUT_MAX_HELD_POLLS: int(1).default(100_000),
-  TURNOUT_MAX_REQUESTS_PER_ADDRESS_S: int(1).default(2000),
-  TURNOUT_COMPRESS_MIN_BYTES: int(1).default(1024),
-  REALTIME_STREAMING_V2: flag.optional(),
-  REALTIME_ROLLOUT_PERCENT: percent.optional(),
-  REALTIME_WHITELIST: list.optional(),
-  WS_AUTORECONNECT: share,
+    .default('')
+    .describe('Stands before every path, as `/live` in `/live/v1/realtime/poll`.'),
+  TURNOUT_ORIGINS: list
+    .default([])
+    .describe('Browser origins that may call and open streams; none: the same origin only.'),
+  TURNOUT_TRUSTED_PROXIES: list.default([]).describe('Addresses whose `X-Forwarded-For` is believed.'),
+  TURNOUT_NODE_ID: text
+    .regex(/^[A-Za-z0-9._-]{1,64}$/)
+    .optional()
+    .describe('Name of this node in acknowledgements and logs; absent: made up at start.'),
+  TURNOUT_LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('From which level on lines are logged.'),
+  TURNOUT_JWT_SECRET: secret
+    .optional()
+    .describe('Verifies tokens signed with HS256. Give one of this and the next two; none: the demo.'),
+  TURNOUT_JWT_PUBLIC_KEY: text
+    .optional()
+    .describe('Verifies tokens signed with RS256, ES256 or EdDSA: a public key in PEM.'),
+  TURNOUT_JWKS_URL: url.optional().describe('The same, with the keys that stand at this address.'),
+  TURNOUT_JWT_LEEWAY_S: int(0, 300).default(0).describe('Seconds for which an expired token is still good.'),
+  TURNOUT_TICKET_SECRET: secret
+    .optional()
+    .describe('Signs tickets; absent: derived from the JWT secret, or random for this run.'),
+  TURNOUT_ADMIN_TOKEN: secret.optional().describe('A bearer token that may do everything at the admin API.'),
+  TURNOUT_DEMO: flag
+    .optional()
+    .describe('The demo: made-up tokens and a sample backend. On only when no key for tokens is given.'),
+  TURNOUT_PING_MS: int(100, 3_600_000)
+    .default(30_000)
+    .describe('Time between two `ping` frames of a stream.'),
+  TURNOUT_RETENTION_MS: int(1000)
+    .default(24 * 3_600_000)
+    .describe('Age from which an event is dropped from the log.'),
+  TURNOUT_RETENTION_EVENTS: int(1).default(100_000).describe('Events that the log keeps of an org.'),
+  TURNOUT_RETENTION_BYTES: int(1024)
+    .default(256 * 1024 * 1024)
+    .describe('Bytes of JSON that the log keeps of an org.'),
+  TURNOUT_RING_BYTES: int(64 * 1024)
+    .default(64 * 1024 * 1024)
+    .describe('Bytes of recent events that a node keeps at hand, all orgs together.'),
+  TURNOUT_FEED_LINGER_MS: int(0, 600_000)
+    .default(5000)
+    .describe("How long an org's subscription outlives its last reader."),
+  TURNOUT_MOVE_RATE: int(1)
+    .default(200)
+    .describe(
+      'Users a second that a change of the percentage moves. Not yet in effect: moves are not spread.',
+    ),
+  TURNOUT_MOVE_WITHIN_MS: int(0, 600_000)
+    .default(5000)
+    .describe('How long a stream stays open after `migrate`.'),
+  TURNOUT_DRAIN_MS: int(0, 10_000)
+    .default(5000)
+    .describe('How long streams have to go elsewhere after SIGTERM before they are closed with 1012.'),
+  TURNOUT_KILL_WINDOW_MS: int(0, 600_000)
+    .default(2000)
+    .describe('How long a stream stays open after the `migrate` of a kill.'),
+  TURNOUT_POLL_CAPACITY: int(1)
+    .default(2000)
+    .describe('Polls a second that a node can take. Not yet in effect: moves are not spread.'),
+  TURNOUT_KILL_FILE: text
+    .optional()
+    .describe('Path of a file; while it exists, everybody on this node is on long-poll.'),
+  TURNOUT_ALLOW_OVERRIDE: flag
+    .default(false)
+    .describe('Whether a client may choose its transport by `override` in negotiate.'),
+  TURNOUT_RULES_MAX_AGE: int(0)
+    .default(0)
+    .describe(
+      'Age from which rules count as lost; 0: never. Not yet in effect: the rules of a single node do not age.',
+    ),
+  TURNOUT_MAX_CONNECTIONS: int(1)
+    .default(100_000)
+    .describe('Open streams of a node; one more is closed with 1013.'),
+  TURNOUT_MAX_CONNECTIONS_PER_USER: int(1)
+    .optional()
+    .describe(
+      'Streams of a user; one more closes the oldest with 4409. Absent: 256, and 5000 on a loopback host.',
+    ),
+  TURNOUT_MAX_CONNECTIONS_PER_ADDRESS: int(1)
+    .default(10_000)
+    .describe('Streams from one address; not counted for loopback.'),
+  TURNOUT_MAX_HELD_POLLS: int(1).default(100_000).describe('Polls held at a time; one more is answered 503.'),
+  TURNOUT_MAX_REQUESTS_PER_ADDRESS_S: int(1)
+    .default(2000)
+    .describe('Requests a second from one address; not counted for loopback.'),
+  TURNOUT_COMPRESS_MIN_BYTES: int(1)
+    .default(1024)
+    .describe('From this size on an event frame is compressed, for clients that offered it.'),
+  REALTIME_STREAMING_V2: flag
+    .optional()
+    .describe(
+      'The flag of the new transport. Writes the first rules; absent: off. An explicit `false` also holds this node at long-poll.',
+    ),
+  REALTIME_ROLLOUT_PERCENT: percent
+    .optional()
+    .describe(
+      'Percentage of users on WebSocket while the flag is on. Writes the first rules; absent: 0. An explicit `0` also holds this node at long-poll.',
+    ),
+  REALTIME_WHITELIST: list
+    .optional()
+    .describe('Users on WebSocket whatever the percentage, as `user` or `org/user`. Writes the first rules.'),
+  WS_AUTORECONNECT: share.describe(
+    'For whom the SDK reconnects by itself. Writes the first rules; absent: what `flags/feature.json` says.',
+  ),
 } as const;
+
+/** One variable as docs/CONFIGURATION.md lists it. */
+export interface Setting {
+  readonly name: string;
+  readonly description: string;
+  /** What a value may be. */
+  readonly takes: string;
+  /** What holds where the variable is absent; undefined: nothing. */
+  readonly fallback: unknown;
+}
+
+/** Every variable, in the order to list them. */
+export const settings: readonly Setting[] = Object.entries(variables).map(([name, schema]) => ({
+  name,
+  description: schema.description ?? '',
+  takes: takesOf(schema),
+  fallback: schema.parse(undefined),
+}));
+
+function takesOf(schema: z.ZodType): string {
+  const takes = schema.meta()?.takes;
+  if (typeof takes === 'string') return takes;
+  if (schema instanceof z.ZodEnum) return schema.options.map((option) => `\`${option}\``).join(', ');
+  const isWrapped = schema instanceof z.ZodDefault || schema instanceof z.ZodOptional;
+  return isWrapped ? takesOf(schema.unwrap() as z.ZodType) : '';
+}
 
 type Variables = { readonly [K in keyof typeof variables]: z.output<(typeof variables)[K]> };
 
