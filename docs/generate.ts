@@ -1,8 +1,8 @@
 /**
- * Writes the documents that are made from the code: `npm run docs`. What they say stands next to what it describes; a
- * test fails when a written document is no longer what would be generated.
+ * Writes docs/CONFIGURATION.md: `npm run docs`. What it says of a setting stands beside the setting in src/config.ts; a
+ * test fails when the written page is no longer what would be generated.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { type Setting, settings } from '../src/config.ts';
 
@@ -44,13 +44,5 @@ export function configurationPage(): string {
   ].join('\n');
 }
 
-/** Every generated document: its file name below `docs/`, and its text. */
-export async function generateDocs(): Promise<ReadonlyMap<string, string>> {
-  return new Map([['CONFIGURATION.md', configurationPage()]]);
-}
-
-export const readDoc = (name: string): Promise<string> =>
-  readFile(new URL(name, import.meta.url), 'utf8').catch(() => '');
-
 if (process.argv[1] === fileURLToPath(import.meta.url))
-  for (const [name, text] of await generateDocs()) await writeFile(new URL(name, import.meta.url), text);
+  await writeFile(new URL('CONFIGURATION.md', import.meta.url), configurationPage());

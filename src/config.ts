@@ -58,8 +58,10 @@ const variables = {
     .describe('Stands before every path, as `/live` in `/live/v1/realtime/poll`.'),
   TURNOUT_ORIGINS: list
     .default([])
-    .describe('Browser origins that may call and open streams; none: the same origin only.'),
-  TURNOUT_TRUSTED_PROXIES: list.default([]).describe('Addresses whose `X-Forwarded-For` is believed.'),
+    .describe('Browser origins that may call and open streams, or `*`; empty: the same origin only.'),
+  TURNOUT_TRUSTED_PROXIES: list
+    .default([])
+    .describe('Addresses and CIDR ranges whose `X-Forwarded-For` is believed.'),
   TURNOUT_NODE_ID: text
     .regex(/^[A-Za-z0-9._-]{1,64}$/)
     .optional()
@@ -82,7 +84,7 @@ const variables = {
   TURNOUT_ADMIN_TOKEN: secret.optional().describe('A bearer token that may do everything at the admin API.'),
   TURNOUT_DEMO: flag
     .optional()
-    .describe('The demo: made-up tokens and a sample backend. On only when no key for tokens is given.'),
+    .describe('The demo: printed tokens and a sample backend. Absent: on where no key for tokens is given.'),
   TURNOUT_PING_MS: int(100, 3_600_000)
     .default(30_000)
     .describe('Time between two `ping` frames of a stream.'),
@@ -137,7 +139,7 @@ const variables = {
     ),
   TURNOUT_MAX_CONNECTIONS_PER_ADDRESS: int(1)
     .default(10_000)
-    .describe('Streams from one address; not counted for loopback.'),
+    .describe('Streams from one address. Not yet in effect.'),
   TURNOUT_MAX_HELD_POLLS: int(1).default(100_000).describe('Polls held at a time; one more is answered 503.'),
   TURNOUT_MAX_REQUESTS_PER_ADDRESS_S: int(1)
     .default(2000)
@@ -170,7 +172,7 @@ export interface Setting {
   /** What a value may be. */
   readonly takes: string;
   /** What holds where the variable is absent; undefined: nothing. */
-  readonly fallback: unknown;
+  readonly fallback: string | number | boolean | readonly string[] | undefined;
 }
 
 /** Every variable, in the order to list them. */
