@@ -31,7 +31,7 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { Publisher } from './publisher.ts';
 import { createRollout } from './rollout/rollout.ts';
 import { Traffic } from './traffic.ts';
-import { isPlanned, threadOf } from './transports/close-report.ts';
+import { threadOf } from './transports/close-report.ts';
 import { LongPoll } from './transports/long-poll.ts';
 import { WebSocketTransport } from './transports/websocket.ts';
 import { Wheel } from './transports/wheel.ts';
@@ -95,12 +95,14 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     maxConnections: config.TURNOUT_MAX_CONNECTIONS,
     maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? maxPerUser[placeOf(config)],
     compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
+    maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
+    addressOf: (request) => limits.addressOf(request),
     isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
     mayUpgrade: (request) => limits.take(request) === 0,
     verifyToken: (token) => authenticator.verifyToken(token),
     publish: (identity, event) => publisher.publishOne(identity, 'user', event),
     onClosed(report) {
-      metrics.streamClosed({ ...report, isPlanned: isPlanned(report) });
+      metrics.streamClosed(report);
       logClose(logger, { ...report, transport: 'websocket', threadId: threadOf(report) });
     },
     onFault: (error) => logger.error({ err: error.cause ?? error }, 'a stream failed'),
@@ -111,7 +113,6 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const version = (): number => rollout.decider.assignment;
   metrics.onCollect(() => collect(metrics, hub, sessions, log, version()));
   const authenticate = authenticating(authenticator);
-  const app = createApp({ basePath, origins: config.TURNOUT_ORIGINS, clock, logger, metrics, limits });
   const asBackend: DemoPublish = (org, event) =>
     publisher.publishOne(demoBackendIdentity(org), 'producer', event);
   const { decider, store } = rollout;
@@ -128,6 +129,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     }),
     feeds: () => hub.feeds,
   });
+  const origins = config.TURNOUT_ORIGINS;
+  const app = createApp({ basePath, origins, clock, logger, metrics, limits, atRoot: ops });
   app.route('/', pollRoute({ authenticate, longPoll }));
   app.route('/', negotiateRoute(negotiate));
   app.route('/', publishRoutes({ authenticate, publisher }));
@@ -194,7 +197,7 @@ function openHub(log: EventLog, { clock, logger }: GatewayOptions, config: Confi
       bytes: config.TURNOUT_RETENTION_BYTES,
     },
     onRepair(org, why) {
-      metrics.feedDeaf.inc({ why });
+      metrics.feedRepairs.inc({ why });
       logger.warn({ org, why }, 'a feed reads the log again');
     },
     onFlushed: (form, sinceMs, readers) =>

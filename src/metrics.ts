@@ -14,6 +14,8 @@ export interface StreamEnd {
   readonly reason: string | undefined;
   readonly durationMs: number;
   readonly isPlanned: boolean;
+  /** It was acknowledged: events could reach it. */
+  readonly wasLive: boolean;
 }
 
 const s = 1;
@@ -27,15 +29,6 @@ const peerCodes = new Set([1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009,
 const ourCodes: ReadonlySet<number> = new Set(
   Object.values(codes).flatMap((entry) => ('close' in entry ? [entry.close] : [])),
 );
-/** A stream that ends so was never let in; its length says nothing about how long connections last. */
-const refusals = new Set([
-  'transport_not_assigned',
-  'node_capped',
-  'ticket_expired',
-  'origin_forbidden',
-  'overloaded',
-]);
-
 export class Metrics {
   readonly registry = new Registry();
   /** What the transports count, read at each collection. */
@@ -53,9 +46,9 @@ export class Metrics {
     'streams that were advised to open another connection',
     ['why'],
   );
-  readonly feedDeaf = this.counter(
-    'turnout_feed_deaf_total',
-    'feeds that had missed something and were repaired',
+  readonly feedRepairs = this.counter(
+    'turnout_feed_repairs_total',
+    'times that a feed read the log because its tail had missed something',
     ['why'],
   );
   readonly decisions = this.counter(
@@ -110,7 +103,8 @@ export class Metrics {
 
   streamClosed(end: StreamEnd): void {
     this.closes.inc(closeLabels(end));
-    if (end.reason !== undefined && refusals.has(end.reason)) return;
+    // One that was never let in says nothing about how long connections last.
+    if (!end.wasLive) return;
     this.durations.observe({ planned: String(end.isPlanned) }, end.durationMs / 1000);
   }
 

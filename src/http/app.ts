@@ -34,6 +34,8 @@ export interface AppDeps {
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'httpRequests'>;
   readonly limits: RequestLimits;
+  /** Routes that are asked by the machine around the node, which knows no base path: health and metrics. */
+  readonly atRoot?: Hono;
 }
 
 const requestIdForm = /^[A-Za-z0-9._:-]{1,128}$/;
@@ -76,6 +78,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     await next();
   });
 
+  if (deps.basePath !== '' && deps.atRoot !== undefined) root.route('/', deps.atRoot);
   const app = deps.basePath === '' ? root : root.basePath(deps.basePath);
   // A real upgrade is taken from the server before the app is asked.
   app.get('/v2/realtime/stream', streamDescription, (c) => {

@@ -13,11 +13,11 @@ export interface CloseReport {
   /** Why we ended it; undefined where the peer did. Never the peer's own words. */
   readonly reason: CloseCode | undefined;
   readonly durationMs: number;
+  /** We had moved or drained it, whoever closed in the end: told apart from faults in every figure. */
+  readonly isPlanned: boolean;
+  /** It was acknowledged: one that was refused says nothing about how long connections last. */
+  readonly wasLive: boolean;
 }
-
-/** Closes that we planned, told apart from faults in every figure. */
-export const isPlanned = (report: CloseReport): boolean =>
-  report.reason === 'moved' || report.reason === 'draining';
 
 /** The thread that a stream is about: the `chat/<thread>` it reads, where that is the only one. */
 export function threadOf(report: CloseReport): string | undefined {

@@ -408,6 +408,8 @@ export class StreamConnection implements LiveSession, Sink {
       code: this.ending === undefined ? peerCode : codes[this.ending].close,
       reason: this.ending,
       durationMs: this.deps.clock.now() - this.sinceMs,
+      isPlanned: this.isMoving || this.ending === 'draining',
+      wasLive: this.live !== undefined,
     });
   }
 }

@@ -6,6 +6,7 @@ import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { type Code, codes, limits } from '../../schema/codes.ts';
+import { isLoopbackHost } from '../config.ts';
 import { fail } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
 import type { Authenticator } from '../identity.ts';
@@ -18,6 +19,9 @@ export interface WebSocketOptions extends StreamDeps {
   readonly path: string;
   readonly maxConnections: number;
   readonly compressMinBytes: number;
+  readonly maxPerAddress: number;
+  /** Where an upgrade comes from; undefined where nobody knows. */
+  addressOf(request: IncomingMessage): string | undefined;
   /** True where a browser page of this origin may open streams. */
   isOriginAllowed(origin: string, host: string | undefined): boolean;
   /** Counts one more upgrade from this peer. False: it comes in a flood and gets 429. */
@@ -33,6 +37,7 @@ export class WebSocketTransport {
   private readonly options: WebSocketOptions;
   private readonly server: WebSocketServer;
   private readonly connections = new Set<StreamConnection>();
+  private readonly byAddress = new Map<string, number>();
   private readonly plain: Form = streamForm(undefined);
   private readonly deflated: Form;
   private isDraining = false;
@@ -96,23 +101,43 @@ export class WebSocketTransport {
       socket.off('error', onError);
       const form = takesSharedDeflate(extensions) ? this.deflated : this.plain;
       const connection = new StreamConnection(this.options, ws, socket, form);
-      this.connections.add(connection);
-      this.options.traffic.activeStreams += 1;
-      this.options.traffic.acceptedStreams += 1;
-      ws.on('close', () => {
-        this.connections.delete(connection);
-        this.options.traffic.activeStreams -= 1;
-      });
+      const leave = this.enter(connection, this.countedAddress(request));
+      ws.on('close', leave);
       void connection.start(() => this.identify(request));
     });
     this.server.off('headers', onHeaders);
+  }
+
+  /** Counts an open stream, until what it returns is called. */
+  private enter(connection: StreamConnection, address: string | undefined): () => void {
+    const { traffic } = this.options;
+    this.connections.add(connection);
+    traffic.activeStreams += 1;
+    traffic.acceptedStreams += 1;
+    if (address !== undefined) this.byAddress.set(address, (this.byAddress.get(address) ?? 0) + 1);
+    return () => {
+      this.connections.delete(connection);
+      traffic.activeStreams -= 1;
+      if (address === undefined) return;
+      const left = (this.byAddress.get(address) ?? 1) - 1;
+      if (left > 0) this.byAddress.set(address, left);
+      else this.byAddress.delete(address);
+    };
+  }
+
+  /** Undefined for a loopback peer: limits by address are off there. */
+  private countedAddress(request: IncomingMessage): string | undefined {
+    const address = this.options.addressOf(request);
+    return address === undefined || isLoopbackHost(address) ? undefined : address;
   }
 
   /** What isn't an upgrade of ours, or comes in a flood. */
   private refusal(request: IncomingMessage): Code | undefined {
     const path = (request.url ?? '').split('?', 1)[0];
     if (path !== this.options.path) return 'not_found';
-    return this.options.mayUpgrade(request) ? undefined : 'rate_limited';
+    const open = this.byAddress.get(this.countedAddress(request) ?? '') ?? 0;
+    const isFlood = open >= this.options.maxPerAddress || !this.options.mayUpgrade(request);
+    return isFlood ? 'rate_limited' : undefined;
   }
 
   private refuse(socket: Duplex, code: Code): void {

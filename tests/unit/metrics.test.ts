@@ -2,14 +2,26 @@
 import { describe, expect, it } from 'vitest';
 import { closeLabels, createMetrics } from '../../src/metrics.ts';
 
-const closed = { code: 1013, reason: 'overloaded', durationMs: 5, isPlanned: false };
+const closed = { code: 1013, reason: 'overloaded', durationMs: 5, isPlanned: false, wasLive: false };
 
 describe('metrics', () => {
   it('counts each close by code and by a reason of our own table', async () => {
     const metrics = createMetrics();
     metrics.streamClosed(closed);
-    metrics.streamClosed({ code: 4410, reason: 'moved', durationMs: 7_200_000, isPlanned: true });
-    metrics.streamClosed({ code: 1006, reason: undefined, durationMs: 90_000, isPlanned: false });
+    metrics.streamClosed({
+      code: 4410,
+      reason: 'moved',
+      durationMs: 7_200_000,
+      isPlanned: true,
+      wasLive: true,
+    });
+    metrics.streamClosed({
+      code: 1006,
+      reason: undefined,
+      durationMs: 90_000,
+      isPlanned: false,
+      wasLive: true,
+    });
     const text = await metrics.text();
     expect(text).toContain('ws_closes_total{code="1013",reason="overloaded"} 1');
     expect(text).toContain('ws_closes_total{code="4410",reason="moved"} 1');
