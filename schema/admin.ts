@@ -132,6 +132,7 @@ export type SessionsBody = z.infer<typeof sessionsBodySchema>;
 
 export const auditActionSchema = z.enum([
   'start',
+  'restore',
   'percent',
   'enabled',
   'flag',

@@ -19,7 +19,7 @@ export interface LocalKillDoorOptions {
   readonly nodeId: string;
   readonly logger: RolloutLogger;
   /** Pulls the switch. */
-  kill(reason: string): Promise<{ readonly version: number; readonly written: boolean }>;
+  readonly kill: (reason: string) => Promise<{ readonly version: number; readonly written: boolean }>;
 }
 
 const silenceMs = 5000;

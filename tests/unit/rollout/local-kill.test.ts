@@ -46,7 +46,10 @@ describe('kill --local', () => {
     await open('node-a', 1);
     await open('node-b', 2);
     const told = await killLocalNodes({ folder, reason: 'smoke' });
-    expect(told.map((one) => one.isKilled && one.node).toSorted()).toEqual(['node-a', 'node-b']);
+    expect(told.map((one) => (one.isKilled ? one.node : one.problem)).toSorted()).toEqual([
+      'node-a',
+      'node-b',
+    ]);
     expect(told).toContainEqual(expect.objectContaining({ isKilled: true, version: 7, written: false }));
     expect(reasons.toSorted()).toEqual(['node-a: smoke', 'node-b: smoke']);
   });
