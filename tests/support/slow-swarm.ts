@@ -18,7 +18,7 @@ export type SwarmOrder =
   | { readonly do: 'resume'; readonly from: number; readonly to: number }
   /** Streams that were closed open again at their last cursor. */
   | { readonly do: 'reopen'; readonly from: number; readonly to: number }
-  | { readonly do: 'report' };
+  | { readonly do: 'report'; readonly from: number; readonly to: number };
 
 export interface SwarmReport {
   readonly seqs: readonly number[];
