@@ -90,9 +90,9 @@ async function obey(order: SwarmOrder): Promise<unknown> {
     case 'reopen':
       return reopen(slow.slice(order.from, order.to));
     case 'report':
-      return slow.map(
-        ({ seqs, client, reset }): SwarmReport => ({ seqs, closed: client.closed?.code, reset }),
-      );
+      return slow
+        .slice(order.from, order.to)
+        .map(({ seqs, client, reset }): SwarmReport => ({ seqs, closed: client.closed?.code, reset }));
   }
 }
 
