@@ -2,7 +2,7 @@
  * A WebSocket client on a bare socket: it upgrades, sends masked text, and hands over each frame's bytes unread, so that one
  * process can take in what a gateway sends to thousands. It trusts its server: no accept hash, no UTF-8 check.
  */
-import { connect, type Socket } from 'node:net';
+import { createConnection, type Socket } from 'node:net';
 
 export interface FrameSocketOptions {
   /** `http://host:port` of the server. */
@@ -18,43 +18,47 @@ export interface FrameSocketOptions {
 
 const headEnd = Buffer.from('\r\n\r\n');
 const none = Buffer.alloc(0);
+// One buffer for all sockets: each read is done with before the next. Node would allocate 64 KiB for every one of them.
+const readBuffer = Buffer.allocUnsafe(256 * 1024);
 const opcode = { text: 1, close: 8, ping: 9, pong: 10 } as const;
 
 export class FrameSocket {
   private readonly socket: Socket;
   private readonly options: FrameSocketOptions;
+  private readonly onUpgrade: (refusal: string | undefined) => void;
   private rest: Buffer = none;
   private isUpgraded = false;
   private closeCode = 1006;
 
-  private constructor(socket: Socket, options: FrameSocketOptions) {
-    this.socket = socket;
+  private constructor(options: FrameSocketOptions, onUpgrade: FrameSocket['onUpgrade']) {
     this.options = options;
+    this.onUpgrade = onUpgrade;
+    const { hostname, port } = new URL(options.url);
+    const callback = (size: number): boolean => {
+      this.read(readBuffer.subarray(0, size));
+      return true;
+    };
+    this.socket = createConnection({
+      host: hostname,
+      port: Number(port),
+      noDelay: true,
+      onread: { buffer: readBuffer, callback },
+    });
+    this.socket.on('connect', () => this.socket.write(this.upgradeRequest()));
+    // A reset is told by the close that follows it.
+    this.socket.on('error', (error) => onUpgrade(error.message));
+    this.socket.on('close', () => {
+      onUpgrade('closed before the upgrade');
+      options.onClose?.(this.closeCode);
+    });
   }
 
   /** Resolves once the server has answered 101. @throws where it answers anything else. */
   static open(options: FrameSocketOptions): Promise<FrameSocket> {
-    const { hostname, port } = new URL(options.url);
     return new Promise((resolve, reject) => {
-      const socket = connect(Number(port), hostname);
-      const wire = new FrameSocket(socket, options);
-      socket.setNoDelay(true);
-      socket.on('connect', () => socket.write(wire.upgradeRequest()));
-      socket.on('data', (bytes) => {
-        wire.rest = wire.rest.length === 0 ? bytes : Buffer.concat([wire.rest, bytes]);
-        if (!wire.isUpgraded) {
-          const refusal = wire.readUpgrade();
-          if (refusal !== undefined) reject(new Error(refusal));
-          if (!wire.isUpgraded) return;
-          resolve(wire);
-        }
-        wire.readFrames();
-      });
-      // A reset is told by the close that follows it.
-      socket.on('error', reject);
-      socket.on('close', () => {
-        reject(new Error('closed before the upgrade'));
-        options.onClose?.(wire.closeCode);
+      const opened = new FrameSocket(options, (refusal) => {
+        if (refusal === undefined) resolve(opened);
+        else reject(new Error(refusal));
       });
     });
   }
@@ -86,19 +90,26 @@ export class FrameSocket {
     );
   }
 
-  /** @returns what the server said where that is no upgrade. */
-  private readUpgrade(): string | undefined {
-    const end = this.rest.indexOf(headEnd);
-    if (end < 0) return undefined;
-    const status = this.rest.toString('latin1', 0, this.rest.indexOf('\r\n'));
-    if (!status.startsWith('HTTP/1.1 101')) return status;
-    this.isUpgraded = true;
-    this.rest = this.rest.subarray(end + headEnd.length);
-    return undefined;
+  private read(bytes: Buffer): void {
+    let rest = this.rest.length === 0 ? bytes : Buffer.concat([this.rest, bytes]);
+    if (!this.isUpgraded) rest = this.readUpgrade(rest);
+    // Copied: the next read, of whichever socket, overwrites the buffer.
+    const left = this.isUpgraded ? this.readFrames(rest) : rest;
+    this.rest = left.length === 0 ? none : Buffer.from(left);
   }
 
-  private readFrames(): void {
-    const { rest } = this;
+  /** @returns what follows the answer's head. */
+  private readUpgrade(rest: Buffer): Buffer {
+    const end = rest.indexOf(headEnd);
+    if (end < 0) return rest;
+    const status = rest.toString('latin1', 0, rest.indexOf('\r\n'));
+    this.isUpgraded = status.startsWith('HTTP/1.1 101');
+    this.onUpgrade(this.isUpgraded ? undefined : status);
+    return rest.subarray(end + headEnd.length);
+  }
+
+  /** @returns the beginning of a frame that is still to come. */
+  private readFrames(rest: Buffer): Buffer {
     let at = 0;
     while (rest.length - at >= 2) {
       const first = rest[at] ?? 0;
@@ -112,7 +123,7 @@ export class FrameSocket {
       this.take(first, rest.subarray(start, start + length));
       at = start + length;
     }
-    this.rest = at === rest.length ? none : rest.subarray(at);
+    return rest.subarray(at);
   }
 
   private take(first: number, payload: Buffer): void {

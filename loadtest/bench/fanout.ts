@@ -43,7 +43,7 @@ const clients = numberOption('clients', 1000);
 const stepS = numberOption('seconds', 2);
 const rounds = numberOption('rounds', 2);
 const maxRate = numberOption('max-rate', 12_800);
-const firstRate = numberOption('first-rate', 100);
+const firstRate = numberOption('first-rate', 50);
 const services = ['bench'];
 // A step that ends later than this after its last publish has not kept up.
 const settleMs = 1000;
