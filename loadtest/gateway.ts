@@ -4,11 +4,11 @@ import { ServerProcess } from './server-process.ts';
 
 const secret = 'a-secret-of-the-benches-and-of-nobody-else';
 
+/** With `--profile` on a bench's command line the gateway leaves a CPU profile in loadtest/results. */
+const nodeFlags = process.argv.includes('--profile') ? ['--cpu-prof', '--cpu-prof-dir=loadtest/results'] : [];
+
 /** Everybody is on WebSocket; a stream or a poll is whatever the bench opens. */
-export function startGateway(
-  env: Readonly<Record<string, string>> = {},
-  nodeFlags: readonly string[] = [],
-): Promise<ServerProcess> {
+export function startGateway(env: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
   return ServerProcess.start({
     entry: 'src/main',
     env: {

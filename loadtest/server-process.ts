@@ -5,7 +5,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -25,6 +25,19 @@ process.on('exit', () => {
 function hasTaskset(): boolean {
   try {
     execFileSync('taskset', ['-p', String(process.pid)], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Runs the load and a server ahead of whatever else the machine does: what a neighbour holds up is no figure of ours.
+ * @returns false where this user may not.
+ */
+export function goFirst(server: ServerProcess): boolean {
+  try {
+    for (const pid of [process.pid, server.pid]) setPriority(pid, -15);
     return true;
   } catch {
     return false;

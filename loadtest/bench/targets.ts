@@ -7,7 +7,7 @@ import { firstFrame, producerToken, startGateway, streamPath, userToken } from '
 import { PollSwarm } from '../poll-swarm.ts';
 import { LoadPublisher } from '../publisher.ts';
 import { newHistogram, numberOption, quantileMs, report, round, type Row, slope } from '../report.ts';
-import { pinLoad, type ServerProcess } from '../server-process.ts';
+import { goFirst, pinLoad, type ServerProcess } from '../server-process.ts';
 import { Swarm } from '../swarm.ts';
 import { until } from '../until.ts';
 
@@ -123,6 +123,7 @@ function judge(
 async function main(): Promise<void> {
   const pinned = pinLoad();
   const server = await startGateway();
+  const isFirst = process.argv.includes('--priority') && goFirst(server);
   try {
     const token = await producerToken();
     const each = Math.ceil(connections / orgs / 2);
@@ -200,7 +201,18 @@ async function main(): Promise<void> {
     };
     report(
       'targets',
-      { pinned, connections, orgs, rate, seconds, deliveries: expected * 2, percentiles, rssMib, streamRate },
+      {
+        pinned,
+        isFirst,
+        connections,
+        orgs,
+        rate,
+        seconds,
+        deliveries: expected * 2,
+        percentiles,
+        rssMib,
+        streamRate,
+      },
       rows,
     );
     console.log(
