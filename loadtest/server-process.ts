@@ -21,6 +21,8 @@ const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
+// A bench that is interrupted takes its servers with it: a signal alone would not run the listener above.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 function hasTaskset(): boolean {
   try {
