@@ -15,6 +15,7 @@ const tokenInText =
   /\b(access_token|ticket|token)=[^&\s"'<>]+|\beyJ[\w-]{4,}\.[\w-]+\.[\w-]*|\bBearer +\S+/gi;
 // Deeper than any line of ours; a cycle ends here too.
 const maxDepth = 8;
+const maxWaitingBytes = 4 * 1024 * 1024;
 
 /** @param destination where the lines go; standard output unless a test listens. */
 export function createLogger(level: string, destination?: DestinationStream): Logger {
@@ -40,8 +41,24 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
         },
       },
     },
-    ...(destination === undefined ? [] : [destination]),
+    destination ?? standardOutput(),
   );
+}
+
+/**
+ * Standard output, never waited for: whoever reads our lines may stall or die, and must not take the node along. What
+ * waits is bounded; past that, lines are dropped. (pino's own destination waits for a stalled reader, and at the exit of
+ * a process whose reader is gone for ever.)
+ */
+function standardOutput(): DestinationStream {
+  const out = process.stdout;
+  // The reader is gone: nobody is left to be told.
+  out.on('error', () => undefined);
+  return {
+    write(line) {
+      if (out.writableLength < maxWaitingBytes) out.write(line);
+    },
+  };
 }
 
 /** Text without what looks like a token. */

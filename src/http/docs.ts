@@ -82,6 +82,7 @@ export function docsRoutes(app: () => Hono<AppEnv>): Hono {
       c.header('content-security-policy', policy);
       return c.html(page);
     })
+    .get('/docs/', (c) => c.redirect('../docs', 301))
     .get('/docs/start.js', (c) => c.body(start, 200, { 'content-type': 'text/javascript; charset=utf-8' }))
     .get('/docs/:file', async (c) => {
       const file = c.req.param('file');

@@ -9,6 +9,7 @@ import type { EventLog, Start, Tail, TailMessage } from '../log/event-log.ts';
 import type { ResetReason } from '../../schema/frames.ts';
 import type { Form } from './chunk.ts';
 import { Group, type Member } from './group.ts';
+import { HeldBack } from './held-back.ts';
 import { Ring, type RingRetention } from './ring.ts';
 import { Thinning } from './thinning.ts';
 
@@ -33,8 +34,6 @@ export interface Placed {
   readonly reset: ResetReason | undefined;
 }
 
-// What may wait while the log is read; past it the messages are dropped and the log is read again.
-const maxHeldBytes = 4 * 1024 * 1024;
 // A feed further behind than this begins anew at the head; its readers read the log at their own pace.
 const farBehindEvents = 5000;
 const repairLimits = { maxEvents: 1000, maxBytes: 1024 * 1024 };
@@ -48,9 +47,7 @@ export class Feed {
   private ring: Ring | undefined;
   private tail: Tail | undefined;
   private state: 'opening' | 'live' | 'repairing' | 'closed' = 'opening';
-  private held: TailMessage[] = [];
-  private heldBytes = 0;
-  private hasDropped = false;
+  private readonly held = new HeldBack();
   private pendingEphemeral: EphemeralEvent[] = [];
   private unflushedSinceMs: number | undefined;
 
@@ -174,7 +171,7 @@ export class Feed {
 
   private receive(message: TailMessage): void {
     if (this.state === 'live') this.accept(message);
-    else if (this.state !== 'closed') this.hold(message);
+    else if (this.state !== 'closed') this.held.add(message);
   }
 
   private accept(message: TailMessage): void {
@@ -209,22 +206,11 @@ export class Feed {
     this.deps.onDirty(this);
   }
 
-  private hold(message: TailMessage): void {
-    this.heldBytes += bytesOf(message);
-    if (this.heldBytes <= maxHeldBytes) {
-      this.held.push(message);
-      return;
-    }
-    this.held = [];
-    this.heldBytes = 0;
-    this.hasDropped = true;
-  }
-
   /** Reads the log from the head that is known until there is no more, then goes on with what was held meanwhile. */
   private async repair(why: 'gap' | 'interrupted', cause?: TailMessage): Promise<void> {
     if (this.state !== 'live') return;
     this.state = 'repairing';
-    if (cause !== undefined) this.hold(cause);
+    if (cause !== undefined) this.held.add(cause);
     this.deps.onRepair(this.org, why);
     await this.readOn();
     await this.settle();
@@ -266,13 +252,10 @@ export class Feed {
   /** From holding back to live: what was held is either known by now, or chains to the head, or makes it read again. */
   private async settle(): Promise<void> {
     while (this.isOpen()) {
-      const { held, hasDropped } = this;
-      this.held = [];
-      this.heldBytes = 0;
-      this.hasDropped = false;
-      if (!hasDropped) {
+      const messages = this.held.take();
+      if (messages !== undefined) {
         this.state = 'live';
-        const rest = held.filter((message) => !this.isBehindHead(message));
+        const rest = messages.filter((message) => !this.isBehindHead(message));
         for (const message of rest) this.receive(message);
         return;
       }
@@ -301,17 +284,6 @@ export class Feed {
   // A method, so that the compiler doesn't remember the state across an await.
   private isOpen(): boolean {
     return this.state !== 'closed';
-  }
-}
-
-function bytesOf(message: TailMessage): number {
-  switch (message.kind) {
-    case 'appended':
-      return message.entries.reduce((sum, entry) => sum + entry.json.length, 0);
-    case 'ephemeral':
-      return message.events.reduce((sum, event) => sum + event.json.length, 0);
-    case 'interrupted':
-      return 0;
   }
 }
 

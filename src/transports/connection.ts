@@ -5,53 +5,25 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { type CloseCode, codes, limits } from '../../schema/codes.ts';
-import type { PublishEvent } from '../../schema/envelope.ts';
-import type { ClientFrame, ResetReason, Transport } from '../../schema/frames.ts';
+import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
-import type { Cancel, Clock } from '../clock.ts';
+import type { Cancel } from '../clock.ts';
 import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
 import type { Form, Part } from '../hub/chunk.ts';
 import type { Feed } from '../hub/feed.ts';
-import type { Hub } from '../hub/hub.ts';
 import { Reader, type Sink } from '../hub/reader.ts';
-import type { LiveSession, MigrateOrder, Sessions } from '../hub/sessions.ts';
-import type { Identity, Ticket } from '../identity.ts';
+import type { LiveSession, MigrateOrder } from '../hub/sessions.ts';
+import type { Identity } from '../identity.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
-import type { Traffic } from '../traffic.ts';
-import type { Admission } from './admission.ts';
 import { parseClientFrame, parseFirstFrame } from './client-frames.ts';
-import { type CloseReport, endedBy } from './close-report.ts';
+import { endedBy } from './close-report.ts';
+import { Commands } from './commands.ts';
 import { frames } from './frames.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
-import type { Wheel } from './wheel.ts';
-
-export interface StreamDeps {
-  readonly hub: Hub;
-  readonly sessions: Sessions;
-  readonly admission: Admission;
-  readonly clock: Clock;
-  readonly wheel: Wheel;
-  readonly traffic: Traffic;
-  readonly pingMs: number;
-  readonly maxPerUser: number;
-  verifyToken(token: string): Promise<Identity>;
-  /** An end user's publish. @throws TurnoutError */
-  publish(identity: Identity, event: PublishEvent): Promise<{ id: string; seq?: number }>;
-  /** Once for each stream, when its socket is gone. */
-  onClosed(report: CloseReport): void;
-  /** Something that should not happen did; the stream was closed with 1011 or the frame answered by an error. */
-  onFault(error: TurnoutError): void;
-  onAdvice(why: 'draining'): void;
-}
-
-/** Who opened the stream, once its token or ticket was verified. */
-export interface Visitor {
-  readonly identity: Identity;
-  readonly ticket: Ticket | undefined;
-}
+import type { StreamDeps, Visitor } from './stream-deps.ts';
 
 interface Admitted extends Visitor {
   readonly cohort: Cohort;
@@ -61,6 +33,7 @@ interface Admitted extends Visitor {
 interface Live {
   readonly feed: Feed;
   readonly reader: Reader;
+  readonly commands: Commands;
 }
 
 export class StreamConnection implements LiveSession, Sink {
@@ -222,7 +195,7 @@ export class StreamConnection implements LiveSession, Sink {
       const isCounted = !parsed.ok || parsed.frame.type !== 'publish';
       if (isCounted && this.inbox.isFlood()) this.end('flooding');
       else if (!parsed.ok) this.complain(parsed.error, parsed.ref);
-      else return this.obey(parsed.frame, this.live.reader);
+      else return this.live.commands.obey(parsed.frame);
     } catch (thrown) {
       this.endWith(thrown);
     }
@@ -250,9 +223,15 @@ export class StreamConnection implements LiveSession, Sink {
 
     this.cancelHandshake();
     this.outbox.replayUpTo(opening.start.at === 'head' ? 0 : feed.head.seq);
-    const { form, clock } = { form: this.form, clock: deps.clock };
-    const reader = new Reader({ feed, form, sub, services, position, sink: this, clock });
-    this.live = { feed, reader };
+    const { form } = this;
+    const reader = new Reader({ feed, form, sub, services, position, sink: this, clock: deps.clock });
+    const commands = new Commands(deps, reader, admitted.identity, {
+      acknowledge: () => this.acknowledge(reader),
+      complain: (error, ref) => this.complain(error, ref),
+      reply: (frame) => this.outbox.control(frame),
+      renewed: (identity) => this.renewed(identity),
+    });
+    this.live = { feed, reader, commands };
     this.acknowledge(reader);
     for (const service of opening.services)
       if (!services.has(service)) this.complain(fail('service_forbidden'), service);
@@ -260,69 +239,6 @@ export class StreamConnection implements LiveSession, Sink {
     if (this.order !== undefined) this.sendOrder(this.order, position);
     this.heartbeat.start();
     reader.pump();
-  }
-
-  private obey(frame: ClientFrame, reader: Reader): Promise<void> | undefined {
-    switch (frame.type) {
-      case 'subscribe': {
-        const wanted = this.allowed(frame.services);
-        const services = new Set([...reader.services, ...wanted]);
-        if (services.size > limits.servicesPerConnection)
-          this.complain(fail('bad_field', `at most ${limits.servicesPerConnection} services`), 'services');
-        else reader.setServices(services);
-        this.acknowledge(reader);
-        return undefined;
-      }
-      case 'unsubscribe': {
-        const gone = new Set(frame.services);
-        reader.setServices(new Set([...reader.services].filter((service) => !gone.has(service))));
-        this.acknowledge(reader);
-        return undefined;
-      }
-      case 'auth':
-        return this.renew(frame.token, reader);
-      case 'publish':
-        return this.publish({ ...frame.event, id: frame.id, service: frame.service });
-      case 'pong':
-        return undefined;
-    }
-  }
-
-  private async renew(token: string, reader: Reader): Promise<void> {
-    const { admitted } = this;
-    if (admitted === undefined) return;
-    try {
-      const identity = await this.deps.verifyToken(token);
-      const isSame = identity.org === admitted.identity.org && identity.sub === admitted.identity.sub;
-      if (!isSame) throw fail('unauthorized', 'the token is of another user or org');
-      if (this.ending !== undefined) return;
-      this.admitted = { ...admitted, identity };
-      this.armExpiry();
-      reader.setServices(new Set(this.allowed([...reader.services])));
-      this.acknowledge(reader);
-    } catch (thrown) {
-      this.complain(asTurnoutError(thrown), 'auth');
-    }
-  }
-
-  private async publish(event: PublishEvent & { id: string }): Promise<void> {
-    const { admitted } = this;
-    if (admitted === undefined) return;
-    try {
-      const { id, seq } = await this.deps.publish(admitted.identity, event);
-      this.outbox.control(frames.published(id, seq));
-    } catch (thrown) {
-      this.complain(asTurnoutError(thrown), event.id);
-    }
-  }
-
-  /** Those of the services that the token allows; an error frame for each other. */
-  private allowed(services: readonly string[]): string[] {
-    return services.filter((service) => {
-      const isAllowed = this.admitted?.identity.reads.allows(service) ?? false;
-      if (!isAllowed) this.complain(fail('service_forbidden'), service);
-      return isAllowed;
-    });
   }
 
   private acknowledge(reader: Reader): void {
@@ -340,6 +256,12 @@ export class StreamConnection implements LiveSession, Sink {
     if (codes[error.code].retry === 'never') this.errors += 1;
     if (this.errors > limits.errorsPerConnection) this.end('flooding');
     else this.outbox.control(frames.error(error.code, error.message, ref), 'error');
+  }
+
+  private renewed(identity: Identity): void {
+    if (this.admitted === undefined || this.ending !== undefined) return;
+    this.admitted = { ...this.admitted, identity };
+    this.armExpiry();
   }
 
   private ping(): void {

@@ -7,6 +7,8 @@ import { type Chunk, type Form, type Part, partsFor } from '../hub/chunk.ts';
 import { joinJson } from './frames.ts';
 
 const comma = Buffer.from(',');
+// What an answer holds besides its events' JSON: commas between 1,000 of them, the cursor, the other fields.
+const envelopeBytes = 4096;
 
 /** @param maxEvents the poll's `limit`. */
 export function pollForm(maxEvents: number): Form {
@@ -14,7 +16,7 @@ export function pollForm(maxEvents: number): Form {
     name: `poll-${maxEvents}`,
     transport: 'long-poll',
     maxEvents,
-    maxBytes: limits.pollBytes,
+    maxBytes: limits.pollBytes - envelopeBytes,
     encode: (entries) => ({ bytes: Buffer.concat(joinJson(entries)), compressedFrames: 0 }),
   };
 }

@@ -10,8 +10,9 @@ import { isLoopbackHost } from '../config.ts';
 import { fail } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
 import type { Authenticator } from '../identity.ts';
-import { StreamConnection, type StreamDeps, type Visitor } from './connection.ts';
+import { StreamConnection } from './connection.ts';
 import { streamForm } from './frames.ts';
+import type { StreamDeps, Visitor } from './stream-deps.ts';
 
 export interface WebSocketOptions extends StreamDeps {
   readonly authenticator: Authenticator;

@@ -7,9 +7,6 @@ import { configurationPage } from '../../docs/generate.ts';
 import { settings } from '../../src/config.ts';
 import { root } from '../support/sources.ts';
 
-// Written by `npm run bench -- targets`: figures that nobody measured yet have no page.
-const measured = join(root, 'docs/PERFORMANCE.md');
-
 const written = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.md'))
   .map((path) => join('docs', path))
@@ -53,7 +50,6 @@ describe('links', () => {
     for (const link of linksOf(text)) {
       const [file = '', anchor] = link.split('#');
       const target = file === '' ? join(root, path) : join(root, dirname(path), file);
-      if (target === measured) continue;
       if (!existsSync(target)) broken.push(link);
       else if (anchor !== undefined && !anchorsOf(await readFile(target, 'utf8')).includes(anchor))
         broken.push(link);

@@ -4,7 +4,7 @@ import { call } from '../support/http-client.ts';
 import { startGateway } from '../support/node-process.ts';
 import { poll } from '../support/poll-client.ts';
 import { Publisher, seqs } from '../support/publisher.ts';
-import { openStream } from '../support/stream-client.ts';
+import { StreamClient, openStream } from '../support/stream-client.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { sleep, until, within } from '../support/until.ts';
 
@@ -47,6 +47,8 @@ it('drains on SIGTERM: streams advised and closed 1012, held polls answered, exi
     const ready = (): Promise<number> => call(`${gateway.url}/readyz`).then(({ status }) => status);
     await until(async () => (await ready()) === 503, '/readyz to fail while draining', 3000);
     expect((await call(`${gateway.url}/healthz`)).status).toBe(200);
+    const late = new StreamClient(gateway.url, { token, first: { services, version: 1 } });
+    expect(await late.nextClose()).toEqual({ code: 1012, reason: 'draining' });
     for (const answer of await within(settled, 'the held polls', 10_000)) {
       expect(answer.status).toBe(200);
       expect(answer.headers.connection).toBe('close');

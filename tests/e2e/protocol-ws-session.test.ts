@@ -212,6 +212,17 @@ describe('compression', () => {
     expect((await nodeMetrics()).compressedMessages - before.compressedMessages).toBe(2);
     for (const client of clients) client.destroy();
   });
+
+  it('sends who negotiated a smaller window what it can read', async () => {
+    const publisher = newOrg();
+    const token = await makeToken({ org: publisher.org });
+    const client = await openStream(gateway.url, token, ['chat'], {}, { compress: 9, tap: true });
+    const text = Array.from({ length: 5000 }, (_, index) => `${index * 7919} `).join('');
+    await publisher.publish({ service: 'chat', payload: { text } });
+    const [event] = await client.nextEvents(1);
+    expect(event?.payload).toEqual({ text });
+    client.destroy();
+  });
 });
 
 describe('what is counted', () => {

@@ -24,4 +24,59 @@ export const mutations: readonly Mutation[] = [
     test: 'tests/contract/schema-lock',
     expectRed: 'writes nothing when a frozen file would change',
   },
+  {
+    name: 'attach before read: the head is read before the tail is heard',
+    file: 'src/hub/feed.ts',
+    find: `    const tail = await deps.log.tail(org, (message) => feed.receive(message));
+    try {
+      const { head } = await deps.log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });`,
+    replace: `    const { head } = await deps.log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+    const tail = await deps.log.tail(org, (message) => feed.receive(message));
+    try {`,
+    test: 'tests/unit/hub.test.ts',
+    expectRed: 'loses nothing that is appended while it opens',
+  },
+  {
+    name: 'the chain check: a message is placed wherever the feed stands',
+    file: 'src/hub/feed.ts',
+    find: 'if (isSamePlace(message.previous, this.head)) {',
+    replace: 'if (message.entries.length > 0) {',
+    test: 'tests/unit/hub.test.ts',
+    expectRed: 'fills a gap in its tail from the log',
+  },
+  {
+    name: 'cursor in ping: a ping names the head, not what was sent',
+    file: 'src/transports/connection.ts',
+    find: 'frames.ping(this.live.reader.position',
+    replace: 'frames.ping(this.live.feed.head',
+    test: 'tests/e2e/stream-order.test.ts',
+    expectRed: 'names in a ping what was sent before it',
+  },
+  {
+    name: 'the tag check: any cursor of the epoch is good',
+    file: 'src/log/org-stream.ts',
+    find: "return start.at === 'cursor' && start.position.tag !== place.tag ? 'fork' : place;",
+    replace: 'return place;',
+    test: 'tests/conformance/memory-log',
+    expectRed: 'fork',
+  },
+  {
+    name: 'the ordered queue: control frames overtake events',
+    file: 'src/transports/outbox.ts',
+    find: `    this.traffic.frames[kind] += 1;
+    this.socket.write(frame);`,
+    replace: `    this.traffic.frames[kind] += 1;
+    setImmediate(() => this.socket.write(frame));`,
+    test: 'tests/e2e/stream-order.test.ts',
+    expectRed: 'acknowledges before the first event, however many wait',
+  },
+  {
+    name: 'the cut at `to`: what comes before it is sent behind it',
+    file: 'src/hub/chunk.ts',
+    find: `      closeShared();
+      parts.push(makePart(new Set(entry.to)`,
+    replace: `      parts.push(makePart(new Set(entry.to)`,
+    test: 'tests/unit/hub.test.ts',
+    expectRed: 'receives an event with `to` in its place',
+  },
 ];

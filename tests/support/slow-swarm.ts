@@ -18,7 +18,7 @@ export type SwarmOrder =
   | { readonly do: 'resume'; readonly from: number; readonly to: number }
   /** Streams that were closed open again at their last cursor. */
   | { readonly do: 'reopen'; readonly from: number; readonly to: number }
-  | { readonly do: 'report' };
+  | { readonly do: 'report'; readonly from: number; readonly to: number };
 
 export interface SwarmReport {
   readonly seqs: readonly number[];
@@ -90,9 +90,9 @@ async function obey(order: SwarmOrder): Promise<unknown> {
     case 'reopen':
       return reopen(slow.slice(order.from, order.to));
     case 'report':
-      return slow.map(
-        ({ seqs, client, reset }): SwarmReport => ({ seqs, closed: client.closed?.code, reset }),
-      );
+      return slow
+        .slice(order.from, order.to)
+        .map(({ seqs, client, reset }): SwarmReport => ({ seqs, closed: client.closed?.code, reset }));
   }
 }
 

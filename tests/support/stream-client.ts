@@ -14,7 +14,8 @@ export interface StreamOptions {
   /** A whole path with query, such as a negotiation hands out. */
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly compress?: boolean;
+  /** A number offers that window (server_max_window_bits). */
+  readonly compress?: boolean | number;
   /** Keeps `wire`: costs a second look at every byte. */
   readonly tap?: boolean;
   /** Sent as soon as it is open; undefined sends nothing. */
@@ -46,7 +47,10 @@ export class StreamClient {
     if (options.token !== undefined) headers['authorization'] = `Bearer ${options.token}`;
     this.socket = new WebSocket(url.replace(/^http/, 'ws') + path, {
       headers,
-      perMessageDeflate: options.compress === true,
+      perMessageDeflate:
+        typeof options.compress === 'number'
+          ? { serverMaxWindowBits: options.compress, serverNoContextTakeover: true }
+          : options.compress === true,
     });
     this.socket.on('upgrade', (answer) => {
       this.extensions = answer.headers['sec-websocket-extensions'] ?? '';

@@ -5,7 +5,7 @@ import type { SwarmOrder, SwarmReport } from './slow-swarm.ts';
 
 export interface Swarm {
   order(order: Exclude<SwarmOrder, { do: 'report' }>): Promise<void>;
-  report(): Promise<SwarmReport[]>;
+  report(range: { readonly from: number; readonly to: number }): Promise<SwarmReport[]>;
   close(): void;
 }
 
@@ -22,7 +22,7 @@ export function forkSwarm(): Swarm {
       await send(order);
     },
     // Both ends are of this repository: what `report` answers is what slow-swarm.ts says.
-    report: async () => (await send({ do: 'report' })) as SwarmReport[],
+    report: async (range) => (await send({ do: 'report', ...range })) as SwarmReport[],
     close: () => {
       child.kill('SIGKILL');
     },

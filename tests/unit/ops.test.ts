@@ -85,7 +85,7 @@ describe('metrics', () => {
       totalConnections: 5,
       eventsDelivered: 11,
       compressedMessages: 6,
-      missedEventsReplayed: 3,
+      missedEventsReplayed: 1,
       connectionPoolStats: { totalSubscriptions: 0, totalConnections: 2, totalOrgs: 3 },
     });
     expect((await edgeApp({ isDemo: true }).app.request('/v2/realtime/metrics')).status).toBe(200);

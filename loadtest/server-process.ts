@@ -1,0 +1,139 @@
+/**
+ * A server under load, in a process of its own on a core of its own: started, watched through /proc, ended by its id.
+ * Nothing here knows what it serves.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { availableParallelism, setPriority } from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+/** Servers run on core 0 and the load on core 1; where there is one core, or no taskset, the kernel places both. */
+const canPin = availableParallelism() > 1 && hasTaskset();
+
+// The unit of utime and stime in /proc/PID/stat: USER_HZ, which Linux has fixed at 100.
+const tickMs = 10;
+const startMs = 20_000;
+const stopMs = 12_000;
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+// A bench that is interrupted takes its servers with it: a signal alone would not run the listener above.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+function hasTaskset(): boolean {
+  try {
+    execFileSync('taskset', ['-p', String(process.pid)], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Runs the load and a server ahead of whatever else the machine does: what a neighbour holds up is no figure of ours.
+ * @returns false where this user may not.
+ */
+export function goFirst(server: ServerProcess): boolean {
+  try {
+    for (const pid of [process.pid, server.pid]) setPriority(pid, -15);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Moves this process, the load, off the servers' core. @returns one line that says where things run. */
+export function pinLoad(): string {
+  if (!canPin) return 'not pinned: one core, or no taskset';
+  execFileSync('taskset', ['-a', '-p', '-c', '1', String(process.pid)], { stdio: 'ignore' });
+  return 'server on core 0, load on core 1';
+}
+
+export interface ServerOptions {
+  /** A program in dist, without `.js`: `src/main` or `loadtest/servers/…`. */
+  readonly entry: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly nodeFlags?: readonly string[];
+}
+
+export class ServerProcess {
+  readonly url: string;
+  readonly pid: number;
+  private readonly child: ChildProcess;
+
+  private constructor(child: ChildProcess, url: string) {
+    this.child = child;
+    this.url = url;
+    this.pid = child.pid ?? 0;
+  }
+
+  /** @throws with what it printed, when it ends or stays silent instead of listening. */
+  static async start({ entry, env = {}, nodeFlags = [] }: ServerOptions): Promise<ServerProcess> {
+    const file = fileURLToPath(new URL(`../dist/${entry}.js`, import.meta.url));
+    const command = [process.execPath, ...nodeFlags, file];
+    // `env` runs the command as it is, in its own place, where nothing pins it.
+    const child = spawn(canPin ? 'taskset' : 'env', [...(canPin ? ['-c', '0'] : []), ...command], {
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    return new ServerProcess(child, await listeningUrl(child));
+  }
+
+  /** Processor time it has used since it started, all threads, milliseconds. */
+  cpuMs(): number {
+    const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
+    // The name in brackets may hold spaces: the fields are counted from behind it. utime is field 14, stime 15.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * tickMs;
+  }
+
+  rssBytes(): number {
+    const found = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'));
+    return Number(found?.[1] ?? 0) * 1024;
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const ended = once(this.child, 'exit');
+    const late = setTimeout(() => this.child.kill('SIGKILL'), stopMs);
+    this.child.kill('SIGTERM');
+    await ended;
+    clearTimeout(late);
+  }
+}
+
+export type StartServer = () => Promise<ServerProcess>;
+
+/** One of loadtest/servers, by the name of its file. */
+export function standIn(name: string, options: Omit<ServerOptions, 'entry'> = {}): StartServer {
+  return () => ServerProcess.start({ entry: `loadtest/servers/${name}`, ...options });
+}
+
+async function listeningUrl(child: ChildProcess): Promise<string> {
+  const said: string[] = [];
+  return new Promise((resolve, reject) => {
+    const giveUp = (why: string): void => {
+      clearTimeout(late);
+      child.kill('SIGKILL');
+      reject(new Error(`${why}; it said:\n${said.join('\n')}`));
+    };
+    const late = setTimeout(() => giveUp('the server never said that it listens'), startMs);
+    child.once('exit', (code) => giveUp(`the server ended with ${code}`));
+    for (const stream of [child.stdout, child.stderr]) {
+      // Read to the end: a full pipe would block the server.
+      if (stream === null) continue;
+      createInterface({ input: stream }).on('line', (line) => {
+        if (said.length < 50) said.push(line);
+        if (!line.includes('"msg":"listening"')) return;
+        clearTimeout(late);
+        resolve((JSON.parse(line) as { url: string }).url);
+      });
+    }
+  });
+}

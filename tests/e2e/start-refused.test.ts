@@ -1,0 +1,43 @@
+/** A start with a wrong configuration: every problem by its variable's name, no stack, no value, exit 1. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, it } from 'vitest';
+
+async function refused(settings: Record<string, string>): Promise<{ code: number | null; lines: string[] }> {
+  const child = spawn(process.execPath, ['dist/src/main.js'], {
+    env: { PATH: process.env['PATH'], TURNOUT_PORT: '0', ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+  const [code] = (await once(child, 'close')) as [number | null];
+  clearTimeout(timer);
+  return { code, lines: said.split('\n').filter((line) => line !== '') };
+}
+
+const proxies = { TURNOUT_TRUSTED_PROXIES: 'not-an-address' };
+
+it.each([
+  ['a proxy that is none', proxies, ['TURNOUT_TRUSTED_PROXIES']],
+  ['a key that is none', { TURNOUT_JWT_PUBLIC_KEY: 'not-a-key' }, ['TURNOUT_JWT_PUBLIC_KEY']],
+  [
+    'both, and a port',
+    { ...proxies, TURNOUT_JWT_PUBLIC_KEY: 'not-a-key', TURNOUT_PORT: 'x' },
+    ['TURNOUT_PORT', 'TURNOUT_JWT_PUBLIC_KEY', 'TURNOUT_TRUSTED_PROXIES'],
+  ],
+  [
+    'no key off loopback, and a port',
+    { TURNOUT_HOST: '0.0.0.0', TURNOUT_PORT: 'x' },
+    ['TURNOUT_PORT', 'TURNOUT_JWT_SECRET'],
+  ],
+])('names %s, a line each', async (_what, settings, names) => {
+  const { code, lines } = await refused(settings);
+  expect(code).toBe(1);
+  for (const name of names) expect(lines.join('\n')).toContain(name);
+  for (const line of lines) expect(line).toMatch(/^turnout: /);
+  expect(lines.join('\n')).not.toContain('not-a');
+});

@@ -1,0 +1,113 @@
+/** What the benches conclude from must itself be right: frames, memo, answers and figures, against a real server. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { deflateRawSync, constants } from 'node:zlib';
+import { afterEach, describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { FrameMemo, parseStreamFrame } from '../../loadtest/frame-memo.ts';
+import { FrameSocket } from '../../loadtest/frame-socket.ts';
+import { HttpWire, httpRequest } from '../../loadtest/http-wire.ts';
+import { median, newHistogram, slope } from '../../loadtest/report.ts';
+import { Swarm } from '../../loadtest/swarm.ts';
+import { until } from '../../loadtest/until.ts';
+
+const eventFrame = (...seqs: number[]): string =>
+  JSON.stringify({
+    type: 'event',
+    service: 'bench',
+    events: seqs.map((seq) => ({ seq, payload: { sentMs: 1 } })),
+    seq: seqs.at(-1),
+  });
+
+const server = createServer((request, response) => {
+  if (request.url === '/chunked') {
+    response.write('{"a":');
+    response.end('1}');
+    return;
+  }
+  response.writeHead(request.method === 'POST' ? 201 : 200);
+  request.pipe(response);
+});
+const sockets = new WebSocketServer({ noServer: true });
+server.on('upgrade', (request, socket, head) => {
+  if (request.url === '/refused') socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+  else
+    sockets.handleUpgrade(request, socket, head, (ws) => ws.on('message', () => ws.send('{"type":"ack"}')));
+});
+await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+afterEach(() => {
+  for (const ws of sockets.clients) ws.terminate();
+});
+
+const openSwarm = (clients: number): Promise<Swarm> =>
+  Swarm.open({
+    url,
+    clients,
+    path: () => '/',
+    hello: ['{}'],
+    isWelcome: (text) => text.startsWith('{"type":"ack"'),
+    latency: newHistogram(),
+  });
+
+describe('the swarm', () => {
+  it('counts every delivery of frames of every length', async () => {
+    const swarm = await openSwarm(3);
+    const frames = [[1], [2, 3], Array.from({ length: 3000 }, (_, index) => index + 4)];
+    for (const ws of sockets.clients) for (const seqs of frames) ws.send(eventFrame(...seqs));
+    expect(await until(() => swarm.deliveries === 3 * 3003, 5000)).toBe(true);
+    expect(swarm.misplaced).toBe(0);
+    swarm.close();
+  });
+
+  it('sees an event that is missing, one that comes twice, and a close', async () => {
+    const swarm = await openSwarm(1);
+    for (const ws of sockets.clients) {
+      for (const seq of [1, 3, 3]) ws.send(eventFrame(seq));
+      ws.close(4410);
+    }
+    expect(await until(() => swarm.closes.length === 1, 5000)).toBe(true);
+    expect([swarm.deliveries, swarm.misplaced, swarm.closes]).toEqual([3, 2, [4410]]);
+  });
+
+  it('says why a server does not upgrade', async () => {
+    await expect(FrameSocket.open({ url, path: '/refused', onText: () => undefined })).rejects.toThrow('403');
+  });
+});
+
+describe('the frame memo', () => {
+  it('tells frames of the same length apart, and reads a deflated one', () => {
+    const memo = new FrameMemo(parseStreamFrame);
+    const deflated = deflateRawSync(eventFrame(7, 8), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(
+      0,
+      -4,
+    );
+    const read = [eventFrame(1), eventFrame(2), eventFrame(1)].map((text) =>
+      memo.read(Buffer.from(text), false),
+    );
+    expect(read.map(({ seqs }) => seqs)).toEqual([[1], [2], [1]]);
+    expect(memo.read(deflated, true).seqs).toEqual([7, 8]);
+  });
+});
+
+describe('the HTTP wire', () => {
+  it('reads bodies of a known length and in chunks, one after the other', async () => {
+    const wire = await HttpWire.open(url);
+    const posted = await wire.send(httpRequest('POST', '/', 'token', '{"b":"ä"}'));
+    const chunked = await wire.send(httpRequest('GET', '/chunked', 'token'));
+    expect([posted.status, posted.body.toString()]).toEqual([201, '{"b":"ä"}']);
+    expect([chunked.status, chunked.body.toString()]).toEqual([200, '{"a":1}']);
+    wire.close();
+  });
+});
+
+describe('the figures', () => {
+  it('takes the middle of the values, and the mean of the two middle ones', () => {
+    expect([median([3, 1, 2]), median([4, 1, 2, 3])]).toEqual([2, 2.5]);
+  });
+
+  it('finds how fast a line rises', () => {
+    expect(slope([[0, 5], [1, 7], [2, 9]])).toBeCloseTo(2); // biome-ignore format: points
+  });
+});
