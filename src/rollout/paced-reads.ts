@@ -29,7 +29,8 @@ export class PacedReads {
   }
 
   private async begin(): Promise<void> {
-    if (this.running !== undefined) await this.running;
+    // Whoever asks in this very turn joins; `coming` is set by then, also where nothing has to be waited for.
+    await this.running;
     const waitMs = this.beganMs + this.everyMs - this.clock.monotonic();
     if (waitMs > 0) await new Promise<void>((resolve) => this.clock.after(waitMs, resolve));
     this.coming = undefined;

@@ -7,11 +7,12 @@ import { z } from 'zod';
 import { type AuditEntry, auditEntrySchema, type CappedNode } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
+import { BoundedRedis } from './bounded-redis.ts';
 import type { RolloutLogger } from './logger.ts';
 import { NodeRegister } from './node-register.ts';
 import { PacedReads } from './paced-reads.ts';
 import { isKilled, isNewer, type Rules, rulesSchema } from './rules.ts';
-import { type RedisScript, type RulesKeys, type RulesRedis, rulesKeys } from './rules-redis.ts';
+import { type RulesKeys, type RulesRedis, rulesKeys } from './rules-redis.ts';
 import { auditEntries, scripts } from './rules-scripts.ts';
 import type { Acknowledged, RulesHealth, RulesStore } from './rules-store.ts';
 import { type Author, type Change, firstStory, stamp, type Transition } from './transitions.ts';
@@ -20,8 +21,6 @@ const readEveryMs = 2000;
 const readPaceMs = 250;
 /** How long a start tries to read before the node serves without rules. */
 const startMs = 2000;
-/** How long any command may take, whatever the client's own patience. */
-const commandMs = 1000;
 /** Compare-and-sets that one change may lose: each loss means that another was written. */
 const maxTries = 20;
 
@@ -49,6 +48,7 @@ export class RedisRulesStore implements RulesStore {
   readonly ready: Promise<void>;
   readonly register: NodeRegister;
   private readonly options: RedisRulesOptions;
+  private readonly redis: RulesRedis;
   private readonly keys: RulesKeys;
   private readonly reads: PacedReads;
   private readonly listeners = new Set<(rules: Rules) => void>();
@@ -70,11 +70,8 @@ export class RedisRulesStore implements RulesStore {
     this.readAtMs = clock.monotonic();
     this.reads = new PacedReads(clock, readPaceMs, () => this.read());
     const caps = capped.flatMap(({ variables }) => variables);
-    const bounded: RulesRedis = {
-      run: (script, keys, args) => this.run(script, keys, args),
-      subscribe: (...asked) => redis.subscribe(...asked),
-    };
-    this.register = new NodeRegister({ redis: bounded, keys: this.keys, clock, nodeId, caps });
+    this.redis = new BoundedRedis(redis, clock, (error) => this.failed(error));
+    this.register = new NodeRegister({ redis: this.redis, keys: this.keys, clock, nodeId, caps });
     this.ready = new Promise((resolve) => {
       this.becomeReady = resolve;
     });
@@ -82,7 +79,8 @@ export class RedisRulesStore implements RulesStore {
 
   /** Begins to read and to listen. */
   open(): void {
-    const { redis, clock } = this.options;
+    const { redis } = this;
+    const { clock } = this.options;
     const look = (): void => void this.reads.next();
     this.closers.push(
       redis.subscribe(this.keys.changed, (message) => this.hear(message), look),
@@ -145,11 +143,11 @@ export class RedisRulesStore implements RulesStore {
       at: new Date(this.nowMs()).toISOString(),
       ...entry,
     };
-    await this.run(scripts.note, [this.keys.audit], [JSON.stringify(line), String(auditEntries)]);
+    await this.redis.run(scripts.note, [this.keys.audit], [JSON.stringify(line), String(auditEntries)]);
   }
 
   async audit(limit: number): Promise<readonly AuditEntry[]> {
-    const lines = linesReply.parse(await this.run(scripts.trail, [this.keys.audit], [String(limit)]));
+    const lines = linesReply.parse(await this.redis.run(scripts.trail, [this.keys.audit], [String(limit)]));
     return lines.map((line) => auditEntrySchema.parse(JSON.parse(line)));
   }
 
@@ -188,7 +186,7 @@ export class RedisRulesStore implements RulesStore {
   /** @throws log_unavailable */
   private async fetch(): Promise<void> {
     const { clock } = this.options;
-    const [nowMs, json] = readReply.parse(await this.run(scripts.read, [this.keys.document], []));
+    const [nowMs, json] = readReply.parse(await this.redis.run(scripts.read, [this.keys.document], []));
     this.offsetMs = nowMs - clock.now();
     this.readAtMs = clock.monotonic();
     await this.meet(json === '' ? undefined : parseRules(json));
@@ -220,7 +218,7 @@ export class RedisRulesStore implements RulesStore {
       this.keys.changed,
       String(auditEntries),
     ];
-    const reply = await this.run(scripts.change, [this.keys.document, this.keys.audit], args);
+    const reply = await this.redis.run(scripts.change, [this.keys.document, this.keys.audit], args);
     const [isWritten, other] = changeReply.parse(reply);
     if (isWritten === 1) {
       this.isUp = true;
@@ -260,7 +258,7 @@ export class RedisRulesStore implements RulesStore {
       return;
     }
     const args = [...documentArgs(held), this.keys.changed];
-    if ((await this.run(scripts.restore, [this.keys.document], args)) === 1)
+    if ((await this.redis.run(scripts.restore, [this.keys.document], args)) === 1)
       this.options.logger.warn(
         { version: held.version, found: stored?.version ?? 0 },
         'Redis had older rules than this node: they were put back',
@@ -278,22 +276,6 @@ export class RedisRulesStore implements RulesStore {
       this.options.logger.warn({ err: error }, 'the rules cannot be reached: those held go on');
     this.hasFailed = true;
     this.isUp = false;
-  }
-
-  /** @throws log_unavailable with what the client threw as its cause */
-  private async run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    let cancel = (): void => {};
-    const late = new Promise<never>((_, reject) => {
-      cancel = this.options.clock.after(commandMs, () => reject(new Error(`${script.name} took too long`)));
-    });
-    try {
-      return await Promise.race([this.options.redis.run(script, keys, args), late]);
-    } catch (cause) {
-      this.failed(cause);
-      throw fail('log_unavailable', 'the rules cannot be reached', { cause });
-    } finally {
-      cancel();
-    }
   }
 
   private async whoWasFirst(version: number, expected: number): Promise<string> {
