@@ -70,6 +70,15 @@ const variables = {
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
     .describe('From which level on lines are logged.'),
+  TURNOUT_REDIS_URL: url
+    .optional()
+    .describe(
+      'Redis that all nodes share: `redis://`, `rediss://`, `redis+cluster://`, `redis+sentinel://`. Absent: in memory.',
+    ),
+  TURNOUT_REDIS_PREFIX: text
+    .regex(/^[A-Za-z0-9._:-]{1,64}$/)
+    .default('turnout')
+    .describe('Stands before every key and channel in Redis.'),
   TURNOUT_JWT_SECRET: secret
     .optional()
     .describe('Verifies tokens signed with HS256. Give one of this and the next two; none: the demo.'),

@@ -29,7 +29,10 @@ import { createMemoryLog } from './log/memory-log.ts';
 import { type Logger, logClose } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { Publisher } from './publisher.ts';
+import { openRedis } from './redis.ts';
+import { defaultRunFolder } from './rollout/local-kill.ts';
 import { createRollout } from './rollout/rollout.ts';
+import { RulesConnection } from './rollout/rules-connection.ts';
 import { Traffic } from './traffic.ts';
 import { threadOf } from './transports/close-report.ts';
 import { LongPoll } from './transports/long-poll.ts';
@@ -55,6 +58,7 @@ export interface Gateway {
   drain(): Promise<void>;
 }
 
+const redisTimeoutMs = 1000;
 const maxPerUser = { loopback: 5000, elsewhere: 256 };
 
 /** Opens a node and listens. @throws ConfigError, or what listening throws (EADDRINUSE). */
@@ -74,7 +78,18 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const hub = openHub(log, options, config, metrics);
   const publisher = new Publisher({ log, clock, metrics });
   const count = (reason: string): void => metrics.decisions.inc({ reason });
-  const rollout = createRollout({ config, clock, nodeId, logger, sessions, onDecision: count });
+  const redis = connectRedis(config, options);
+  const rules = redis && new RulesConnection(redis, clock);
+  const rollout = createRollout({
+    config,
+    clock,
+    nodeId,
+    logger,
+    sessions,
+    shared: rules && { redis: rules, prefix: config.TURNOUT_REDIS_PREFIX },
+    local: { folder: config.TURNOUT_RUN_DIR ?? defaultRunFolder(), pid: process.pid },
+    onDecision: count,
+  });
   const limits = createRequestLimits({
     perSecond: config.TURNOUT_MAX_REQUESTS_PER_ADDRESS_S,
     trustedProxies: config.TURNOUT_TRUSTED_PROXIES,
@@ -109,7 +124,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     onAdvice: (why) => metrics.reconnectAdvice.inc({ why }),
   });
 
-  let phase: Readiness['phase'] = 'serving';
+  let phase: Readiness['phase'] = 'starting';
+  void rollout.ready.then(() => {
+    if (phase === 'starting') phase = 'serving';
+  });
   const version = (): number => rollout.decider.assignment;
   metrics.onCollect(() => collect(metrics, hub, sessions, log, version()));
   const authenticate = authenticating(authenticator);
@@ -125,7 +143,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     readiness: () => ({
       phase,
       log: log.health(),
-      rules: { isUp: true, detail: 'in memory', version: version() },
+      rules: { ...store.health(), version: version() },
     }),
     feeds: () => hub.feeds,
   });
@@ -155,8 +173,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     stopTrickle();
     await server.close();
     await rollout.close();
+    rules?.close();
     await hub.close();
     await log.close();
+    redis?.close();
     wheel.close();
     logger.info('closed');
     options.onClosed?.();
@@ -175,6 +195,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 
 const placeOf = (config: Config): keyof typeof maxPerUser =>
   isLoopbackHost(config.TURNOUT_HOST) ? 'loopback' : 'elsewhere';
+
+/** Undefined where the settings name none. */
+function connectRedis({ TURNOUT_REDIS_URL: url }: Config, { clock, logger }: GatewayOptions) {
+  if (url === undefined) return undefined;
+  const onError = (error: Error): void => logger.debug({ err: error }, 'a connection to Redis failed');
+  return openRedis({ url, clock, timeoutMs: redisTimeoutMs, onError });
+}
 
 function memoryLog(config: Config, clock: Clock): EventLog {
   return createMemoryLog({

@@ -61,7 +61,10 @@ export class NodeRegister {
   /** Asks Redis who lives. @throws what the client throws while Redis is away */
   async look(): Promise<void> {
     const { redis, keys } = this.parts;
-    const reply: unknown = await redis.run(scripts.nodes, [keys.acks, keys.nodes], []);
+    this.learn(await redis.run(scripts.nodes, [keys.acks, keys.nodes], []));
+  }
+
+  private learn(reply: unknown): void {
     const [nowMs, acks, nodes] = replySchema.parse(reply);
     const versions = new Map(pairs(acks));
     const living = new Map<string, Neighbour>();
@@ -137,7 +140,7 @@ export class NodeRegister {
         this.isStale = false;
         const facts = JSON.stringify({ capped: caps });
         const args = [nodeId, String(this.applied), facts, String(forgetMs)];
-        await redis.run(scripts.report, [keys.acks, keys.nodes], args);
+        this.learn(await redis.run(scripts.report, [keys.acks, keys.nodes], args));
       }
     } catch {
       // The next second reports again; the store's own reads say that Redis is away.

@@ -82,7 +82,7 @@ return lines`,
   /**
    * A node says that it lives, and what it decides by; forgets those silent for long.
    * KEYS acks, nodes. ARGV node, version, facts (JSON), ms after which a silent node is forgotten.
-   * Returns nothing.
+   * Returns what `nodes` does.
    */
   report: {
     name: 'rules-report',
@@ -96,7 +96,8 @@ for at = 1, #nodes, 2 do
     redis.call('HDEL', KEYS[1], nodes[at])
     redis.call('HDEL', KEYS[2], nodes[at])
   end
-end`,
+end
+return { now, redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]) }`,
   },
 
   /**
