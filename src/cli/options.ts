@@ -52,6 +52,7 @@ export const commaList = (text: string, before: readonly string[] = []): string[
  * A command as commander calls it: arguments, then options, then itself. Its end, well or not, becomes the process's exit
  * code; what isn't a CommandError is a fault of ours and goes on.
  */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- each command names its own shapes, once
 export function reportsTo<O extends object, A extends readonly unknown[]>(
   terminal: Terminal,
   run: (options: O, ...args: A) => Promise<Exit>,

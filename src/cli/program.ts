@@ -14,7 +14,10 @@ import { addTokenCommands } from './token-commands.ts';
 
 export function turnoutProgram(terminal: Terminal): Command {
   // Before the commands are added: they inherit it.
-  const program = new Command('turnout').exitOverride().showHelpAfterError('(--help shows what it takes)');
+  const program = new Command('turnout')
+    .exitOverride()
+    .enablePositionalOptions()
+    .showHelpAfterError('(--help shows what it takes)');
   program
     .description('moves users from long-polling to WebSocket, a few percent at a time, and back at once')
     .version(version())

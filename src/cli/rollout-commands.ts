@@ -45,10 +45,11 @@ interface Write {
   readonly did: string;
 }
 
+const reads = (command: Command): Command => withOutput(withGateway(command));
+const writes = (command: Command): Command => withVersion(withReason(reads(command)));
+
 export function addRolloutCommands(program: Command, terminal: Terminal): void {
   const rollout = program.command('rollout').description('look at the rollout and change it');
-  const reads = (command: Command): Command => withOutput(withGateway(command));
-  const writes = (command: Command): Command => withVersion(withReason(reads(command)));
   const write = (options: WriteOptions, change: Write): Promise<Exit> =>
     writeChange(terminal, options, change);
 

@@ -102,9 +102,10 @@ export function nodesText({
 export const cappedLines = (capped: RolloutBody['capped']): string[] =>
   capped.map(({ node, variables }) => row('capped', `${node} by ${variables.join(' and ')}`));
 
+const cells = (...texts: readonly (string | number)[]): string =>
+  texts.map((text) => String(text).padStart(11)).join('');
+
 function cohortLines({ cohorts }: RolloutBody): string[] {
-  const cells = (...texts: readonly (string | number)[]): string =>
-    texts.map((text) => String(text).padStart(11)).join('');
   return [
     row('connected', cells('assigned', 'websocket', 'long-poll')),
     ...(['canary', 'control'] as const).map((cohort) => {
