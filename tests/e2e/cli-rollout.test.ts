@@ -86,7 +86,7 @@ describe('turnout rollout', () => {
       /^acme\/ann gets websocket \(canary, rules v\d+\) because their bucket \d+ of 10,000 is inside/,
     );
     expect(told.out).toMatch(/^Connected by websocket since .*, 0 events behind\.$/m);
-    stream.close();
+    await stream.close();
     const parsed = decisionBodySchema.parse(JSON.parse((await rollout('why', 'acme/ann', ...json)).out));
     expect(parsed).toMatchObject({ org: 'acme', user: 'ann', transport: 'websocket', reason: 'rollout' });
     expect(await rollout('why', 'ann')).toMatchObject({ exit: 1 });
