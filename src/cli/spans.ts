@@ -18,7 +18,7 @@ export function spanText(ms: number): string {
     if (parts.length === 0 && left < size) continue;
     parts.push(`${Math.floor(left / size)} ${name}`);
     left %= size;
-    if (parts.length === 2 || name === 'min') break;
+    if (parts.length === 2) break;
   }
   return parts.filter((part, index) => index === 0 || !part.startsWith('0 ')).join(' ');
 }
