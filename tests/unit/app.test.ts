@@ -184,7 +184,7 @@ describe('a flood from one address', () => {
     expect(limits.addressOf(arrival('127.0.0.1', '6.6.6.6, 198.51.100.7, 10.9.9.9'))).toBe('198.51.100.7');
     expect(limits.addressOf(arrival('198.51.100.7', '1.2.3.4'))).toBe('198.51.100.7');
     expect(limits.addressOf(arrival('10.1.2.3', 'garbage'))).toBe('10.1.2.3');
-    expect(() => setUp(['10.0.0.0/99'])).toThrow('TURNOUT_TRUSTED_PROXIES');
+    expect(() => readConfig({ TURNOUT_TRUSTED_PROXIES: '10.0.0.0/99' })).toThrow('TURNOUT_TRUSTED_PROXIES');
   });
 });
 
