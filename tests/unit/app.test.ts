@@ -3,6 +3,7 @@ import { request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { readConfig } from '../../src/config.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
 import { originPolicy } from '../../src/http/origins.ts';
 import { fail } from '../../src/errors.ts';
