@@ -152,19 +152,15 @@ export class HeldPoll implements Member, LiveSession {
     this.lookingSinceMs = undefined;
     this.pages = 0;
     if (this.isHeld) return;
-    if (this.holdMs <= 0 || this.request.signal.aborted) {
+    if (this.holdMs <= 0 || this.request.client.isGone) {
       this.finish();
       return;
     }
     this.isHeld = true;
     this.deps.traffic.pollsHeld += 1;
     this.deps.sessions.add(this);
-    const onAbort = (): void => this.finish();
-    this.request.signal.addEventListener('abort', onAbort, { once: true });
-    this.cancels.push(
-      this.deps.wheel.after(this.holdMs, () => this.finish()),
-      () => this.request.signal.removeEventListener('abort', onAbort),
-    );
+    const finish = (): void => this.finish();
+    this.cancels.push(this.deps.wheel.after(this.holdMs, finish), this.request.client.onGone(finish));
   }
 
   private async readLog(): Promise<void> {
