@@ -54,6 +54,6 @@ function connectedLines(
     const moving = session.isMoving ? ', told to move' : '';
     const elsewhere =
       session.transport === transport ? '' : ' (not what they are due: a move, or a client that cannot)';
-    return `Connected by ${session.transport} since ${sinceText(session.since, nowMs)}, ${session.behind} events behind${moving}${elsewhere}.`;
+    return `Connected to ${session.node} by ${session.transport} since ${sinceText(session.since, nowMs)}, ${session.behind} events behind${moving}${elsewhere}.`;
   });
 }

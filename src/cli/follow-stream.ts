@@ -4,14 +4,13 @@ import { type RawData, WebSocket } from 'ws';
 import { type Code, codes, codeSchema } from '../../schema/codes.ts';
 import { type ServerFrame, serverFrameSchema } from '../../schema/frames.ts';
 import { CommandError } from './exits.ts';
-import type { Batch, FollowOptions, Position } from './follow.ts';
+import { type Batch, type FollowOptions, notAssigned, type Position } from './follow.ts';
 import { followByPoll } from './follow-poll.ts';
 
 const handshakeMs = 10_000;
 /** Frames that may wait for a slow reader of ours before the socket is left unread. */
 const waiting = { highWaterMark: 64, lowWaterMark: 16 };
 const neverAgain = new Set([1003, 1008, 1009, 4401, 4409]);
-export const notAssigned = 4410;
 
 /**
  * Ends when the terminal is stopped, or the gateway asks for a new connection: follow again at the last cursor.

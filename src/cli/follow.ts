@@ -21,6 +21,9 @@ export interface Batch {
   readonly note?: string;
 }
 
+/** The close code that says: this user's transport is long-poll. */
+export const notAssigned = 4410;
+
 export interface FollowOptions {
   readonly client: GatewayClient;
   readonly services: readonly string[];

@@ -31,12 +31,22 @@ const literal = (host: string): string => (host.includes(':') ? `[${host}]` : ho
 
 async function serverFindings(url: string, clock: Clock): Promise<Finding[]> {
   const problems: string[] = [];
-  const connection = openRedis({ url, clock, timeoutMs, onError: ({ message }) => problems.push(message) });
+  let refused = (): void => undefined;
+  const firstProblem = new Promise<void>((resolve) => {
+    refused = resolve;
+  });
+  const onError = ({ message }: Error): void => {
+    problems.push(message);
+    refused();
+  };
+  const connection = openRedis({ url, clock, timeoutMs, onError });
   const { kind, addresses, master } = connection.target;
   const hosts = addresses.map(({ host, port }) => `${literal(host)}:${port}`).join(',');
   const place = kind === 'sentinel' ? `${master} of the Sentinels ${hosts}` : hosts;
   try {
-    await connection.ready(timeoutMs);
+    // Of several Sentinels one may be away, and the next one answer.
+    const isOver = kind === 'sentinel' ? [] : [firstProblem];
+    await Promise.race([connection.ready(timeoutMs), ...isOver]);
     return redisFindings({ place, ...(await measure(connection, clock)) });
   } catch (thrown) {
     const why = problems[0] ?? (thrown instanceof Error ? thrown.message : 'it failed');

@@ -41,6 +41,7 @@ export function rolloutLines(body: RolloutBody, audit: readonly AuditEntry[], no
     row('nodes', nodesText(body)),
     ...cappedLines(body.capped),
     ...cohortLines(body),
+    ...body.missing.map((node) => row('unheard', `${node}: who is connected to it is not counted`)),
     row('moves', movesText(body, nowMs)),
     row('allowlist', namesText(body.allowlist)),
     row('denylist', namesText(body.denylist)),

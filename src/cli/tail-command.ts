@@ -4,9 +4,8 @@ import type { Envelope } from '../../schema/envelope.ts';
 import { codes } from '../../schema/codes.ts';
 import { pauseMs } from './backoff.ts';
 import { CommandError, errorLines, type Exit } from './exits.ts';
-import { type Batch, type FollowOptions, parsePosition, type Position } from './follow.ts';
+import { type Batch, type FollowOptions, notAssigned, parsePosition, type Position } from './follow.ts';
 import { followByPoll } from './follow-poll.ts';
-import { followByStream, notAssigned } from './follow-stream.ts';
 import { gatewayClient } from './gateway-client.ts';
 import { commaList, type CommonOptions, reportsTo, wholeNumber, withGateway, withOutput } from './options.ts';
 import { printable } from './printable.ts';
@@ -73,7 +72,7 @@ class Tail {
 
   /** One connection, or one run of polls. @throws CommandError where waiting would not help */
   private async untilCut(): Promise<void> {
-    const follow = this.byStream ? followByStream : followByPoll;
+    const follow = this.byStream ? (await import('./follow-stream.ts')).followByStream : followByPoll;
     try {
       for await (const batch of follow(this.follow, this.position)) {
         this.failures = 0;

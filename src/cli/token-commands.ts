@@ -5,7 +5,6 @@ import { CommandError, type Exit } from './exits.ts';
 import { commaList, type OutputOptions, reportsTo, withOutput } from './options.ts';
 import { parseSpan } from './spans.ts';
 import { setting, type Terminal } from './terminal.ts';
-import { inspectedLines, inspectToken, mintToken } from './token-claims.ts';
 
 const defaultTtlMs = 3_600_000;
 const maxTokenBytes = 64 * 1024;
@@ -45,6 +44,7 @@ export function addTokenCommands(program: Command, terminal: Terminal): void {
           ...(roles && { roles: [...roles] }),
           ...(orgs && { orgs: [...orgs] }),
         };
+        const { mintToken } = await import('./token-claims.ts');
         const made = await mintToken(setting(terminal.env, 'TURNOUT_JWT_SECRET'), wanted);
         await terminal.print(output === 'json' ? JSON.stringify(made) : made.token);
         return 'done';
@@ -57,6 +57,7 @@ export function addTokenCommands(program: Command, terminal: Terminal): void {
     .action(
       reportsTo(terminal, async ({ output }: OutputOptions, given?: string): Promise<Exit> => {
         const text = given === undefined || given === '-' ? await readToken(terminal) : given;
+        const { inspectedLines, inspectToken } = await import('./token-claims.ts');
         const nowMs = terminal.clock.now();
         const seen = inspectToken(text.trim(), nowMs);
         if (output === 'json') await terminal.print(JSON.stringify(seen));

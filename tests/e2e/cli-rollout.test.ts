@@ -6,21 +6,28 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { changeAnswerSchema, decisionBodySchema, rolloutBodySchema } from '../../schema/admin.ts';
 import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
 import { makeToken } from '../support/token-maker.ts';
-import { asAdmin, turnout, TurnoutCommand } from '../support/turnout-command.ts';
+import { asAdmin, turnout, TurnoutCommand, type Variables } from '../support/turnout-command.ts';
 import { openStream } from '../support/stream-client.ts';
 import { until } from '../support/until.ts';
 
 let folder: string;
 let killFile: string;
+let emptyFolder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'turnout-cli-'));
   killFile = join(folder, 'kill');
+  emptyFolder = join(folder, 'empty');
 });
 afterAll(() => rm(folder, { recursive: true }));
 
 let gateway: Gateway;
 const start = async (settings: Settings = {}): Promise<void> => {
-  gateway = await startGateway({ TURNOUT_NODE_ID: 'node-a', TURNOUT_KILL_FILE: killFile, ...settings });
+  gateway = await startGateway({
+    TURNOUT_NODE_ID: 'node-a',
+    TURNOUT_KILL_FILE: killFile,
+    TURNOUT_RUN_DIR: folder,
+    ...settings,
+  });
 };
 afterEach(async () => {
   await gateway.kill();
@@ -44,12 +51,11 @@ describe('turnout rollout', () => {
       acks: { 'node-a': expect.any(Number) },
     });
     expect((await rollout('get')).out).toMatch(/^percent +12\.5 %, set .* by admin-token: "step 3"$/m);
-  });
-
-  it('answers scripts with what the API answered', async () => {
-    await start();
-    const set = await rollout('set', '0', ...because, ...json);
-    expect(changeAnswerSchema.parse(JSON.parse(set.out))).toMatchObject({ written: true, laggards: [] });
+    const forScripts = await rollout('set', '0', ...because, ...json);
+    expect(changeAnswerSchema.parse(JSON.parse(forScripts.out))).toMatchObject({
+      written: true,
+      laggards: [],
+    });
   });
 
   it('turns the flag off and on, holds moves and goes on', async () => {
@@ -85,11 +91,10 @@ describe('turnout rollout', () => {
     expect(told.out).toMatch(
       /^acme\/ann gets websocket \(canary, rules v\d+\) because their bucket \d+ of 10,000 is inside/,
     );
-    expect(told.out).toMatch(/^Connected by websocket since .*, 0 events behind\.$/m);
+    expect(told.out).toMatch(/^Connected to node-a by websocket since .*, 0 events behind\.$/m);
     await stream.close();
     const parsed = decisionBodySchema.parse(JSON.parse((await rollout('why', 'acme/ann', ...json)).out));
     expect(parsed).toMatchObject({ org: 'acme', user: 'ann', transport: 'websocket', reason: 'rollout' });
-    expect(await rollout('why', 'ann')).toMatchObject({ exit: 1 });
   });
 
   it('tells a version conflict, and who was first', async () => {
@@ -120,11 +125,16 @@ describe('turnout rollout', () => {
 
   it('refuses without a reason, a percentage or a gateway', async () => {
     await start();
-    expect(await rollout('set', '10')).toMatchObject({ exit: 1, err: expect.stringContaining('--reason') });
-    expect(await rollout('set', '10', '--reason', ' ')).toMatchObject({ exit: 1 });
-    expect(await rollout('set', '100.001', ...because)).toMatchObject({ exit: 1 });
-    expect(await rollout('set', '101', ...because)).toMatchObject({ exit: 1 });
-    expect(await turnout(['rollout', 'get', '--url', 'http://127.0.0.1:1'])).toMatchObject({ exit: 3 });
+    const refused = await Promise.all([
+      rollout('set', '10'),
+      rollout('set', '10', '--reason', ' '),
+      rollout('set', '100.001', ...because),
+      rollout('set', '101', ...because),
+      rollout('why', 'ann'),
+      turnout(['rollout', 'get', '--url', 'http://127.0.0.1:1']),
+    ]);
+    expect(refused.map(({ exit }) => exit)).toEqual([1, 1, 1, 1, 1, 3]);
+    expect(refused[0]?.err).toContain('--reason');
     expect((await readRollout()).percent).toBe(100);
   });
 
@@ -152,36 +162,49 @@ describe('turnout rollout', () => {
 });
 
 describe('turnout kill --local', () => {
-  const local = (...args: readonly string[]) =>
-    turnout(['kill', '--local', ...args], { TURNOUT_KILL_FILE: killFile, TURNOUT_RUN_DIR: folder });
+  const local = (variables: Variables, ...args: readonly string[]) =>
+    turnout(['kill', '--local', ...args], { TURNOUT_RUN_DIR: folder, ...variables });
+  const byFile = (): Variables => ({ TURNOUT_KILL_FILE: killFile });
 
-  it('kills without a token or a URL, stands until removed, and names itself', async () => {
+  it("kills this machine's nodes without a token, a URL or a file", async () => {
     await start();
-    const killed = await local('--reason', 'Redis is gone');
-    expect(killed, killed.err).toMatchObject({ exit: 0 });
-    expect(killed.out).toContain('it stands until it is removed');
+    const killed = await local({}, '--reason', 'Redis is gone');
+    expect(killed, killed.err).toMatchObject({
+      exit: 0,
+      out: expect.stringContaining('KILLED    node node-a obeys'),
+    });
+    expect(await readRollout()).toMatchObject({ killed: true });
+    expect((await rollout('get')).out).toMatch(/^killed .*: Redis is gone"/m);
+    expect(await rollout('unkill', ...because)).toMatchObject({ exit: 0 });
+    expect(await readRollout()).toMatchObject({ killed: false });
+  });
+
+  it('makes a kill file that stands until it is removed, and keeps who was first', async () => {
+    await start({ TURNOUT_RUN_DIR: emptyFolder });
+    const killed = await local(byFile(), '--reason', 'Redis is gone', ...json);
+    expect(JSON.parse(killed.out)).toEqual({ nodes: [], file: { path: killFile, did: 'made' } });
     await until(async () => (await readRollout()).killed, 'the node to obey');
     expect((await rollout('get')).out).toContain(`on the node that answered, by its kill file ${killFile}`);
-    expect((await local('--reason', 'again')).out).toContain('Redis is gone');
+    expect((await local(byFile(), '--reason', 'again')).out).toContain('Redis is gone');
 
     const unkill = await rollout('unkill', ...because);
     expect(unkill).toMatchObject({ exit: 4, err: expect.stringContaining(killFile) });
     expect(unkill.err).toContain('turnout kill --local --undo');
 
-    expect(await local('--undo')).toMatchObject({ exit: 0 });
+    expect(await local(byFile(), '--undo')).toMatchObject({ exit: 0 });
     await until(async () => !(await readRollout()).killed, 'the node to serve again');
-    expect(await local('--undo')).toMatchObject({ exit: 0, out: expect.stringContaining('nothing') });
+    expect(await local(byFile(), '--undo')).toMatchObject({
+      exit: 0,
+      out: expect.stringContaining('nothing'),
+    });
   });
 
   it('says what to do where it can reach no node', async () => {
     await start();
-    expect(await turnout(['kill', '--local'], { TURNOUT_RUN_DIR: folder })).toMatchObject({
-      exit: 3,
-      err: expect.stringContaining('TURNOUT_KILL_FILE'),
-    });
-    expect(await turnout(['kill'])).toMatchObject({
-      exit: 1,
-      err: expect.stringContaining('turnout rollout kill'),
-    });
+    const nowhere = await turnout(['kill', '--local'], { TURNOUT_RUN_DIR: emptyFolder });
+    expect(nowhere).toMatchObject({ exit: 3, err: expect.stringContaining('TURNOUT_KILL_FILE') });
+    const bare = await turnout(['kill']);
+    expect(bare).toMatchObject({ exit: 1, err: expect.stringContaining('turnout rollout kill') });
+    expect(await readRollout()).toMatchObject({ killed: false });
   });
 });

@@ -29,6 +29,7 @@ const steady: RolloutBody = {
   capped: [],
   cohorts: { canary: counts, control: counts },
   moves: { inProgress: 0, doneBy: null },
+  missing: [],
 };
 const audit: AuditEntry[] = [
   {
@@ -93,6 +94,10 @@ describe('rolloutLines', () => {
     });
     expect(told).toContain('1/3 have v42; behind: node-b (at v41), node-c (silent)');
     expect(told).toContain('3 in progress, done by 2026-01-01 03:06:30Z (in 1 min 30 s)');
+  });
+
+  it('says whose connections it could not count', () => {
+    expect(show({ missing: ['node-b'] })).toMatch(/^unheard +node-b: /m);
   });
 
   it('shows ten names of a list and counts the rest', () => {
