@@ -2,7 +2,10 @@
  * The settings of a node, from the environment. Sole reader of process.env. Every error is collected and told at once, by
  * variable name and without values: a value may be a secret.
  */
+import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseRedisUrl } from './redis-url.ts';
+import { readPublicKey } from './public-key.ts';
 
 // `takes` says in docs/CONFIGURATION.md what a value may be.
 const text = z.string().trim().meta({ takes: 'text' });
@@ -43,6 +46,21 @@ const share = z
     return word === 'false' || word === 'off' ? '0' : value;
   }, percent.optional())
   .meta({ takes: '`true`, `false`, or 0 to 100' });
+/** `10.0.0.0/8`, `::1`. */
+function isAddressOrRange(proxy: string): boolean {
+  const [address = '', bits, ...more] = proxy.split('/');
+  const most = { 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  const isRange = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
+  return more.length === 0 && most > 0 && isRange;
+}
+const redisUrl = text.superRefine((value, context) => {
+  try {
+    parseRedisUrl(value);
+  } catch (error) {
+    // These messages name no part of the URL: it may hold a password.
+    context.addIssue(error instanceof Error ? error.message : 'must be a Redis URL');
+  }
+});
 const url = text.refine((value) => URL.canParse(value), 'must be a URL').meta({ takes: 'URL' });
 
 const variables = {
@@ -60,6 +78,7 @@ const variables = {
     .default([])
     .describe('Browser origins that may call and open streams, or `*`; empty: the same origin only.'),
   TURNOUT_TRUSTED_PROXIES: list
+    .refine((proxies) => proxies.every(isAddressOrRange), 'must be a list of addresses and CIDR ranges')
     .default([])
     .describe('Addresses and CIDR ranges whose `X-Forwarded-For` is believed.'),
   TURNOUT_NODE_ID: text
@@ -74,6 +93,13 @@ const variables = {
     .optional()
     .describe('Verifies tokens signed with HS256. Give one of this and the next two; none: the demo.'),
   TURNOUT_JWT_PUBLIC_KEY: text
+    .superRefine((pem, context) => {
+      try {
+        readPublicKey(pem);
+      } catch (error) {
+        context.addIssue(error instanceof Error ? error.message : 'must be a public key');
+      }
+    })
     .optional()
     .describe('Verifies tokens signed with RS256, ES256 or EdDSA: a public key in PEM.'),
   TURNOUT_JWKS_URL: url.optional().describe('The same, with the keys that stand at this address.'),
@@ -84,17 +110,32 @@ const variables = {
   TURNOUT_ADMIN_TOKEN: secret.optional().describe('A bearer token that may do everything at the admin API.'),
   TURNOUT_DEMO: flag
     .optional()
-    .describe('The demo: printed tokens and a sample backend. Absent: on where no key for tokens is given.'),
+    .describe(
+      'The demo: printed tokens and a sample backend. Absent: on where neither a key for tokens nor Redis is given.',
+    ),
   TURNOUT_PING_MS: int(100, 3_600_000)
     .default(30_000)
     .describe('Time between two `ping` frames of a stream.'),
+  TURNOUT_REDIS_URL: redisUrl
+    .meta({ takes: '`redis://`, `rediss://`, `redis+cluster://`, `redis+sentinel://`' })
+    .optional()
+    .describe(
+      'Where the log lives that all nodes share: `redis://user:password@host:6379/0`, `redis+cluster://host:7000,host:7001`, `redis+sentinel://host:26379,host:26380/mymaster`, each with `rediss` for TLS. Absent: the embedded log, in memory, for a single node.',
+    ),
+  TURNOUT_REDIS_PREFIX: text
+    .regex(/^[A-Za-z0-9._:-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ : -')
+    .default('turnout')
+    .describe('Begins the name of every key and channel in Redis.'),
+  TURNOUT_REDIS_TIMEOUT_MS: int(50, 60_000)
+    .default(2000)
+    .describe('How long a command to Redis may take; a publish past it is answered 503.'),
   TURNOUT_RETENTION_MS: int(1000)
     .default(24 * 3_600_000)
     .describe('Age from which an event is dropped from the log.'),
   TURNOUT_RETENTION_EVENTS: int(1).default(100_000).describe('Events that the log keeps of an org.'),
   TURNOUT_RETENTION_BYTES: int(1024)
     .default(256 * 1024 * 1024)
-    .describe('Bytes of JSON that the log keeps of an org.'),
+    .describe('Bytes of JSON that the embedded log, and every ring, keeps of an org.'),
   TURNOUT_RING_BYTES: int(64 * 1024)
     .default(64 * 1024 * 1024)
     .describe('Bytes of recent events that a node keeps at hand, all orgs together.'),
@@ -208,6 +249,7 @@ export class ConfigError extends Error {
   }
 }
 
+const keyNames = ['TURNOUT_JWT_SECRET', 'TURNOUT_JWT_PUBLIC_KEY', 'TURNOUT_JWKS_URL'] as const;
 const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
 
 export const isLoopbackHost = (host: string): boolean => loopback.has(host) || host.startsWith('127.');
@@ -225,12 +267,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
   // Each name of `variables` was parsed by its own schema above, or its problem is about to be thrown.
   const values = read as unknown as Variables;
 
-  const keys = [values.TURNOUT_JWT_SECRET, values.TURNOUT_JWT_PUBLIC_KEY, values.TURNOUT_JWKS_URL];
-  const hasKey = keys.some((key) => key !== undefined);
-  if (keys.filter((key) => key !== undefined).length > 1)
-    problems.push('TURNOUT_JWT_SECRET, TURNOUT_JWT_PUBLIC_KEY, TURNOUT_JWKS_URL: give one of them');
-  if (!hasKey && problems.length === 0 && !isLoopbackHost(values.TURNOUT_HOST))
+  const keys = keyNames.filter((name) => (env[name] ?? '').trim() !== '');
+  const host = values.TURNOUT_HOST ?? '127.0.0.1';
+  if (keys.length > 1) problems.push(`${keys.join(', ')}: give one of them`);
+  if (keys.length === 0 && !isLoopbackHost(host))
     problems.push('TURNOUT_JWT_SECRET (or TURNOUT_JWT_PUBLIC_KEY, TURNOUT_JWKS_URL) is needed off loopback');
   if (problems.length > 0) throw new ConfigError(problems);
-  return Object.freeze({ ...values, isDemo: values.TURNOUT_DEMO ?? !hasKey });
+  const isUnconfigured = keys.length === 0 && values.TURNOUT_REDIS_URL === undefined;
+  return Object.freeze({ ...values, isDemo: values.TURNOUT_DEMO ?? isUnconfigured });
 }
