@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseRedisUrl } from './redis-url.ts';
 import { readPublicKey } from './public-key.ts';
 
 // `takes` says in docs/CONFIGURATION.md what a value may be.
@@ -57,6 +58,14 @@ function isAddressOrRange(proxy: string): boolean {
   const isRange = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
   return more.length === 0 && most > 0 && isRange;
 }
+const redisUrl = text.superRefine((value, context) => {
+  try {
+    parseRedisUrl(value);
+  } catch (error) {
+    // These messages name no part of the URL: it may hold a password.
+    context.addIssue(error instanceof Error ? error.message : 'must be a Redis URL');
+  }
+});
 const url = text.refine((value) => URL.canParse(value), 'must be a URL').meta({ takes: 'URL' });
 
 const variables = {
@@ -110,17 +119,32 @@ const variables = {
   TURNOUT_ADMIN_TOKEN: secret.optional().describe('A bearer token that may do everything at the admin API.'),
   TURNOUT_DEMO: flag
     .optional()
-    .describe('The demo: printed tokens and a sample backend. Absent: on where no key for tokens is given.'),
+    .describe(
+      'The demo: printed tokens and a sample backend. Absent: on where neither a key for tokens nor Redis is given.',
+    ),
   TURNOUT_PING_MS: int(100, 3_600_000)
     .default(30_000)
     .describe('Time between two `ping` frames of a stream.'),
+  TURNOUT_REDIS_URL: redisUrl
+    .meta({ takes: '`redis://`, `rediss://`, `redis+cluster://`, `redis+sentinel://`' })
+    .optional()
+    .describe(
+      'Where the log lives that all nodes share: `redis://user:password@host:6379/0`, `redis+cluster://host:7000,host:7001`, `redis+sentinel://host:26379,host:26380/mymaster`, each with `rediss` for TLS. Absent: the embedded log, in memory, for a single node.',
+    ),
+  TURNOUT_REDIS_PREFIX: text
+    .regex(/^[A-Za-z0-9._:-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ : -')
+    .default('turnout')
+    .describe('Begins the name of every key and channel in Redis.'),
+  TURNOUT_REDIS_TIMEOUT_MS: int(50, 60_000)
+    .default(2000)
+    .describe('How long a command to Redis may take; a publish past it is answered 503.'),
   TURNOUT_RETENTION_MS: int(1000)
     .default(24 * 3_600_000)
     .describe('Age from which an event is dropped from the log.'),
   TURNOUT_RETENTION_EVENTS: int(1).default(100_000).describe('Events that the log keeps of an org.'),
   TURNOUT_RETENTION_BYTES: int(1024)
     .default(256 * 1024 * 1024)
-    .describe('Bytes of JSON that the log keeps of an org.'),
+    .describe('Bytes of JSON that the embedded log, and every ring, keeps of an org.'),
   TURNOUT_RING_BYTES: int(64 * 1024)
     .default(64 * 1024 * 1024)
     .describe('Bytes of recent events that a node keeps at hand, all orgs together.'),
@@ -260,9 +284,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
   if (keys.length === 0 && !isLoopbackHost(host))
     problems.push('TURNOUT_JWT_SECRET (or TURNOUT_JWT_PUBLIC_KEY, TURNOUT_JWKS_URL) is needed off loopback');
   if (problems.length > 0) throw new ConfigError(problems);
-  return Object.freeze({
-    ...values,
-    isDemo: keys.length === 0 && values.TURNOUT_DEMO !== false,
-    hasKey: keys.length > 0,
-  });
+  const hasKey = keys.length > 0;
+  const isUnconfigured = values.TURNOUT_REDIS_URL === undefined;
+  return Object.freeze({ ...values, hasKey, isDemo: !hasKey && (values.TURNOUT_DEMO ?? isUnconfigured) });
 }

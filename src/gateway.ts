@@ -25,7 +25,7 @@ import { openServer } from './http/server.ts';
 import { Hub } from './hub/hub.ts';
 import { Sessions } from './hub/sessions.ts';
 import type { EventLog } from './log/event-log.ts';
-import { createMemoryLog } from './log/memory-log.ts';
+import { connectRedis, openLog } from './log/open-log.ts';
 import { type Logger, logClose } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { Publisher } from './publisher.ts';
@@ -40,7 +40,7 @@ export interface GatewayOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Instead of the memory log that the settings describe. */
+  /** Instead of the log that the settings describe. */
   readonly log?: EventLog;
   /** Called once it has drained and closed, whoever asked for it. */
   readonly onClosed?: () => void;
@@ -55,6 +55,8 @@ export interface Gateway {
   drain(): Promise<void>;
 }
 
+// A Redis that is there is waited for; one that is away must not keep the node from serving.
+const startMs = 2000;
 const maxPerUser = { loopback: 5000, elsewhere: 256 };
 
 /** Opens a node and listens. @throws ConfigError, or what listening throws (EADDRINUSE). */
@@ -72,7 +74,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { traffic } = metrics;
   const sessions = new Sessions();
   const wheel = new Wheel(clock);
-  const log = options.log ?? memoryLog(config, clock);
+  const node = { config, clock, logger, metrics, nodeId };
+  const redis = connectRedis(node);
+  const log = options.log ?? openLog(redis, node);
+  await redis?.ready(startMs);
   const hub = openHub(log, options, config, metrics);
   const publisher = new Publisher({ log, clock, metrics });
   const count = (reason: string): void => metrics.decisions.inc({ reason });
@@ -159,6 +164,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     await rollout.close();
     await hub.close();
     await log.close();
+    redis?.close();
     wheel.close();
     logger.info('closed');
     options.onClosed?.();
@@ -175,15 +181,6 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 
 const placeOf = (config: Config): keyof typeof maxPerUser =>
   isLoopbackHost(config.TURNOUT_HOST) ? 'loopback' : 'elsewhere';
-
-function memoryLog(config: Config, clock: Clock): EventLog {
-  return createMemoryLog({
-    clock,
-    retentionMs: config.TURNOUT_RETENTION_MS,
-    retentionEvents: config.TURNOUT_RETENTION_EVENTS,
-    retentionBytes: config.TURNOUT_RETENTION_BYTES,
-  });
-}
 
 function openHub(log: EventLog, { clock, logger }: GatewayOptions, config: Config, metrics: Metrics): Hub {
   return new Hub({

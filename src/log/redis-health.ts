@@ -1,0 +1,64 @@
+/** Whether the log's Redis answers and takes writes, and since when it doesn't: what `/readyz` says of it. */
+import type { Clock } from '../clock.ts';
+import type { RedisConnection } from '../redis.ts';
+
+interface Fault {
+  readonly what: string;
+  readonly sinceMs: number;
+}
+
+export class RedisHealth {
+  private readonly connection: RedisConnection;
+  private readonly clock: Clock;
+  private fault: Fault | undefined;
+
+  constructor(connection: RedisConnection, clock: Clock) {
+    this.connection = connection;
+    this.clock = clock;
+  }
+
+  worked(): void {
+    this.fault = undefined;
+  }
+
+  /** @returns the error in a word, one of a few: fit for a metric's label. */
+  failed(error: unknown): string {
+    const what = wordFor(error);
+    this.fault ??= { what, sinceMs: this.clock.now() };
+    return what;
+  }
+
+  state(): { isUp: boolean; detail: string } {
+    const { kind } = this.connection.target;
+    if (!this.connection.isReady) this.fault ??= { what: 'closed', sinceMs: this.clock.now() };
+    const { fault } = this;
+    if (fault === undefined) return { isUp: true, detail: `redis, ${kind}` };
+    const since = new Date(fault.sinceMs).toISOString();
+    return {
+      isUp: false,
+      detail: `redis, ${kind}: ${explanations[fault.what] ?? fault.what} since ${since}`,
+    };
+  }
+}
+
+const explanations: Readonly<Record<string, string>> = {
+  OOM: 'full, refuses writes (OOM)',
+  READONLY: 'a read-only replica (READONLY)',
+  MISCONF: 'cannot save to its disk (MISCONF)',
+  NOREPLICAS: 'too few replicas (NOREPLICAS)',
+  LOADING: 'loading its data (LOADING)',
+  CLUSTERDOWN: 'a part of the cluster is down (CLUSTERDOWN)',
+  WRONGPASS: 'refuses our password (WRONGPASS)',
+  NOAUTH: 'wants a password (NOAUTH)',
+  timeout: 'does not answer',
+  closed: 'cannot be reached',
+  other: 'failing',
+};
+
+function wordFor(error: unknown): string {
+  const message = error instanceof Error ? error.message : '';
+  const word = /^[A-Z]+/.exec(message)?.[0] ?? '';
+  if (Object.hasOwn(explanations, word)) return word;
+  if (/timed out|timeout/i.test(message)) return 'timeout';
+  return /clos|writeable|ECONN|retries|connect/i.test(message) ? 'closed' : 'other';
+}

@@ -1,0 +1,229 @@
+/**
+ * The event log of a fleet, in Redis: every append is one script, so that what is stored, known by its id and told to the
+ * tails are one. It keeps nothing of an org but its tails; each answer is what Redis said.
+ */
+import { limits } from '../../schema/codes.ts';
+import type { Cancel, Clock } from '../clock.ts';
+import { fail } from '../errors.ts';
+import type { RedisConnection } from '../redis.ts';
+import type { Position } from './cursor.ts';
+import type { EphemeralEvent, PreparedEvent } from './entry.ts';
+import type {
+  AppendResult,
+  EventLog,
+  LogHealth,
+  ReadAnswer,
+  ReadLimits,
+  Start,
+  Tail,
+  TailMessage,
+} from './event-log.ts';
+import { RedisHealth } from './redis-health.ts';
+import { orgKeys } from './redis-keys.ts';
+import { RedisScript } from './redis-scripts.ts';
+import { RedisTail } from './redis-tail.ts';
+import { ephemeralMessage, fieldsOf, headOf, readAnswerOf } from './redis-wire.ts';
+
+export interface RedisLogOptions {
+  /** Stays its owner's: the log doesn't close it. */
+  readonly connection: RedisConnection;
+  readonly clock: Clock;
+  /** Of every key and channel; without braces. */
+  readonly prefix: string;
+  readonly nodeId: string;
+  /** How long a subscribe may take; commands have the connection's own bound. */
+  readonly timeoutMs: number;
+  /** What each org keeps, at least by count: Redis trims whole nodes of a stream. */
+  readonly retentionMs: number;
+  readonly retentionEvents: number;
+  /** The idempotency window; the protocol's unless a test wants a shorter one. */
+  readonly idempotencyMs?: number;
+  readonly idempotencyIds?: number;
+  /** A subscription that heard nothing any more was rebuilt. */
+  readonly onDeaf?: () => void;
+  /** The log went away, or is back. */
+  readonly onHealth?: (state: { readonly isUp: boolean; readonly detail: string }) => void;
+  /** A command failed. `what`: the error's first word as Redis says it, or `timeout`, `closed`, `other`. */
+  readonly onError?: (what: string, error: unknown) => void;
+}
+
+const heartbeatMs = 1000;
+// Longer than heads are compared in: an org with a feed never ends.
+const graceMs = 5 * 60_000;
+// An org can begin, be lost and begin again; more often than this within one call something is wrong.
+const maxBegins = 3;
+
+class RedisLog implements EventLog {
+  private readonly options: RedisLogOptions;
+  private readonly connection: RedisConnection;
+  private readonly clock: Clock;
+  private readonly expiryMs: number;
+  private readonly faults: RedisHealth;
+  private readonly tails: RedisTail;
+  private readonly stopBeating: Cancel;
+  private readonly scripts = {
+    begin: new RedisScript('begin'),
+    append: new RedisScript('append'),
+    read: new RedisScript('read'),
+    keep: new RedisScript('keep'),
+  };
+  private wasUp = true;
+  private isClosed = false;
+
+  constructor(options: RedisLogOptions) {
+    this.options = options;
+    const { connection, clock } = options;
+    this.connection = connection;
+    this.clock = clock;
+    this.expiryMs = Math.max(options.retentionMs, this.idsWindowMs * 2) + graceMs;
+    this.faults = new RedisHealth(connection, clock);
+    this.tails = new RedisTail({
+      ...options,
+      publish: (channel, text) => this.publish(channel, text),
+      keep: (org) => this.keep(org),
+      onDeaf: () => options.onDeaf?.(),
+      onError: (error) => this.failed(error),
+    });
+    this.stopBeating = clock.every(heartbeatMs, () => void this.beat());
+  }
+
+  async append(org: string, publisher: string, events: readonly PreparedEvent[]): Promise<AppendResult> {
+    const { options } = this;
+    const { all, channel } = orgKeys(options.prefix, org);
+    const args: (string | number)[] = [
+      channel,
+      this.publishCommand,
+      options.retentionEvents,
+      options.retentionMs,
+      options.idempotencyIds ?? limits.idempotencyIds,
+      this.idsWindowMs,
+      this.expiryMs,
+    ];
+    for (const event of events) args.push(`${publisher}\n${event.id}`, this.clock.tag(48), fieldsOf(event));
+    const reply = await this.inLog(org, () => this.scripts.append.run(this.connection.commands, all, args));
+    const [epoch, ...seqs] = reply as [string, ...number[]];
+    const results = events.map(({ id }, index) => {
+      const seq = seqs[index] ?? 0;
+      return seq < 0 ? { seq: -seq, id, duplicate: true as const } : { seq, id };
+    });
+    return { epoch, results };
+  }
+
+  async publishEphemeral(org: string, events: readonly EphemeralEvent[]): Promise<void> {
+    if (events.length === 0) return;
+    const { channel } = orgKeys(this.options.prefix, org);
+    await this.attempt(() => this.publish(channel, ephemeralMessage(events)));
+  }
+
+  async read(org: string, start: Start, readLimits: ReadLimits): Promise<ReadAnswer> {
+    const { all } = orgKeys(this.options.prefix, org);
+    const [meta, stream] = all;
+    const { maxEvents, maxBytes } = readLimits;
+    const args = [...startArgs(start), maxEvents, maxBytes, this.options.retentionMs];
+    const run = (): Promise<unknown> => this.scripts.read.run(this.connection.commands, [meta, stream], args);
+    const answer = readAnswerOf(await this.inLog(org, run), start, readLimits);
+    if (start.at === 'head') this.tails.learnHead(org, answer.head);
+    return answer;
+  }
+
+  async tail(org: string, listener: (message: TailMessage) => void): Promise<Tail> {
+    return this.attempt(() => this.tails.open(org, listener));
+  }
+
+  health(): LogHealth {
+    const { subscriptions } = this.tails;
+    if (this.isClosed) return { isUp: false, detail: 'closed', subscriptions: 0 };
+    return { ...this.faults.state(), subscriptions };
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    this.stopBeating();
+    this.tails.close();
+  }
+
+  private get idsWindowMs(): number {
+    return this.options.idempotencyMs ?? limits.idempotencyMs;
+  }
+
+  private get publishCommand(): string {
+    return this.connection.target.kind === 'cluster' ? 'SPUBLISH' : 'PUBLISH';
+  }
+
+  private publish(channel: string, text: string): Promise<unknown> {
+    return this.connection.commands.call(this.publishCommand, [channel, text]);
+  }
+
+  private async keep(org: string): Promise<Position | undefined> {
+    const { all } = orgKeys(this.options.prefix, org);
+    return headOf(await this.scripts.keep.run(this.connection.commands, all, [this.expiryMs]));
+  }
+
+  /** Runs a script that answers nil where the org has no log, and begins one then. */
+  private inLog(org: string, run: () => Promise<unknown>): Promise<unknown> {
+    return this.attempt(async () => {
+      for (let begins = 0; begins <= maxBegins; begins += 1) {
+        const reply = await run();
+        if (reply !== null) return reply;
+        const { all } = orgKeys(this.options.prefix, org);
+        await this.scripts.begin.run(this.connection.commands, all, [this.clock.tag(72), this.expiryMs]);
+      }
+      throw new Error('the org loses its log again and again');
+    });
+  }
+
+  private async attempt<T>(run: () => Promise<T>): Promise<T> {
+    if (this.isClosed) throw fail('log_unavailable', 'the log is closed');
+    if (!this.connection.isReady) throw fail('log_unavailable');
+    try {
+      return await run();
+    } catch (error) {
+      this.failed(error);
+      throw fail('log_unavailable', undefined, { cause: error });
+    }
+  }
+
+  private failed(error: unknown): void {
+    if (this.isClosed) return;
+    const what = this.faults.failed(error);
+    this.options.onError?.(what, error);
+  }
+
+  private tellHealth(): void {
+    const state = this.faults.state();
+    if (state.isUp === this.wasUp) return;
+    this.wasUp = state.isUp;
+    this.options.onHealth?.(state);
+  }
+
+  /** A write once a second: it also finds a Redis that is full, read-only or can't save. */
+  private async beat(): Promise<void> {
+    this.tellHealth();
+    if (!this.connection.isReady) return;
+    try {
+      const key = `${this.options.prefix}:{alive}`;
+      await this.connection.commands.call('SET', [key, this.options.nodeId, 'PX', 60 * heartbeatMs]);
+      this.faults.worked();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+}
+
+function startArgs(start: Start): (string | number)[] {
+  switch (start.at) {
+    case 'head':
+    case 'earliest':
+      return [start.at, '', 0, 0, ''];
+    case 'lastSeq':
+      return ['seq', start.epoch ?? '', start.seq, 0, ''];
+    case 'cursor': {
+      const { epoch, seq, ms, tag } = start.position;
+      return ['cursor', epoch, seq, ms, tag];
+    }
+  }
+}
+
+export function createRedisLog(options: RedisLogOptions): EventLog {
+  return new RedisLog(options);
+}

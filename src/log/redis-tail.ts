@@ -1,0 +1,237 @@
+/**
+ * The tails of this node on Redis: one subscription for each org that somebody listens to, on the link that its channel
+ * belongs to. After every possible loss it compares the org's head with what was heard last, and says `interrupted` only
+ * where they differ.
+ */
+import type { Cancel, Clock } from '../clock.ts';
+import { fail } from '../errors.ts';
+import type { RedisConnection } from '../redis.ts';
+import { slotOf } from '../redis.ts';
+import type { Position } from './cursor.ts';
+import type { Tail, TailMessage } from './event-log.ts';
+import { HeadChecks, type HeardOrg } from './redis-heads.ts';
+import { orgKeys } from './redis-keys.ts';
+import { RedisLink } from './redis-link.ts';
+import { placeAfter, tailMessageOf } from './redis-wire.ts';
+
+type Listener = (message: TailMessage) => void;
+
+interface Subscriber {
+  readonly listener: Listener;
+  isOpen: boolean;
+}
+
+interface OrgTail extends HeardOrg {
+  readonly channel: string;
+  readonly subscribers: Set<Subscriber>;
+  readonly waiting: Set<() => void>;
+  owner: string;
+  link: RedisLink;
+}
+
+export interface RedisTailOptions {
+  readonly connection: RedisConnection;
+  readonly clock: Clock;
+  readonly prefix: string;
+  /** How long a subscribe may take. */
+  readonly timeoutMs: number;
+  /** Tells this node's probes from others'. */
+  readonly nodeId: string;
+  readonly publish: (channel: string, text: string) => Promise<unknown>;
+  /** The org's head, and its end put off; undefined where it has no log. */
+  readonly keep: (org: string) => Promise<Position | undefined>;
+  readonly onDeaf: () => void;
+  readonly onError: (error: unknown) => void;
+}
+
+const tickMs = 1000;
+const slots = 16_384;
+
+export class RedisTail {
+  private readonly options: RedisTailOptions;
+  private readonly byChannel = new Map<string, OrgTail>();
+  private readonly links = new Map<string, RedisLink>();
+  private readonly heads: HeadChecks;
+  private readonly stopTicking: Cancel;
+
+  constructor(options: RedisTailOptions) {
+    this.options = options;
+    const { clock, keep, onError } = options;
+    this.heads = new HeadChecks({ clock, keep, onError });
+    this.stopTicking = clock.every(tickMs, () => this.tick());
+  }
+
+  /** Orgs that somebody listens to. */
+  get subscriptions(): number {
+    return this.byChannel.size;
+  }
+
+  /** What the first read after a tail was opened told: from there on the tail must have heard everything. */
+  learnHead(org: string, head: Position): void {
+    const tail = this.byChannel.get(this.channelOf(org));
+    if (tail !== undefined) tail.heard ??= head;
+  }
+
+  /** @throws log_unavailable */
+  async open(org: string, listener: Listener): Promise<Tail> {
+    const tail = this.use(org);
+    const subscriber: Subscriber = { listener, isOpen: true };
+    tail.subscribers.add(subscriber);
+    const close = async (): Promise<void> => {
+      subscriber.isOpen = false;
+      tail.subscribers.delete(subscriber);
+      this.dropUnused(tail);
+    };
+    if (await this.becomesHeard(tail)) return { close };
+    await close();
+    throw fail('log_unavailable', 'the log does not answer a subscribe');
+  }
+
+  close(): void {
+    this.stopTicking();
+    this.heads.close();
+    for (const { subscribers } of this.byChannel.values())
+      for (const subscriber of subscribers) subscriber.isOpen = false;
+    for (const link of this.links.values()) link.close();
+    this.links.clear();
+    this.byChannel.clear();
+  }
+
+  private channelOf(org: string): string {
+    return orgKeys(this.options.prefix, org).channel;
+  }
+
+  private use(org: string): OrgTail {
+    const channel = this.channelOf(org);
+    const known = this.byChannel.get(channel);
+    if (known !== undefined) return known;
+    const owner = this.options.connection.ownerOf(channel);
+    if (owner === undefined) throw fail('log_unavailable', 'no node serves this org now');
+    const tail: OrgTail = {
+      org,
+      channel,
+      subscribers: new Set(),
+      waiting: new Set(),
+      owner,
+      link: this.linkTo(owner),
+      heard: undefined,
+      places: undefined,
+      tell: (message) => tellAll(tail, message),
+    };
+    this.byChannel.set(channel, tail);
+    this.heads.add(tail);
+    tail.link.want(channel);
+    return tail;
+  }
+
+  private dropUnused(tail: OrgTail): void {
+    if (tail.subscribers.size > 0 || this.byChannel.get(tail.channel) !== tail) return;
+    this.byChannel.delete(tail.channel);
+    this.heads.remove(tail);
+    tail.link.unwant(tail.channel);
+  }
+
+  private becomesHeard(tail: OrgTail): Promise<boolean> {
+    if (tail.link.hears(tail.channel)) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const settle = (isHeard: boolean): void => {
+        cancel();
+        tail.waiting.delete(heard);
+        resolve(isHeard);
+      };
+      const heard = (): void => settle(true);
+      const cancel = this.options.clock.after(this.options.timeoutMs, () => settle(false));
+      tail.waiting.add(heard);
+    });
+  }
+
+  private linkTo(owner: string): RedisLink {
+    const { connection, clock, publish, onError } = this.options;
+    const known = this.links.get(owner);
+    if (known !== undefined) return known;
+    const isSharded = connection.target.kind === 'cluster';
+    const link: RedisLink = new RedisLink({
+      redis: connection.openSubscriber(isSharded ? owner : undefined),
+      clock,
+      isSharded,
+      probeChannel: this.probeChannel(owner),
+      sendProbe: (channel) => publish(channel, 'p'),
+      onMessage: (channel, text) => this.receive(link, channel, text),
+      onHeard: (channel, isAgain) => this.nowHeard(link, channel, isAgain),
+      onRefused: (error) => {
+        onError(error);
+        connection.refreshOwners();
+      },
+    });
+    this.links.set(owner, link);
+    return link;
+  }
+
+  /** A channel that `owner` serves: on a Cluster its name must fall into one of the owner's slots. */
+  private probeChannel(owner: string): string {
+    const { connection, prefix, nodeId } = this.options;
+    const name = (n: number): string => `${prefix}:{probe-${n}}:${encodeURIComponent(nodeId)}`;
+    if (connection.target.kind !== 'cluster') return name(0);
+    const seen = new Set<number>();
+    for (let n = 0; seen.size < slots && n < slots * 4; n += 1) {
+      if (connection.ownerOf(name(n)) === owner) return name(n);
+      seen.add(slotOf(name(n)));
+    }
+    return name(0);
+  }
+
+  private nowHeard(link: RedisLink, channel: string, isAgain: boolean): void {
+    const tail = this.byChannel.get(channel);
+    if (tail === undefined || tail.link !== link) return;
+    for (const heard of tail.waiting) heard();
+    if (isAgain) this.heads.checkSoon(tail);
+  }
+
+  private receive(link: RedisLink, channel: string, text: string): void {
+    const tail = this.byChannel.get(channel);
+    if (tail === undefined || tail.link !== link) return;
+    let message: TailMessage;
+    try {
+      message = tailMessageOf(text);
+    } catch (error) {
+      this.options.onError(error);
+      message = { kind: 'interrupted' };
+    }
+    const place = placeAfter(message);
+    if (place !== undefined) {
+      tail.heard = place;
+      tail.places?.push(place);
+    }
+    tellAll(tail, message);
+  }
+
+  private tick(): void {
+    const { connection, onDeaf } = this.options;
+    if (connection.target.kind === 'cluster') this.followOwners();
+    for (const [owner, link] of this.links)
+      if (link.isIdle) {
+        this.links.delete(owner);
+        link.close();
+      } else if (link.probe()) {
+        onDeaf();
+      }
+    this.heads.tick();
+  }
+
+  /** A slot that moved, or a master that was replaced: the channel is heard where it is now, and its head compared. */
+  private followOwners(): void {
+    for (const tail of this.byChannel.values()) {
+      const owner = this.options.connection.ownerOf(tail.channel);
+      if (owner === undefined || owner === tail.owner) continue;
+      tail.link.unwant(tail.channel);
+      tail.owner = owner;
+      tail.link = this.linkTo(owner);
+      tail.link.want(tail.channel);
+      this.heads.checkSoon(tail);
+    }
+  }
+}
+
+function tellAll(tail: OrgTail, message: TailMessage): void {
+  for (const subscriber of tail.subscribers) if (subscriber.isOpen) subscriber.listener(message);
+}

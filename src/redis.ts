@@ -1,0 +1,184 @@
+/**
+ * Connections to Redis, made from one URL: a single server, a Cluster, or a master that Sentinels name. It knows no keys
+ * and no scripts; whoever uses it decides what an error means. Commands are never queued while Redis is away: they fail.
+ */
+import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import type { Clock } from './clock.ts';
+import { parseRedisUrl, type RedisTarget } from './redis-url.ts';
+
+/** What both kinds of client have in common here. Replies are strings, UTF-8. */
+export interface RedisCommands {
+  call(command: string, args: (string | number)[]): Promise<unknown>;
+}
+
+export interface RedisConnection {
+  readonly target: RedisTarget;
+  readonly commands: RedisCommands;
+  /** Commands can be sent now. */
+  readonly isReady: boolean;
+  /** Resolves once it is ready, or after `withinMs`, whichever comes first. */
+  ready(withinMs: number): Promise<void>;
+  /** On a Cluster `host:port` of the master that serves `key`'s slot, undefined while unknown; else one word for all. */
+  ownerOf(key: string): string | undefined;
+  /** On a Cluster: asks for the slots anew. */
+  refreshOwners(): void;
+  /**
+   * A connection for subscribing, not yet connected, that reconnects by itself and resubscribes to nothing.
+   * @param owner of `ownerOf`; absent on a Cluster: any node, for the pub/sub that all nodes hear.
+   */
+  openSubscriber(owner?: string): Redis;
+  close(): void;
+}
+
+export interface RedisConnectionOptions {
+  /** Of one of the forms that redis-url.ts tells. */
+  readonly url: string;
+  readonly clock: Clock;
+  /** How long a command may take. */
+  readonly timeoutMs: number;
+  /** A connection failed; it heals itself. The error names no secret. */
+  readonly onError: (error: Error) => void;
+}
+
+// Without the one option whose `undefined` ioredis's own constructors refuse.
+type Options = Omit<RedisOptions, 'replyMapping'>;
+type Shared = Omit<NonNullable<ClusterOptions['redisOptions']>, 'replyMapping'>;
+
+// A frozen server says nothing: its socket is given up after this much silence, over and above a command's own time.
+const silenceMs = 3000;
+const retryDelayMs = { first: 50, most: 1000 };
+const slotsRefreshMs = 2000;
+
+/** Opens at once, whether Redis is there or not: it goes on trying until `close`. @throws what `parseRedisUrl` throws */
+export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOptions): RedisConnection {
+  const target = parseRedisUrl(url);
+  const delay = (attempts: number): number => {
+    const most = Math.min(retryDelayMs.first * 2 ** Math.min(attempts, 10), retryDelayMs.most);
+    return Math.ceil(most * (0.5 + clock.random() / 2));
+  };
+  const shared: Shared = {
+    commandTimeout: timeoutMs,
+    socketTimeout: timeoutMs + silenceMs,
+    connectTimeout: timeoutMs + silenceMs,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    // A master that was demoted: its connection must find the new one.
+    reconnectOnError: (error) => error.message.includes('READONLY'),
+    ...(target.username === undefined ? {} : { username: target.username }),
+    ...(target.password === undefined ? {} : { password: target.password }),
+    ...(target.isTls ? { tls: {} } : {}),
+  };
+  const connect = (more: Options): Redis => {
+    const client = new Redis({ ...more, ...shared, retryStrategy: delay, lazyConnect: true });
+    client.on('error', onError);
+    return client;
+  };
+  return target.kind === 'cluster'
+    ? openCluster(target, shared, delay, connect, clock, onError)
+    : openMaster(target, connect, clock);
+}
+
+function openMaster(target: RedisTarget, connect: (more: Options) => Redis, clock: Clock): RedisConnection {
+  const [address] = target.addresses;
+  const where: Options =
+    target.kind === 'sentinel'
+      ? {
+          sentinels: target.addresses.map(({ host, port }) => ({ host, port })),
+          name: target.master,
+          failoverDetector: true,
+          enableTLSForSentinelMode: target.isTls,
+          sentinelRetryStrategy: () => retryDelayMs.most / 2,
+          ...(target.sentinelPassword === undefined ? {} : { sentinelPassword: target.sentinelPassword }),
+        }
+      : { host: address?.host ?? '', port: address?.port ?? 0 };
+  const client = connect({ ...where, db: target.db, enableOfflineQueue: false });
+  // Its failure is told by `error`; it tries again by itself.
+  client.connect().catch(() => undefined);
+  return {
+    target,
+    commands: client,
+    get isReady() {
+      return client.status === 'ready';
+    },
+    ready: (withinMs) => untilReady(client, clock, withinMs),
+    ownerOf: () => 'single',
+    refreshOwners: () => undefined,
+    openSubscriber: () => connect({ ...where, db: target.db }),
+    close: () => client.disconnect(),
+  };
+}
+
+function openCluster(
+  target: RedisTarget,
+  shared: Shared,
+  delay: (attempts: number) => number,
+  connect: (more: Options) => Redis,
+  clock: Clock,
+  onError: (error: Error) => void,
+): RedisConnection {
+  const cluster = new Cluster(
+    target.addresses.map(({ host, port }) => ({ host, port })),
+    {
+      redisOptions: shared,
+      clusterRetryStrategy: delay,
+      enableOfflineQueue: false,
+      slotsRefreshInterval: slotsRefreshMs,
+      // A few tries within a second: past that the caller is told.
+      maxRedirections: 8,
+      retryDelayOnFailover: 100,
+      lazyConnect: true,
+      // A certificate names hosts, which a look-up would turn into addresses.
+      ...(target.isTls ? { dnsLookup: (address, callback) => callback(null, address) } : {}),
+    },
+  );
+  cluster.on('error', onError);
+  cluster.on('node error', onError);
+  cluster.connect().catch(() => undefined);
+  const addressOf = (owner: string | undefined): Options => {
+    const known = owner ?? cluster.slots[0]?.[0];
+    const [first] = target.addresses;
+    if (known === undefined) return { host: first?.host ?? '', port: first?.port ?? 0 };
+    const colon = known.lastIndexOf(':');
+    return { host: known.slice(0, colon), port: Number(known.slice(colon + 1)) };
+  };
+  return {
+    target,
+    commands: cluster,
+    get isReady() {
+      return cluster.status === 'ready';
+    },
+    ready: (withinMs) => untilReady(cluster, clock, withinMs),
+    ownerOf: (key) => cluster.slots[slotOf(key)]?.[0],
+    refreshOwners: () => cluster.refreshSlotsCache(() => undefined),
+    openSubscriber: (owner) => connect(addressOf(owner)),
+    close: () => cluster.disconnect(),
+  };
+}
+
+function untilReady(client: Redis | Cluster, clock: Clock, withinMs: number): Promise<void> {
+  if (client.status === 'ready') return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      cancel();
+      client.removeListener('ready', done);
+      resolve();
+    };
+    const cancel = clock.after(withinMs, done);
+    client.once('ready', done);
+  });
+}
+
+/** The hash slot of a key (Redis Cluster specification, 'Key distribution model'): CRC16-XMODEM of its tag, mod 16384. */
+export function slotOf(key: string): number {
+  const open = key.indexOf('{');
+  const close = key.indexOf('}', open + 1);
+  const hashed = open >= 0 && close > open + 1 ? key.slice(open + 1, close) : key;
+  let crc = 0;
+  for (const byte of Buffer.from(hashed)) {
+    crc ^= byte << 8;
+    for (let bit = 0; bit < 8; bit += 1)
+      crc = (crc & 0x8000) === 0 ? (crc << 1) & 0xffff : ((crc << 1) ^ 0x1021) & 0xffff;
+  }
+  return crc % 16_384;
+}
