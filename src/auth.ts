@@ -2,13 +2,14 @@
  * Verifies the tokens that callers bring. Algorithms are pinned by the kind of key, never chosen by the token; whatever
  * is wrong with one is `unauthorized` and no more, and nothing here logs or keeps a token in clear.
  */
-import { createHash, createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type Claims, claimsSchema, type Role, roleSchema } from '../schema/token.ts';
 import type { Clock } from './clock.ts';
-import { type Config, ConfigError } from './config.ts';
+import type { Config } from './config.ts';
 import { fail } from './errors.ts';
 import { type Authenticator, type Identity, ServiceClaim } from './identity.ts';
+import { readPublicKey } from './public-key.ts';
 import { createTicketOffice } from './tickets.ts';
 
 /** What of the settings says which tokens are good. */
@@ -37,7 +38,6 @@ export const createDemoSecret = (): string => randomBytes(32).toString('base64ur
 
 /**
  * @param demoSecret signs and verifies where no key is configured; a random one that nobody knows unless given.
- * @throws ConfigError when TURNOUT_JWT_PUBLIC_KEY is no public key of a kind that is served
  */
 export function createAuthenticator(
   config: AuthConfig,
@@ -134,30 +134,9 @@ function keySetVerifier(url: URL): Verifier {
 }
 
 function pemVerifier(pem: string): Verifier {
-  // An environment file often holds a PEM on one line, its line ends written as \n.
-  const key = readPublicKey(pem.replaceAll('\\n', '\n'));
-  const algorithm = algorithmOf(key);
+  const { key, algorithm } = readPublicKey(pem);
   return { algorithms: [algorithm], keyOf: async () => key };
 }
-
-function readPublicKey(pem: string): KeyObject {
-  if (pem.includes('PRIVATE KEY')) throw badKey('must be a public key; this one is private');
-  try {
-    return createPublicKey(pem);
-  } catch {
-    throw badKey('must be a public key in PEM');
-  }
-}
-
-function algorithmOf(key: KeyObject): string {
-  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
-  if (type === 'rsa' && (details?.modulusLength ?? 0) >= 2048) return 'RS256';
-  if (type === 'ec' && details?.namedCurve === 'prime256v1') return 'ES256';
-  if (type === 'ed25519') return 'EdDSA';
-  throw badKey('must be RSA of 2048 bits or more, P-256 or Ed25519');
-}
-
-const badKey = (problem: string): ConfigError => new ConfigError([`TURNOUT_JWT_PUBLIC_KEY ${problem}`]);
 
 const randomSecret = (): string => randomBytes(32).toString('base64url');
 

@@ -2,7 +2,9 @@
  * The settings of a node, from the environment. Sole reader of process.env. Every error is collected and told at once, by
  * variable name and without values: a value may be a secret.
  */
+import { isIP } from 'node:net';
 import { z } from 'zod';
+import { readPublicKey } from './public-key.ts';
 
 // `takes` says in docs/CONFIGURATION.md what a value may be.
 const text = z.string().trim().meta({ takes: 'text' });
@@ -43,6 +45,13 @@ const share = z
     return word === 'false' || word === 'off' ? '0' : value;
   }, percent.optional())
   .meta({ takes: '`true`, `false`, or 0 to 100' });
+/** `10.0.0.0/8`, `::1`. */
+function isAddressOrRange(proxy: string): boolean {
+  const [address = '', bits, ...more] = proxy.split('/');
+  const most = { 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  const isRange = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
+  return more.length === 0 && most > 0 && isRange;
+}
 const url = text.refine((value) => URL.canParse(value), 'must be a URL').meta({ takes: 'URL' });
 
 const variables = {
@@ -60,6 +69,7 @@ const variables = {
     .default([])
     .describe('Browser origins that may call and open streams, or `*`; empty: the same origin only.'),
   TURNOUT_TRUSTED_PROXIES: list
+    .refine((proxies) => proxies.every(isAddressOrRange), 'must be a list of addresses and CIDR ranges')
     .default([])
     .describe('Addresses and CIDR ranges whose `X-Forwarded-For` is believed.'),
   TURNOUT_NODE_ID: text
@@ -83,6 +93,13 @@ const variables = {
     .optional()
     .describe('Verifies tokens signed with HS256. Give one of this and the next two; none: the demo.'),
   TURNOUT_JWT_PUBLIC_KEY: text
+    .superRefine((pem, context) => {
+      try {
+        readPublicKey(pem);
+      } catch (error) {
+        context.addIssue(error instanceof Error ? error.message : 'must be a public key');
+      }
+    })
     .optional()
     .describe('Verifies tokens signed with RS256, ES256 or EdDSA: a public key in PEM.'),
   TURNOUT_JWKS_URL: url.optional().describe('The same, with the keys that stand at this address.'),
@@ -224,6 +241,7 @@ export class ConfigError extends Error {
   }
 }
 
+const keyNames = ['TURNOUT_JWT_SECRET', 'TURNOUT_JWT_PUBLIC_KEY', 'TURNOUT_JWKS_URL'] as const;
 const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
 
 export const isLoopbackHost = (host: string): boolean => loopback.has(host) || host.startsWith('127.');
@@ -241,12 +259,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
   // Each name of `variables` was parsed by its own schema above, or its problem is about to be thrown.
   const values = read as unknown as Variables;
 
-  const keys = [values.TURNOUT_JWT_SECRET, values.TURNOUT_JWT_PUBLIC_KEY, values.TURNOUT_JWKS_URL];
-  const hasKey = keys.some((key) => key !== undefined);
-  if (keys.filter((key) => key !== undefined).length > 1)
-    problems.push('TURNOUT_JWT_SECRET, TURNOUT_JWT_PUBLIC_KEY, TURNOUT_JWKS_URL: give one of them');
-  if (!hasKey && problems.length === 0 && !isLoopbackHost(values.TURNOUT_HOST))
+  const keys = keyNames.filter((name) => (env[name] ?? '').trim() !== '');
+  const host = values.TURNOUT_HOST ?? '127.0.0.1';
+  if (keys.length > 1) problems.push(`${keys.join(', ')}: give one of them`);
+  if (keys.length === 0 && !isLoopbackHost(host))
     problems.push('TURNOUT_JWT_SECRET (or TURNOUT_JWT_PUBLIC_KEY, TURNOUT_JWKS_URL) is needed off loopback');
   if (problems.length > 0) throw new ConfigError(problems);
-  return Object.freeze({ ...values, isDemo: values.TURNOUT_DEMO ?? !hasKey });
+  return Object.freeze({ ...values, isDemo: values.TURNOUT_DEMO ?? keys.length === 0 });
 }

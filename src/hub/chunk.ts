@@ -70,7 +70,7 @@ export function cutChunk(stretch: Stretch, services: ReadonlySet<string>, form: 
     lookedAt += 1;
     if (!isWanted) continue;
     events += 1;
-    bytes += entry.json.length;
+    bytes += entry.json.length + 1;
     if (entry.to === null) {
       shared.push(entry);
     } else {

@@ -36,6 +36,7 @@ export class Group {
   private readonly org: string;
   private readonly ring: Ring;
   private readonly log: EventLog;
+  private incarnation = 0;
   private readonly chunks = new Map<number, Chunk>();
   private readonly reads = new Map<string, Promise<Fetched>>();
 
@@ -74,7 +75,9 @@ export class Group {
     const key = `${position.seq}.${position.tag}`;
     const underway = this.reads.get(key);
     if (underway !== undefined) return underway;
-    const read = this.read(position).finally(() => this.reads.delete(key));
+    const read = this.read(position).finally(() => {
+      if (this.reads.get(key) === read) this.reads.delete(key);
+    });
     this.reads.set(key, read);
     return read;
   }
@@ -84,16 +87,20 @@ export class Group {
       maxEvents: Math.max(pageEvents, this.form.maxEvents),
       maxBytes: Math.max(pageBytes, this.form.maxBytes),
     };
+    const { incarnation } = this;
     const page = await this.log.read(this.org, { at: 'cursor', position }, limits);
     if (page.kind === 'reset') return page;
     const stretch = { entries: page.entries, epoch: page.from.epoch, from: page.from };
     const chunk = cutChunk(stretch, this.services, this.form);
-    return { kind: 'chunk', chunk: this.share(position.seq, chunk) };
+    const isStale = incarnation !== this.incarnation;
+    return { kind: 'chunk', chunk: isStale ? chunk : this.share(position.seq, chunk) };
   }
 
-  /** A new incarnation of the log: what was cut before no longer stands. */
+  /** A new incarnation of the log: what was cut, or is being read, no longer stands. */
   forget(): void {
+    this.incarnation += 1;
     this.chunks.clear();
+    this.reads.clear();
   }
 
   private share(seq: number, chunk: Chunk): Chunk {

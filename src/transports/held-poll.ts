@@ -11,7 +11,7 @@ import type { Group, Member } from '../hub/group.ts';
 import type { LiveSession } from '../hub/sessions.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
-import { chunkBody, emptyBody, pollForm } from './poll-body.ts';
+import { chunkBody, emptyBody, fitting, pollForm } from './poll-body.ts';
 import type { LongPollDeps, PollRequest } from './poll-request.ts';
 
 // Looking through what isn't the reader's ends after this much, with `more`.
@@ -152,19 +152,15 @@ export class HeldPoll implements Member, LiveSession {
     this.lookingSinceMs = undefined;
     this.pages = 0;
     if (this.isHeld) return;
-    if (this.holdMs <= 0 || this.request.signal.aborted) {
+    if (this.holdMs <= 0 || this.request.client.isGone) {
       this.finish();
       return;
     }
     this.isHeld = true;
     this.deps.traffic.pollsHeld += 1;
     this.deps.sessions.add(this);
-    const onAbort = (): void => this.finish();
-    this.request.signal.addEventListener('abort', onAbort, { once: true });
-    this.cancels.push(
-      this.deps.wheel.after(this.holdMs, () => this.finish()),
-      () => this.request.signal.removeEventListener('abort', onAbort),
-    );
+    const finish = (): void => this.finish();
+    this.cancels.push(this.deps.wheel.after(this.holdMs, finish), this.request.client.onGone(finish));
   }
 
   private async readLog(): Promise<void> {
@@ -202,7 +198,14 @@ export class HeldPoll implements Member, LiveSession {
     // Asked again: the rules may have changed while it was held.
     const { transport, assignment } = deps.admission.poll(request.identity, request);
     const hasMore = reset === undefined && this.place.seq < this.feed.head.seq;
-    const state = { at: this.place, transport, assignment, hasMore, reset, ephemeral: this.pending };
+    const state = {
+      at: this.place,
+      transport,
+      assignment,
+      hasMore,
+      reset,
+      ephemeral: fitting(this.pending, chunk),
+    };
     if (chunk !== undefined) this.count(chunk);
     this.resolve(chunk === undefined ? emptyBody(state) : chunkBody(chunk, sub, state));
   }

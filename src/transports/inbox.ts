@@ -8,6 +8,7 @@ import type { Clock } from '../clock.ts';
 
 // Frames that may wait for their turn before the socket is no longer read.
 const maxWaiting = 64;
+const windowS = limits.controlWindowMs / 1000;
 
 export class Inbox {
   private readonly ws: WebSocket;
@@ -17,8 +18,8 @@ export class Inbox {
   private waiting: string[] = [];
   private isHandling = false;
   private isHeld = true;
-  private windowStartMs = 0;
-  private framesInWindow = 0;
+  private countedSecond = 0;
+  private readonly framesBySecond: number[] = Array.from({ length: windowS }, () => 0);
 
   /** Nothing is handled before `release`. @param handle must not reject. */
   constructor(options: {
@@ -39,15 +40,17 @@ export class Inbox {
     else if (this.waiting.length > maxWaiting && !this.ws.isPaused) this.ws.pause();
   }
 
-  /** True where this control frame is one too many of its window. */
+  /** True where this control frame is one too many of its last ten seconds (counted by whole seconds). */
   isFlood(): boolean {
-    const now = this.clock.monotonic();
-    if (now - this.windowStartMs > limits.controlWindowMs) {
-      this.windowStartMs = now;
-      this.framesInWindow = 0;
-    }
-    this.framesInWindow += 1;
-    return this.framesInWindow > limits.controlFramesPerWindow;
+    const second = Math.floor(this.clock.monotonic() / 1000);
+    const passed = Math.min(windowS, second - this.countedSecond);
+    for (let step = 1; step <= passed; step += 1)
+      this.framesBySecond[(this.countedSecond + step) % windowS] = 0;
+    this.countedSecond = Math.max(this.countedSecond, second);
+    const place = second % windowS;
+    this.framesBySecond[place] = (this.framesBySecond[place] ?? 0) + 1;
+    const frames = this.framesBySecond.reduce((sum, count) => sum + count, 0);
+    return frames > limits.controlFramesPerWindow;
   }
 
   /** The client is known: what came meanwhile is handled, then what comes. */

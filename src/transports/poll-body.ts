@@ -48,6 +48,20 @@ export function chunkBody(chunk: Chunk, sub: string, state: PollState): Buffer {
   return bytes;
 }
 
+/** The newest ephemeral events that fit beside a chunk into an answer. */
+export function fitting(
+  ephemeral: readonly EphemeralEvent[],
+  chunk: Chunk | undefined,
+): readonly EphemeralEvent[] {
+  const taken = chunk?.parts.reduce((sum, part) => sum + part.bytes.length, 0) ?? 0;
+  let left = limits.pollBytes - envelopeBytes - taken;
+  const fit = ephemeral.toReversed().filter(({ json }) => {
+    left -= json.length + comma.length;
+    return left >= 0;
+  });
+  return fit.toReversed();
+}
+
 /** An answer without events. */
 export const emptyBody = (state: PollState): Buffer => body([], state);
 

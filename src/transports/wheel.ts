@@ -33,7 +33,10 @@ export class Wheel {
     }
     const own = entries;
     own.add(run);
-    return () => own.delete(run);
+    return () => {
+      own.delete(run);
+      if (own.size === 0 && this.slots.get(slot) === own) this.slots.delete(slot);
+    };
   }
 
   /** The longest that the event loop stood still at a time since `sinceMs` (monotonic), milliseconds. */
@@ -56,9 +59,13 @@ export class Wheel {
       this.stalls.push({ atMs: now, ms: late });
       if (this.stalls.length > keptStalls) this.stalls.shift();
     }
-    for (const upTo = Math.floor(now / slotMs); this.next <= upTo; this.next += 1) {
-      const due = this.slots.get(this.next);
-      this.slots.delete(this.next);
+    const upTo = Math.floor(now / slotMs);
+    while (this.next <= upTo) {
+      const slot = this.next;
+      // First, so that what these plan for now has a slot that is still to come.
+      this.next += 1;
+      const due = this.slots.get(slot);
+      this.slots.delete(slot);
       if (due !== undefined) for (const run of due) run();
     }
   }

@@ -3,6 +3,7 @@ import { request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { readConfig } from '../../src/config.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
 import { originPolicy } from '../../src/http/origins.ts';
 import { fail } from '../../src/errors.ts';
@@ -184,7 +185,7 @@ describe('a flood from one address', () => {
     expect(limits.addressOf(arrival('127.0.0.1', '6.6.6.6, 198.51.100.7, 10.9.9.9'))).toBe('198.51.100.7');
     expect(limits.addressOf(arrival('198.51.100.7', '1.2.3.4'))).toBe('198.51.100.7');
     expect(limits.addressOf(arrival('10.1.2.3', 'garbage'))).toBe('10.1.2.3');
-    expect(() => setUp(['10.0.0.0/99'])).toThrow('TURNOUT_TRUSTED_PROXIES');
+    expect(() => readConfig({ TURNOUT_TRUSTED_PROXIES: '10.0.0.0/99' })).toThrow('TURNOUT_TRUSTED_PROXIES');
   });
 });
 

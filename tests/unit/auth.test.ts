@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type AuthConfig, createAuthenticator } from '../../src/auth.ts';
-import { ConfigError } from '../../src/config.ts';
+import { readConfig } from '../../src/config.ts';
 import type { Ticket } from '../../src/identity.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import {
@@ -153,8 +153,9 @@ describe.each(pairs)('a public key for %s', (algorithm, pair) => {
 describe('a public key setting', () => {
   it('is refused by its name, without its value, when it is none of ours', () => {
     for (const pem of ['nonsense', '-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----'])
-      expect(() => setUp(withPem(pem))).toThrow(ConfigError);
-    expect(() => setUp(withPem('nonsense'))).toThrow(/^configuration: TURNOUT_JWT_PUBLIC_KEY must be/);
+      expect(() => readConfig({ TURNOUT_JWT_PUBLIC_KEY: pem })).toThrow(
+        /^configuration: TURNOUT_JWT_PUBLIC_KEY must be (?!.*(nonsense|MII))/,
+      );
   });
 });
 

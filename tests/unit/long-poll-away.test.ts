@@ -1,0 +1,98 @@
+/** A poll while the log doesn't answer at all: held to its wait and no longer (docs/PROTOCOL.md, 7). */
+import { afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { Hub } from '../../src/hub/hub.ts';
+import { Sessions } from '../../src/hub/sessions.ts';
+import { ServiceClaim } from '../../src/identity.ts';
+import { prepareEvent } from '../../src/log/entry.ts';
+import { createMemoryLog } from '../../src/log/memory-log.ts';
+import { Traffic } from '../../src/traffic.ts';
+import { LongPoll } from '../../src/transports/long-poll.ts';
+import { Wheel } from '../../src/transports/wheel.ts';
+import { faultyLog } from '../support/faulty-log.ts';
+import { until, within } from '../support/until.ts';
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0)) close();
+});
+
+async function polls() {
+  const bounds = { retentionMs: 60_000, retentionEvents: 1000, retentionBytes: 1 << 20 };
+  const log = faultyLog(createMemoryLog({ clock: systemClock, ...bounds }));
+  const hub = new Hub({
+    log,
+    clock: systemClock,
+    ringBytes: 1 << 20,
+    lingerMs: 0,
+    retention: { ageMs: 60_000, events: 1000, bytes: 1 << 20 },
+  });
+  const wheel = new Wheel(systemClock);
+  const due = { transport: 'long-poll', cohort: 'control', assignment: 1, mayMoveUp: false } as const;
+  const longPoll = new LongPoll({
+    hub,
+    sessions: new Sessions(),
+    admission: {
+      stream: async () => ({ isAdmitted: true, cohort: 'canary', assignment: 1 }),
+      poll: () => due,
+      assignment: () => 1,
+    },
+    clock: systemClock,
+    wheel,
+    traffic: new Traffic(),
+    maxHeld: 10,
+    onAnswered: () => undefined,
+  });
+  await log.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 1 }, 'id-1')]);
+  const { head } = await log.read('acme', { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+  closers.push(() => {
+    log.heal();
+    wheel.close();
+    void hub.close();
+  });
+  const ask = (waitMs: number, livesMs = 60_000) =>
+    longPoll.answer({
+      identity: {
+        org: 'acme',
+        sub: 'ann',
+        expiresAtMs: Date.now() + livesMs,
+        reads: new ServiceClaim(['*']),
+        publishes: new ServiceClaim([]),
+        roles: new Set(),
+        producerOrgs: [],
+      },
+      services: new Set(['a']),
+      start: { at: 'cursor', position: head },
+      waitMs,
+      limit: 500,
+      session: undefined,
+      assignment: undefined,
+      client: { isGone: false, onGone: () => () => undefined },
+    });
+  return { log, longPoll, ask };
+}
+
+describe('a poll with a cursor, while the log is away,', () => {
+  it('is answered when its wait is over', async () => {
+    const { log, ask } = await polls();
+    log.hold('read');
+    const { body } = await within(ask(300), 'the answer', 3000);
+    expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1 });
+  });
+
+  it('is answered when the node drains', async () => {
+    const { log, longPoll, ask } = await polls();
+    log.hold('read');
+    const answer = ask(30_000);
+    await until(() => log.waiting('read') > 0, 'the read');
+    longPoll.drain();
+    expect((await within(answer, 'the answer', 3000)).mustClose).toBe(true);
+  });
+
+  it('is answered when its token expires', async () => {
+    const { log, ask } = await polls();
+    log.refuse('read');
+    const { body } = await within(ask(30_000, 300), 'the answer', 3000);
+    expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1 });
+  });
+});
