@@ -176,8 +176,15 @@ const variables = {
     .describe('Whether a client may choose its transport by `override` in negotiate.'),
   TURNOUT_RULES_MAX_AGE: int(0)
     .default(0)
+    .describe('Milliseconds without reading the shared rules after which they count as lost; 0: never.'),
+  TURNOUT_RULES_STALE: z
+    .enum(['hold', 'long-poll'])
+    .default('hold')
+    .describe('What lost rules mean: `hold` goes on by the last ones, `long-poll` takes everybody there.'),
+  TURNOUT_RUN_DIR: text
+    .optional()
     .describe(
-      'Age from which rules count as lost; 0: never. Not yet in effect: the rules of a single node do not age.',
+      'Folder where `turnout kill --local` finds this node; absent: one of its user in the temporary folder.',
     ),
   TURNOUT_MAX_CONNECTIONS: int(1)
     .default(100_000)
