@@ -131,7 +131,8 @@ export class RedisServer {
     const program = await ensureCommand('redis-server', 'redis-server');
     const { appendOnly, maxMemory, replicaOf, sentinelFile, config = [] } = this.options;
     const asSentinel = [
-      ...[sentinelFile ?? '', '--sentinel', '--port', String(this.port), '--bind', '127.0.0.1'],
+      sentinelFile ?? '',
+      ...`--sentinel --port ${this.port} --bind 127.0.0.1`.split(' '),
       ...config,
     ];
     const asServer = [
