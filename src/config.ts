@@ -46,6 +46,11 @@ const share = z
     return word === 'false' || word === 'off' ? '0' : value;
   }, percent.optional())
   .meta({ takes: '`true`, `false`, or 0 to 100' });
+/** `https://app.example.com`: a scheme and a host, and nothing behind them. */
+function isOrigin(origin: string): boolean {
+  return URL.canParse(origin) && new URL(origin).origin.toLowerCase() === origin.toLowerCase();
+}
+
 /** `10.0.0.0/8`, `::1`. */
 function isAddressOrRange(proxy: string): boolean {
   const [address = '', bits, ...more] = proxy.split('/');
@@ -75,6 +80,10 @@ const variables = {
     .default('')
     .describe('Stands before every path, as `/live` in `/live/v1/realtime/poll`.'),
   TURNOUT_ORIGINS: list
+    .refine(
+      (origins) => origins.every((origin) => origin === '*' || isOrigin(origin)),
+      'must be a list of origins such as https://app.example.com, or *',
+    )
     .default([])
     .describe('Browser origins that may call and open streams, or `*`; empty: the same origin only.'),
   TURNOUT_TRUSTED_PROXIES: list
@@ -237,6 +246,8 @@ type Variables = { readonly [K in keyof typeof variables]: z.output<(typeof vari
 export interface Config extends Variables {
   /** True where no secret was given: one is made up for this run, on a loopback host only. */
   readonly isDemo: boolean;
+  /** Tokens are verified with a key that was given, not with one that was made up. */
+  readonly hasKey: boolean;
 }
 
 /** What is wrong with the environment: one line a variable, none with its value. */
@@ -273,6 +284,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
   if (keys.length === 0 && !isLoopbackHost(host))
     problems.push('TURNOUT_JWT_SECRET (or TURNOUT_JWT_PUBLIC_KEY, TURNOUT_JWKS_URL) is needed off loopback');
   if (problems.length > 0) throw new ConfigError(problems);
-  const isUnconfigured = keys.length === 0 && values.TURNOUT_REDIS_URL === undefined;
-  return Object.freeze({ ...values, isDemo: values.TURNOUT_DEMO ?? isUnconfigured });
+  const hasKey = keys.length > 0;
+  const isUnconfigured = values.TURNOUT_REDIS_URL === undefined;
+  return Object.freeze({ ...values, hasKey, isDemo: !hasKey && (values.TURNOUT_DEMO ?? isUnconfigured) });
 }

@@ -49,7 +49,7 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where it listens: `http://127.0.0.1:4000`, the base path included. */
   readonly url: string;
-  /** Lines to paste: people to be and what to do as them. Empty where a configured key can't sign for them. */
+  /** Lines to paste: people to be and what to do as them. Empty where a key was configured. */
   readonly banner: readonly string[];
   /** Sends everybody elsewhere, loses nothing, then closes. Whoever asks again waits for the same. */
   drain(): Promise<void>;
@@ -63,6 +63,8 @@ const maxPerUser = { loopback: 5000, elsewhere: 256 };
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock, logger } = options;
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
+  if (config.TURNOUT_DEMO === true && !config.isDemo)
+    logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
   const madeUpSecret = createDemoSecret();
   const authenticator = createAuthenticator(config, clock, madeUpSecret);
   const nodeId = config.TURNOUT_NODE_ID ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-${process.pid}`;
@@ -172,10 +174,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     draining ??= shutDown();
     return draining;
   };
-  const secret = config.TURNOUT_JWT_SECRET ?? madeUpSecret;
-  const canSign = config.TURNOUT_JWT_PUBLIC_KEY === undefined && config.TURNOUT_JWKS_URL === undefined;
-  const isPrinted = canSign && (config.isDemo || config.TURNOUT_JWT_SECRET === undefined);
-  const banner = isPrinted ? demoLines(server.url, await demoTokens(secret, clock)) : [];
+  // Only a secret that was made up for this run signs for strangers.
+  const banner = config.hasKey ? [] : demoLines(server.url, await demoTokens(madeUpSecret, clock));
   return { url: server.url, banner, drain };
 }
 

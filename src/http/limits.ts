@@ -37,10 +37,13 @@ export function createRequestLimits(options: {
 }): RequestLimits {
   const { perSecond, clock } = options;
   const trusted = blockListOf(options.trustedProxies);
+  const trustsAny = options.trustedProxies.length > 0;
   // In the order of use: the longest unused is forgotten first, and was full again by then.
   const buckets = new Map<string, Bucket>();
 
-  const addressOf = (arrival: Arrival): string | undefined => callerOf(arrival, trusted);
+  // Without proxies the peer is the caller: asking the list would cost each request an object.
+  const addressOf = (arrival: Arrival): string | undefined =>
+    trustsAny ? callerOf(arrival, trusted) : plain(arrival.socket.remoteAddress ?? '') || undefined;
   return {
     addressOf,
     take(arrival) {

@@ -14,6 +14,7 @@ import { fail } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { startOf } from '../transports/client-frames.ts';
 import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
+import type { PollClient } from '../transports/poll-request.ts';
 
 export interface PollDeps {
   /** @throws unauthorized */
@@ -66,32 +67,40 @@ export function pollRoute(deps: PollDeps): Hono<{ Bindings: Partial<HttpBindings
   const app = new Hono<{ Bindings: Partial<HttpBindings> }>();
   app.get('/v1/realtime/poll', description, async (c) => {
     const identity = await deps.authenticate(c);
-    const asked = parseQuery(c.req.query());
-    const client = c.env?.outgoing;
-    const gone = new AbortController();
-    const onClose = (): void => gone.abort();
-    client?.once('close', onClose);
-    try {
-      const answer = await deps.longPoll.answer({
-        identity,
-        services: parseServices(asked.services),
-        start: startOf({ ...asked, lastSeq: parseLastSeq(asked.lastSeq) }),
-        waitMs: asked.wait * 1000,
-        limit: asked.limit,
-        session: asked.session,
-        assignment: asked.assignment,
-        signal: gone.signal,
-      });
-      return respond(c, answer);
-    } finally {
-      client?.off('close', onClose);
-    }
+    const asked = parseQuery(c.req.queries());
+    const answer = await deps.longPoll.answer({
+      identity,
+      services: parseServices(asked.services),
+      start: startOf({ ...asked, lastSeq: parseLastSeq(asked.lastSeq) }),
+      waitMs: asked.wait * 1000,
+      limit: asked.limit,
+      session: asked.session,
+      assignment: asked.assignment,
+      client: clientOf(c.env?.outgoing),
+    });
+    return respond(c, answer);
   });
   return app;
 }
 
+/** Undefined where a test asks the app without a server. */
+function clientOf(outgoing: HttpBindings['outgoing'] | undefined): PollClient {
+  return {
+    get isGone() {
+      return outgoing?.destroyed ?? false;
+    },
+    onGone(run) {
+      outgoing?.once('close', run);
+      return () => outgoing?.off('close', run);
+    },
+  };
+}
+
 /** @throws bad_request */
-function parseQuery(raw: Record<string, string>): PollQuery {
+function parseQuery(given: Record<string, string[]>): PollQuery {
+  const twice = Object.entries(given).find(([, values]) => values.length > 1);
+  if (twice !== undefined) throw fail('bad_request', `${twice[0]}: give it once`);
+  const raw = Object.fromEntries(Object.entries(given).map(([name, [value]]) => [name, value]));
   const parsed = pollQuerySchema.safeParse(raw);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -118,6 +127,8 @@ function respond(c: Context<{ Bindings: Partial<HttpBindings> }>, { body, mustCl
   const headers: Record<string, string> = Object.fromEntries(c.res.headers);
   headers['content-type'] = 'application/json';
   headers['cache-control'] = 'no-store';
+  // Hono's cors() adds this behind the handler, when the answer is on its way already.
+  if ('access-control-allow-origin' in headers) headers.vary = 'Origin';
   if (mustClose) headers.connection = 'close';
   if (outgoing === undefined) return new Response(new Uint8Array(body), { headers });
   if (!outgoing.destroyed) {

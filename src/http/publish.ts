@@ -9,6 +9,8 @@ import {
   publishItemSchema,
   publishResultSchema,
 } from '../../schema/http.ts';
+import { fail } from '../errors.ts';
+import { firstInexactNumber } from '../exact-numbers.ts';
 import type { Identity } from '../identity.ts';
 import type { Publisher, PublisherRole } from '../publisher.ts';
 import { atMost, readJson } from './json-body.ts';
@@ -57,7 +59,13 @@ const describe = (summary: string, refusals: string) =>
 export function publishRoutes(deps: PublishDeps): Hono {
   const publish = (role: PublisherRole) => async (c: Context) => {
     const identity = await deps.authenticate(c);
-    const body = (): Promise<unknown> => readJson(c, z.unknown());
+    const body = async (): Promise<unknown> => {
+      const parsed = await readJson(c, z.unknown());
+      const inexact = firstInexactNumber(await c.req.text());
+      if (inexact !== undefined)
+        throw fail('bad_request', `the number ${inexact} cannot be kept exactly; send it as a string`);
+      return parsed;
+    };
     return c.json(await deps.publisher.publishBody(identity, role, body));
   };
   return new Hono()

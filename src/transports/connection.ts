@@ -51,7 +51,6 @@ export class StreamConnection implements LiveSession, Sink {
   private live: Live | undefined;
   private holdsFeed = false;
   private clientSession: string | undefined;
-  private order: MigrateOrder | undefined;
   private ending: CloseCode | undefined;
   private errors = 0;
   private isPingDue = false;
@@ -148,8 +147,13 @@ export class StreamConnection implements LiveSession, Sink {
   migrate(order: MigrateOrder): void {
     if (this.isMoving || this.ending !== undefined) return;
     this.isMoving = true;
-    this.order = order;
-    if (this.live !== undefined) this.sendOrder(order, this.live.reader.position);
+    if (this.live === undefined) {
+      // Not acknowledged yet: there is nothing to move, and no frame may come before the ack.
+      this.end(order.reason === 'kill-switch' ? 'kill_switch' : 'transport_not_assigned');
+      return;
+    }
+    this.outbox.control(frames.migrate(this.live.reader.position, order));
+    this.cancelMove = this.deps.wheel.after(order.withinMs, () => this.end('moved'));
   }
 
   /** Advises the client to open another connection in the time, which ends this one. */
@@ -236,7 +240,6 @@ export class StreamConnection implements LiveSession, Sink {
     for (const service of opening.services)
       if (!services.has(service)) this.complain(fail('service_forbidden'), service);
     if (reset !== undefined) this.reset(reset, position);
-    if (this.order !== undefined) this.sendOrder(this.order, position);
     this.heartbeat.start();
     reader.pump();
   }
@@ -271,11 +274,6 @@ export class StreamConnection implements LiveSession, Sink {
     if (this.isPingDue) return;
     this.outbox.control(frames.ping(this.live.reader.position, this.deps.clock.now()));
     this.ws.ping();
-  }
-
-  private sendOrder(order: MigrateOrder, at: Position): void {
-    this.outbox.control(frames.migrate(at, order));
-    this.cancelMove = this.deps.wheel.after(order.withinMs, () => this.end('moved'));
   }
 
   private onDrain(): void {

@@ -3,6 +3,7 @@
  * the client sends back is all that is known of it.
  */
 import { codes } from '../../schema/codes.ts';
+import type { Cancel } from '../clock.ts';
 import { fail, TurnoutError } from '../errors.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
 import { HeldPoll } from './held-poll.ts';
@@ -16,10 +17,14 @@ export interface PollAnswer {
 }
 
 const retryMs = 250;
+// A poll that must not wait still gives the log this long: a read takes a moment even where all is well.
+const minLogMs = 2000;
 
 export class LongPoll {
   private readonly deps: LongPollDeps;
   private readonly held = new Set<HeldPoll>();
+  /** Polls that wait for the log itself: each is let go by its own. */
+  private readonly waiting = new Set<() => void>();
   private isDraining = false;
 
   constructor(deps: LongPollDeps) {
@@ -35,10 +40,12 @@ export class LongPoll {
     if (this.held.size >= deps.maxHeld) throw fail('overloaded');
 
     const cameMs = deps.clock.monotonic();
-    const feed = await this.attach(request, cameMs);
+    const livesMs = request.identity.expiresAtMs - deps.clock.now();
+    const endMs = cameMs + Math.min(request.waitMs, livesMs);
+    const feed = await this.attach(request, endMs);
     if (feed === undefined) return this.unplaced(request);
     try {
-      const placed = await this.place(feed, request, cameMs);
+      const placed = await this.place(feed, request, endMs);
       if (placed === undefined) return this.unplaced(request);
       const poll = new HeldPoll(deps, feed, request, placed);
       this.held.add(poll);
@@ -61,36 +68,74 @@ export class LongPoll {
   drain(): void {
     this.isDraining = true;
     for (const poll of this.held) poll.migrate();
+    for (const giveUp of this.waiting) giveUp();
   }
 
-  private attach(request: PollRequest, cameMs: number): Promise<Feed | undefined> {
-    return this.whileAway(request, cameMs, () => this.deps.hub.acquire(request.identity.org));
+  private async attach(request: PollRequest, endMs: number): Promise<Feed | undefined> {
+    const { hub } = this.deps;
+    const { org } = request.identity;
+    // One that comes after the poll was answered must be let go again.
+    return this.whileAway(
+      request,
+      endMs,
+      () => hub.acquire(org),
+      () => hub.release(org),
+    );
   }
 
-  private place(feed: Feed, request: PollRequest, cameMs: number): Promise<Placed | undefined> {
-    return this.whileAway(request, cameMs, () => feed.place(request.start));
+  private place(feed: Feed, request: PollRequest, endMs: number): Promise<Placed | undefined> {
+    return this.whileAway(
+      request,
+      endMs,
+      () => feed.place(request.start),
+      () => undefined,
+    );
   }
 
   /**
-   * While the log is away a poll with a cursor is held to its wait, then answered with the cursor it came with
+   * While the log is away, or hangs, a poll with a cursor is held to its wait, then answered with the cursor it came with
    * (undefined here); any other is refused at once.
    */
   private async whileAway<T>(
     request: PollRequest,
-    cameMs: number,
+    endMs: number,
     attempt: () => Promise<T>,
+    undo: () => void,
   ): Promise<T | undefined> {
     const { clock } = this.deps;
     for (;;) {
       try {
-        return await attempt();
+        return await this.inTime(endMs, attempt(), undo);
       } catch (error) {
         const isAway = error instanceof TurnoutError && codes[error.code].status === 503;
         if (!isAway || request.start.at !== 'cursor') throw error;
-        const leftMs = cameMs + request.waitMs - clock.monotonic();
-        if (leftMs <= 0 || this.isDraining || request.signal.aborted) return undefined;
+        const leftMs = endMs - clock.monotonic();
+        if (leftMs <= 0 || this.isDraining || request.client.isGone) return undefined;
         await new Promise<void>((resolve) => clock.after(Math.min(retryMs, leftMs), resolve));
       }
+    }
+  }
+
+  /** What the attempt brings. @throws log_unavailable when it takes longer than the poll may wait, or the node drains. */
+  private async inTime<T>(endMs: number, attempt: Promise<T>, undo: () => void): Promise<T> {
+    const { clock, wheel } = this.deps;
+    let cancel: Cancel = () => undefined;
+    let giveUp: () => void = () => undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      giveUp = () => reject(fail('log_unavailable'));
+      cancel = wheel.after(Math.max(minLogMs, endMs - clock.monotonic()), giveUp);
+    });
+    this.waiting.add(giveUp);
+    if (this.isDraining) giveUp();
+    let isTaken = false;
+    try {
+      const brought = await Promise.race([attempt, late]);
+      isTaken = true;
+      return brought;
+    } finally {
+      cancel();
+      this.waiting.delete(giveUp);
+      if (!isTaken) attempt.then(undo, () => undefined);
     }
   }
 

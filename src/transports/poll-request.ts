@@ -1,5 +1,5 @@
 /** What a poll asks, and what answering it takes: shared by the transport and the polls it holds. */
-import type { Clock } from '../clock.ts';
+import type { Cancel, Clock } from '../clock.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Sessions } from '../hub/sessions.ts';
 import type { Identity } from '../identity.ts';
@@ -29,6 +29,13 @@ export interface PollRequest {
   readonly session: string | undefined;
   /** What an SDK sent; a legacy client sends none. */
   readonly assignment: number | undefined;
-  /** Aborted when the client is gone: nobody reads the answer. */
-  readonly signal: AbortSignal;
+  readonly client: PollClient;
+}
+
+/** Whoever waits for the answer. */
+export interface PollClient {
+  /** Nobody reads the answer any more. */
+  readonly isGone: boolean;
+  /** Runs once when they go. */
+  onGone(run: () => void): Cancel;
 }

@@ -4,7 +4,7 @@
  */
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { type Code, codes, limits } from '../../schema/codes.ts';
 import { isLoopbackHost } from '../config.ts';
 import { fail } from '../errors.ts';
@@ -48,10 +48,16 @@ export class WebSocketTransport {
     this.deflated = streamForm(options.compressMinBytes);
     this.server = new WebSocketServer({
       noServer: true,
+      WebSocket: ReasonedWebSocket,
       clientTracking: false,
       maxPayload: limits.frameBytes,
       // Only what clients send is inflated by ws; what they are sent was deflated once for all of them.
       perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true },
+    });
+    // A broken hand-shake: ws would answer in HTML.
+    this.server.on('wsClientError', (error, socket, request) => {
+      const isMethod = request.method !== 'GET';
+      this.refuse(socket, isMethod ? 'method_not_allowed' : 'bad_request', error.message);
     });
   }
 
@@ -141,8 +147,8 @@ export class WebSocketTransport {
     return isFlood ? 'rate_limited' : undefined;
   }
 
-  private refuse(socket: Duplex, code: Code): void {
-    const { status, message, retry } = codes[code];
+  private refuse(socket: Duplex, code: Code, message: string = codes[code].message): void {
+    const { status, retry } = codes[code];
     const { clock, wheel } = this.options;
     const body = JSON.stringify({ error: { code, message, retry, requestId: clock.id() } });
     const head = [
@@ -182,6 +188,19 @@ export class WebSocketTransport {
     return { identity: ticket.identity, ticket };
   }
 }
+
+/** Says why also where ws itself closes: a frame that is too large, or no WebSocket at all. */
+class ReasonedWebSocket extends WebSocket {
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code, reason ?? reasonsOfWs.get(code ?? 0));
+  }
+}
+
+const reasonsOfWs: ReadonlyMap<number, Code> = new Map([
+  [1002, 'bad_frame'],
+  [1007, 'bad_frame'],
+  [1009, 'too_large'],
+]);
 
 /** True where the peer inflates what was deflated with a full window: a smaller one would fail with 1007. */
 function takesSharedDeflate(extensions: string): boolean {
