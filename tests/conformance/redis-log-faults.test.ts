@@ -1,13 +1,9 @@
 /** What only a log in Redis can suffer, on real servers: lost writes, old files, deaf tails, a Redis that is full or frozen. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { Hub } from '../../src/hub/hub.ts';
-import { Reader } from '../../src/hub/reader.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createRedisLog, type RedisLogOptions } from '../../src/log/redis-log.ts';
 import { openRedis, type RedisConnection } from '../../src/redis.ts';
-import { streamForm } from '../../src/transports/frames.ts';
-import { ReadingClient } from '../support/reading-client.ts';
 import { RedisProxy } from '../support/redis-proxy.ts';
 import { RedisServer } from '../support/redis.ts';
 import { sleep, until } from '../support/until.ts';
@@ -23,7 +19,7 @@ import {
   seqRun,
   seqsOf,
 } from './event-log-harness.ts';
-import { openRedisLog } from './redis-harness.ts';
+import { openRedisLog, publishUntilKept, readLive } from './redis-harness.ts';
 
 const away = { code: 'log_unavailable' };
 const closers: (() => Promise<void>)[] = [];
@@ -223,36 +219,13 @@ describe('a tail that missed something', () => {
 
   it('leaves its reader with every event once, however often connections are killed', async () => {
     const log = await logAt(server.url);
-    const retention = { ageMs: 60_000, events: 10_000, bytes: 1 << 28 };
-    const hub = new Hub({ log, clock: systemClock, ringBytes: 1 << 20, lingerMs: 0, retention });
-    closers.push(() => hub.close());
-    const feed = await hub.acquire('acme');
-    const client = new ReadingClient();
-    const reader = new Reader({
-      feed,
-      form: streamForm(undefined),
-      sub: 'u',
-      services: new Set(['finance']),
-      position: feed.head,
-      sink: client,
-      clock: systemClock,
-    });
-    reader.pump();
+    const { client, close } = await readLive(log, 'acme');
+    closers.push(close);
     let refused = 0;
     for (let n = 1; n <= 300; n += 1) {
       if (n % 40 === 0)
         await server.client.call('CLIENT', ['KILL', 'TYPE', n % 80 === 0 ? 'normal' : 'pubsub']);
-      // The publisher's part: the same id until it is acknowledged.
-      for (let isKept = false; !isKept; ) {
-        try {
-          await log.append('acme', 'api', [event(`e${n}`)]);
-          isKept = true;
-        } catch (error) {
-          expect(error).toMatchObject(away);
-          refused += 1;
-          await sleep(20);
-        }
-      }
+      refused += (await publishUntilKept(log, 'acme', `e${n}`)).refused;
     }
     await until(
       () => client.seqs.at(-1) === 300,

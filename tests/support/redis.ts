@@ -132,11 +132,7 @@ export class RedisServer {
     const { appendOnly, maxMemory, replicaOf, sentinelFile, config = [] } = this.options;
     const asSentinel = [
       sentinelFile ?? '',
-      '--sentinel',
-      '--port',
-      String(this.port),
-      '--bind',
-      '127.0.0.1',
+      ...`--sentinel --port ${this.port} --bind 127.0.0.1`.split(' '),
       ...config,
     ];
     const asServer = [
