@@ -68,7 +68,7 @@ const negotiate = async (node: Node, body: object = {}): Promise<NegotiateRespon
 };
 
 const rollout = async (node: Node): Promise<RolloutBody> =>
-  ((await admin(node.gateway.url, 'GET', '/rollout')) as Answer<RolloutBody>).body;
+  (await admin<RolloutBody>(node.gateway.url, 'GET', '/rollout')).body;
 const change = async (node: Node, method: string, path: string, body: object = {}): Promise<Answer> =>
   admin(node.gateway.url, method, path, { reason: 'test', ...body });
 const reasonOf = async (node: Node): Promise<string> => (await negotiate(node)).reason;
@@ -195,7 +195,7 @@ it('a client bounces no more than once between a killed node and one that cannot
 
 describe('across nodes', () => {
   const sessionsOf = async (node: Node): Promise<SessionsBody> =>
-    ((await admin(node.gateway.url, 'GET', '/sessions?org=acme')) as Answer<SessionsBody>).body;
+    (await admin<SessionsBody>(node.gateway.url, 'GET', '/sessions?org=acme')).body;
 
   it('sessions and cohorts are summed, a dead node is missing at first and then forgotten', async () => {
     await Promise.all(
