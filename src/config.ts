@@ -272,8 +272,14 @@ const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
 
 export const isLoopbackHost = (host: string): boolean => loopback.has(host) || host.startsWith('127.');
 
+/** Variables by name, as a process or a test has them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** This process's own, for the command line: it wants settings of its own and shares those of a node. */
+export const environment = (): Environment => process.env;
+
 /** @throws ConfigError with every problem. An empty value counts as absent. */
-export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+export function readConfig(env: Environment = environment()): Config {
   const problems: string[] = [];
   const read: Record<string, unknown> = {};
   for (const [name, schema] of Object.entries(variables)) {
