@@ -154,23 +154,35 @@ function identityOf(claims: Claims, leewayS: number): Identity {
 
 const isRole = (name: string): name is Role => roleSchema.safeParse(name).success;
 
-/** Who the newest tokens belong to, so that a polling client doesn't pay for its signature every time. */
+interface CachedIdentity {
+  readonly identity: Identity;
+  readonly untilMs: number;
+}
+
+/**
+ * Who the newest tokens belong to, so that a polling client doesn't pay for its signature every time. Two generations: a
+ * full one becomes the old one, and what is asked for moves back. Nothing is ever searched for its oldest.
+ */
 class IdentityCache {
-  private readonly byDigest = new Map<string, { identity: Identity; untilMs: number }>();
+  private young = new Map<string, CachedIdentity>();
+  private old = new Map<string, CachedIdentity>();
 
   get(digest: string, nowMs: number): Identity | undefined {
-    const entry = this.byDigest.get(digest);
-    if (entry === undefined) return undefined;
-    this.byDigest.delete(digest);
-    if (entry.untilMs <= nowMs) return undefined;
-    this.byDigest.set(digest, entry);
-    return entry.identity;
+    const found = this.young.get(digest) ?? this.old.get(digest);
+    if (found === undefined || found.untilMs <= nowMs) return undefined;
+    if (!this.young.has(digest)) this.keep(digest, found);
+    return found.identity;
   }
 
   set(digest: string, identity: Identity, nowMs: number): void {
-    this.byDigest.set(digest, { identity, untilMs: Math.min(identity.expiresAtMs, nowMs + cacheMs) });
-    if (this.byDigest.size <= cachedTokens) return;
-    const [oldest] = this.byDigest.keys();
-    if (oldest !== undefined) this.byDigest.delete(oldest);
+    this.keep(digest, { identity, untilMs: Math.min(identity.expiresAtMs, nowMs + cacheMs) });
+  }
+
+  private keep(digest: string, entry: CachedIdentity): void {
+    if (this.young.size >= cachedTokens / 2) {
+      this.old = this.young;
+      this.young = new Map();
+    }
+    this.young.set(digest, entry);
   }
 }

@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseRedisUrl } from './redis-url.ts';
 import { readPublicKey } from './public-key.ts';
 
 // `takes` says in docs/CONFIGURATION.md what a value may be.
@@ -45,6 +46,11 @@ const share = z
     return word === 'false' || word === 'off' ? '0' : value;
   }, percent.optional())
   .meta({ takes: '`true`, `false`, or 0 to 100' });
+/** `https://app.example.com`: a scheme and a host, and nothing behind them. */
+function isOrigin(origin: string): boolean {
+  return URL.canParse(origin) && new URL(origin).origin.toLowerCase() === origin.toLowerCase();
+}
+
 /** `10.0.0.0/8`, `::1`. */
 function isAddressOrRange(proxy: string): boolean {
   const [address = '', bits, ...more] = proxy.split('/');
@@ -52,6 +58,14 @@ function isAddressOrRange(proxy: string): boolean {
   const isRange = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
   return more.length === 0 && most > 0 && isRange;
 }
+const redisUrl = text.superRefine((value, context) => {
+  try {
+    parseRedisUrl(value);
+  } catch (error) {
+    // These messages name no part of the URL: it may hold a password.
+    context.addIssue(error instanceof Error ? error.message : 'must be a Redis URL');
+  }
+});
 const url = text.refine((value) => URL.canParse(value), 'must be a URL').meta({ takes: 'URL' });
 
 const variables = {
@@ -66,6 +80,10 @@ const variables = {
     .default('')
     .describe('Stands before every path, as `/live` in `/live/v1/realtime/poll`.'),
   TURNOUT_ORIGINS: list
+    .refine(
+      (origins) => origins.every((origin) => origin === '*' || isOrigin(origin)),
+      'must be a list of origins such as https://app.example.com, or *',
+    )
     .default([])
     .describe('Browser origins that may call and open streams, or `*`; empty: the same origin only.'),
   TURNOUT_TRUSTED_PROXIES: list
@@ -80,15 +98,6 @@ const variables = {
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
     .describe('From which level on lines are logged.'),
-  TURNOUT_REDIS_URL: url
-    .optional()
-    .describe(
-      'Redis that all nodes share: `redis://`, `rediss://`, `redis+cluster://`, `redis+sentinel://`. Absent: in memory.',
-    ),
-  TURNOUT_REDIS_PREFIX: text
-    .regex(/^[A-Za-z0-9._:-]{1,64}$/)
-    .default('turnout')
-    .describe('Stands before every key and channel in Redis.'),
   TURNOUT_JWT_SECRET: secret
     .optional()
     .describe('Verifies tokens signed with HS256. Give one of this and the next two; none: the demo.'),
@@ -110,17 +119,32 @@ const variables = {
   TURNOUT_ADMIN_TOKEN: secret.optional().describe('A bearer token that may do everything at the admin API.'),
   TURNOUT_DEMO: flag
     .optional()
-    .describe('The demo: printed tokens and a sample backend. Absent: on where no key for tokens is given.'),
+    .describe(
+      'The demo: printed tokens and a sample backend. Absent: on where neither a key for tokens nor Redis is given.',
+    ),
   TURNOUT_PING_MS: int(100, 3_600_000)
     .default(30_000)
     .describe('Time between two `ping` frames of a stream.'),
+  TURNOUT_REDIS_URL: redisUrl
+    .meta({ takes: '`redis://`, `rediss://`, `redis+cluster://`, `redis+sentinel://`' })
+    .optional()
+    .describe(
+      'Where the log lives that all nodes share: `redis://user:password@host:6379/0`, `redis+cluster://host:7000,host:7001`, `redis+sentinel://host:26379,host:26380/mymaster`, each with `rediss` for TLS. Absent: the embedded log, in memory, for a single node.',
+    ),
+  TURNOUT_REDIS_PREFIX: text
+    .regex(/^[A-Za-z0-9._:-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ : -')
+    .default('turnout')
+    .describe('Begins the name of every key and channel in Redis.'),
+  TURNOUT_REDIS_TIMEOUT_MS: int(50, 60_000)
+    .default(2000)
+    .describe('How long a command to Redis may take; a publish past it is answered 503.'),
   TURNOUT_RETENTION_MS: int(1000)
     .default(24 * 3_600_000)
     .describe('Age from which an event is dropped from the log.'),
   TURNOUT_RETENTION_EVENTS: int(1).default(100_000).describe('Events that the log keeps of an org.'),
   TURNOUT_RETENTION_BYTES: int(1024)
     .default(256 * 1024 * 1024)
-    .describe('Bytes of JSON that the log keeps of an org.'),
+    .describe('Bytes of JSON that the embedded log, and every ring, keeps of an org.'),
   TURNOUT_RING_BYTES: int(64 * 1024)
     .default(64 * 1024 * 1024)
     .describe('Bytes of recent events that a node keeps at hand, all orgs together.'),
@@ -229,6 +253,8 @@ type Variables = { readonly [K in keyof typeof variables]: z.output<(typeof vari
 export interface Config extends Variables {
   /** True where no secret was given: one is made up for this run, on a loopback host only. */
   readonly isDemo: boolean;
+  /** Tokens are verified with a key that was given, not with one that was made up. */
+  readonly hasKey: boolean;
 }
 
 /** What is wrong with the environment: one line a variable, none with its value. */
@@ -271,5 +297,7 @@ export function readConfig(env: Environment = environment()): Config {
   if (keys.length === 0 && !isLoopbackHost(host))
     problems.push('TURNOUT_JWT_SECRET (or TURNOUT_JWT_PUBLIC_KEY, TURNOUT_JWKS_URL) is needed off loopback');
   if (problems.length > 0) throw new ConfigError(problems);
-  return Object.freeze({ ...values, isDemo: values.TURNOUT_DEMO ?? keys.length === 0 });
+  const hasKey = keys.length > 0;
+  const isUnconfigured = values.TURNOUT_REDIS_URL === undefined;
+  return Object.freeze({ ...values, hasKey, isDemo: !hasKey && (values.TURNOUT_DEMO ?? isUnconfigured) });
 }

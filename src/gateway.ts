@@ -13,6 +13,7 @@ import {
   startTrickle,
 } from './demo/demo.ts';
 import { adminRoutes } from './http/admin.ts';
+import { joinFleet } from './http/admin-fleet.ts';
 import { authenticating, createApp } from './http/app.ts';
 import { docsRoutes } from './http/docs.ts';
 import { createRequestLimits } from './http/limits.ts';
@@ -25,11 +26,10 @@ import { openServer } from './http/server.ts';
 import { Hub } from './hub/hub.ts';
 import { Sessions } from './hub/sessions.ts';
 import type { EventLog } from './log/event-log.ts';
-import { createMemoryLog } from './log/memory-log.ts';
+import { connectRedis, openLog } from './log/open-log.ts';
 import { type Logger, logClose } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { Publisher } from './publisher.ts';
-import { openRedis } from './redis.ts';
 import { defaultRunFolder } from './rollout/local-kill.ts';
 import { createRollout } from './rollout/rollout.ts';
 import { RulesConnection } from './rollout/rules-connection.ts';
@@ -43,7 +43,7 @@ export interface GatewayOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Instead of the memory log that the settings describe. */
+  /** Instead of the log that the settings describe. */
   readonly log?: EventLog;
   /** Called once it has drained and closed, whoever asked for it. */
   readonly onClosed?: () => void;
@@ -52,19 +52,22 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where it listens: `http://127.0.0.1:4000`, the base path included. */
   readonly url: string;
-  /** Lines to paste: people to be and what to do as them. Empty where a configured key can't sign for them. */
+  /** Lines to paste: people to be and what to do as them. Empty where a key was configured. */
   readonly banner: readonly string[];
   /** Sends everybody elsewhere, loses nothing, then closes. Whoever asks again waits for the same. */
   drain(): Promise<void>;
 }
 
-const redisTimeoutMs = 1000;
+// A Redis that is there is waited for; one that is away must not keep the node from serving.
+const startMs = 2000;
 const maxPerUser = { loopback: 5000, elsewhere: 256 };
 
 /** Opens a node and listens. @throws ConfigError, or what listening throws (EADDRINUSE). */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock, logger } = options;
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
+  if (config.TURNOUT_DEMO === true && !config.isDemo)
+    logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
   const madeUpSecret = createDemoSecret();
   const authenticator = createAuthenticator(config, clock, madeUpSecret);
   const nodeId = config.TURNOUT_NODE_ID ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-${process.pid}`;
@@ -74,12 +77,16 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { traffic } = metrics;
   const sessions = new Sessions();
   const wheel = new Wheel(clock);
-  const log = options.log ?? memoryLog(config, clock);
+  const node = { config, clock, logger, metrics, nodeId };
+  const redis = connectRedis(node);
+  const log = options.log ?? openLog(redis, node);
+  await redis?.ready(startMs);
   const hub = openHub(log, options, config, metrics);
   const publisher = new Publisher({ log, clock, metrics });
   const count = (reason: string): void => metrics.decisions.inc({ reason });
-  const redis = connectRedis(config, options);
-  const rules = redis && new RulesConnection(redis, clock);
+  // A connection of its own: a kill must not wait behind pages of events.
+  const rulesRedis = connectRedis(node);
+  const rules = rulesRedis && new RulesConnection(rulesRedis, clock);
   const rollout = createRollout({
     config,
     clock,
@@ -125,7 +132,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   });
 
   let phase: Readiness['phase'] = 'starting';
-  void rollout.ready.then(() => {
+  void rollout.ready.finally(() => {
     if (phase === 'starting') phase = 'serving';
   });
   const version = (): number => rollout.decider.assignment;
@@ -152,7 +159,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   app.route('/', pollRoute({ authenticate, longPoll }));
   app.route('/', negotiateRoute(negotiate));
   app.route('/', publishRoutes({ authenticate, publisher }));
-  app.route('/', adminRoutes({ rollout, sessions, authenticator, adminToken, drain: () => void drain() }));
+  const drainThis = (): void => void drain();
+  app.route('/', adminRoutes({ rollout, authenticator, adminToken, drain: drainThis }));
+  joinFleet({ rollout, sessions, drain: drainThis });
   app.route('/', ops);
   app.route(
     '/',
@@ -186,31 +195,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     draining ??= shutDown();
     return draining;
   };
-  const secret = config.TURNOUT_JWT_SECRET ?? madeUpSecret;
-  const canSign = config.TURNOUT_JWT_PUBLIC_KEY === undefined && config.TURNOUT_JWKS_URL === undefined;
-  const isPrinted = canSign && (config.isDemo || config.TURNOUT_JWT_SECRET === undefined);
-  const banner = isPrinted ? demoLines(server.url, await demoTokens(secret, clock)) : [];
+  // Only a secret that was made up for this run signs for strangers.
+  const banner = config.hasKey ? [] : demoLines(server.url, await demoTokens(madeUpSecret, clock));
   return { url: server.url, banner, drain };
 }
 
 const placeOf = (config: Config): keyof typeof maxPerUser =>
   isLoopbackHost(config.TURNOUT_HOST) ? 'loopback' : 'elsewhere';
-
-/** Undefined where the settings name none. */
-function connectRedis({ TURNOUT_REDIS_URL: url }: Config, { clock, logger }: GatewayOptions) {
-  if (url === undefined) return undefined;
-  const onError = (error: Error): void => logger.debug({ err: error }, 'a connection to Redis failed');
-  return openRedis({ url, clock, timeoutMs: redisTimeoutMs, onError });
-}
-
-function memoryLog(config: Config, clock: Clock): EventLog {
-  return createMemoryLog({
-    clock,
-    retentionMs: config.TURNOUT_RETENTION_MS,
-    retentionEvents: config.TURNOUT_RETENTION_EVENTS,
-    retentionBytes: config.TURNOUT_RETENTION_BYTES,
-  });
-}
 
 function openHub(log: EventLog, { clock, logger }: GatewayOptions, config: Config, metrics: Metrics): Hub {
   return new Hub({

@@ -51,6 +51,15 @@ export class Metrics {
     'times that a feed read the log because its tail had missed something',
     ['why'],
   );
+  readonly feedDeaf = this.counter(
+    'turnout_feed_deaf_total',
+    'subscriptions to Redis that heard nothing any more and were made anew',
+  );
+  readonly redisErrors = this.counter(
+    'turnout_redis_errors_total',
+    'commands to Redis that failed, by what it said',
+    ['what'],
+  );
   readonly decisions = this.counter(
     'turnout_decisions_total',
     'decisions taken: by negotiate, and for streams that came without a ticket',

@@ -1,32 +1,10 @@
 /**
  * Connections to Redis, made from one URL: a single server, a Cluster, or a master that Sentinels name. It knows no keys
  * and no scripts; whoever uses it decides what an error means. Commands are never queued while Redis is away: they fail.
- *
- *   redis://user:password@host:6379/0                      one server; `rediss://` with TLS
- *   redis+cluster://user:password@host:7000,host:7001      a Cluster, by some of its nodes; `rediss+cluster://`
- *   redis+sentinel://user:password@host:26379,host:26380/mymaster/0?sentinelPassword=…    `rediss+sentinel://`
- *
- * Name and password are the data servers', percent-encoded; a port that is left out is 6379, a Sentinel's 26379.
  */
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import type { Clock } from './clock.ts';
-
-export interface RedisAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
-export interface RedisTarget {
-  readonly kind: 'single' | 'cluster' | 'sentinel';
-  readonly addresses: readonly RedisAddress[];
-  readonly isTls: boolean;
-  readonly username: string | undefined;
-  readonly password: string | undefined;
-  readonly db: number;
-  /** Sentinel: the name of the master's group, and the Sentinels' own password. */
-  readonly master: string;
-  readonly sentinelPassword: string | undefined;
-}
+import { parseRedisUrl, type RedisTarget } from './redis-url.ts';
 
 /** What both kinds of client have in common here. Replies are strings, UTF-8. */
 export interface RedisCommands {
@@ -53,6 +31,7 @@ export interface RedisConnection {
 }
 
 export interface RedisConnectionOptions {
+  /** Of one of the forms that redis-url.ts tells. */
   readonly url: string;
   readonly clock: Clock;
   /** How long a command may take. */
@@ -65,43 +44,10 @@ export interface RedisConnectionOptions {
 type Options = Omit<RedisOptions, 'replyMapping'>;
 type Shared = Omit<NonNullable<ClusterOptions['redisOptions']>, 'replyMapping'>;
 
-const form = /^(rediss?)(\+cluster|\+sentinel)?:\/\/(?:([^@/]*)@)?([^/?@]+)((?:\/[^/?]*)*)(?:\?(.*))?$/;
-const single = 'single';
 // A frozen server says nothing: its socket is given up after this much silence, over and above a command's own time.
 const silenceMs = 3000;
 const retryDelayMs = { first: 50, most: 1000 };
 const slotsRefreshMs = 2000;
-
-/** @throws Error that says what is wrong, without the URL: it may hold a password. */
-export function parseRedisUrl(url: string): RedisTarget {
-  const parts = form.exec(url.trim());
-  if (parts === null) throw new Error('must be a redis URL');
-  const [, scheme = '', variant, auth = '', hosts = '', path = '', query] = parts;
-  const isList = hosts.includes(',');
-  const kind = variant === '+sentinel' ? 'sentinel' : variant === '+cluster' || isList ? 'cluster' : single;
-  const colon = auth.indexOf(':');
-  const segments = path.split('/').filter((segment) => segment !== '');
-  const [master = '', dbText = '0'] = kind === 'sentinel' ? segments : ['', ...segments];
-  if (kind === 'sentinel' && master === '') throw new Error('must name the master: …/mymaster');
-  if (!/^\d{1,5}$/.test(dbText)) throw new Error('must name a database by number');
-  return {
-    kind,
-    addresses: hosts.split(',').map((host) => parseAddress(host, kind === 'sentinel' ? 26_379 : 6379)),
-    isTls: scheme === 'rediss',
-    username: colon > 0 ? decodeURIComponent(auth.slice(0, colon)) : undefined,
-    password: auth === '' ? undefined : decodeURIComponent(auth.slice(colon + 1)),
-    db: Number(dbText),
-    master: decodeURIComponent(master),
-    sentinelPassword: new URLSearchParams(query).get('sentinelPassword') ?? undefined,
-  };
-}
-
-function parseAddress(text: string, defaultPort: number): RedisAddress {
-  const parts = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(text);
-  if (parts === null) throw new Error('must name hosts as host:port');
-  const [, host = '', port] = parts;
-  return { host: host.replace(/^\[|\]$/g, ''), port: port === undefined ? defaultPort : Number(port) };
-}
 
 /** Opens at once, whether Redis is there or not: it goes on trying until `close`. @throws what `parseRedisUrl` throws */
 export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOptions): RedisConnection {
@@ -156,7 +102,7 @@ function openMaster(target: RedisTarget, connect: (more: Options) => Redis, cloc
       return client.status === 'ready';
     },
     ready: (withinMs) => untilReady(client, clock, withinMs),
-    ownerOf: () => single,
+    ownerOf: () => 'single',
     refreshOwners: () => undefined,
     openSubscriber: () => connect({ ...where, db: target.db }),
     close: () => client.disconnect(),

@@ -1,6 +1,7 @@
 /** Asks Redis servers the few things that `doctor` judges. Writes nothing. */
 import type { Clock } from '../clock.ts';
-import { openRedis, parseRedisUrl, type RedisConnection } from '../redis.ts';
+import { openRedis, type RedisConnection } from '../redis.ts';
+import { parseRedisUrl } from '../redis-url.ts';
 import { redisFindings } from './doctor-redis.ts';
 import { error, type Finding } from './findings.ts';
 

@@ -127,6 +127,8 @@ function respond(c: Context<{ Bindings: Partial<HttpBindings> }>, { body, mustCl
   const headers: Record<string, string> = Object.fromEntries(c.res.headers);
   headers['content-type'] = 'application/json';
   headers['cache-control'] = 'no-store';
+  // Hono's cors() adds this behind the handler, when the answer is on its way already.
+  if ('access-control-allow-origin' in headers) headers.vary = 'Origin';
   if (mustClose) headers.connection = 'close';
   if (outgoing === undefined) return new Response(new Uint8Array(body), { headers });
   if (!outgoing.destroyed) {

@@ -10,11 +10,13 @@ import type { ResetReason } from '../../schema/frames.ts';
 import type { Form } from './chunk.ts';
 import { Group, type Member } from './group.ts';
 import { HeldBack } from './held-back.ts';
+import type { Floor, Pages } from './pages.ts';
 import { Ring, type RingRetention } from './ring.ts';
 import { Thinning } from './thinning.ts';
 
 export interface FeedDeps {
-  readonly log: EventLog;
+  readonly log: Pick<EventLog, 'tail'>;
+  readonly pages: Pages;
   readonly clock: Clock;
   /** Of the log: a ring keeps no more. */
   readonly retention: RingRetention;
@@ -62,7 +64,7 @@ export class Feed {
     const feed = new Feed(org, deps);
     const tail = await deps.log.tail(org, (message) => feed.receive(message));
     try {
-      const { head } = await deps.log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+      const { head } = await deps.pages.readNow(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
       feed.ring = new Ring(head);
       feed.tail = tail;
     } catch (error) {
@@ -96,7 +98,7 @@ export class Feed {
   async place(start: Start): Promise<Placed> {
     const known = this.placeInRing(start);
     if (known !== undefined) return { position: known, reset: undefined };
-    const answer = await this.deps.log.read(this.org, start, { maxEvents: 1, maxBytes: 1 });
+    const answer = await this.deps.pages.read(this.org, start, { maxEvents: 1, maxBytes: 1 }, this.floor());
     if (answer.head.epoch !== this.head.epoch) await this.repair('interrupted');
     return answer.kind === 'page'
       ? { position: answer.from, reset: undefined }
@@ -107,7 +109,9 @@ export class Feed {
     const key = `${form.name}|${[...services].toSorted().join(',')}`;
     let group = this.groups.get(key);
     if (group === undefined) {
-      group = new Group({ key, org: this.org, services, form, ring: this.openRing, log: this.deps.log });
+      const { openRing: ring, org } = this;
+      const { pages } = this.deps;
+      group = new Group({ key, org, services, form, ring, pages, floor: () => this.floor() });
       this.groups.set(key, group);
     }
     group.members.add(member);
@@ -167,6 +171,12 @@ export class Feed {
     if (start.at === 'lastSeq' && (start.epoch === undefined || start.epoch === this.head.epoch))
       return this.openRing.placeAt(start.seq);
     return undefined;
+  }
+
+  /** What the log's retention keeps, told by what this feed knows of its head. */
+  private floor(): Floor {
+    const { events, ageMs } = this.deps.retention;
+    return { seq: this.head.seq - events + 1, ms: this.deps.clock.now() - ageMs };
   }
 
   private receive(message: TailMessage): void {
@@ -236,7 +246,11 @@ export class Feed {
   private async readToHead(): Promise<boolean> {
     const ring = this.openRing;
     while (this.isOpen()) {
-      const answer = await this.deps.log.read(this.org, { at: 'cursor', position: ring.head }, repairLimits);
+      const answer = await this.deps.pages.readNow(
+        this.org,
+        { at: 'cursor', position: ring.head },
+        repairLimits,
+      );
       if (!this.isOpen()) return true;
       const isFar = answer.head.seq - ring.head.seq > farBehindEvents;
       if (answer.kind === 'reset' || isFar) {
@@ -265,7 +279,7 @@ export class Feed {
 
   /** A held append that the read already brought. If it was another history's, the next message won't chain. */
   private isBehindHead(message: TailMessage): boolean {
-    if (message.kind !== 'appended') return message.kind === 'interrupted';
+    if (message.kind !== 'appended') return false;
     const last = message.entries.at(-1);
     const isSameEpoch = message.previous.epoch === this.head.epoch;
     return last === undefined || (isSameEpoch && last.seq <= this.head.seq);
@@ -274,6 +288,7 @@ export class Feed {
   private restart(head: Position): void {
     const before = this.ringBytes;
     this.openRing.restart(head);
+    this.deps.pages.forget(this.org);
     this.deps.onBytes(-before);
     for (const group of this.groups.values()) {
       group.forget();

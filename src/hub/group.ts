@@ -5,8 +5,8 @@
 import type { ResetReason } from '../../schema/frames.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
-import type { EventLog } from '../log/event-log.ts';
 import { type Chunk, cutChunk, type Form } from './chunk.ts';
+import type { Floor, Pages } from './pages.ts';
 import type { Ring } from './ring.ts';
 
 /** A reader as its group sees it. None of these may throw. */
@@ -35,7 +35,8 @@ export class Group {
   readonly members = new Set<Member>();
   private readonly org: string;
   private readonly ring: Ring;
-  private readonly log: EventLog;
+  private readonly pages: Pages;
+  private readonly floor: () => Floor;
   private incarnation = 0;
   private readonly chunks = new Map<number, Chunk>();
   private readonly reads = new Map<string, Promise<Fetched>>();
@@ -46,14 +47,16 @@ export class Group {
     services: ReadonlySet<string>;
     form: Form;
     ring: Ring;
-    log: EventLog;
+    pages: Pages;
+    floor: () => Floor;
   }) {
     this.key = options.key;
     this.org = options.org;
     this.services = options.services;
     this.form = options.form;
     this.ring = options.ring;
-    this.log = options.log;
+    this.pages = options.pages;
+    this.floor = options.floor;
   }
 
   /**
@@ -88,7 +91,7 @@ export class Group {
       maxBytes: Math.max(pageBytes, this.form.maxBytes),
     };
     const { incarnation } = this;
-    const page = await this.log.read(this.org, { at: 'cursor', position }, limits);
+    const page = await this.pages.read(this.org, { at: 'cursor', position }, limits, this.floor());
     if (page.kind === 'reset') return page;
     const stretch = { entries: page.entries, epoch: page.from.epoch, from: page.from };
     const chunk = cutChunk(stretch, this.services, this.form);

@@ -5,6 +5,7 @@
 import type { Clock } from '../clock.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { Feed, type FeedDeps } from './feed.ts';
+import { Pages } from './pages.ts';
 
 export interface HubOptions {
   readonly log: EventLog;
@@ -31,10 +32,12 @@ export class Hub {
   /** Open feeds, the least recently appended first. */
   private readonly byUse = new Map<string, Feed>();
   private readonly dirty = new Set<Feed>();
+  private readonly pages: Pages;
   private usedBytes = 0;
 
   constructor(options: HubOptions) {
     this.options = options;
+    this.pages = new Pages({ log: options.log, clock: options.clock });
   }
 
   get feeds(): number {
@@ -74,6 +77,7 @@ export class Hub {
   private open(org: string): Slot {
     const feed = Feed.open(org, {
       log: this.options.log,
+      pages: this.pages,
       clock: this.options.clock,
       retention: this.options.retention,
       onDirty: (dirty) => this.markDirty(dirty),

@@ -33,6 +33,8 @@ export class Reader implements Member {
   private place: Position;
   private group: Group;
   private isReading = false;
+  /** It had its turn and has more to read: it goes on when the others had theirs. */
+  private isScheduled = false;
   private mustRecheck = false;
   private isClosed = false;
   private retryMs = retryDelayMs.first;
@@ -71,7 +73,7 @@ export class Reader implements Member {
   }
 
   pump(): void {
-    if (this.isReading || this.isClosed) return;
+    if (this.isReading || this.isScheduled || this.isClosed) return;
     for (let turn = 0; turn < maxChunksInTurn; turn += 1) {
       if (!this.sink.hasRoom) return;
       const chunk = this.group.chunkAfter(this.place);
@@ -82,7 +84,12 @@ export class Reader implements Member {
       }
       this.take(chunk);
     }
-    setImmediate(() => this.pump());
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    setImmediate(() => {
+      this.isScheduled = false;
+      this.pump();
+    });
   }
 
   recheck(): void {

@@ -41,6 +41,8 @@ export interface RedisLogOptions {
   readonly idempotencyIds?: number;
   /** A subscription that heard nothing any more was rebuilt. */
   readonly onDeaf?: () => void;
+  /** The log went away, or is back. */
+  readonly onHealth?: (state: { readonly isUp: boolean; readonly detail: string }) => void;
   /** A command failed. `what`: the error's first word as Redis says it, or `timeout`, `closed`, `other`. */
   readonly onError?: (what: string, error: unknown) => void;
 }
@@ -65,6 +67,7 @@ class RedisLog implements EventLog {
     read: new RedisScript('read'),
     keep: new RedisScript('keep'),
   };
+  private wasUp = true;
   private isClosed = false;
 
   constructor(options: RedisLogOptions) {
@@ -186,8 +189,16 @@ class RedisLog implements EventLog {
     this.options.onError?.(what, error);
   }
 
+  private tellHealth(): void {
+    const state = this.faults.state();
+    if (state.isUp === this.wasUp) return;
+    this.wasUp = state.isUp;
+    this.options.onHealth?.(state);
+  }
+
   /** A write once a second: it also finds a Redis that is full, read-only or can't save. */
   private async beat(): Promise<void> {
+    this.tellHealth();
     if (!this.connection.isReady) return;
     try {
       const key = `${this.options.prefix}:{alive}`;

@@ -183,7 +183,7 @@ export class RedisTail {
   private nowHeard(link: RedisLink, channel: string, isAgain: boolean): void {
     const tail = this.byChannel.get(channel);
     if (tail === undefined || tail.link !== link) return;
-    for (const heard of [...tail.waiting]) heard();
+    for (const heard of tail.waiting) heard();
     if (isAgain) this.heads.checkSoon(tail);
   }
 
@@ -233,5 +233,5 @@ export class RedisTail {
 }
 
 function tellAll(tail: OrgTail, message: TailMessage): void {
-  for (const subscriber of [...tail.subscribers]) if (subscriber.isOpen) subscriber.listener(message);
+  for (const subscriber of tail.subscribers) if (subscriber.isOpen) subscriber.listener(message);
 }

@@ -39,6 +39,7 @@ export class HeldPoll implements Member, LiveSession {
   private readonly group: Group;
   private readonly holdMs: number;
   private resolve: (body: Buffer) => void = () => undefined;
+  private readonly cameMs: number;
   private place: Position;
   private pages = 0;
   private lookingSinceMs: number | undefined;
@@ -58,6 +59,7 @@ export class HeldPoll implements Member, LiveSession {
     this.request = request;
     this.connection = deps.clock.id();
     this.sinceMs = deps.clock.now();
+    this.cameMs = deps.clock.monotonic();
     this.place = placed.position;
     const { identity, assignment, session, start, waitMs } = request;
     const due = deps.admission.poll(identity, { assignment, session });
@@ -127,7 +129,7 @@ export class HeldPoll implements Member, LiveSession {
     if (theirs.length === 0) return;
     const isFirst = this.pending.length === 0;
     this.pending = [...this.pending, ...theirs].slice(-maxEphemeral);
-    const sinceCameMs = this.deps.clock.now() - this.sinceMs;
+    const sinceCameMs = this.deps.clock.monotonic() - this.cameMs;
     if (isFirst)
       this.cancels.push(this.deps.wheel.after(ephemeralAfterMs - sinceCameMs, () => this.finish()));
   }

@@ -1,11 +1,16 @@
 /** The Redis log under the conformance suite: time is real, so its windows are short; losses are made in Redis itself. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/clock.ts';
+import { Hub } from '../../src/hub/hub.ts';
+import { Reader } from '../../src/hub/reader.ts';
+import { TurnoutError } from '../../src/errors.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createRedisLog, type RedisLogOptions } from '../../src/log/redis-log.ts';
 import { openRedis } from '../../src/redis.ts';
+import { streamForm } from '../../src/transports/frames.ts';
+import { ReadingClient } from '../support/reading-client.ts';
 import { until } from '../support/until.ts';
-import { eventRun, type LogHarness } from './event-log-harness.ts';
+import { event, eventRun, type LogHarness } from './event-log-harness.ts';
 
 /** What the harness does to the data behind the log's back: any client of the same server or Cluster. */
 export interface RedisData {
@@ -18,7 +23,7 @@ const window = { ms: 2500, ids: 1000 };
 
 export interface OpenedLog {
   readonly log: EventLog;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** A log of its own on the Redis at `url`. Nothing is kept shorter than the suite needs it. */
@@ -86,4 +91,36 @@ export async function redisLogHarness(url: string, data: RedisData): Promise<Log
     loseEverything: () => data.flush(),
     close: () => opened.close(),
   };
+}
+
+/** A client of `org` from its head on, behind a feed as a node has it: what it receives must be whole. */
+export async function readLive(log: EventLog, org: string) {
+  const retention = { ageMs: 60_000, events: 10_000, bytes: 256 * 1024 * 1024 };
+  const hub = new Hub({ log, clock: systemClock, ringBytes: 1024 * 1024, lingerMs: 0, retention });
+  const feed = await hub.acquire(org);
+  const client = new ReadingClient();
+  const reader = new Reader({
+    feed,
+    form: streamForm(undefined),
+    sub: 'u',
+    services: new Set(['finance']),
+    position: feed.head,
+    sink: client,
+    clock: systemClock,
+  });
+  reader.pump();
+  return { client, close: () => hub.close() };
+}
+
+/** Publishes one event under the same id until it is acknowledged. @returns its seq, and how often it was refused */
+export async function publishUntilKept(log: EventLog, org: string, id: string) {
+  for (let refused = 0; ; refused += 1) {
+    try {
+      const { results } = await log.append(org, 'api', [event(id)]);
+      return { seq: results[0]?.seq ?? 0, refused };
+    } catch (error) {
+      if (!(error instanceof TurnoutError) || error.code !== 'log_unavailable') throw error;
+      await sleep(20);
+    }
+  }
 }

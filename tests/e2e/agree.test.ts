@@ -1,9 +1,10 @@
 /** Nodes that share rules in Redis decide alike: at once after a change, and never by less than a client has seen. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Identity, ServiceClaim } from '../../src/identity.ts';
 import { rolloutPercent } from '../../src/rollout/rules.ts';
 import { setEnabled, setPercent } from '../../src/rollout/transitions.ts';
 import { RedisServer } from '../support/redis.ts';
-import { openOver, openRolloutNode, type RolloutNode } from '../support/rollout-node.ts';
+import { deaf, openOver, openRolloutNode, type RolloutNode } from '../support/rollout-node.ts';
 import { TcpLink } from '../support/tcp-link.ts';
 import { until } from '../support/until.ts';
 
@@ -144,6 +145,36 @@ describe('what a client has seen', () => {
     });
   });
 
+  it('is never refused by a node one version behind, which has not been told', async () => {
+    const a = await open('node-a');
+    const b = await openRolloutNode('node-b', redis.port, env, deaf);
+    nodes.push(b);
+    const user = users.find((one) => b.rollout.decider.decide(one).transport === 'long-poll');
+    for (const percent of [100, 99.99, 99.98]) {
+      const before = versionOf(b);
+      const { version } = await a.rollout.store.change(setPercent(percent), by);
+      expect(versionOf(b)).toBe(before);
+      const identity = { ...nobody, ...user };
+      const ticket = {
+        identity,
+        session: 's',
+        supports: ['websocket'],
+        assignment: version,
+        override: undefined,
+      };
+      expect(await b.rollout.admission.stream(identity, ticket)).toEqual({
+        isAdmitted: true,
+        cohort: 'canary',
+        assignment: version,
+      });
+      expect(versionOf(b)).toBe(version);
+    }
+    const { version } = await a.rollout.store.change(setPercent(0), by);
+    // A poll is answered by what the node holds, and makes it look.
+    b.rollout.admission.poll({ ...nobody, ...user }, { assignment: version, session: 's' });
+    await until(() => versionOf(b) === version, 'the read', 1000);
+  });
+
   it('costs four reads a second at most, whatever clients make up', async () => {
     const a = await open('node-a');
     const asked = async (): Promise<number> => {
@@ -194,13 +225,31 @@ describe('the environment', () => {
 });
 
 describe('a Redis that forgets', () => {
-  it('emptied: gets the rules back, though a node that starts then would write others', async () => {
+  const stored = async (): Promise<string | null> =>
+    redis.client.hget('turnout:{!rules}:document', 'version');
+
+  it('emptied: gets the rules back', async () => {
     const [a, b] = await pair();
-    await a.rollout.control.change(setPercent(70), by);
+    const { version } = await a.rollout.control.change(setPercent(70), by);
     await redis.restartEmpty();
+    await until(async () => (await stored()) === String(version), 'the document in Redis');
+    expect([percentOf(a), percentOf(b)]).toEqual([70, 70]);
+  });
+
+  it('emptied, and a node that starts before the others are back writes its environment: the operator’s holds', async () => {
+    const [a, b] = await pair();
+    const { version } = await a.rollout.control.change(setPercent(70), by);
+    for (const node of [a, b]) node.link.cut();
+    await redis.restartEmpty();
+    // First rules are numbered by the second: theirs will be the higher number.
+    await until(() => Date.now() / 1000 > version + 1, 'the clock to pass the version');
     const c = await open('node-c');
+    expect(percentOf(c)).toBe(10);
+    expect(versionOf(c)).toBeGreaterThan(version);
+    for (const node of [a, b]) node.link.mend();
     await until(() => [a, b, c].every((node) => percentOf(node) === 70), 'the operator’s percent everywhere');
-    expect(new Set([a, b, c].map(versionOf)).size).toBe(1);
+    await until(() => new Set([a, b, c].map(versionOf)).size === 1, 'one version');
+    expect(versionOf(c)).toBeGreaterThan(version + 1);
   });
 
   it('restored from an older backup: the old percentage comes back to nobody', async () => {
@@ -211,8 +260,6 @@ describe('a Redis that forgets', () => {
     const seen = new Set<number | undefined>();
     for (const node of [a, b]) node.rollout.store.subscribe((rules) => seen.add(rolloutPercent(rules)));
     await redis.restartRewound();
-    const stored = async (): Promise<string | null> =>
-      redis.client.hget('turnout:{!rules}:document', 'version');
     await until(async () => (await stored()) === String(version), 'the newer document in Redis');
     expect([percentOf(a), percentOf(b)]).toEqual([0, 0]);
     expect([...seen].filter((percent) => percent !== 0)).toEqual([]);
@@ -237,10 +284,12 @@ it('rules grown too old fail to long-poll where the operator says so, and come b
   await until(() => node.rollout.decider.decide(user).reason === 'rollout', 'the rules to be known again');
 });
 
-const nobody = {
+const nobody: Identity = {
   org: 'acme',
   sub: 'nobody',
   expiresAtMs: Number.MAX_SAFE_INTEGER,
-  roles: new Set<never>(),
+  reads: new ServiceClaim(['*']),
+  publishes: new ServiceClaim([]),
+  roles: new Set(),
   producerOrgs: [],
-} as never as import('../../src/identity.ts').Identity;
+};

@@ -44,7 +44,6 @@ export function describedApp(): Hono<AppEnv> {
       authenticator: unasked,
       adminToken: undefined,
       rollout: unasked,
-      sessions: unasked,
       drain: () => undefined,
     }),
   );

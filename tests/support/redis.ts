@@ -25,6 +25,8 @@ export interface RedisServerOptions {
   readonly replicaOf?: { readonly port: number };
   /** More lines of redis.conf, as arguments. */
   readonly config?: readonly string[];
+  /** Runs it as a Sentinel with this file, which it rewrites. */
+  readonly sentinelFile?: string;
   /** A fixed port, where something else has to know it first. */
   readonly port?: number;
 }
@@ -127,9 +129,14 @@ export class RedisServer {
 
   private async launch(): Promise<void> {
     const program = await ensureCommand('redis-server', 'redis-server');
-    const { appendOnly, maxMemory, replicaOf, config = [] } = this.options;
-    const args = [
-      ...`--port ${this.port} --bind 127.0.0.1 --save`.split(' '),
+    const { appendOnly, maxMemory, replicaOf, sentinelFile, config = [] } = this.options;
+    const asSentinel = [
+      sentinelFile ?? '',
+      ...`--sentinel --port ${this.port} --bind 127.0.0.1`.split(' '),
+      ...config,
+    ];
+    const asServer = [
+      ...`--port ${this.port} --bind 127.0.0.1 --repl-diskless-sync-delay 0 --save`.split(' '),
       '',
       '--dir',
       this.folder,
@@ -138,6 +145,7 @@ export class RedisServer {
       ...(replicaOf === undefined ? [] : ['--replicaof', '127.0.0.1', String(replicaOf.port)]),
       ...config,
     ];
+    const args = sentinelFile === undefined ? asServer : asSentinel;
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(child);
     this.child = child;

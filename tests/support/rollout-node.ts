@@ -5,6 +5,7 @@ import { Sessions } from '../../src/hub/sessions.ts';
 import { openRedis } from '../../src/redis.ts';
 import { createRollout, type Rollout } from '../../src/rollout/rollout.ts';
 import { RulesConnection } from '../../src/rollout/rules-connection.ts';
+import type { RulesRedis } from '../../src/rollout/rules-redis.ts';
 import { TcpLink } from './tcp-link.ts';
 
 export interface RolloutNode {
@@ -15,14 +16,23 @@ export interface RolloutNode {
   close(): Promise<void>;
 }
 
+type Hearing = (redis: RulesRedis) => RulesRedis;
+const hearing: Hearing = (redis) => redis;
+/** Every push is lost, as on a link that has gone quiet: such a node knows what it reads. */
+export const deaf: Hearing = (redis) => ({
+  run: (...asked) => redis.run(...asked),
+  subscribe: () => () => undefined,
+});
+
 /** @param port Redis's. Resolves once its rollout is ready, or gave up to be. */
 export async function openRolloutNode(
   nodeId: string,
   port: number,
   env: Readonly<Record<string, string>> = {},
+  hears: Hearing = hearing,
 ): Promise<RolloutNode> {
   const link = await TcpLink.open(port);
-  return openOver(link, nodeId, env);
+  return openOver(link, nodeId, env, hears);
 }
 
 /** The same over a link that may be cut already. */
@@ -30,6 +40,7 @@ export async function openOver(
   link: TcpLink,
   nodeId: string,
   env: Readonly<Record<string, string>> = {},
+  hears: Hearing = hearing,
 ): Promise<RolloutNode> {
   const clock = systemClock;
   const logged: string[] = [];
@@ -44,7 +55,7 @@ export async function openOver(
     nodeId,
     logger,
     sessions,
-    shared: { redis, prefix: 'turnout' },
+    shared: { redis: hears(redis), prefix: 'turnout' },
   });
   await rollout.ready;
   return {

@@ -39,7 +39,7 @@ it('tells reset to a reader that joins a read of the log which began before the 
     publishEphemeral: (...call) => log.publishEphemeral(...call),
     async read(name, start, limits) {
       const answer = await log.read(name, start, limits);
-      if (log === lost && start.at === 'cursor' && start.position.seq === 0 && limits.maxEvents > 1) {
+      if (log === lost && start.at === 'lastSeq' && start.seq === 0 && limits.maxEvents > 1) {
         pagesOfOld += 1;
         await new Promise<void>((resolve) => {
           answerOld = resolve;

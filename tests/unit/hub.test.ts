@@ -215,6 +215,22 @@ describe('a feed', () => {
     expect(client.seqs).toEqual([1, 2, 3]);
   });
 
+  it('reads again when its tail was interrupted while it read', async () => {
+    const log = faultyLog(memory());
+    const { client } = await read(hubOver(log), ['a']);
+    log.holdAnswers('read');
+    log.interrupt();
+    await until(() => log.waiting('read') === 1);
+    // Appended after what is on its way was read, and never heard of.
+    log.loseTail();
+    await append(log, 'a', 2);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    log.interrupt();
+    log.heal();
+    await until(() => client.seqs.length === 2);
+    expect(client.seqs).toEqual([1, 2]);
+  });
+
   it('goes on after the log was away, and nobody is reset', async () => {
     const log = faultyLog(memory());
     const { client } = await read(hubOver(log), ['a']);

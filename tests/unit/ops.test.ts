@@ -51,7 +51,7 @@ describe('metrics', () => {
     expect(text).toContain('turnout_http_requests_total{route="/healthz",status="200"} 1');
     expect(text).toContain('turnout_http_requests_total{route="unmatched",status="404"} 1');
     expect(text).toContain('turnout_http_requests_total{route="/docs/:file",status="404"} 1');
-    expect(text).not.toContain('made');
+    expect(text).not.toContain('made/up');
     for (const name of [
       'ws_closes_total',
       'ws_connection_duration_seconds',

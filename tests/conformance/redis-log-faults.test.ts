@@ -1,0 +1,371 @@
+/** What only a log in Redis can suffer, on real servers: lost writes, old files, deaf tails, a Redis that is full or frozen. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import type { EventLog } from '../../src/log/event-log.ts';
+import { createRedisLog, type RedisLogOptions } from '../../src/log/redis-log.ts';
+import { openRedis, type RedisConnection } from '../../src/redis.ts';
+import { RedisProxy } from '../support/redis-proxy.ts';
+import { RedisServer } from '../support/redis.ts';
+import { sleep, until } from '../support/until.ts';
+import {
+  after,
+  event,
+  eventRun,
+  fromCursor,
+  fromLastSeq,
+  listen,
+  page,
+  resetReason,
+  seqRun,
+  seqsOf,
+} from './event-log-harness.ts';
+import { openRedisLog, publishUntilKept, readLive } from './redis-harness.ts';
+
+const away = { code: 'log_unavailable' };
+const closers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+async function serve(options: Parameters<typeof RedisServer.start>[0] = {}): Promise<RedisServer> {
+  const server = await RedisServer.start(options);
+  closers.push(() => server.stop());
+  return server;
+}
+
+async function logAt(url: string, more: Partial<RedisLogOptions> = {}): Promise<EventLog> {
+  const opened = await openRedisLog(url, 't', more);
+  closers.push(() => opened.close());
+  return opened.log;
+}
+
+/** A log whose appends are stored and told to nobody: what a tail that lost messages has missed. */
+async function mutedLogAt(url: string, org: string): Promise<EventLog> {
+  const real = openRedis({ url, clock: systemClock, timeoutMs: 2000, onError: () => undefined });
+  const commands: RedisConnection['commands'] = {
+    call: (command, args) =>
+      real.commands.call(
+        command,
+        args.map((arg) => (arg === `t:{${org}}:tail` ? 'nobody' : arg)),
+      ),
+  };
+  const connection: RedisConnection = {
+    ...real,
+    commands,
+    get isReady() {
+      return real.isReady;
+    },
+  };
+  const options = {
+    prefix: 't',
+    nodeId: 'muted',
+    timeoutMs: 2000,
+    retentionMs: 60_000,
+    retentionEvents: 10_000,
+  };
+  const log = createRedisLog({ connection, clock: systemClock, ...options });
+  closers.push(async () => {
+    await log.close();
+    real.close();
+  });
+  await real.ready(5000);
+  return log;
+}
+
+async function isBack(log: EventLog): Promise<void> {
+  await until(
+    () => log.health().isUp,
+    () => `the log to be back: ${log.health().detail}`,
+    20_000,
+  );
+}
+
+const isInterrupted = (tail: Awaited<ReturnType<typeof listen>>): boolean =>
+  tail.messages.some(({ kind }) => kind === 'interrupted');
+
+describe('a Redis that lost writes', () => {
+  it('is a fork after a failover: same seqs, other tags', async () => {
+    const master = await serve();
+    const replica = await serve({ replicaOf: master });
+    const log = await logAt(master.url);
+    await log.append('acme', 'api', eventRun(1, 5));
+    await until(async () => (await replica.client.hget('t:{acme}:meta', 'seq')) === '5');
+    // The replica is cut off and goes on alone; what the master acknowledges from here on is lost.
+    await replica.client.replicaof('NO', 'ONE');
+    await log.append('acme', 'api', eventRun(6, 8));
+    const { entries: old, from } = await page(log, 'acme', { at: 'earliest' });
+    const cursors = seqRun(0, 8).map((seq) => after(from, old.slice(0, seq)));
+    await master.kill();
+
+    const next = await logAt(replica.url);
+    expect(await resetReason(next, 'acme', fromCursor(cursors[6]!))).toBe('ahead');
+    // A publisher that was acknowledged doesn't retry; others take the seqs.
+    await next.append('acme', 'other', eventRun(20, 22));
+    for (const cursor of cursors.slice(0, 6))
+      expect(seqsOf((await page(next, 'acme', fromCursor(cursor))).entries)).toEqual(
+        seqRun(cursor.seq + 1, 8),
+      );
+    for (const cursor of cursors.slice(6))
+      expect(await resetReason(next, 'acme', fromCursor(cursor))).toBe('fork');
+  });
+
+  it('is told apart when it comes back with an older file', async () => {
+    const server = await serve();
+    const log = await logAt(server.url);
+    await log.append('acme', 'api', eventRun(1, 5));
+    const { head: kept } = await page(log, 'acme', { at: 'head' });
+    await server.snapshot();
+    await log.append('acme', 'api', eventRun(6, 8));
+    const tail = await listen(log, 'acme');
+    const { head: lost } = await page(log, 'acme', { at: 'head' });
+    await server.restartRewound();
+    await isBack(log);
+    await until(() => isInterrupted(tail), 'the tail to be told');
+    expect(await resetReason(log, 'acme', fromCursor(lost))).toBe('ahead');
+    expect((await page(log, 'acme', fromCursor(kept))).entries).toEqual([]);
+    // Ids that were lost with their events are stored again.
+    expect((await log.append('acme', 'api', eventRun(6, 8))).results.map(({ seq }) => seq)).toEqual([
+      6, 7, 8,
+    ]);
+    expect(await resetReason(log, 'acme', fromCursor(lost))).toBe('fork');
+    expect(seqsOf((await page(log, 'acme', fromCursor(kept))).entries)).toEqual([6, 7, 8]);
+  });
+
+  it('begins a new epoch when it comes back empty, and interrupts its tails', async () => {
+    const server = await serve();
+    const log = await logAt(server.url);
+    await log.append('acme', 'api', eventRun(1, 5));
+    const tail = await listen(log, 'acme');
+    const { head } = await page(log, 'acme', { at: 'head' });
+    await server.restartEmpty();
+    await isBack(log);
+    await until(() => isInterrupted(tail), 'the tail to be told');
+    expect(await resetReason(log, 'acme', fromCursor(head))).toBe('epoch');
+    expect(await log.append('acme', 'api', [event('e1')])).toMatchObject({ results: [{ seq: 1, id: 'e1' }] });
+    expect(await resetReason(log, 'acme', fromCursor(head))).toBe('epoch');
+  });
+
+  it('drops what is left of an org whose meta is gone, rather than mixing two epochs', async () => {
+    const server = await serve();
+    const log = await logAt(server.url);
+    const { epoch } = await log.append('acme', 'api', eventRun(1, 5));
+    await server.client.del('t:{acme}:meta');
+    const anew = await log.append('acme', 'api', eventRun(1, 2));
+    expect(anew.epoch).not.toBe(epoch);
+    expect(anew.results).toEqual([
+      { seq: 1, id: 'e1' },
+      { seq: 2, id: 'e2' },
+    ]);
+    expect(seqsOf((await page(log, 'acme', { at: 'earliest' })).entries)).toEqual([1, 2]);
+  });
+});
+
+describe('a tail that missed something', () => {
+  let server: RedisServer;
+  beforeEach(async () => {
+    server = await serve();
+  });
+
+  it('is told so after its connection was cut, and only where something was missed', async () => {
+    const log = await logAt(server.url);
+    const muted = await mutedLogAt(server.url, 'acme');
+    for (const org of ['acme', 'quiet']) await log.append(org, 'api', eventRun(1, 1));
+    const [missing, quiet] = [await listen(log, 'acme'), await listen(log, 'quiet')];
+    for (const org of ['acme', 'quiet']) await page(log, org, { at: 'head' });
+    await muted.append('acme', 'api', eventRun(2, 2));
+    await server.client.call('CLIENT', ['KILL', 'TYPE', 'pubsub']);
+    await until(() => isInterrupted(missing), 'the tail to be told');
+    await log.append('quiet', 'api', eventRun(2, 2));
+    await until(() => quiet.entries().length === 1);
+    await sleep(1500);
+    expect(quiet.messages.map(({ kind }) => kind)).toEqual(['appended']);
+  });
+
+  it('is told so without any reconnect, by its head', async () => {
+    const log = await logAt(server.url);
+    const muted = await mutedLogAt(server.url, 'acme');
+    await log.append('acme', 'api', eventRun(1, 1));
+    const tail = await listen(log, 'acme');
+    await page(log, 'acme', { at: 'head' });
+    await muted.append('acme', 'api', eventRun(2, 2));
+    await until(() => isInterrupted(tail), 'the tail to be told');
+    expect(tail.entries()).toEqual([]);
+  });
+
+  it('is made anew when it hears nothing although its connection stands', async () => {
+    const proxy = await RedisProxy.start(server.port);
+    closers.push(() => proxy.stop());
+    let deaf = 0;
+    const log = await logAt(proxy.url, {
+      onDeaf: () => {
+        deaf += 1;
+        proxy.heal();
+      },
+    });
+    await log.append('acme', 'api', eventRun(1, 1));
+    const tail = await listen(log, 'acme');
+    await page(log, 'acme', { at: 'head' });
+    proxy.deafen();
+    await log.append('acme', 'api', eventRun(2, 2));
+    await until(() => deaf > 0, 'the deaf tail to be found', 15_000);
+    await until(() => isInterrupted(tail), 'the tail to be told');
+    for (let n = 3; tail.entries().length === 0 && n < 200; n += 1) {
+      await log.append('acme', 'api', eventRun(n, n));
+      await sleep(50);
+    }
+    expect(tail.entries()).not.toEqual([]);
+    expect(deaf).toBe(1);
+  });
+
+  it('leaves its reader with every event once, however often connections are killed', async () => {
+    const log = await logAt(server.url);
+    const { client, close } = await readLive(log, 'acme');
+    closers.push(close);
+    let refused = 0;
+    for (let n = 1; n <= 300; n += 1) {
+      if (n % 40 === 0)
+        await server.client.call('CLIENT', ['KILL', 'TYPE', n % 80 === 0 ? 'normal' : 'pubsub']);
+      refused += (await publishUntilKept(log, 'acme', `e${n}`)).refused;
+    }
+    await until(
+      () => client.seqs.at(-1) === 300,
+      () => `300; ${client.seqs.length} came`,
+      20_000,
+    );
+    expect(client.seqs).toEqual(seqRun(1, 300));
+    expect(client.resets).toEqual([]);
+    expect(refused).toBeGreaterThan(0);
+  });
+});
+
+describe('a Redis that takes no writes', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await RedisServer.start();
+  });
+  afterAll(() => server.stop());
+  afterEach(() => server.client.flushall());
+
+  it('refuses a publish whole when it is full, and goes on reading', async () => {
+    const log = await logAt(server.url);
+    await log.append('acme', 'api', eventRun(1, 3));
+    await server.client.config('SET', 'maxmemory', '1');
+    await expect(log.append('acme', 'api', eventRun(4, 9))).rejects.toMatchObject(away);
+    expect(log.health()).toMatchObject({ isUp: false });
+    expect(log.health().detail).toContain('OOM');
+    expect(seqsOf((await page(log, 'acme', { at: 'earliest' })).entries)).toEqual([1, 2, 3]);
+    await server.client.config('SET', 'maxmemory', '0');
+    expect((await log.append('acme', 'api', eventRun(4, 9))).results.map(({ seq }) => seq)).toEqual(
+      seqRun(4, 9),
+    );
+    await isBack(log);
+  });
+
+  it('refuses a publish as a read-only replica, and takes it when it is a master again', async () => {
+    const log = await logAt(server.url);
+    await log.append('acme', 'api', eventRun(1, 3));
+    await server.client.replicaof('127.0.0.1', '1');
+    await expect(log.append('acme', 'api', eventRun(4, 4))).rejects.toMatchObject(away);
+    await until(() => !log.health().isUp);
+    await server.client.replicaof('NO', 'ONE');
+    await isBack(log);
+    expect((await log.append('acme', 'api', eventRun(4, 4))).results).toEqual([{ seq: 4, id: 'e4' }]);
+  });
+
+  it('refuses within its time while frozen, and keeps each id once', async () => {
+    const log = await logAt(server.url);
+    await log.append('acme', 'api', eventRun(1, 3));
+    server.freeze();
+    try {
+      // Carried out once it thaws, though nobody heard so: the retry must find it.
+      await expect(log.append('acme', 'api', eventRun(4, 4))).rejects.toMatchObject(away);
+      expect(log.health()).toMatchObject({ isUp: false });
+    } finally {
+      server.thaw();
+    }
+    await isBack(log);
+    const { results } = await log.append('acme', 'api', eventRun(4, 4));
+    expect(results).toMatchObject([{ seq: 4, id: 'e4' }]);
+    expect(seqsOf((await page(log, 'acme', { at: 'earliest' })).entries)).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe('what the log keeps in Redis', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await RedisServer.start();
+  });
+  afterAll(() => server.stop());
+  afterEach(() => server.client.flushall());
+
+  it('shares one hash tag for each org, whatever its name, and ends by itself', async () => {
+    const log = await logAt(server.url);
+    for (const org of ['acme', 'a@b.c:d-e_f']) await log.append(org, 'api', eventRun(1, 1));
+    const keys = (await server.client.keys('t:*')).filter((key) => !key.endsWith('{alive}'));
+    expect(keys.toSorted()).toEqual(
+      ['acme', 'a%40b.c%3Ad-e_f']
+        .flatMap((org) => ['ids:0', 'meta', 'stream'].map((part) => `t:{${org}}:${part}`))
+        .toSorted(),
+    );
+    for (const key of keys) expect(await server.client.pttl(key)).toBeGreaterThan(60_000);
+  });
+
+  it('is kept while a node has a tail of the org', async () => {
+    const log = await logAt(server.url);
+    await log.append('acme', 'api', eventRun(1, 1));
+    await log.append('other', 'api', eventRun(1, 1));
+    await listen(log, 'acme');
+    for (const org of ['acme', 'other'])
+      for (const part of ['meta', 'stream', 'ids:0'])
+        await server.client.pexpire(`t:{${org}}:${part}`, 50_000);
+    await until(async () => (await server.client.pttl('t:{acme}:stream')) > 60_000);
+    expect(await server.client.pttl('t:{other}:stream')).toBeLessThanOrEqual(50_000);
+  });
+
+  it('is bounded by count, about, and read by age exactly', async () => {
+    const log = await logAt(server.url, { retentionEvents: 200, retentionMs: 2000 });
+    for (let n = 0; n < 2000; n += 100) await log.append('acme', 'api', eventRun(n + 1, n + 100));
+    const length = await server.client.xlen('t:{acme}:stream');
+    expect(length).toBeGreaterThanOrEqual(200);
+    expect(length).toBeLessThan(500);
+    const { entries } = await page(log, 'acme', { at: 'earliest' });
+    expect(entries.at(-1)?.seq).toBe(2000);
+    await sleep(2100);
+    const emptied = await page(log, 'acme', { at: 'earliest' });
+    expect(emptied.entries).toEqual([]);
+    expect(emptied.from).toEqual(emptied.head);
+    expect(await resetReason(log, 'acme', fromLastSeq(1999))).toBe('expired');
+  });
+
+  it('finds any `lastSeq` in 20 steps, however appends were spread over time', async () => {
+    const log = await logAt(server.url, { retentionMs: 30 * 24 * 3_600_000 });
+    const { head } = await page(log, 'acme', { at: 'head' });
+    // Bursts and silences over ten days, stored as append.lua does.
+    const [total, startMs] = [4000, Date.now() - 10 * 24 * 3_600_000];
+    let ms = startMs;
+    const pipeline = server.client.pipeline();
+    for (const seq of seqRun(1, total)) {
+      if (seq % 7 === 0) ms += Math.floor((seq % 500 === 0 ? 1e8 : 3) * Math.abs(Math.sin(seq)));
+      const entry = `tag${seq}\ntag${seq - 1}\n\n"id":"e${seq}","service":"a","type":"t"\n,"payload":1}`;
+      pipeline.xadd('t:{acme}:stream', `${ms}-${seq}`, 'e', entry);
+    }
+    pipeline.hset('t:{acme}:meta', 'seq', total, 'ms', ms, 'tag', `tag${total}`);
+    await pipeline.exec();
+    const steps = async (): Promise<number> => {
+      const stats = await server.client.info('commandstats');
+      return Number(/cmdstat_xrange:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+    };
+    let most = 0;
+    for (const seq of seqRun(1, total - 1).filter((n) => n % 37 === 0)) {
+      const before = await steps();
+      const limits = { maxEvents: 1, maxBytes: 1 };
+      const answer = await log.read('acme', fromLastSeq(seq, head.epoch), limits);
+      if (answer.kind !== 'page') throw new Error(`a page was due for ${seq}, not ${answer.reason}`);
+      expect([answer.from.seq, answer.from.tag]).toEqual([seq, `tag${seq}`]);
+      expect(seqsOf(answer.entries)).toEqual([seq + 1]);
+      most = Math.max(most, (await steps()) - before);
+    }
+    // Besides the search: the first kept entry, two looks by id, a last scan, and the page.
+    expect(most).toBeLessThanOrEqual(20 + 5);
+  });
+});
