@@ -13,12 +13,18 @@ export interface ClientClock {
   after(ms: number, run: () => void): Cancel;
 }
 
+/** What sockets say, each with as much of its event as the client reads. */
+export interface SocketListeners {
+  readonly open: () => void;
+  readonly message: (event: { readonly data: unknown }) => void;
+  readonly close: (event: { readonly code: number }) => void;
+  readonly error: () => void;
+}
+
 /** As much of a WebSocket as the client uses: the browser's and that of `ws` both have it. */
 export interface WebSocketLike {
-  onopen: ((event: never) => void) | null;
-  onmessage: ((event: { readonly data: unknown }) => void) | null;
-  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null;
-  onerror: ((event: never) => void) | null;
+  addEventListener<K extends keyof SocketListeners>(type: K, listener: SocketListeners[K]): void;
+  removeEventListener<K extends keyof SocketListeners>(type: K, listener: SocketListeners[K]): void;
   send(text: string): void;
   close(code?: number): void;
 }

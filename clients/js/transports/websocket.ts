@@ -21,30 +21,30 @@ export class StreamLink implements OpenLink {
   private heardMs: number;
   private cancelWatch: Cancel = () => undefined;
   private isClosed = false;
+  private readonly onOpen = (): void => {
+    const { services, cursor, session } = this.parts;
+    const start = cursor === undefined ? {} : { cursor };
+    this.socket.send(JSON.stringify({ services, version: 1, ...start, session }));
+  };
+  private readonly onMessage = ({ data }: { readonly data: unknown }): void => this.hear(data);
+  private readonly onClose = ({ code }: { readonly code: number }): void => this.ended(code);
 
   constructor(parts: StreamParts) {
     this.parts = parts;
     this.services = parts.services;
     this.heardMs = parts.environment.clock.now();
-    const socket = new parts.WebSocket(parts.url);
-    this.socket = socket;
-    socket.onopen = () => {
-      const { services, cursor, session } = parts;
-      const start = cursor === undefined ? {} : { cursor };
-      socket.send(JSON.stringify({ services, version: 1, ...start, session }));
-    };
-    socket.onmessage = ({ data }) => this.hear(data);
-    socket.onclose = ({ code }) => this.ended(code);
-    // A close follows, with the code.
-    socket.onerror = () => undefined;
+    this.socket = new parts.WebSocket(parts.url);
+    this.socket.addEventListener('open', this.onOpen);
+    this.socket.addEventListener('message', this.onMessage);
+    this.socket.addEventListener('close', this.onClose);
+    // A close follows, with the code. Stays when the others go: a late error that nobody hears would end a Node process.
+    this.socket.addEventListener('error', () => undefined);
   }
 
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.cancelWatch();
-    this.socket.onmessage = null;
-    this.socket.onclose = null;
+    this.leave();
     this.socket.close(1000);
   }
 
@@ -65,8 +65,15 @@ export class StreamLink implements OpenLink {
   private ended(code: number): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.cancelWatch();
+    this.leave();
     this.parts.tell({ type: 'closed', verdict: verdictOfClose(code), code });
+  }
+
+  private leave(): void {
+    this.cancelWatch();
+    this.socket.removeEventListener('open', this.onOpen);
+    this.socket.removeEventListener('message', this.onMessage);
+    this.socket.removeEventListener('close', this.onClose);
   }
 
   private hear(data: unknown): void {
