@@ -94,16 +94,13 @@ export function migrated(state: Receiving, event: EventOf<'migrate'>): Step {
 
 /** The server wants this connection to end soon: another is opened at a random moment of the time it gave. */
 export function advised(state: Receiving, { link, withinMs }: EventOf<'reconnect'>): Step {
-  const { memory: before, live: old } = state;
   // In a hand-over from this very connection the advice is being followed.
-  if (link !== old.id || state.phase === 'moving') return keep(state);
-  const mustAvoid = !before.settings.autoreconnect && old.transport === 'websocket';
-  const memory: Memory = mustAvoid ? { ...before, streamAvoided: 'autoreconnect' } : before;
-  const live: Link = { ...old, isLeaving: true };
-  if (state.phase === 'asking') return keep({ ...state, memory, live });
+  if (link !== state.live.id || state.phase === 'moving') return keep(state);
+  const live: Link = { ...state.live, isLeaving: true };
+  if (state.phase === 'asking') return keep({ ...state, live });
   // Some of the time is left for the opening itself.
   const delay = { withinMs: withinMs * 0.8 };
-  return { state: { ...state, memory, live }, effects: [{ do: 'wait', timer: 'ask', delay }] };
+  return { state: { ...state, live }, effects: [{ do: 'wait', timer: 'ask', delay }] };
 }
 
 /** A poll said that this user is due on a stream. Asked about once for each assignment, above those that were followed. */

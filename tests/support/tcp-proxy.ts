@@ -7,6 +7,8 @@ export interface TcpProxy {
   readonly open: number;
   /** Where new connections lead from now on: a gateway that was restarted has another port. */
   target: string;
+  /** Lets no upgrade through, as some company networks do: the connection ends without an answer. */
+  blocksUpgrades: boolean;
   /** Ends each open connection with this probability, without a goodbye. @returns how many. */
   cut(probability: number, random: () => number): number;
   close(): Promise<void>;
@@ -15,6 +17,7 @@ export interface TcpProxy {
 export async function startProxy(target: string): Promise<TcpProxy> {
   const pairs = new Map<Socket, Socket>();
   let toUrl = target;
+  let mustBlock = false;
   const server = createServer((client) => {
     const { hostname, port } = new URL(toUrl);
     const upstream = connect({ host: hostname, port: Number(port) });
@@ -25,6 +28,9 @@ export async function startProxy(target: string): Promise<TcpProxy> {
       upstream.destroy();
     };
     for (const socket of [client, upstream]) socket.on('error', end).on('close', end);
+    client.on('data', (data) => {
+      if (mustBlock && /^upgrade: websocket/im.test(data.toString('latin1'))) end();
+    });
     client.pipe(upstream).pipe(client);
   });
   server.listen(0, '127.0.0.1');
@@ -49,6 +55,12 @@ export async function startProxy(target: string): Promise<TcpProxy> {
     },
     set target(url) {
       toUrl = url;
+    },
+    get blocksUpgrades() {
+      return mustBlock;
+    },
+    set blocksUpgrades(blocks) {
+      mustBlock = blocks;
     },
     cut: cutAll,
     async close() {
