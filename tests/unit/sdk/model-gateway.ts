@@ -29,6 +29,8 @@ export class World {
   private readonly random: Random;
   private epoch = 'e1';
   private head = 0;
+  /** Heads of the logs that were emptied: a node that has not heard of it serves on from its ring. */
+  private readonly oldHeads = new Map<string, number>();
   private assignment = 10;
   /** What the application must be handed next. */
   private expected = { epoch: 'e1', seq: 1 };
@@ -72,6 +74,7 @@ export class World {
 
   /** The log lost its data; each connection learns it in its own time. */
   empty(): void {
+    this.oldHeads.set(this.epoch, this.head);
     this.epoch = `e${Number(this.epoch.slice(1)) + 1}`;
     this.head = 0;
   }
@@ -106,8 +109,9 @@ export class World {
     const connection = this.random.pick(able);
     const { id } = connection;
     if (!connection.isAcked) {
-      const isServed = connection.from.epoch === this.epoch;
-      if (isServed) Object.assign(connection, { epoch: this.epoch, seq: connection.from.seq });
+      const isLate = this.oldHeads.has(connection.from.epoch) && this.random.chance(0.5);
+      const isServed = connection.from.epoch === this.epoch || isLate;
+      if (isServed) Object.assign(connection, connection.from);
       else Object.assign(connection, { epoch: this.epoch, seq: this.head });
       connection.isAcked = true;
       const at = this.placeOf(connection);
@@ -117,12 +121,14 @@ export class World {
       else if (!isServed) this.lose('window', connection);
       return;
     }
-    if (connection.epoch !== this.epoch) {
+    const isEmptied = connection.epoch !== this.epoch;
+    if (isEmptied && this.random.chance(0.4)) {
       Object.assign(connection, { epoch: this.epoch, seq: this.head });
       this.say({ type: 'reset', link: id, at: this.placeOf(connection), reason: 'epoch' });
       return;
     }
-    const count = Math.min(this.random.int(0, 3), this.head - connection.seq);
+    const head = isEmptied ? (this.oldHeads.get(connection.epoch) ?? 0) : this.head;
+    const count = Math.min(this.random.int(0, 3), head - connection.seq);
     if (count <= 0) {
       this.say({ type: 'progress', link: id, at: this.placeOf(connection), why: 'ping' });
       return;
@@ -220,7 +226,9 @@ export class World {
     if (connection === undefined) return;
     connection.isStale = true;
     const live = this.connections.find((one) => one.id === this.state.live?.id);
-    const isMeant = event.type === 'stop' || event.type === 'reset';
+    // Of another log without a word: there is nothing to be served by.
+    const isForeign = 'at' in event && event.at !== undefined && event.at.epoch !== this.expected.epoch;
+    const isMeant = event.type === 'stop' || event.type === 'reset' || isForeign;
     if (connection.isAcked && !isMeant && live?.isAcked !== true)
       this.fault('the old connection was closed before the new one was acknowledged');
     // Its last words are still on their way, for a while.
