@@ -1,9 +1,8 @@
 /** A crowd of SDK clients in one test, each with the list of what it handed over. */
-import { expect } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Envelope } from '../../schema/envelope.ts';
 import { type Client, type ClientOptions, createClient } from '../../clients/js/index.ts';
-import type { Publisher } from './publisher.ts';
+import { type Publisher, seqs } from './publisher.ts';
 import { makeToken } from './token-maker.ts';
 import { sleep, until } from './until.ts';
 
@@ -76,9 +75,12 @@ export class Crowd {
     return lines.join('\n');
   }
 
-  /** Each handed over what was published to its services: all of it, in order, once. */
-  async expectComplete(publisher: Publisher, after = 0): Promise<void> {
-    const expected = ({ user, services }: Watched): number[] => publisher.expected(user, services, after);
+  /**
+   * Waits until each has handed over as many events as were published to its services.
+   * @returns both lists of each: to be equal, in order.
+   */
+  async lists(publisher: Publisher): Promise<{ received: number[][]; expected: number[][] }> {
+    const expected = ({ user, services }: Watched): number[] => publisher.expected(user, services);
     await until(
       () => this.members.every((one) => one.events.length >= expected(one).length),
       () => `all ${publisher.published.length} events:\n${this.describe()}`,
@@ -86,6 +88,6 @@ export class Crowd {
     );
     // Whatever would come twice has time to.
     await sleep(300);
-    for (const one of this.members) expect(one.events.map(({ seq }) => seq)).toEqual(expected(one));
+    return { received: this.members.map(({ events }) => seqs(events)), expected: this.members.map(expected) };
   }
 }

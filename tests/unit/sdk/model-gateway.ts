@@ -57,10 +57,10 @@ export class World {
     for (const effect of effects) this.carryOut(effect, event);
     const writers = this.connections.filter(({ isAcked, isStale }) => isAcked && !isStale);
     if (writers.length > 1) this.fault('two live writers');
-    const known = [state.live?.id, state.next?.id].filter((id) => id !== undefined);
+    const known = new Set([state.live?.id, state.next?.id].filter((id) => id !== undefined));
     const open = this.connections.filter(({ isStale }) => !isStale).map(({ id }) => id);
-    if (JSON.stringify(known.toSorted()) !== JSON.stringify(open.toSorted()))
-      this.fault(`connections ${open.join()} are open, ${known.join()} are known`);
+    if (open.length !== known.size || !open.every((id) => known.has(id)))
+      this.fault(`connections ${open.join()} are open, ${[...known].join()} are known`);
     const isWaitingForNobody =
       (state.phase === 'waiting' && !this.timers.has('retry')) ||
       (state.next !== undefined && !this.timers.has('opening')) ||
