@@ -1,5 +1,6 @@
 /** What an SDK client lives through besides moves: drains, restarts, expiring tokens, networks that block WebSocket. */
 import { afterEach, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import type { Published } from '../../clients/js/index.ts';
 import { Crowd } from '../support/crowd.ts';
 import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
@@ -95,10 +96,11 @@ it.each(['100', '0'])(
   'asks for a new token when one expires, and loses nothing (percent %s)',
   async (percent) => {
     const gateway = await serve({ REALTIME_ROLLOUT_PERCENT: percent, REALTIME_STREAMING_V2: 'true' });
-    let asked = 0;
+    const asked: Promise<string>[] = [];
     const token = (): Promise<string> => {
-      asked += 1;
-      return asked === 1 ? makeShortToken(1) : makeToken();
+      const next = asked.length === 0 ? makeShortToken(1) : makeToken();
+      asked.push(next);
+      return next;
     };
     crowd.add(gateway.url, 'ann', ['finance'], { token });
     await until(() => crowd.members.every(({ client }) => client.state.phase === 'live'), 'live');
@@ -160,7 +162,15 @@ it('goes to long-poll after a cut where the flag says not to reconnect by itself
 
 it('moves by the percentage without a moment without a transport, and replays nothing that it had', async () => {
   const gateway = await serve({ TURNOUT_MOVE_WITHIN_MS: '2000' });
-  const { client, states } = crowd.add(gateway.url, 'ann', ['finance']);
+  // `ws` also calls close itself, to answer the peer's.
+  const servedAtClose: unknown[] = [];
+  class RecordingSocket extends WebSocket {
+    override close(code?: number): void {
+      servedAtClose.push(crowd.members[0]?.client.state.transport);
+      super.close(code);
+    }
+  }
+  const { client, states } = crowd.add(gateway.url, 'ann', ['finance'], { WebSocket: RecordingSocket });
   await crowd.allOn('websocket');
   const publisher = new Publisher(gateway.url);
   await publisher.publishMany(20, 'finance');
@@ -176,6 +186,8 @@ it('moves by the percentage without a moment without a transport, and replays no
   }
   await expectComplete(publisher);
   expect(client.stats.moves).toEqual({ up: 2, down: 2, same: 0 });
+  // Each stream was left when the poll served already.
+  expect(new Set(servedAtClose)).toEqual(new Set(['long-poll']));
   expect(client.stats.closes).toEqual({});
   expect(client.stats.repeats).toBe(0);
   const served = states.slice(states.indexOf('live websocket'));
