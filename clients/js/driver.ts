@@ -196,25 +196,35 @@ export class Driver {
     this.dispatch({ type: 'refused', ask: effect.ask, verdict, code });
   }
 
-  private open({ id, transport, services }: Link, path: string, cursor: string | undefined): void {
+  private open(link: Link, path: string, cursor: string | undefined): void {
+    const { id, transport, services } = link;
     const { environment, session, url } = this.parts;
-    const address = new URL(path, url);
-    const tell = (news: LinkNews): void => this.dispatch({ ...news, link: id });
-    const reply = (answer: Reply): void => this.replied(answer);
-    const parts: LinkParts = { environment, url: address.href, services, session, tell, reply };
     this.stats.opened[transport] += 1;
-    if (transport === 'long-poll') {
-      const now = (): { cursor: string | undefined; assignment: number | undefined } => {
-        const { position, assignment } = this.state.memory;
-        return { cursor: position?.cursor, assignment };
-      };
-      this.links.set(id, new PollLink({ ...parts, token: this.negotiation.token, now }));
-      return;
+    try {
+      const tell = (news: LinkNews): void => this.dispatch({ ...news, link: id });
+      const reply = (answer: Reply): void => this.replied(answer);
+      const { href } = new URL(path, url);
+      const parts: LinkParts = { environment, url: href, services, session, tell, reply };
+      this.links.set(id, transport === 'websocket' ? this.stream(parts, cursor) : this.poll(parts));
+    } catch (cause) {
+      // A page may not open what its policy forbids: that is a connection that failed.
+      this.delivery.problem({ code: 'open_failed', message: String(cause), cause });
+      this.dispatch({ type: 'closed', link: id, verdict: 'backoff', code: 'open_failed' });
     }
-    const { WebSocket } = environment;
+  }
+
+  private stream(parts: LinkParts, cursor: string | undefined): OpenLink {
+    const { WebSocket } = this.parts.environment;
     if (WebSocket === undefined) throw new Error('a stream was assigned to a client without WebSocket');
-    const wsUrl = address.href.replace(/^http/, 'ws');
-    this.links.set(id, new StreamLink({ ...parts, url: wsUrl, cursor, WebSocket }));
+    return new StreamLink({ ...parts, url: parts.url.replace(/^http/, 'ws'), cursor, WebSocket });
+  }
+
+  private poll(parts: LinkParts): OpenLink {
+    const now = (): { cursor: string | undefined; assignment: number | undefined } => {
+      const { position, assignment } = this.state.memory;
+      return { cursor: position?.cursor, assignment };
+    };
+    return new PollLink({ ...parts, token: this.negotiation.token, now });
   }
 
   private replied(reply: Reply): void {

@@ -1,7 +1,7 @@
 /** One stream: first frame, frames in, frames out. Says what it hears and decides nothing. */
 import type { ClientFrame, ServerFrame } from '../../../schema/frames.ts';
 import type { Place } from '../cursor.ts';
-import { verdictOfClose } from '../closes.ts';
+import { type Verdict, verdictOfClose } from '../closes.ts';
 import type { Cancel, WebSocketLike, WebSocketMaker } from '../environment.ts';
 import type { LinkNews, LinkParts, OpenLink } from './link.ts';
 
@@ -79,10 +79,15 @@ export class StreamLink implements OpenLink {
   private hear(data: unknown): void {
     if (this.isClosed || typeof data !== 'string') return;
     this.heardMs = this.parts.environment.clock.now();
-    // The gateway holds its frames to the schema; checking each again would cost what the fan-out saves.
-    const frame = JSON.parse(data) as ServerFrame;
-    const news = this.newsOf(frame);
+    const frame = parse(data);
+    const news = frame && this.newsOf(frame);
     if (news !== undefined) this.parts.tell(news);
+    else if (frame === undefined) this.giveUp('backoff', 'bad_frame');
+  }
+
+  private giveUp(verdict: Verdict, code: string): void {
+    this.close();
+    this.parts.tell({ type: 'closed', verdict, code });
   }
 
   private newsOf(frame: ServerFrame): LinkNews | undefined {
@@ -131,7 +136,16 @@ export class StreamLink implements OpenLink {
       this.cancelWatch = clock.after(silentMs - quietMs, () => this.watch(silentMs));
       return;
     }
-    this.close();
-    this.parts.tell({ type: 'closed', verdict: 'window', code: 'silent' });
+    this.giveUp('window', 'silent');
+  }
+}
+
+/** The gateway holds its frames to the schema; checking each again would cost what the fan-out saves. */
+function parse(text: string): ServerFrame | undefined {
+  try {
+    return JSON.parse(text) as ServerFrame;
+  } catch {
+    // Not our gateway, or not whole: whoever reads on would lose what was in it.
+    return undefined;
   }
 }

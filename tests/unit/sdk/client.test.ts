@@ -78,6 +78,29 @@ it('gives up a stream that has fallen silent', async () => {
   expect(stats.closes['silent']).toBeGreaterThan(0);
 });
 
+it('leaves a stream that talks gibberish, and goes on at its cursor', async () => {
+  const { stats } = connect();
+  await until(isLive);
+  gateway.say(eventFrame(1));
+  gateway.streams[0]?.send('{"type":');
+  // Backoff is a minute here.
+  await until(() => client?.state.phase === 'waiting');
+  expect(stats.closes).toEqual({ bad_frame: 1 });
+  client?.start();
+  await until(isLive);
+  expect(gateway.heard.at(-1)).toMatchObject({ cursor: 'e1:1' });
+});
+
+it('counts a WebSocket that cannot be made as one that failed', async () => {
+  const problems: unknown[] = [];
+  const ForbiddenSocket = function forbidden(): never {
+    throw new Error('forbidden by policy');
+  };
+  connect({ WebSocket: ForbiddenSocket, onError: ({ code }) => problems.push(code) });
+  await until(() => client?.state.phase === 'waiting');
+  expect(problems).toEqual(['open_failed', 'open_failed']);
+});
+
 it('names a cursor only once everything before it was handed over', async () => {
   const seen: unknown[] = [];
   connect({ onEvent: ({ seq }) => seen.push([seq, client?.cursor]) });
