@@ -72,6 +72,16 @@ const cohortCountSchema = z.object({
   connected: connectedSchema.meta({ description: 'by the cohort each connection was admitted with' }),
 });
 
+const cohortsSchema = z.object({ canary: cohortCountSchema, control: cohortCountSchema });
+const movesSchema = z.object({ inProgress: z.int(), doneBy: z.iso.datetime().nullable() });
+const missingSchema = z
+  .array(z.string())
+  .meta({ description: 'living nodes that did not say within a second who is connected to them' });
+
+/** What one node tells another of those connected to it. */
+export const nodeCountsSchema = z.object({ cohorts: cohortsSchema, moves: movesSchema });
+export type NodeCounts = z.infer<typeof nodeCountsSchema>;
+
 export const rolloutBodySchema = z.object({
   version: z.int(),
   changedAt: z.iso.datetime(),
@@ -93,8 +103,9 @@ export const rolloutBodySchema = z.object({
   acks: acksSchema,
   laggards: z.array(z.string()),
   capped: z.array(cappedNodeSchema),
-  cohorts: z.object({ canary: cohortCountSchema, control: cohortCountSchema }),
-  moves: z.object({ inProgress: z.int(), doneBy: z.iso.datetime().nullable() }),
+  cohorts: cohortsSchema,
+  moves: movesSchema,
+  missing: missingSchema,
 });
 export type RolloutBody = z.infer<typeof rolloutBodySchema>;
 
@@ -112,6 +123,7 @@ export type DecisionBody = z.infer<typeof decisionBodySchema>;
 export const sessionsBodySchema = z.object({
   sessions: z.array(
     z.object({
+      node: z.string(),
       connection: z.string(),
       org: z.string(),
       user: z.string(),
@@ -127,11 +139,13 @@ export const sessionsBodySchema = z.object({
     }),
   ),
   more: z.boolean(),
+  missing: missingSchema,
 });
 export type SessionsBody = z.infer<typeof sessionsBodySchema>;
 
 export const auditActionSchema = z.enum([
   'start',
+  'restore',
   'percent',
   'enabled',
   'flag',

@@ -176,8 +176,15 @@ const variables = {
     .describe('Whether a client may choose its transport by `override` in negotiate.'),
   TURNOUT_RULES_MAX_AGE: int(0)
     .default(0)
+    .describe('Milliseconds without reading the shared rules after which they count as lost; 0: never.'),
+  TURNOUT_RULES_STALE: z
+    .enum(['hold', 'long-poll'])
+    .default('hold')
+    .describe('What lost rules mean: `hold` goes on by the last ones, `long-poll` takes everybody there.'),
+  TURNOUT_RUN_DIR: text
+    .optional()
     .describe(
-      'Age from which rules count as lost; 0: never. Not yet in effect: the rules of a single node do not age.',
+      'Folder where `turnout kill --local` finds this node; absent: one of its user in the temporary folder.',
     ),
   TURNOUT_MAX_CONNECTIONS: int(1)
     .default(100_000)
@@ -265,8 +272,14 @@ const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
 
 export const isLoopbackHost = (host: string): boolean => loopback.has(host) || host.startsWith('127.');
 
+/** Variables by name, as a process or a test has them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** This process's own, for the command line: it wants settings of its own and shares those of a node. */
+export const environment = (): Environment => process.env;
+
 /** @throws ConfigError with every problem. An empty value counts as absent. */
-export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+export function readConfig(env: Environment = environment()): Config {
   const problems: string[] = [];
   const read: Record<string, unknown> = {};
   for (const [name, schema] of Object.entries(variables)) {

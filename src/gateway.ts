@@ -29,7 +29,9 @@ import { connectRedis, openLog } from './log/open-log.ts';
 import { type Logger, logClose } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { Publisher } from './publisher.ts';
+import { defaultRunFolder } from './rollout/local-kill.ts';
 import { createRollout } from './rollout/rollout.ts';
+import { RulesConnection } from './rollout/rules-connection.ts';
 import { Traffic } from './traffic.ts';
 import { threadOf } from './transports/close-report.ts';
 import { LongPoll } from './transports/long-poll.ts';
@@ -81,7 +83,19 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const hub = openHub(log, options, config, metrics);
   const publisher = new Publisher({ log, clock, metrics });
   const count = (reason: string): void => metrics.decisions.inc({ reason });
-  const rollout = createRollout({ config, clock, nodeId, logger, sessions, onDecision: count });
+  // A connection of its own: a kill must not wait behind pages of events.
+  const rulesRedis = connectRedis(node);
+  const rules = rulesRedis && new RulesConnection(rulesRedis, clock);
+  const rollout = createRollout({
+    config,
+    clock,
+    nodeId,
+    logger,
+    sessions,
+    shared: rules && { redis: rules, prefix: config.TURNOUT_REDIS_PREFIX },
+    local: { folder: config.TURNOUT_RUN_DIR ?? defaultRunFolder(), pid: process.pid },
+    onDecision: count,
+  });
   const limits = createRequestLimits({
     perSecond: config.TURNOUT_MAX_REQUESTS_PER_ADDRESS_S,
     trustedProxies: config.TURNOUT_TRUSTED_PROXIES,
@@ -116,7 +130,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     onAdvice: (why) => metrics.reconnectAdvice.inc({ why }),
   });
 
-  let phase: Readiness['phase'] = 'serving';
+  let phase: Readiness['phase'] = 'starting';
+  void rollout.ready.finally(() => {
+    if (phase === 'starting') phase = 'serving';
+  });
   const version = (): number => rollout.decider.assignment;
   metrics.onCollect(() => collect(metrics, hub, sessions, log, version()));
   const authenticate = authenticating(authenticator);
@@ -132,7 +149,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     readiness: () => ({
       phase,
       log: log.health(),
-      rules: { isUp: true, detail: 'in memory', version: version() },
+      rules: { ...store.health(), version: version() },
     }),
     feeds: () => hub.feeds,
   });
@@ -162,6 +179,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     stopTrickle();
     await server.close();
     await rollout.close();
+    rules?.close();
     await hub.close();
     await log.close();
     redis?.close();

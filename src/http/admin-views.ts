@@ -1,10 +1,18 @@
 /** What the admin API shows: the rollout as it stands, and who is connected. Reads only. */
-import { adminLimits, type RolloutBody, type SessionsBody } from '../../schema/admin.ts';
+import {
+  adminLimits,
+  type NodeCounts,
+  nodeCountsSchema,
+  type RolloutBody,
+  type SessionsBody,
+  sessionsBodySchema,
+} from '../../schema/admin.ts';
 import { fail } from '../errors.ts';
 import type { LiveSession, Sessions } from '../hub/sessions.ts';
 import { encodeCursor } from '../log/cursor.ts';
-import type { Decider } from '../rollout/decider.ts';
 import { percentOf } from '../rollout/features.ts';
+import type { Fleet } from '../rollout/fleet.ts';
+import type { FleetQuestion, SessionFilter } from './admin-fleet.ts';
 import type { Rollout } from '../rollout/rollout.ts';
 import { isFlagOn, isKilled, rolloutPercent, type Rules } from '../rollout/rules.ts';
 
@@ -17,10 +25,13 @@ export function rulesOf(rollout: Rollout): Rules {
   return rules;
 }
 
-export async function rolloutView(rollout: Rollout, sessions: Sessions): Promise<RolloutBody> {
+/** Counts are summed over the nodes; the rules are those that this node holds. */
+export async function rolloutView(rollout: Rollout): Promise<RolloutBody> {
   const rules = rulesOf(rollout);
-  const { acks, laggards } = await rollout.store.acknowledged(rules.version, 0);
-  const endsAtMs = rollout.mover.movesEndAtMs;
+  const [{ acks, laggards, capped }, { cohorts, moves, missing }] = await Promise.all([
+    rollout.store.acknowledged(rules.version, 0),
+    countFleet(rollout.fleet),
+  ]);
   return {
     version: rules.version,
     changedAt: isoTime(rules.changedAt),
@@ -41,19 +52,19 @@ export async function rolloutView(rollout: Rollout, sessions: Sessions): Promise
     paused: [...rules.pauses],
     acks,
     laggards: [...laggards],
-    capped: rollout.control.cappedNodes(),
-    ...countCohorts(sessions, rollout.decider, endsAtMs),
+    capped: [...capped],
+    cohorts,
+    moves,
+    missing,
   };
 }
 
 const nobody = () => ({ assigned: 0, connected: { websocket: 0, 'long-poll': 0 } });
 
-function countCohorts(
-  sessions: Sessions,
-  decider: Decider,
-  endsAtMs: number | undefined,
-): Pick<RolloutBody, 'cohorts' | 'moves'> {
+/** Those connected to this node. */
+export function countHere(sessions: Sessions, { decider, mover }: Rollout): NodeCounts {
   const cohorts = { canary: nobody(), control: nobody() };
+  const endsAtMs = mover.movesEndAtMs;
   let inProgress = 0;
   for (const session of sessions.all()) {
     cohorts[session.cohort].connected[session.transport] += 1;
@@ -64,25 +75,56 @@ function countCohorts(
   return { cohorts, moves: { inProgress, doneBy } };
 }
 
-/** Sessions of the user and the org asked for, where they were; at most as many as one answer may hold. */
-export function sessionsView(
-  sessions: Sessions,
-  asked: { readonly org: string | undefined; readonly user: string | undefined },
-): SessionsBody {
+async function countFleet(fleet: Fleet): Promise<NodeCounts & { missing: string[] }> {
+  const { answers, missing } = await fleet.ask({ kind: 'counts' } satisfies FleetQuestion);
+  const cohorts = { canary: nobody(), control: nobody() };
+  let inProgress = 0;
+  let doneBy: string | null = null;
+  for (const answer of answers.values()) {
+    const node = nodeCountsSchema.parse(answer);
+    for (const name of ['canary', 'control'] as const) {
+      const [sum, part] = [cohorts[name], node.cohorts[name]];
+      sum.assigned += part.assigned;
+      for (const transport of ['websocket', 'long-poll'] as const)
+        sum.connected[transport] += part.connected[transport];
+    }
+    inProgress += node.moves.inProgress;
+    // ISO times in one zone sort as text.
+    if (node.moves.doneBy !== null && (doneBy === null || node.moves.doneBy > doneBy))
+      doneBy = node.moves.doneBy;
+  }
+  return { cohorts, moves: { inProgress, doneBy }, missing: [...missing] };
+}
+
+/** Sessions of the user and the org asked for, wherever they are; at most as many as one answer may hold. */
+export async function sessionsView(fleet: Fleet, asked: SessionFilter): Promise<SessionsBody> {
+  const { answers, missing } = await fleet.ask({ kind: 'sessions', ...asked } satisfies FleetQuestion);
+  const parts = [...answers.values()].map((answer) => sessionsBodySchema.parse(answer));
+  const found = parts.flatMap(({ sessions }) => sessions);
+  return {
+    sessions: found.slice(0, adminLimits.sessions),
+    more: found.length > adminLimits.sessions || parts.some(({ more }) => more),
+    missing: [...missing],
+  };
+}
+
+/** Those connected to this node. */
+export function sessionsHere(sessions: Sessions, asked: SessionFilter, node: string): SessionsBody {
   const { org, user } = asked;
   const all = org !== undefined && user !== undefined ? sessions.ofUser(org, user) : sessions.all();
   const shown: SessionsBody['sessions'] = [];
   for (const session of all) {
     if ((org !== undefined && session.org !== org) || (user !== undefined && session.sub !== user)) continue;
-    if (shown.length === adminLimits.sessions) return { sessions: shown, more: true };
-    shown.push(sessionView(session));
+    if (shown.length === adminLimits.sessions) return { sessions: shown, more: true, missing: [] };
+    shown.push(sessionView(session, node));
   }
-  return { sessions: shown, more: false };
+  return { sessions: shown, more: false, missing: [] };
 }
 
-function sessionView(session: LiveSession): SessionsBody['sessions'][number] {
+function sessionView(session: LiveSession, node: string): SessionsBody['sessions'][number] {
   const position = session.position();
   return {
+    node,
     connection: session.connection,
     org: session.org,
     user: session.sub,

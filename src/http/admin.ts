@@ -31,7 +31,8 @@ import {
   setPercent,
 } from '../rollout/transitions.ts';
 import { type AdminAccess, type AdminEnv, type AdminRole, requiring } from './admin-access.ts';
-import { rolloutView, sessionsView } from './admin-views.ts';
+import { type FleetQuestion, fleetQuestionSchema } from './admin-fleet.ts';
+import { countHere, rolloutView, sessionsHere, sessionsView } from './admin-views.ts';
 import { atMost, readJson } from './json-body.ts';
 
 export interface AdminDeps extends AdminAccess {
@@ -46,14 +47,15 @@ const bodyBytes = 4 * 1024 * 1024;
 const operatorPause = 'operator';
 
 export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
-  const { rollout, sessions } = deps;
-  const { control, store } = rollout;
+  const { rollout } = deps;
+  const { control, store, fleet } = rollout;
+  fleet.serve((question) => answerFleet(question, deps));
   const app = new Hono<AdminEnv>().basePath('/admin/v1');
   const may = (role: AdminRole) => requiring(role, deps);
   const small = atMost(bodyBytes);
 
   app.get('/rollout', reads('The rollout as it stands', rolloutBodySchema), may('viewer'), async (c) => {
-    const view = await rolloutView(rollout, sessions);
+    const view = await rolloutView(rollout);
     c.header('etag', `"${view.version}"`);
     return c.json(view);
   });
@@ -148,9 +150,16 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     async (c) => {
       const { reason } = await readJson(c, reasonBodySchema);
       const node = c.req.param('id');
-      if (node !== rollout.nodeId) throw fail('not_found', 'there is no node of this id');
-      await store.note({ ...by(c, reason), action: 'drain', from: null, to: node });
-      deps.drain();
+      const { acks } = await store.acknowledged(0, 0);
+      if (!(node in acks)) throw fail('not_found', 'there is no node of this id');
+      // A trail that can't be written, which the store has logged, must not keep a node from being drained.
+      const note = store.note({ ...by(c, reason), action: 'drain', from: null, to: node });
+      await note.catch(() => undefined);
+      if (node === rollout.nodeId) deps.drain();
+      else {
+        const { answers } = await fleet.ask({ kind: 'drain', node } satisfies FleetQuestion);
+        if (!answers.has(node)) throw fail('log_unavailable', 'the node did not answer');
+      }
       return c.json({ node, draining: true });
     },
   );
@@ -168,12 +177,12 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     },
   );
 
-  app.get('/sessions', reads('Who is connected', sessionsBodySchema), may('viewer'), (c) => {
+  app.get('/sessions', reads('Who is connected', sessionsBodySchema), may('viewer'), async (c) => {
     const { org, user } = c.req.query();
     return c.json(
-      sessionsView(sessions, {
-        org: org === undefined ? undefined : checked(orgSchema, org, 'org'),
-        user: user === undefined ? undefined : checked(userSchema, user, 'user'),
+      await sessionsView(fleet, {
+        ...(org !== undefined && { org: checked(orgSchema, org, 'org') }),
+        ...(user !== undefined && { user: checked(userSchema, user, 'user') }),
       }),
     );
   });
@@ -183,6 +192,24 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   );
 
   return app;
+}
+
+/** What this node says when another one asks. Every node answers every question: who gives none is missing. */
+function answerFleet(asked: unknown, { rollout, sessions, drain }: AdminDeps): unknown {
+  const parsed = fleetQuestionSchema.safeParse(asked);
+  if (!parsed.success) return undefined;
+  const question = parsed.data;
+  switch (question.kind) {
+    case 'counts':
+      return countHere(sessions, rollout);
+    case 'sessions':
+      return sessionsHere(sessions, question, rollout.nodeId);
+    case 'drain':
+      if (question.node === rollout.nodeId) drain();
+      return null;
+    default:
+      return question satisfies never;
+  }
 }
 
 const by = (c: Context<AdminEnv>, reason: string): Author => ({ who: c.get('who'), reason });

@@ -66,7 +66,8 @@ export function negotiateRoute(deps: NegotiateDeps): Hono {
     const identity = await deps.authenticate(c);
     const body = await readJson(c, negotiateRequestSchema);
     // Unsigned: a newer assignment makes the node look again, and decides nothing.
-    if (body.assignment !== undefined && body.assignment > decider.assignment) await deps.store.refresh();
+    if (body.assignment !== undefined && body.assignment > decider.assignment)
+      await deps.store.refresh(body.assignment);
     const { supports, override } = body;
     const decision = decider.decide(identity, { supports, override });
     const ticket = await deps.authenticator.issueTicket({

@@ -30,13 +30,13 @@ const brakes: ReadonlySet<Reason> = new Set<Reason>(['kill-switch', 'node-capped
 export class RolloutAdmission {
   private readonly decider: Decider;
   private readonly announced: Announced;
-  private readonly refresh: () => Promise<void>;
+  private readonly refresh: (version: number) => Promise<void>;
   private readonly onDecision: (reason: Reason) => void;
 
   constructor(
     decider: Decider,
     announced: Announced,
-    refresh: () => Promise<void>,
+    refresh: (version: number) => Promise<void>,
     onDecision: (reason: Reason) => void,
   ) {
     this.decider = decider;
@@ -54,7 +54,8 @@ export class RolloutAdmission {
    * are read again first, and rules that stay older don't refuse it (docs/PROTOCOL.md, 6).
    */
   async stream(identity: Identity, ticket: Ticket | undefined): Promise<StreamAnswer> {
-    if (ticket !== undefined && ticket.assignment > this.decider.assignment) await this.refresh();
+    if (ticket !== undefined && ticket.assignment > this.decider.assignment)
+      await this.refresh(ticket.assignment);
     const decision = this.decider.decide(identity, ticket ?? unasked);
     this.onDecision(decision.reason);
     if (decision.transport === 'websocket')
@@ -69,8 +70,9 @@ export class RolloutAdmission {
     const decision = this.decider.decide(identity);
     const { cohort, assignment } = decision;
     // What a query claims is unsigned: it may cause a read, never a decision.
-    if (client.assignment !== undefined && client.assignment > assignment) void this.refresh();
-    const isDue = decision.transport === 'websocket' && !this.decider.areMovesHeld;
+    if (client.assignment !== undefined && client.assignment > assignment)
+      void this.refresh(client.assignment);
+    const isDue = decision.transport === 'websocket' && !this.decider.isHeld(decision);
     const mayMoveUp =
       isDue &&
       client.assignment !== undefined &&

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import type { KillLatch } from './latch.ts';
 import type { RulesStore } from './rules-store.ts';
+import type { RolloutLogger } from './logger.ts';
 import { type Author, kill, type Transition, unkill } from './transitions.ts';
 
 /** How long an answer waits for the nodes. */
@@ -15,6 +16,7 @@ export interface ControlParts {
   readonly clock: Clock;
   readonly nodeId: string;
   readonly caps: readonly string[];
+  readonly logger: RolloutLogger;
 }
 
 export class RolloutControl {
@@ -27,17 +29,29 @@ export class RolloutControl {
   /** @param expected the version that the author saw. @throws version_conflict */
   async change(transition: Transition, by: Author, expected?: number): Promise<ChangeAnswer> {
     const { version } = await this.parts.store.change(transition, by, expected);
-    const { acks, laggards } = await this.parts.store.acknowledged(version, ackWithinMs);
-    const capped = this.cappedNodes();
-    return { version, written: true, acks, laggards: [...laggards], ...(capped.length > 0 && { capped }) };
+    return { version, written: true, ...(await this.followers(version, ackWithinMs)) };
   }
 
-  /** Stops WebSocket everywhere: on this node before anything is written. Takes no version: a kill never loses a race. */
+  /**
+   * Stops WebSocket everywhere: on this node before anything is written. Takes no version: a kill never loses a race. What
+   * can't be written is `written: false`, and brought to the others when it can.
+   */
   async kill(by: Author): Promise<ChangeAnswer> {
-    const { clock, latch } = this.parts;
-    const id = clock.id();
-    latch.pull(id);
-    return this.change(kill({ id, at: clock.now(), ...by }), by);
+    const { clock, latch, store, logger } = this.parts;
+    const pulled = { id: clock.id(), at: clock.now(), ...by };
+    latch.pull(pulled);
+    try {
+      return await this.change(kill(pulled), by);
+    } catch (error) {
+      logger.error(
+        { err: error, kill: pulled.id },
+        'this node is killed, and the rules could not be written',
+      );
+      const version = store.current()?.version ?? 0;
+      // The others have not heard of it, whatever version they are at.
+      const followers = await this.followers(version + 1, 0);
+      return { version, written: false, ...followers, laggards: followers.laggards.filter(this.isOther) };
+    }
   }
 
   /** Ends every kill that stands. @throws kill_file_present while this node's kill file exists: nothing is changed. */
@@ -47,9 +61,19 @@ export class RolloutControl {
       throw fail('kill_file_present', `the kill file ${latch.killFile} still stands on node ${nodeId}`);
     // Those heard by now: a kill that comes while this is written must stand.
     const heard = latch.killIds();
-    const answer = await this.change(unkill, by, expected);
+    const answer = await this.change(unkill(heard), by, expected);
     latch.release(heard);
     return answer;
+  }
+
+  private readonly isOther = (node: string): boolean => node !== this.parts.nodeId;
+
+  private async followers(
+    version: number,
+    withinMs: number,
+  ): Promise<Pick<ChangeAnswer, 'acks' | 'laggards' | 'capped'>> {
+    const { acks, laggards, capped } = await this.parts.store.acknowledged(version, withinMs);
+    return { acks, laggards: [...laggards], ...(capped.length > 0 && { capped: [...capped] }) };
   }
 
   /** Nodes that their environment holds at long-poll, and by which variables. */

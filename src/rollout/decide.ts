@@ -19,6 +19,8 @@ export interface NodeFacts {
   /** A kill was heard here, whatever the rules say. */
   readonly isLatched: boolean;
   readonly allowsOverride: boolean;
+  /** The rules are older than this node may decide by. */
+  readonly areRulesLost: boolean;
 }
 
 export interface Decision {
@@ -66,7 +68,7 @@ function choose({ rules, user, asked, node, rollout }: Question): Choice {
   if (rules !== undefined && isListed(rules.denylist, user)) return stay('denylist');
   if (!asked.supports.includes('websocket')) return stay('unsupported');
   if (node.isCapped) return stay('node-capped');
-  if (rules === undefined) return stay('flags-unavailable');
+  if (rules === undefined || node.areRulesLost) return stay('flags-unavailable');
   if (!isFlagOn(rules)) return stay('flag-off');
   if (isListed(rules.allowlist, user)) return rise('allowlist');
   if (node.allowsOverride && asked.override !== undefined)

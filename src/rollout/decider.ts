@@ -1,9 +1,10 @@
 /** Decides by what this node holds now: joins the rules, the flags' evaluation and the node's brakes for `decide`. */
+import type { Reason } from '../../schema/http.ts';
 import { type Asked, type Decision, decide } from './decide.ts';
 import type { Evaluator } from './evaluator.ts';
 import { autoreconnectFlag, transportFlag } from './features.ts';
 import type { KillLatch } from './latch.ts';
-import { areMovesHeld, featureOf, type Rules } from './rules.ts';
+import { areMovesHeld, featureOf, rolloutPercent, type Rules } from './rules.ts';
 import type { User } from './user.ts';
 
 /** What is assumed of a client that didn't say. */
@@ -15,7 +16,18 @@ export interface DeciderParts {
   readonly latch: KillLatch;
   readonly isCapped: boolean;
   readonly allowsOverride: boolean;
+  /** True once the rules are older than this node may decide by; absent: they don't age. */
+  readonly areRulesLost?: () => boolean;
 }
+
+/** Ways down that no pause holds: brakes, and what an operator says of this user or of everybody. */
+const ungated: ReadonlySet<Reason> = new Set<Reason>([
+  'kill-switch',
+  'denylist',
+  'node-capped',
+  'flag-off',
+  'flags-unavailable',
+]);
 
 export class Decider {
   private readonly parts: DeciderParts;
@@ -25,12 +37,12 @@ export class Decider {
   }
 
   decide(user: User, asked: Asked = unasked): Decision {
-    const { rules, evaluator, latch, isCapped, allowsOverride } = this.parts;
+    const { rules, evaluator, latch, isCapped, allowsOverride, areRulesLost } = this.parts;
     return decide({
       rules: rules(),
       user,
       asked,
-      node: { isCapped, isLatched: latch.isSet, allowsOverride },
+      node: { isCapped, isLatched: latch.isSet, allowsOverride, areRulesLost: areRulesLost?.() ?? false },
       rollout: evaluator.ask(transportFlag, user),
     });
   }
@@ -47,9 +59,17 @@ export class Decider {
     return this.parts.rules()?.version ?? 0;
   }
 
-  /** Moves wait: whoever is connected stays, but for a kill. */
+  /** A pause stands: moves wait, but for rollbacks. */
   get areMovesHeld(): boolean {
     const rules = this.parts.rules();
     return rules !== undefined && areMovesHeld(rules);
+  }
+
+  /** Whether a pause keeps who is connected from following this decision. It never holds a rollback. */
+  isHeld({ transport, reason }: Decision): boolean {
+    const rules = this.parts.rules();
+    if (rules === undefined || !areMovesHeld(rules)) return false;
+    if (transport === 'websocket') return true;
+    return !ungated.has(reason) && rolloutPercent(rules) > 0;
   }
 }

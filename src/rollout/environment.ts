@@ -2,10 +2,12 @@
  * What the environment says about the rollout (docs/PROTOCOL.md, 13): the first rules, and the brakes of this node. An
  * explicit `false` or `0` is more than a default: it caps the node, whatever the rules come to say.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { listEntrySchema } from '../../schema/admin.ts';
 import type { Config } from '../config.ts';
 import { autoreconnectFlag, type Feature, percentOf, transportFlag, withPercent } from './features.ts';
-import type { Change } from './transitions.ts';
+import { featureOf, isFlagOn, rolloutPercent, type Rules } from './rules.ts';
+import type { Change, Content } from './transitions.ts';
 
 export type RolloutSettings = Pick<
   Config,
@@ -35,10 +37,36 @@ export function firstRules(features: readonly Feature[], settings: RolloutSettin
     denylist: [],
     holdback: 0,
     kills: [],
+    unkilled: [],
     pauses: [],
   };
   const flags = content.features.map((one) => [one.name, { enabled: one.enabled, percent: percentOf(one) }]);
   return { content, action: 'start', from: null, to: { flags: Object.fromEntries(flags), allowlist } };
+}
+
+/** Whether the environment would write what these rules say already. */
+export function saysTheSame(rules: Rules, { content }: Change): boolean {
+  const { features, allowlist, denylist, holdback, kills, unkilled, pauses } = rules;
+  const said: Content = { features, allowlist, denylist, holdback, kills, unkilled, pauses };
+  // Through JSON, as the rules were: what it leaves out is no difference.
+  return isDeepStrictEqual(JSON.parse(JSON.stringify(said)), JSON.parse(JSON.stringify(content)));
+}
+
+/** The variables that are set and that these rules, which others wrote, don't follow. */
+export function unheeded(rules: Rules, settings: RolloutSettings): readonly string[] {
+  const { REALTIME_STREAMING_V2: flag, REALTIME_ROLLOUT_PERCENT: percent } = settings;
+  const { REALTIME_WHITELIST: users, WS_AUTORECONNECT: share } = settings;
+  const reconnect = featureOf(rules, autoreconnectFlag);
+  const held = new Set(rules.allowlist);
+  const unread = new Set(unreadableUsers(settings));
+  const readable = new Set(users?.filter((user) => !unread.has(user)));
+  const isListOther = users !== undefined && !isDeepStrictEqual(held, readable);
+  return [
+    ...(flag !== undefined && flag !== isFlagOn(rules) ? ['REALTIME_STREAMING_V2'] : []),
+    ...(percent !== undefined && percent !== rolloutPercent(rules) ? ['REALTIME_ROLLOUT_PERCENT'] : []),
+    ...(isListOther ? ['REALTIME_WHITELIST'] : []),
+    ...(share !== undefined && share !== percentOf(reconnect) ? ['WS_AUTORECONNECT'] : []),
+  ];
 }
 
 function fromEnvironment(feature: Feature, settings: RolloutSettings): Feature {

@@ -2,11 +2,11 @@
  * This node's own kill switch: the set of causes that hold it at long-poll whatever the rules say. A kill that was heard
  * here works before it is written anywhere, and when it can't be.
  */
-import { isKilled, type Rules } from './rules.ts';
+import type { Kill, Rules } from './rules.ts';
 
 export class KillLatch {
-  /** Kill ids, each with whether it has stood in the rules: one that has and is gone was undone elsewhere. */
-  private readonly kills = new Map<string, { wasInRules: boolean }>();
+  /** By id, each with whether it has stood in the rules: one that has and is gone was undone elsewhere. */
+  private readonly kills = new Map<string, { readonly kill: Kill; readonly wasInRules: boolean }>();
   private file: string | undefined;
   private readonly listeners = new Set<() => void>();
 
@@ -33,8 +33,13 @@ export class KillLatch {
     return () => this.listeners.delete(listener);
   }
 
-  pull(killId: string): void {
-    this.changing(() => this.kills.set(killId, { wasInRules: false }));
+  pull(kill: Kill): void {
+    this.changing(() => this.kills.set(kill.id, { kill, wasInRules: false }));
+  }
+
+  /** Kills heard here that the rules have never been seen to hold. */
+  unwritten(): readonly Kill[] {
+    return [...this.kills.values()].filter(({ wasInRules }) => !wasInRules).map(({ kill }) => kill);
   }
 
   /** Forgets these kills; others, and a kill file, stand. */
@@ -48,9 +53,11 @@ export class KillLatch {
   follow(rules: Rules): void {
     this.changing(() => {
       const standing = new Set(rules.kills.map(({ id }) => id));
+      const ended = new Set(rules.unkilled);
+      // Ended ids besides: a kill that was written, and ended, before this node ever read it as standing.
       for (const [id, { wasInRules }] of this.kills)
-        if (wasInRules && !standing.has(id)) this.kills.delete(id);
-      if (isKilled(rules)) for (const id of standing) this.kills.set(id, { wasInRules: true });
+        if (!standing.has(id) && (wasInRules || ended.has(id))) this.kills.delete(id);
+      for (const kill of rules.kills) this.kills.set(kill.id, { kill, wasInRules: true });
     });
   }
 

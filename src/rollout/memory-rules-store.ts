@@ -1,31 +1,38 @@
 /** The rules of one process on the embedded log: nothing outlives a restart but what the environment says again. */
-import type { AuditEntry } from '../../schema/admin.ts';
+import type { AuditEntry, CappedNode } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import type { Rules } from './rules.ts';
-import type { Acknowledged, RulesStore } from './rules-store.ts';
-import { type Author, type Change, stamp, type Transition } from './transitions.ts';
+import type { Acknowledged, RulesHealth, RulesStore } from './rules-store.ts';
+import { type Author, type Change, firstStory, stamp, type Transition } from './transitions.ts';
 
 /** Lines of the trail that are kept; the oldest go first. */
 const maxEntries = 10_000;
 
 export class MemoryRulesStore implements RulesStore {
+  readonly ready = Promise.resolve();
   private readonly clock: Clock;
   private readonly nodeId: string;
+  private readonly capped: readonly CappedNode[];
   private rules: Rules;
   private readonly trail: AuditEntry[] = [];
   private readonly listeners = new Set<(rules: Rules) => void>();
   private applied = 0;
 
-  constructor(clock: Clock, nodeId: string, first: Change, by: Author) {
+  constructor(clock: Clock, nodeId: string, first: Change, by: Author, capped: readonly CappedNode[] = []) {
     this.clock = clock;
     this.nodeId = nodeId;
+    this.capped = capped;
     // Seconds, so that a restart within the life of a client never goes back below what it was told.
     this.rules = this.write(first, Math.floor(clock.now() / 1000), by);
   }
 
   current(): Rules {
     return this.rules;
+  }
+
+  health(): RulesHealth {
+    return { isUp: true, detail: 'in memory', ageMs: 0 };
   }
 
   async refresh(): Promise<void> {}
@@ -35,10 +42,17 @@ export class MemoryRulesStore implements RulesStore {
     return () => this.listeners.delete(listener);
   }
 
+  /** Never: whoever asks this store reaches it. */
+  onReached(): () => void {
+    return () => undefined;
+  }
+
   async change(transition: Transition, by: Author, expected?: number): Promise<Rules> {
     if (expected !== undefined && expected !== this.rules.version)
       throw fail('version_conflict', this.whoWasFirst(expected));
-    this.rules = this.write(transition(this.rules), this.rules.version + 1, by);
+    const change = transition(this.rules);
+    if (change === undefined) return this.rules;
+    this.rules = this.write(change, this.rules.version + 1, by);
     for (const listener of this.listeners) listener(this.rules);
     return this.rules;
   }
@@ -59,6 +73,7 @@ export class MemoryRulesStore implements RulesStore {
     return {
       acks: { [this.nodeId]: this.applied },
       laggards: this.applied < version ? [this.nodeId] : [],
+      capped: this.capped,
     };
   }
 
@@ -80,9 +95,10 @@ export class MemoryRulesStore implements RulesStore {
 
   private whoWasFirst(expected: number): string {
     const { version } = this.rules;
-    const last = this.trail.findLast((entry) => entry.version === version);
-    const story =
-      last === undefined ? '' : ` ${last.who} wrote it at ${last.at} (${last.action}: ${last.reason})`;
-    return `the rules are at version ${version}, not ${expected}.${story}`;
+    return firstStory(
+      version,
+      expected,
+      this.trail.findLast((entry) => entry.version === version),
+    );
   }
 }

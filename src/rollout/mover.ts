@@ -127,12 +127,13 @@ export class Mover {
     const { decider, clock, killWithinMs, moveWithinMs } = this.parts;
     // A stream that came without a ticket told nothing, and is the proof of what it supports.
     const asked = session.supports.length > 0 ? session : unasked;
-    const { transport, reason, assignment } = decider.decide(session, asked);
+    const decision = decider.decide(session, asked);
+    const { transport, reason, assignment } = decision;
     if (transport === 'websocket') return;
     const isKill = reason === 'kill-switch';
     // Rules older than the ones that let it in may not take it back; a kill is obeyed at any version.
     const isNewer = session.assignment !== undefined && session.assignment > assignment;
-    if (!isKill && (isNewer || decider.areMovesHeld)) return;
+    if (!isKill && (isNewer || decider.isHeld(decision))) return;
     const withinMs = isKill ? killWithinMs : moveWithinMs;
     this.lastMoveEndsAtMs = Math.max(this.lastMoveEndsAtMs, clock.now() + withinMs);
     session.migrate({

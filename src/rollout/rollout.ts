@@ -1,23 +1,23 @@
 /** Puts the rollout of one node together: rules, latch, evaluation, decisions, moves. Owns their order and their end. */
 import type { Reason } from '../../schema/http.ts';
-import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { RolloutAdmission } from './admission.ts';
 import { Announced } from './announced.ts';
 import { RolloutControl } from './control.ts';
 import { Decider } from './decider.ts';
-import { capsOf, firstRules, unreadableUsers } from './environment.ts';
+import { capsOf } from './environment.ts';
 import { Evaluator } from './evaluator.ts';
-import { readFeatureFile } from './features.ts';
+import type { Fleet } from './fleet.ts';
+import { KillCourier } from './kill-courier.ts';
 import { watchKillFile } from './kill-file.ts';
 import { KillLatch } from './latch.ts';
-import type { RolloutLogger } from './logger.ts';
-import { MemoryRulesStore } from './memory-rules-store.ts';
+import { openLocalKillDoor } from './local-kill-door.ts';
+import { openRulesStore, type RulesStoreOptions } from './open-rules-store.ts';
 import { type MovableSessions, Mover } from './mover.ts';
 import type { Rules } from './rules.ts';
 import type { RulesStore } from './rules-store.ts';
 
-export interface RolloutOptions {
+export interface RolloutOptions extends RulesStoreOptions {
   readonly config: Pick<
     Config,
     | 'REALTIME_STREAMING_V2'
@@ -28,19 +28,23 @@ export interface RolloutOptions {
     | 'TURNOUT_KILL_FILE'
     | 'TURNOUT_KILL_WINDOW_MS'
     | 'TURNOUT_MOVE_WITHIN_MS'
+    | 'TURNOUT_RULES_MAX_AGE'
+    | 'TURNOUT_RULES_STALE'
   >;
-  readonly clock: Clock;
-  readonly nodeId: string;
-  readonly logger: RolloutLogger;
   /** Who is connected: hub's Sessions fits. */
   readonly sessions: MovableSessions;
+  /** Where `turnout kill --local` finds this node; absent: nowhere. */
+  readonly local?: { readonly folder: string; readonly pid: number } | undefined;
   /** Counts the decisions that admit or refuse a stream. */
   readonly onDecision?: (reason: Reason) => void;
 }
 
 export interface Rollout {
   readonly nodeId: string;
+  /** Resolves once the rules were read, or could not be in a start's time: this node may be asked. */
+  readonly ready: Promise<void>;
   readonly store: RulesStore;
+  readonly fleet: Fleet;
   readonly latch: KillLatch;
   readonly decider: Decider;
   readonly control: RolloutControl;
@@ -50,26 +54,33 @@ export interface Rollout {
   close(): Promise<void>;
 }
 
-/** The rollout of a node whose rules live in its memory. It is at work when this returns. */
+/** How often the age of the rules is looked at. */
+const ageLookMs = 500;
+
+/**
+ * The rollout of a node. It is at work when this returns; with shared rules it knows none until they were read (`ready`),
+ * and everybody is on long-poll until then.
+ */
 export function createRollout(options: RolloutOptions): Rollout {
   const { config, clock, nodeId, logger, sessions } = options;
-  const unreadable = unreadableUsers(config);
-  if (unreadable.length > 0)
-    logger.warn({ entries: unreadable.length }, 'REALTIME_WHITELIST: entries that name no user are left out');
-  const first = firstRules(readFeatureFile(), config);
-  const store = new MemoryRulesStore(clock, nodeId, first, { who: 'environment', reason: 'start' });
+  const caps = capsOf(config);
+  const { store, fleet } = openRulesStore(options, caps);
   const latch = new KillLatch();
   const evaluator = new Evaluator(
     () => clock.random(),
     (fields, message) => logger.warn(fields, message),
   );
-  const caps = capsOf(config);
+  const areRulesLost = (): boolean =>
+    config.TURNOUT_RULES_STALE === 'long-poll' &&
+    config.TURNOUT_RULES_MAX_AGE > 0 &&
+    store.health().ageMs > config.TURNOUT_RULES_MAX_AGE;
   const decider = new Decider({
     rules: () => store.current(),
     evaluator,
     latch,
     isCapped: caps.length > 0,
     allowsOverride: config.TURNOUT_ALLOW_OVERRIDE,
+    areRulesLost,
   });
   const announced = new Announced();
   const mover = new Mover({
@@ -89,33 +100,76 @@ export function createRollout(options: RolloutOptions): Rollout {
     mover.run();
   };
   const rules = store.current();
-  evaluator.apply(rules.features);
-  store.acknowledge(rules.version);
+  if (rules !== undefined) {
+    evaluator.apply(rules.features);
+    store.acknowledge(rules.version);
+  }
   store.subscribe(apply);
   latch.subscribe(() => mover.runSoon());
-  const killFile = config.TURNOUT_KILL_FILE;
-  const stopWatching = killFile === undefined ? undefined : watchKillFile(killFile, latch, clock, logger);
+  const courier = new KillCourier(latch, store, logger);
+  const control = new RolloutControl({ store, latch, clock, nodeId, caps, logger });
+  const closers = [
+    watchAge(areRulesLost, options, () => mover.run()),
+    config.TURNOUT_KILL_FILE === undefined
+      ? undefined
+      : watchKillFile(config.TURNOUT_KILL_FILE, latch, clock, logger),
+    options.local === undefined ? undefined : openLocalKill(options.local, control, options),
+  ];
   if (caps.length > 0)
     logger.warn({ variables: caps }, 'this node serves long-poll only, whatever the rules say');
 
   return {
     nodeId,
+    ready: store.ready,
     store,
+    fleet,
     latch,
     decider,
-    control: new RolloutControl({ store, latch, clock, nodeId, caps }),
+    control,
     mover,
     admission: new RolloutAdmission(
       decider,
       announced,
-      () => store.refresh(),
+      (version) => store.refresh(version),
       options.onDecision ?? (() => {}),
     ),
     async close() {
-      stopWatching?.();
+      for (const close of closers) close?.();
+      courier.close();
       mover.close();
+      fleet.close();
       await store.close();
       evaluator.close();
     },
   };
+}
+
+/** Nothing announces that rules have grown old: moves those connected when it happens, and when it is over. */
+function watchAge(
+  areRulesLost: () => boolean,
+  { config, clock, logger }: RolloutOptions,
+  changed: () => void,
+): (() => void) | undefined {
+  if (config.TURNOUT_RULES_STALE !== 'long-poll' || config.TURNOUT_RULES_MAX_AGE === 0) return undefined;
+  let wereLost = areRulesLost();
+  return clock.every(ageLookMs, () => {
+    const areLost = areRulesLost();
+    if (areLost === wereLost) return;
+    wereLost = areLost;
+    logger.warn(
+      {},
+      areLost ? 'the rules are too old to decide by: long-poll only' : 'the rules are known again',
+    );
+    changed();
+  });
+}
+
+function openLocalKill(
+  { folder, pid }: NonNullable<RolloutOptions['local']>,
+  control: RolloutControl,
+  { nodeId, logger }: RolloutOptions,
+): () => void {
+  const kill = (reason: string) => control.kill({ who: `local/${nodeId}`, reason });
+  const door = openLocalKillDoor({ folder, pid, nodeId, logger, kill });
+  return () => door.close();
 }

@@ -20,8 +20,10 @@ export const rulesSchema = z.object({
   version: z.int().min(1),
   /** Tells two documents of one version apart. */
   nonce: z.string(),
-  /** Unix milliseconds. */
+  /** Unix milliseconds, by the clock of whatever stores the rules. */
   changedAt: z.int(),
+  /** Whether anybody but the environment ever wrote them: from then on the environment has no say. */
+  origin: z.enum(['environment', 'operator']),
   features: z.array(featureSchema),
   /** `sub` (that user in every org) or `org/sub`. */
   allowlist: z.array(z.string()),
@@ -29,6 +31,8 @@ export const rulesSchema = z.object({
   /** Percent of users, the top buckets, who stay on long-poll as a control group. */
   holdback: z.number().min(0).max(100),
   kills: z.array(killSchema),
+  /** Ids of kills that were ended, the newest last: a node that comes back late must not bring one of them again. */
+  unkilled: z.array(z.string()),
   /** Why moves are held; they are while any cause stands. */
   pauses: z.array(z.string()),
 });
@@ -41,6 +45,16 @@ export const isFlagOn = (rules: Rules): boolean => featureOf(rules, transportFla
 export const rolloutPercent = (rules: Rules): number => percentOf(featureOf(rules, transportFlag));
 export const isKilled = (rules: Rules): boolean => rules.kills.length > 0;
 export const areMovesHeld = (rules: Rules): boolean => rules.pauses.length > 0;
+
+/**
+ * Which of two documents holds: the higher version. One version with two nonces is what a failover that lost writes leaves:
+ * then the killed one, else the greater nonce, so that all nodes choose alike (docs/ARCHITECTURE.md, 'The rules document').
+ */
+export function isNewer(one: Rules, other: Rules): boolean {
+  if (one.version !== other.version) return one.version > other.version;
+  if (isKilled(one) !== isKilled(other)) return isKilled(one);
+  return one.nonce > other.nonce;
+}
 
 // Documents are immutable, so a list's set is made once; deciding for 10,000 sessions would else scan the list each time.
 const sets = new WeakMap<readonly string[], ReadonlySet<string>>();

@@ -7,7 +7,7 @@ import { fail } from '../errors.ts';
 import { percentOf, transportFlag, withPercent } from './features.ts';
 import { featureOf, type Kill, type Rules } from './rules.ts';
 
-type Content = Omit<Rules, 'version' | 'nonce' | 'changedAt'>;
+export type Content = Omit<Rules, 'version' | 'nonce' | 'changedAt' | 'origin'>;
 
 export interface Change {
   readonly content: Content;
@@ -16,7 +16,8 @@ export interface Change {
   readonly to: unknown;
 }
 
-export type Transition = (rules: Rules) => Change;
+/** Undefined: the rules are as it would have them, and nothing is written. */
+export type Transition = (rules: Rules) => Change | undefined;
 
 export interface Author {
   /** `org/sub`, `admin-token` or `environment`. */
@@ -24,7 +25,7 @@ export interface Author {
   readonly reason: string;
 }
 
-/** Kills kept in the document: pulling a switch that is on must not grow it for ever. */
+/** Kills, and ended ones, kept in the document: pulling a switch that is on must not grow it for ever. */
 const maxKills = 100;
 
 export interface FlagChange {
@@ -66,22 +67,32 @@ export const setList =
     return { content: { ...rules, [list]: to }, action: list, from: rules[list], to };
   };
 
-export const kill =
-  (pulled: Kill): Transition =>
-  (rules) => ({
-    content: { ...rules, kills: [...rules.kills, pulled].slice(-maxKills) },
-    action: 'kill',
-    from: rules.kills.map(({ id }) => id),
-    to: [...rules.kills.map(({ id }) => id), pulled.id].slice(-maxKills),
-  });
+/** Adds those kills that don't stand yet, unless they were ended since: a node that heard one while the store was away. */
+export const addKills =
+  (pulled: readonly Kill[]): Transition =>
+  (rules) => {
+    const known = new Set([...rules.kills.map(({ id }) => id), ...rules.unkilled]);
+    const added = pulled.filter(({ id }) => !known.has(id));
+    if (added.length === 0) return undefined;
+    const kills = [...rules.kills, ...added].slice(-maxKills);
+    return { content: { ...rules, kills }, action: 'kill', from: idsOf(rules.kills), to: idsOf(kills) };
+  };
 
-/** Removes every kill that stands in the document. */
-export const unkill: Transition = (rules) => ({
-  content: { ...rules, kills: [] },
-  action: 'unkill',
-  from: rules.kills.map(({ id }) => id),
-  to: [],
-});
+export const kill = (pulled: Kill): Transition => addKills([pulled]);
+
+/**
+ * Removes every kill that stands in the document.
+ * @param heard kills that only the asking node knows: ended with them
+ */
+export const unkill =
+  (heard: readonly string[] = []): Transition =>
+  (rules) => {
+    const from = idsOf(rules.kills);
+    const unkilled = [...new Set([...rules.unkilled, ...from, ...heard])].slice(-maxKills);
+    return { content: { ...rules, kills: [], unkilled }, action: 'unkill', from, to: [] };
+  };
+
+const idsOf = (kills: readonly Kill[]): string[] => kills.map(({ id }) => id);
 
 export const pause =
   (cause: string): Transition =>
@@ -106,10 +117,18 @@ export interface Stamp {
 
 /** The change as a document and as a line of the audit trail. */
 export function stamp(change: Change, { version, nonce, nowMs }: Stamp, by: Author): [Rules, AuditEntry] {
-  const rules: Rules = { ...change.content, version, nonce, changedAt: nowMs };
   const { action, from, to } = change;
+  const origin = action === 'start' ? 'environment' : 'operator';
+  const rules: Rules = { ...change.content, version, nonce, changedAt: nowMs, origin };
   return [
     rules,
     { version, at: new Date(nowMs).toISOString(), who: by.who, action, from, to, reason: by.reason },
   ];
+}
+
+/** What a version conflict tells its loser. @param last the line of the trail that made `version`, where it is known */
+export function firstStory(version: number, expected: number, last: AuditEntry | undefined): string {
+  const story =
+    last === undefined ? '' : ` ${last.who} wrote it at ${last.at} (${last.action}: ${last.reason})`;
+  return `the rules are at version ${version}, not ${expected}.${story}`;
 }

@@ -43,7 +43,8 @@ export function describedApp(): Hono<AppEnv> {
     adminRoutes({
       authenticator: unasked,
       adminToken: undefined,
-      rollout: unasked,
+      // Told of its routes' questions when they are made; asked nothing.
+      rollout: { control: unasked, store: unasked, fleet: { serve: () => undefined } } as never,
       sessions: unasked,
       drain: () => undefined,
     }),

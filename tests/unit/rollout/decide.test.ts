@@ -24,6 +24,7 @@ const caseSchema = z.strictObject({
   allowsOverride: z.boolean().default(false),
   capped: z.boolean().default(false),
   latched: z.boolean().default(false),
+  lost: z.boolean().default(false),
   bucket: z.int().default(0),
   expect: z.strictObject({ transport: transportSchema, cohort: cohortSchema, reason: reasonSchema }),
 });
@@ -36,7 +37,8 @@ function rulesOf(given: z.infer<typeof ruleCaseSchema>): Rules {
   );
   const kills = given.killed ? [{ id: 'k', at: 0, who: 'w', reason: 'r' }] : [];
   const { allowlist, denylist, holdback } = given;
-  return { version, nonce: 'n', changedAt: 0, features, allowlist, denylist, holdback, kills, pauses: [] };
+  const stamped = { version, nonce: 'n', changedAt: 0, origin: 'operator' as const };
+  return { ...stamped, features, allowlist, denylist, holdback, kills, unkilled: [], pauses: [] };
 }
 
 const folder = new URL('../../../flags/cases/', import.meta.url);
@@ -52,7 +54,12 @@ describe.each(files)('flags/cases/%s', (_file, cases) => {
       rules,
       user: { org: 'acme', sub: 'alice' },
       asked: { supports: one.supports, override: one.override },
-      node: { isCapped: one.capped, isLatched: one.latched, allowsOverride: one.allowsOverride },
+      node: {
+        isCapped: one.capped,
+        isLatched: one.latched,
+        allowsOverride: one.allowsOverride,
+        areRulesLost: one.lost,
+      },
       rollout: { isIn: one.bucket < (one.rules?.percent ?? 0) * 100, bucket: one.bucket },
     });
     expect(decision).toEqual({

@@ -6,6 +6,7 @@ import { KillLatch } from '../../../src/rollout/latch.ts';
 import { kill, setPercent, unkill } from '../../../src/rollout/transitions.ts';
 import { by, stage, type Stage } from './support.ts';
 
+const killOf = (id: string) => ({ id, at: 0, ...by });
 const alice = { org: 'acme', sub: 'alice' };
 const env = { REALTIME_STREAMING_V2: 'true', REALTIME_ROLLOUT_PERCENT: '100' };
 
@@ -68,12 +69,12 @@ describe('the latch', () => {
     const first = on.rollout.store.current();
     if (first === undefined) throw new Error('no rules');
     const latch = new KillLatch();
-    latch.pull('k');
+    latch.pull(killOf('k'));
     latch.follow(first);
     expect(latch.isSet).toBe(true);
-    latch.follow(await on.rollout.store.change(kill({ id: 'k', at: 0, ...by }), by));
+    latch.follow(await on.rollout.store.change(kill(killOf('k')), by));
     expect(latch.isSet).toBe(true);
-    latch.follow(await on.rollout.store.change(unkill, by));
+    latch.follow(await on.rollout.store.change(unkill(), by));
     expect(latch.isSet).toBe(false);
     await on.rollout.close();
   });
@@ -82,8 +83,8 @@ describe('the latch', () => {
     const latch = new KillLatch();
     const told: boolean[] = [];
     latch.subscribe(() => told.push(latch.isSet));
-    latch.pull('a');
-    latch.pull('b');
+    latch.pull(killOf('a'));
+    latch.pull(killOf('b'));
     latch.release(['a']);
     latch.release(['b']);
     expect(told).toEqual([true, false]);

@@ -8,7 +8,7 @@ import {
   setPercent,
   unkill,
 } from '../../../src/rollout/transitions.ts';
-import { by, session, stage, type Stage } from './support.ts';
+import { by, identity, session, stage, type Stage } from './support.ts';
 
 let on: Stage;
 beforeEach(() => {
@@ -62,7 +62,7 @@ describe('down', () => {
 
   it('a latch alone does too', () => {
     const alice = stream('alice');
-    on.rollout.latch.pull('local');
+    on.rollout.latch.pull({ id: 'local', at: 0, ...by });
     on.clock.advance(10);
     expect(alice.orders).toMatchObject([{ reason: 'kill-switch', withinMs: 1500 }]);
   });
@@ -179,7 +179,7 @@ describe('pause', () => {
     const down = stream('alice', { assignment: 1 });
     const up = poll('vip', { assignment: 1 });
     await on.rollout.store.change(pause('operator'), by);
-    await on.rollout.store.change(setPercent(0), by);
+    await on.rollout.store.change(setPercent(0.01), by);
     on.clock.advance(1000);
     expect([...down.orders, ...up.orders]).toEqual([]);
     await on.rollout.store.change(resume('operator'), by);
@@ -193,12 +193,28 @@ describe('pause', () => {
     expect(on.rollout.decider.areMovesHeld).toBe(true);
   });
 
+  it.each([
+    ['percent 0', setPercent(0)],
+    ['flag off', setEnabled(false)],
+    ['the denylist', setList('denylist', ['acme/alice'])],
+    ['a kill', kill({ id: 'k', at: 0, ...by })],
+  ])('does not hold a rollback: %s', async (_what, transition) => {
+    const alice = stream('alice', { assignment: 1 });
+    await on.rollout.store.change(pause('operator'), by);
+    await on.rollout.store.change(transition, by);
+    expect(alice.orders).toMatchObject([{ transport: 'long-poll' }]);
+    expect(on.rollout.admission.poll(identity('alice'), { assignment: 1, session: 's' })).toMatchObject({
+      transport: 'long-poll',
+      mayMoveUp: false,
+    });
+  });
+
   it('never holds a kill', async () => {
     const alice = stream('alice');
     await on.rollout.store.change(pause('operator'), by);
     await on.rollout.control.kill(by);
     expect(alice.orders).toHaveLength(1);
-    await on.rollout.store.change(unkill, by);
+    await on.rollout.store.change(unkill(), by);
   });
 });
 

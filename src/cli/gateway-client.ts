@@ -1,0 +1,146 @@
+/**
+ * Asks a gateway over HTTP, and turns whatever comes back into the answer that was promised or into an error with an exit
+ * code. Tokens go into the header alone: never into a URL, a message or a log.
+ */
+import type { z } from 'zod';
+import { type Code, codes } from '../../schema/codes.ts';
+import { type ErrorBody, errorBodySchema } from '../../schema/http.ts';
+import { CommandError, type Exit } from './exits.ts';
+import { setting, type Terminal } from './terminal.ts';
+
+const defaultUrl = 'http://127.0.0.1:4000';
+const defaultTimeoutMs = 10_000;
+
+export interface GatewayOptions {
+  readonly url?: string;
+  readonly token?: string;
+}
+
+export interface Call {
+  readonly method?: 'GET' | 'POST' | 'PUT';
+  readonly body?: unknown;
+  /** The version that the caller saw. */
+  readonly ifVersion?: number | undefined;
+  readonly timeoutMs?: number;
+}
+
+/** Which variables a command takes its token from, in order of preference. */
+export type TokenNames = readonly ('TURNOUT_ADMIN_TOKEN' | 'TURNOUT_TOKEN')[];
+
+export class GatewayClient {
+  /** Without a slash at its end; the base path included. */
+  readonly url: string;
+  readonly token: string | undefined;
+
+  private readonly stopped: AbortSignal;
+
+  constructor(url: string, token: string | undefined, stopped: AbortSignal) {
+    this.url = url;
+    this.token = token;
+    this.stopped = stopped;
+  }
+
+  /** @throws CommandError unless it answers 2xx with what `schema` describes */
+  async call<T>(schema: z.ZodType<T>, path: string, call: Call = {}): Promise<T> {
+    const answer = await this.ask(path, call);
+    const body = await readBody(answer);
+    if (!answer.ok) throw refusal(this.url, answer, body);
+    const parsed = schema.safeParse(body);
+    if (parsed.success) return parsed.data;
+    throw new CommandError('unreachable', `${this.url} answers, but not as a Turnout gateway`, {
+      hint: 'check --url (or TURNOUT_URL), the base path included',
+      cause: parsed.error,
+    });
+  }
+
+  /** Any answer at all. @throws CommandError `unreachable` */
+  async ask(path: string, call: Call = {}): Promise<Response> {
+    const { method = 'GET', body, ifVersion, timeoutMs = defaultTimeoutMs } = call;
+    const headers: Record<string, string> = {};
+    if (this.token !== undefined) headers['authorization'] = `Bearer ${this.token}`;
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    if (ifVersion !== undefined) headers['if-match'] = `"${ifVersion}"`;
+    const signals = [AbortSignal.timeout(timeoutMs), this.stopped];
+    try {
+      return await fetch(`${this.url}${path}`, {
+        method,
+        headers,
+        signal: AbortSignal.any(signals),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    } catch (thrown) {
+      throw unreachable(this.url, thrown, timeoutMs);
+    }
+  }
+}
+
+/** The client that a command's options and the environment describe. @throws CommandError `usage` */
+export function gatewayClient(
+  { env, stopped }: Pick<Terminal, 'env' | 'stopped'>,
+  options: GatewayOptions,
+  tokenNames: TokenNames,
+): GatewayClient {
+  const url = options.url ?? setting(env, 'TURNOUT_URL') ?? defaultUrl;
+  if (!/^https?:\/\/[^/?#]+/.test(url) || !URL.canParse(url) || /[?#]/.test(url))
+    throw new CommandError('usage', '--url (or TURNOUT_URL) must look like http://host:4000');
+  const found = tokenNames.map((name) => setting(env, name)).find((value) => value !== undefined);
+  const token = options.token?.trim() ?? found;
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
+    throw new CommandError('usage', 'the token holds a space or a character that no token has');
+  return new GatewayClient(url.replace(/\/+$/, ''), token, stopped);
+}
+
+async function readBody(answer: Response): Promise<unknown> {
+  try {
+    return await answer.json();
+  } catch {
+    return undefined;
+  }
+}
+
+function unreachable(url: string, thrown: unknown, timeoutMs: number): CommandError {
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
+  const isLate = thrown instanceof Error && thrown.name === 'TimeoutError';
+  const why = isLate ? `no answer in ${timeoutMs / 1000} s` : (code ?? 'the connection failed');
+  return new CommandError('unreachable', `cannot reach ${url}: ${why}`, {
+    hint: 'check --url (or TURNOUT_URL) and whether the gateway runs; any node will do',
+    isTransient: true,
+    cause: thrown,
+  });
+}
+
+function refusal(url: string, answer: Response, body: unknown): CommandError {
+  const parsed = errorBodySchema.safeParse(body);
+  if (!parsed.success)
+    return new CommandError('unreachable', `${url} answers ${answer.status}, but not as a Turnout gateway`, {
+      hint: 'check --url (or TURNOUT_URL), and what stands between',
+      isTransient: answer.status >= 500,
+    });
+  const { error } = parsed.data;
+  const retryAfterS = Number(answer.headers.get('retry-after') ?? Number.NaN);
+  return new CommandError(exitOf(error.code), error.message, {
+    code: error.code,
+    hint: hints[error.code],
+    isTransient: isTransient(error),
+    retryAfterMs: Number.isFinite(retryAfterS) ? retryAfterS * 1000 : undefined,
+  });
+}
+
+const exitOf = (code: Code): Exit => (codes[code].status === 409 ? 'conflict' : 'refused');
+
+const isTransient = ({ code, retry }: ErrorBody['error']): boolean =>
+  retry === 'backoff' || (retry === 'now' && codes[code].status === 503);
+
+const hints: Partial<Record<Code, string>> = {
+  unauthorized:
+    'set TURNOUT_ADMIN_TOKEN (rollout) or TURNOUT_TOKEN (tail, publish); `turnout token inspect` shows what one claims',
+  role_required:
+    'this needs a token with another role: viewer reads, operator changes the rollout, admin the lists, producer publishes',
+  service_forbidden: "the token's claims don't name this service: `turnout token inspect` shows them",
+  org_forbidden: "the token's `orgs` claim doesn't name this org",
+  version_conflict: 'look at `turnout rollout get`, then decide again',
+  kill_file_present: 'remove it on that node: `turnout kill --local --undo`, then unkill again',
+  log_unavailable: 'nothing was changed; `turnout doctor` on a node says what is wrong with the log',
+  draining: 'that node is being drained: ask another',
+};

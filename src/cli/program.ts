@@ -1,0 +1,45 @@
+/** All commands of `turnout`, with their help. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { z } from 'zod';
+import { addDoctorCommand } from './doctor-command.ts';
+import { exitHelp } from './exits.ts';
+import { addKillCommand } from './kill-command.ts';
+import { addPublishCommand } from './publish-command.ts';
+import { addRolloutCommands } from './rollout-commands.ts';
+import { addServeCommand } from './serve-command.ts';
+import { addTailCommand } from './tail-command.ts';
+import type { Terminal } from './terminal.ts';
+import { addTokenCommands } from './token-commands.ts';
+
+export function turnoutProgram(terminal: Terminal): Command {
+  // Before the commands are added: they inherit it.
+  const program = new Command('turnout')
+    .exitOverride()
+    .enablePositionalOptions()
+    .showHelpAfterError('(--help shows what it takes)');
+  program
+    .description('moves users from long-polling to WebSocket, a few percent at a time, and back at once')
+    .version(version())
+    .addHelpText('afterAll', `\n${exitHelp()}`);
+  addServeCommand(program);
+  addTailCommand(program, terminal);
+  addPublishCommand(program, terminal);
+  addTokenCommands(program, terminal);
+  addDoctorCommand(program, terminal);
+  addKillCommand(program, terminal);
+  addRolloutCommands(program, terminal);
+  return program;
+}
+
+/** The package's own, found from the source and from the built file alike. */
+function version(): string {
+  for (const path of ['../../package.json', '../../../package.json'])
+    try {
+      const text = readFileSync(new URL(path, import.meta.url), 'utf8');
+      return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
+    } catch {
+      // The other place, then.
+    }
+  return 'unknown';
+}

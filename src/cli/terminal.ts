@@ -1,0 +1,88 @@
+/** The outside of a command, so that one can be run without a process: what it prints to, reads from and is stopped by. */
+import { hostname, userInfo } from 'node:os';
+import type { Readable, Writable } from 'node:stream';
+import { type Clock, systemClock } from '../clock.ts';
+import { type Environment, environment } from '../config.ts';
+import { type Exit, exits } from './exits.ts';
+
+export interface Terminal {
+  readonly env: Environment;
+  readonly clock: Clock;
+  readonly input: Readable & { readonly isTTY?: boolean };
+  /** A person looks at the output: it may be redrawn. */
+  readonly isInteractive: boolean;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly stopped: AbortSignal;
+  /** Prints to standard output. Resolves once there is room for more, so that a slow pipe costs no memory. */
+  print(...lines: readonly string[]): Promise<void>;
+  /** How the process will end. */
+  end(exit: Exit): void;
+  /** Says something beside the data, on standard error. */
+  say(...lines: readonly string[]): void;
+}
+
+export function systemTerminal(): Terminal {
+  let stopped: AbortSignal | undefined;
+  return {
+    env: environment(),
+    clock: systemClock,
+    input: process.stdin,
+    isInteractive: process.stdout.isTTY,
+    // Not before somebody asks: `serve` answers signals in its own way.
+    get stopped() {
+      stopped ??= stopSignal();
+      return stopped;
+    },
+    print: (...lines) => written(process.stdout, lines),
+    end(exit) {
+      process.exitCode = exits[exit].code;
+    },
+    say: (...lines) => void written(process.stderr, lines),
+  };
+}
+
+/** Aborted by the first Ctrl-C or SIGTERM; a second ends the process, whatever it is at. */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(exits.stopped.code);
+      stop.abort();
+    });
+  return stop.signal;
+}
+
+async function written(stream: Writable, lines: readonly string[]): Promise<void> {
+  if (stream.write(lines.map((line) => `${line}\n`).join(''))) return;
+  await new Promise((resolve) => stream.once('drain', resolve).once('close', resolve));
+}
+
+/** Waits; a stop ends the wait early. */
+export async function rest(terminal: Terminal, ms: number): Promise<void> {
+  if (terminal.stopped.aborted) return;
+  await new Promise<void>((resolve) => {
+    const over = (): void => {
+      cancel();
+      terminal.stopped.removeEventListener('abort', over);
+      resolve();
+    };
+    const cancel = terminal.clock.after(ms, over);
+    terminal.stopped.addEventListener('abort', over);
+  });
+}
+
+/** A variable's value; one that is empty counts as absent, as it does for the gateway. */
+export function setting(env: Environment, name: string): string | undefined {
+  const value = env[name]?.trim();
+  return value === '' ? undefined : value;
+}
+
+/** Who sits at this machine, for what is written without a token that would say. */
+export function localPerson(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    // A container's user may have no name.
+    return `${process.getuid?.() ?? 'somebody'}@${hostname()}`;
+  }
+}

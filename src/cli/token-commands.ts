@@ -1,0 +1,90 @@
+/** `turnout token` and `turnout token inspect`. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { roleSchema } from '../../schema/token.ts';
+import { CommandError, type Exit } from './exits.ts';
+import { commaList, type OutputOptions, reportsTo, withOutput } from './options.ts';
+import { parseSpan } from './spans.ts';
+import { setting, type Terminal } from './terminal.ts';
+
+const defaultTtlMs = 3_600_000;
+const maxTokenBytes = 64 * 1024;
+
+interface TokenOptions extends OutputOptions {
+  readonly sub?: string;
+  readonly org?: string;
+  readonly services?: readonly string[];
+  readonly publish?: readonly string[];
+  readonly roles?: readonly string[];
+  readonly orgs?: readonly string[];
+  readonly ttl: number;
+}
+
+export function addTokenCommands(program: Command, terminal: Terminal): void {
+  const token = withOutput(program.command('token'))
+    .description('sign a token with TURNOUT_JWT_SECRET; needs no gateway')
+    .option('--sub <user>', 'whose token it is (required)')
+    .option('--org <org>', 'their org (required)')
+    .option('--services <names>', 'what it may read: chat,chat/*; left out: all', commaList)
+    .option('--publish <names>', 'what it may publish to as a user; left out: nothing', commaList)
+    .option('--roles <roles>', 'producer, viewer, operator, admin', parseRoles)
+    .option('--orgs <orgs>', 'orgs a producer publishes for; * for any', commaList)
+    .option('--ttl <span>', 'how long it lives: 90s, 15m, 1h, 7d (default: 1h)', parseTtl, defaultTtlMs)
+    .action(
+      reportsTo(terminal, async ({ ttl, output, sub, org, ...lists }: TokenOptions): Promise<Exit> => {
+        if (sub === undefined || org === undefined)
+          throw new CommandError('usage', 'a token needs --sub and --org');
+        const exp = Math.floor((terminal.clock.now() + ttl) / 1000);
+        const { services, publish, roles, orgs } = lists;
+        const wanted = {
+          sub,
+          org,
+          exp,
+          ...(services && { services: [...services] }),
+          ...(publish && { publish: [...publish] }),
+          ...(roles && { roles: [...roles] }),
+          ...(orgs && { orgs: [...orgs] }),
+        };
+        const { mintToken } = await import('./token-claims.ts');
+        const made = await mintToken(setting(terminal.env, 'TURNOUT_JWT_SECRET'), wanted);
+        await terminal.print(output === 'json' ? JSON.stringify(made) : made.token);
+        return 'done';
+      }),
+    );
+
+  withOutput(token.command('inspect'))
+    .description('show what a token claims, without verifying it; exit 1 where it could not be good')
+    .argument('[token]', 'the token; left out or -: standard input')
+    .action(
+      reportsTo(terminal, async ({ output }: OutputOptions, given?: string): Promise<Exit> => {
+        const text = given === undefined || given === '-' ? await readToken(terminal) : given;
+        const { inspectedLines, inspectToken } = await import('./token-claims.ts');
+        const nowMs = terminal.clock.now();
+        const seen = inspectToken(text.trim(), nowMs);
+        if (output === 'json') await terminal.print(JSON.stringify(seen));
+        else await terminal.print(...inspectedLines(seen, nowMs));
+        return seen.problems.length === 0 ? 'done' : 'usage';
+      }),
+    );
+}
+
+async function readToken({ input }: Terminal): Promise<string> {
+  let text = '';
+  for await (const chunk of input.setEncoding('utf8')) {
+    text += String(chunk);
+    if (text.length > maxTokenBytes) throw new CommandError('usage', 'standard input holds no token');
+  }
+  return text;
+}
+
+function parseRoles(text: string, before?: readonly string[]): string[] {
+  const roles = commaList(text, before);
+  if (roles.some((role) => !roleSchema.safeParse(role).success))
+    throw new InvalidArgumentError('Roles are producer, viewer, operator, admin.');
+  return roles;
+}
+
+function parseTtl(text: string): number {
+  const ms = parseSpan(text);
+  if (ms === undefined || ms < 1000) throw new InvalidArgumentError('A span looks like 90s, 15m, 1h, 7d.');
+  return ms;
+}

@@ -1,0 +1,155 @@
+/** Which nodes live and what they decide by, kept in Redis: each says so every second, and at once after new rules. */
+import { z } from 'zod';
+import { type CappedNode, cappedNodeSchema } from '../../schema/admin.ts';
+import type { Cancel, Clock } from '../clock.ts';
+import type { Acknowledged } from './rules-store.ts';
+import type { RulesKeys, RulesRedis } from './rules-redis.ts';
+import { scripts } from './rules-scripts.ts';
+
+/** A node silent for so long is no longer waited for. */
+const silentMs = 5000;
+const forgetMs = 60_000;
+const reportMs = 1000;
+/** Time between two looks for acknowledgements: short at first, because nodes take a millisecond or two. */
+const lookMs = { first: 2, longest: 40, growth: 1.5 };
+
+const replySchema = z.tuple([z.number(), z.array(z.string()), z.array(z.string())]);
+const factsSchema = z.object({ capped: z.array(z.string()) });
+
+export interface NodeRegisterParts {
+  readonly redis: RulesRedis;
+  readonly keys: RulesKeys;
+  readonly clock: Clock;
+  readonly nodeId: string;
+  /** Variables that hold this node at long-poll. */
+  readonly caps: readonly string[];
+}
+
+/** A node as Redis last told of it. */
+interface Neighbour {
+  readonly version: number;
+  readonly capped: readonly string[];
+}
+
+export class NodeRegister {
+  private readonly parts: NodeRegisterParts;
+  private neighbours: ReadonlyMap<string, Neighbour> = new Map();
+  private applied = 0;
+  private reporting: Promise<void> | undefined;
+  private isStale = false;
+  private stop: Cancel = () => {};
+
+  constructor(parts: NodeRegisterParts) {
+    this.parts = parts;
+  }
+
+  open(): void {
+    this.report();
+    this.stop = this.parts.clock.every(reportMs, () => this.report());
+  }
+
+  acknowledge(version: number): void {
+    this.applied = version;
+    this.report();
+  }
+
+  /** The other nodes that lived when Redis was last asked. */
+  get others(): readonly string[] {
+    return [...this.neighbours.keys()].filter((node) => node !== this.parts.nodeId);
+  }
+
+  /** Asks Redis who lives. @throws what the client throws while Redis is away */
+  async look(): Promise<void> {
+    const { redis, keys } = this.parts;
+    this.learn(await redis.run(scripts.nodes, [keys.acks, keys.nodes], []));
+  }
+
+  private learn(reply: unknown): void {
+    const [nowMs, acks, nodes] = replySchema.parse(reply);
+    const versions = new Map(pairs(acks));
+    const living = new Map<string, Neighbour>();
+    for (const [node, told] of pairs(nodes)) {
+      const space = told.indexOf(' ');
+      if (nowMs - Number(told.slice(0, space)) > silentMs) continue;
+      const { capped } = factsSchema.parse(JSON.parse(told.slice(space + 1)));
+      living.set(node, { version: Number(versions.get(node) ?? 0), capped });
+    }
+    this.neighbours = living;
+  }
+
+  /**
+   * Resolves once every living node decides by `version` or newer, or after `withinMs`, or when Redis goes away: then with
+   * those as laggards that lived when it was last asked.
+   */
+  async acknowledged(version: number, withinMs: number): Promise<Acknowledged> {
+    const { clock } = this.parts;
+    const deadlineMs = clock.monotonic() + withinMs;
+    for (let pauseMs: number = lookMs.first; ; pauseMs = Math.min(pauseMs * lookMs.growth, lookMs.longest)) {
+      try {
+        await this.look();
+      } catch {
+        // Counted where the store reads: what is known still names the nodes that have not answered.
+        return this.known(version);
+      }
+      const known = this.known(version);
+      const leftMs = deadlineMs - clock.monotonic();
+      if (known.laggards.length === 0 || leftMs <= 0) return known;
+      await new Promise<void>((resolve) => clock.after(Math.min(pauseMs, leftMs), resolve));
+    }
+  }
+
+  /** The same from what is known here, without asking. */
+  known(version: number): Acknowledged {
+    const { nodeId, caps } = this.parts;
+    const all = new Map(this.neighbours);
+    // This node knows itself best: what it has said may not have arrived.
+    all.set(nodeId, { version: this.applied, capped: caps });
+    const nodes = [...all].toSorted(([one], [other]) => (one < other ? -1 : 1));
+    const capped: CappedNode[] = nodes
+      .filter(([, node]) => node.capped.length > 0)
+      .map(([node, { capped: variables }]) => cappedNodeSchema.parse({ node, variables }));
+    return {
+      acks: Object.fromEntries(nodes.map(([node, { version: acked }]) => [node, acked])),
+      laggards: nodes.filter(([, { version: acked }]) => acked < version).map(([node]) => node),
+      capped,
+    };
+  }
+
+  /** Takes this node's name back, so that nobody waits for it. */
+  async close(): Promise<void> {
+    this.stop();
+    const { redis, keys, nodeId } = this.parts;
+    await this.reporting;
+    try {
+      await redis.run(scripts.leave, [keys.acks, keys.nodes], [nodeId]);
+    } catch {
+      // Redis is away: the others stop waiting after `silentMs`.
+    }
+  }
+
+  /** One report at a time; what has changed meanwhile is told by the next. */
+  private report(): void {
+    this.isStale = true;
+    this.reporting ??= this.reportAll();
+  }
+
+  private async reportAll(): Promise<void> {
+    const { redis, keys, nodeId, caps } = this.parts;
+    try {
+      while (this.isStale) {
+        this.isStale = false;
+        const facts = JSON.stringify({ capped: caps });
+        const args = [nodeId, String(this.applied), facts, String(forgetMs)];
+        this.learn(await redis.run(scripts.report, [keys.acks, keys.nodes], args));
+      }
+    } catch {
+      // The next second reports again; the store's own reads say that Redis is away.
+    } finally {
+      this.reporting = undefined;
+    }
+  }
+}
+
+function* pairs(flat: readonly string[]): Generator<[string, string]> {
+  for (let at = 0; at + 1 < flat.length; at += 2) yield [flat[at] ?? '', flat[at + 1] ?? ''];
+}

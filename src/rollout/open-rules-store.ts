@@ -1,0 +1,67 @@
+/** The store that the settings describe, and the first rules that the environment has to write (docs/PROTOCOL.md, 13). */
+import type { CappedNode } from '../../schema/admin.ts';
+import type { Clock } from '../clock.ts';
+import { firstRules, type RolloutSettings, saysTheSame, unheeded, unreadableUsers } from './environment.ts';
+import { readFeatureFile } from './features.ts';
+import { type Fleet, LoneFleet } from './fleet.ts';
+import type { RolloutLogger } from './logger.ts';
+import { MemoryRulesStore } from './memory-rules-store.ts';
+import { RedisFleet } from './redis-fleet.ts';
+import { RedisRulesStore } from './redis-rules-store.ts';
+import type { Rules } from './rules.ts';
+import { type RulesRedis, rulesKeys } from './rules-redis.ts';
+import type { RulesStore } from './rules-store.ts';
+import type { Change } from './transitions.ts';
+
+export interface RulesStoreOptions {
+  readonly config: RolloutSettings;
+  readonly clock: Clock;
+  readonly nodeId: string;
+  readonly logger: RolloutLogger;
+  /** Where the rules live that all nodes share; absent: in this process. */
+  readonly shared?: { readonly redis: RulesRedis; readonly prefix: string } | undefined;
+}
+
+export function openRulesStore(
+  options: RulesStoreOptions,
+  caps: readonly string[],
+): { readonly store: RulesStore; readonly fleet: Fleet } {
+  const { config, clock, nodeId, logger, shared } = options;
+  const unreadable = unreadableUsers(config);
+  if (unreadable.length > 0)
+    logger.warn({ entries: unreadable.length }, 'REALTIME_WHITELIST: entries that name no user are left out');
+  const first = firstRules(readFeatureFile(), config);
+  const capped: CappedNode[] = caps.length === 0 ? [] : [{ node: nodeId, variables: [...caps] }];
+  if (shared === undefined) {
+    const by = { who: 'environment', reason: 'start' };
+    return { store: new MemoryRulesStore(clock, nodeId, first, by, capped), fleet: new LoneFleet(nodeId) };
+  }
+  const { redis, prefix } = shared;
+  const found = (stored: Rules | undefined): Change | undefined => foundBy(first, stored, options);
+  const store = new RedisRulesStore({ redis, prefix, clock, nodeId, logger, capped, found });
+  store.open();
+  const keys = rulesKeys(prefix);
+  const fleet = new RedisFleet({ redis, keys, clock, nodeId, logger, register: store.register });
+  return { store, fleet };
+}
+
+/** What the environment writes at this start; what it may not write any more is a warning that says which holds. */
+function foundBy(
+  first: Change,
+  stored: Rules | undefined,
+  { config, logger }: RulesStoreOptions,
+): Change | undefined {
+  if (stored === undefined) return first;
+  if (stored.origin === 'environment') {
+    if (saysTheSame(stored, first)) return undefined;
+    logger.warn({ replaces: stored.version }, 'the environment has changed: it writes the rules anew');
+    return first;
+  }
+  const variables = unheeded(stored, config);
+  if (variables.length > 0)
+    logger.warn(
+      { variables, version: stored.version },
+      'the rules were changed by an operator since and hold: these variables are not followed',
+    );
+  return undefined;
+}

@@ -1,0 +1,306 @@
+/**
+ * The rules of a fleet: one document in Redis, changed by compare-and-set, pushed by pub/sub, read again every two seconds
+ * and on each reconnect. A node that finds an older document than its own puts its own back, so neither an emptied Redis
+ * nor one that lost writes takes a rollback from anybody (docs/ARCHITECTURE.md, 'The rules document').
+ */
+import { z } from 'zod';
+import { type AuditEntry, auditEntrySchema, type CappedNode } from '../../schema/admin.ts';
+import type { Clock } from '../clock.ts';
+import { fail } from '../errors.ts';
+import { BoundedRedis } from './bounded-redis.ts';
+import type { RolloutLogger } from './logger.ts';
+import { NodeRegister } from './node-register.ts';
+import { PacedReads } from './paced-reads.ts';
+import { isKilled, isNewer, type Rules, rulesSchema } from './rules.ts';
+import { type RulesKeys, type RulesRedis, rulesKeys } from './rules-redis.ts';
+import { auditEntries, scripts } from './rules-scripts.ts';
+import type { Acknowledged, RulesHealth, RulesStore } from './rules-store.ts';
+import { type Author, type Change, firstStory, stamp, type Transition } from './transitions.ts';
+
+const readEveryMs = 2000;
+const readPaceMs = 250;
+/** How long a start tries to read before the node serves without rules. */
+const startMs = 2000;
+/** Compare-and-sets that one change may lose: each loss means that another was written. */
+const maxTries = 20;
+
+const readReply = z.tuple([z.number(), z.string()]);
+const changeReply = z.tuple([z.number(), z.string()]);
+const linesReply = z.array(z.string());
+
+export interface RedisRulesOptions {
+  readonly redis: RulesRedis;
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly nodeId: string;
+  readonly logger: RolloutLogger;
+  readonly capped: readonly CappedNode[];
+  /**
+   * Asked once, when the rules were first read: what the environment has to write. Undefined `stored`: nothing was ever
+   * written. It is asked again when another node was first.
+   */
+  readonly found: (stored: Rules | undefined) => Change | undefined;
+}
+
+const byEnvironment: Author = { who: 'environment', reason: 'start' };
+
+export class RedisRulesStore implements RulesStore {
+  readonly ready: Promise<void>;
+  readonly register: NodeRegister;
+  private readonly options: RedisRulesOptions;
+  private readonly redis: RulesRedis;
+  private readonly keys: RulesKeys;
+  private readonly reads: PacedReads;
+  private readonly listeners = new Set<(rules: Rules) => void>();
+  private readonly reachedListeners = new Set<() => void>();
+  private readonly closers: (() => void)[] = [];
+  private held: Rules | undefined;
+  private hasFounded = false;
+  private isUp = false;
+  private hasFailed = false;
+  private readAtMs: number;
+  /** Redis's clock minus ours, from the last read. */
+  private offsetMs = 0;
+  private becomeReady: () => void = () => {};
+
+  constructor(options: RedisRulesOptions) {
+    this.options = options;
+    const { redis, prefix, clock, nodeId, capped } = options;
+    this.keys = rulesKeys(prefix);
+    this.readAtMs = clock.monotonic();
+    this.reads = new PacedReads(clock, readPaceMs, () => this.read());
+    const caps = capped.flatMap(({ variables }) => variables);
+    this.redis = new BoundedRedis(redis, clock, (error) => this.failed(error));
+    this.register = new NodeRegister({ redis: this.redis, keys: this.keys, clock, nodeId, caps });
+    this.ready = new Promise((resolve) => {
+      this.becomeReady = resolve;
+    });
+  }
+
+  /** Begins to read and to listen. */
+  open(): void {
+    const { redis } = this;
+    const { clock } = this.options;
+    const look = (): void => void this.reads.next();
+    this.closers.push(
+      redis.subscribe(this.keys.changed, (message) => this.hear(message), look),
+      clock.every(readEveryMs, look),
+      clock.after(startMs, () => this.becomeReady()),
+    );
+    this.register.open();
+    look();
+  }
+
+  current(): Rules | undefined {
+    return this.held;
+  }
+
+  health(): RulesHealth {
+    const ageMs = this.options.clock.monotonic() - this.readAtMs;
+    if (this.isUp) return { isUp: true, detail: 'in Redis', ageMs };
+    const detail = this.held === undefined ? 'never read' : `last read ${Math.round(ageMs / 1000)} s ago`;
+    return { isUp: false, detail, ageMs };
+  }
+
+  refresh(version?: number): Promise<void> {
+    return this.reads.until(() => version !== undefined && (this.held?.version ?? 0) >= version);
+  }
+
+  subscribe(listener: (rules: Rules) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  onReached(listener: () => void): () => void {
+    this.reachedListeners.add(listener);
+    return () => this.reachedListeners.delete(listener);
+  }
+
+  async change(transition: Transition, by: Author, expected?: number): Promise<Rules> {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      if (this.held === undefined) await this.fetch();
+      const { held } = this;
+      if (held === undefined) throw fail('log_unavailable', 'this node has not read the rules yet');
+      if (expected !== undefined && expected !== held.version) {
+        // The author may have seen rules that this node has not heard of.
+        if (expected > held.version && tries === 0) {
+          await this.fetch();
+          continue;
+        }
+        throw fail('version_conflict', await this.whoWasFirst(held.version, expected));
+      }
+      const change = transition(held);
+      if (change === undefined) return held;
+      const written = await this.write(change, by, held);
+      if (written !== undefined) return written;
+    }
+    throw fail('version_conflict', 'the rules are being changed by others faster than this change could be');
+  }
+
+  async note(entry: Omit<AuditEntry, 'version' | 'at'>): Promise<void> {
+    const line: AuditEntry = {
+      version: this.held?.version ?? 0,
+      at: new Date(this.nowMs()).toISOString(),
+      ...entry,
+    };
+    await this.redis.run(scripts.note, [this.keys.audit], [JSON.stringify(line), String(auditEntries)]);
+  }
+
+  async audit(limit: number): Promise<readonly AuditEntry[]> {
+    const lines = linesReply.parse(await this.redis.run(scripts.trail, [this.keys.audit], [String(limit)]));
+    return lines.map((line) => auditEntrySchema.parse(JSON.parse(line)));
+  }
+
+  acknowledge(version: number): void {
+    this.register.acknowledge(version);
+  }
+
+  async acknowledged(version: number, withinMs: number): Promise<Acknowledged> {
+    // While Redis is known to be away an answer must not take its timeouts too: it may be a kill's.
+    return this.isUp ? this.register.acknowledged(version, withinMs) : this.register.known(version);
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.closers.splice(0).toReversed()) close();
+    this.listeners.clear();
+    this.reachedListeners.clear();
+    await this.register.close();
+  }
+
+  /** One read of the document. Never rejects. */
+  private async read(): Promise<void> {
+    try {
+      await this.fetch();
+      await this.found();
+    } catch (error) {
+      this.failed(error);
+      return;
+    }
+    if (this.hasFailed) this.options.logger.info({}, 'the rules can be reached again');
+    this.isUp = true;
+    this.hasFailed = false;
+    this.becomeReady();
+    for (const listener of this.reachedListeners) listener();
+  }
+
+  /** @throws log_unavailable */
+  private async fetch(): Promise<void> {
+    const { clock } = this.options;
+    const [nowMs, json] = readReply.parse(await this.redis.run(scripts.read, [this.keys.document], []));
+    this.offsetMs = nowMs - clock.now();
+    this.readAtMs = clock.monotonic();
+    await this.meet(json === '' ? undefined : parseRules(json));
+  }
+
+  /** Lets the environment write what it has to, once: the first rules, or changed ones that nobody else ever wrote. */
+  private async found(): Promise<void> {
+    if (this.hasFounded) return;
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      const before = this.held;
+      const change = this.options.found(before);
+      if (change === undefined || (await this.write(change, byEnvironment, before)) !== undefined) {
+        this.hasFounded = true;
+        return;
+      }
+    }
+  }
+
+  /** Undefined: another document stood there, and was met. @throws log_unavailable */
+  private async write(change: Change, by: Author, before: Rules | undefined): Promise<Rules | undefined> {
+    // Seconds at first, so that an emptied Redis never goes back below what clients were told.
+    const nowMs = this.nowMs();
+    const version = before === undefined ? Math.floor(nowMs / 1000) : before.version + 1;
+    const [rules, entry] = stamp(change, { version, nonce: this.options.clock.tag(48), nowMs }, by);
+    const args = [
+      ...(before === undefined ? ['', ''] : [String(before.version), orderable(before.nonce)]),
+      ...documentArgs(rules),
+      JSON.stringify(entry),
+      this.keys.changed,
+      String(auditEntries),
+    ];
+    const reply = await this.redis.run(scripts.change, [this.keys.document, this.keys.audit], args);
+    const [isWritten, other] = changeReply.parse(reply);
+    if (isWritten === 1) {
+      this.isUp = true;
+      this.adopt(rules);
+      return rules;
+    }
+    await this.meet(other === '' ? undefined : parseRules(other));
+    return undefined;
+  }
+
+  private hear(message: string): void {
+    try {
+      this.meet(parseRules(message)).catch((error: unknown) => this.failed(error));
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** Brings what stands in Redis and what this node holds together: the newer of the two holds. */
+  private async meet(stored: Rules | undefined): Promise<void> {
+    const { held } = this;
+    if (held === undefined) {
+      if (stored !== undefined) this.adopt(stored);
+      return;
+    }
+    if (stored !== undefined && stored.version === held.version && stored.nonce === held.nonce) return;
+    if (stored !== undefined && isNewer(stored, held)) {
+      const isUsurper = stored.origin === 'environment' && held.origin === 'operator';
+      if (!isUsurper) return this.adopt(stored);
+      // A node that started on an emptied Redis wrote what its environment says: what an operator said holds.
+      const { who, reason } = {
+        who: 'environment',
+        reason: 'a start had overwritten what an operator wrote',
+      };
+      const change: Change = { content: held, action: 'restore', from: stored.version, to: held.version };
+      await this.write(change, { who, reason }, stored);
+      return;
+    }
+    const args = [...documentArgs(held), this.keys.changed];
+    if ((await this.redis.run(scripts.restore, [this.keys.document], args)) === 1)
+      this.options.logger.warn(
+        { version: held.version, found: stored?.version ?? 0 },
+        'Redis had older rules than this node: they were put back',
+      );
+  }
+
+  private adopt(rules: Rules): void {
+    if (this.held !== undefined && !isNewer(rules, this.held)) return;
+    this.held = rules;
+    for (const listener of this.listeners) listener(rules);
+  }
+
+  private failed(error: unknown): void {
+    if (!this.hasFailed)
+      this.options.logger.warn({ err: error }, 'the rules cannot be reached: those held go on');
+    this.hasFailed = true;
+    this.isUp = false;
+  }
+
+  private async whoWasFirst(version: number, expected: number): Promise<string> {
+    const lines = await this.audit(50);
+    return firstStory(
+      version,
+      expected,
+      lines.find((line) => line.version === version),
+    );
+  }
+
+  private nowMs(): number {
+    return this.options.clock.now() + this.offsetMs;
+  }
+}
+
+/** @throws what zod throws on a document that another kind of node wrote */
+const parseRules = (json: string): Rules => rulesSchema.parse(JSON.parse(json));
+
+const documentArgs = (rules: Rules): string[] => [
+  String(rules.version),
+  orderable(rules.nonce),
+  isKilled(rules) ? '1' : '0',
+  JSON.stringify(rules),
+];
+
+// Lua compares strings by the locale of its Redis; of hexadecimal digits every locale thinks alike, and as `isNewer` does.
+const orderable = (nonce: string): string => Buffer.from(nonce).toString('hex');

@@ -1,0 +1,100 @@
+/** Joins what the shared rules need of Redis to the node's connection: scripts by their hash, subscriptions that come back. */
+import { createHash } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import type { RedisConnection } from '../redis.ts';
+import type { RedisScript, RulesRedis } from './rules-redis.ts';
+
+type Subscriber = ReturnType<RedisConnection['openSubscriber']>;
+
+interface Subscription {
+  readonly channel: string;
+  readonly onMessage: (message: string) => void;
+  readonly onStanding: () => void;
+}
+
+const reopenMs = 500;
+/** Before its first command a node may wait so long for its connection; after that commands fail while there is none. */
+const connectMs = 1000;
+
+export class RulesConnection implements RulesRedis {
+  private readonly connection: RedisConnection;
+  private readonly clock: Clock;
+  private readonly hashes = new Map<RedisScript, string>();
+  private readonly subscriptions = new Set<Subscription>();
+  private readonly connected: Promise<void>;
+  private subscriber: Subscriber | undefined;
+  private isClosed = false;
+
+  /** Ends with `close`, which leaves `connection` open: others use it too. */
+  constructor(connection: RedisConnection, clock: Clock) {
+    this.connection = connection;
+    this.clock = clock;
+    this.connected = connection.ready(connectMs);
+    this.listen();
+  }
+
+  async run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    await this.connected;
+    const { commands } = this.connection;
+    const rest = [keys.length, ...keys, ...args];
+    try {
+      return await commands.call('EVALSHA', [this.hashOf(script), ...rest]);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return commands.call('EVAL', [script.lua, ...rest]);
+    }
+  }
+
+  subscribe(channel: string, onMessage: (message: string) => void, onStanding: () => void): () => void {
+    const subscription = { channel, onMessage, onStanding };
+    this.subscriptions.add(subscription);
+    if (this.subscriber?.status === 'ready') this.stand(this.subscriber, subscription);
+    return () => {
+      this.subscriptions.delete(subscription);
+      const isLast = ![...this.subscriptions].some((other) => other.channel === channel);
+      if (isLast && this.subscriber?.status === 'ready')
+        this.subscriber.unsubscribe(channel).catch(() => undefined);
+    };
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.subscriptions.clear();
+    this.subscriber?.disconnect();
+  }
+
+  private listen(): void {
+    if (this.isClosed) return;
+    const subscriber = this.connection.openSubscriber();
+    this.subscriber = subscriber;
+    subscriber.on('ready', () => {
+      for (const subscription of this.subscriptions) this.stand(subscriber, subscription);
+    });
+    subscriber.on('message', (channel: string, message: string) => {
+      for (const subscription of this.subscriptions)
+        if (subscription.channel === channel) subscription.onMessage(message);
+    });
+    // On a Cluster its node may be gone for good: another one hears the same.
+    if (this.connection.target.kind === 'cluster')
+      subscriber.once('close', () => {
+        subscriber.disconnect();
+        this.clock.after(reopenMs, () => this.listen());
+      });
+    // Its failure is told by the connection's own errors; it tries again by itself.
+    subscriber.connect().catch(() => undefined);
+  }
+
+  private stand(subscriber: Subscriber, { channel, onStanding }: Subscription): void {
+    // A subscription that fails fails with its connection: the next `ready` makes it again.
+    subscriber.subscribe(channel).then(onStanding, () => undefined);
+  }
+
+  private hashOf(script: RedisScript): string {
+    let hash = this.hashes.get(script);
+    if (hash === undefined) {
+      hash = createHash('sha1').update(script.lua).digest('hex');
+      this.hashes.set(script, hash);
+    }
+    return hash;
+  }
+}

@@ -1,0 +1,47 @@
+/** What the shared rules need of Redis, as a port: a few scripts and one kind of subscription. gateway.ts joins it to the client. */
+
+/** One duty, in Lua; all its keys lie in one slot. */
+export interface RedisScript {
+  readonly name: string;
+  readonly lua: string;
+}
+
+export interface RulesRedis {
+  /**
+   * Runs the script. Rejects while Redis is away, at once or within the client's command timeout, and a command that was
+   * rejected before it was sent is not sent later: what an operator was told had failed must not come true afterwards.
+   */
+  run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown>;
+
+  /**
+   * Messages of the channel from now on, while Redis is there. The answer ends it.
+   * @param onStanding the subscription stands, for the first time or again: what was published before went unheard
+   */
+  subscribe(channel: string, onMessage: (message: string) => void, onStanding: () => void): () => void;
+}
+
+/** Keys and channels of the rules. `!` is in no org's name, so that the hash tag is nobody else's. */
+export interface RulesKeys {
+  readonly document: string;
+  readonly audit: string;
+  readonly acks: string;
+  readonly nodes: string;
+  /** Channel: each document that was written. */
+  readonly changed: string;
+  /** Channel: questions to all nodes. */
+  readonly ask: string;
+  answers(questionId: string): string;
+}
+
+export function rulesKeys(prefix: string): RulesKeys {
+  const key = (name: string): string => `${prefix}:{!rules}:${name}`;
+  return {
+    document: key('document'),
+    audit: key('audit'),
+    acks: key('acks'),
+    nodes: key('nodes'),
+    changed: key('changed'),
+    ask: key('ask'),
+    answers: (questionId) => key(`answers:${questionId}`),
+  };
+}

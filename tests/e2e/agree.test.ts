@@ -1,0 +1,295 @@
+/** Nodes that share rules in Redis decide alike: at once after a change, and never by less than a client has seen. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Identity, ServiceClaim } from '../../src/identity.ts';
+import { rolloutPercent } from '../../src/rollout/rules.ts';
+import { setEnabled, setPercent } from '../../src/rollout/transitions.ts';
+import { RedisServer } from '../support/redis.ts';
+import { deaf, openOver, openRolloutNode, type RolloutNode } from '../support/rollout-node.ts';
+import { TcpLink } from '../support/tcp-link.ts';
+import { until } from '../support/until.ts';
+
+const by = { who: 'acme/sre', reason: 'test' };
+const users = Array.from({ length: 10_000 }, (_, at) => ({ org: `org-${at % 37}`, sub: `user-${at}` }));
+const env = { REALTIME_STREAMING_V2: 'true', REALTIME_ROLLOUT_PERCENT: '10' };
+
+let redis: RedisServer;
+let nodes: RolloutNode[];
+beforeEach(async () => {
+  redis = await RedisServer.start();
+  nodes = [];
+});
+afterEach(async () => {
+  for (const node of nodes) await node.close();
+  await redis.stop();
+});
+
+async function open(nodeId: string, settings: Record<string, string> = env): Promise<RolloutNode> {
+  const node = await openRolloutNode(nodeId, redis.port, settings);
+  nodes.push(node);
+  return node;
+}
+
+const pair = async (): Promise<[RolloutNode, RolloutNode]> => {
+  const a = await open('node-a');
+  return [a, await open('node-b')];
+};
+
+const transports = ({ rollout }: RolloutNode): string[] =>
+  users.map((user) => rollout.decider.decide(user).transport);
+const versionOf = ({ rollout }: RolloutNode): number => rollout.decider.assignment;
+const percentOf = ({ rollout }: RolloutNode): number | undefined => {
+  const rules = rollout.store.current();
+  return rules && rolloutPercent(rules);
+};
+
+describe('two nodes', () => {
+  it('give ten thousand users the same decision at once, and 10 % → 50 % takes nobody back', async () => {
+    const [a, b] = await pair();
+    const before = transports(a);
+    expect(transports(b)).toEqual(before);
+    const answer = await a.rollout.control.change(setPercent(50), by);
+    expect(answer).toEqual({
+      version: versionOf(a),
+      written: true,
+      acks: { 'node-a': answer.version, 'node-b': answer.version },
+      laggards: [],
+    });
+    const after = transports(a);
+    expect(transports(b)).toEqual(after);
+    const taken = users.filter((_, at) => before[at] === 'websocket' && after[at] === 'long-poll');
+    expect(taken).toEqual([]);
+    const share = after.filter((one) => one === 'websocket').length / users.length;
+    expect(share).toBeGreaterThan(0.47);
+    expect(share).toBeLessThan(0.53);
+  });
+
+  it('change at the same time without losing either change, and a stale If-Match is told who was first', async () => {
+    const [a, b] = await pair();
+    const first = versionOf(a);
+    await Promise.all([
+      ...Array.from({ length: 5 }, (_, at) => a.rollout.control.change(setPercent(at + 1), by)),
+      ...Array.from({ length: 5 }, () => b.rollout.control.change(setEnabled(true), by)),
+    ]);
+    expect([versionOf(a), versionOf(b)]).toEqual([first + 10, first + 10]);
+    await expect(b.rollout.control.change(setPercent(1), by, first)).rejects.toMatchObject({
+      code: 'version_conflict',
+      message: expect.stringContaining('acme/sre wrote it') as string,
+    });
+    const trail = await b.rollout.store.audit(100);
+    expect(trail.map((entry) => entry.version)).toEqual(
+      Array.from({ length: 11 }, (_, at) => first + 10 - at),
+    );
+    expect(await a.rollout.store.audit(100)).toEqual(trail);
+  });
+
+  it('name the laggard within a second, and stop waiting for a node that is silent for 5 s', async () => {
+    const [a, b] = await pair();
+    b.link.cut();
+    const began = performance.now();
+    const answer = await a.rollout.control.change(setPercent(20), by);
+    expect(answer).toMatchObject({ written: true, laggards: ['node-b'] });
+    expect(performance.now() - began).toBeLessThan(3000);
+    await until(
+      async () => (await a.rollout.store.acknowledged(answer.version, 0)).laggards.length === 0,
+      'node-b to be given up',
+    );
+    b.link.mend();
+    await until(() => versionOf(b) === answer.version, 'node-b to catch up');
+    await until(
+      async () => 'node-b' in (await a.rollout.store.acknowledged(answer.version, 0)).acks,
+      'node-b to be told of again',
+    );
+  });
+
+  it('tell of each other’s caps, and forget a node that ended', async () => {
+    const a = await open('node-a');
+    const b = await open('node-b', { REALTIME_STREAMING_V2: 'false' });
+    await until(
+      async () => (await a.rollout.store.acknowledged(1, 0)).capped.length === 1,
+      'the capped node to report',
+    );
+    expect(await a.rollout.control.change(setPercent(11), by)).toMatchObject({
+      capped: [{ node: 'node-b', variables: ['REALTIME_STREAMING_V2'] }],
+    });
+    await b.rollout.close();
+    expect(Object.keys((await a.rollout.store.acknowledged(1, 0)).acks)).toEqual(['node-a']);
+  });
+});
+
+describe('what a client has seen', () => {
+  it('is read before a newer ticket is refused, though the push was lost', async () => {
+    const [a, b] = await pair();
+    const ticket = (assignment: number) => ({
+      identity: { ...nobody, ...users[0] },
+      session: 's',
+      supports: ['websocket', 'long-poll'],
+      assignment,
+      override: undefined,
+    });
+    b.link.cut();
+    const { version } = await a.rollout.control.change(setPercent(100), by);
+    // Redis can't be read: the ticket is honoured by a node that knows of no such version.
+    expect(await b.rollout.admission.stream(ticket(version).identity, ticket(version))).toEqual({
+      isAdmitted: true,
+      cohort: 'canary',
+      assignment: version,
+    });
+    b.link.mend();
+    await until(async () => {
+      await b.rollout.store.refresh(version);
+      return versionOf(b) === version;
+    }, 'node-b to read');
+    expect(await b.rollout.admission.stream(ticket(version).identity, ticket(version))).toMatchObject({
+      isAdmitted: true,
+      assignment: version,
+    });
+  });
+
+  it('is never refused by a node one version behind, which has not been told', async () => {
+    const a = await open('node-a');
+    const b = await openRolloutNode('node-b', redis.port, env, deaf);
+    nodes.push(b);
+    const user = users.find((one) => b.rollout.decider.decide(one).transport === 'long-poll');
+    for (const percent of [100, 99.99, 99.98]) {
+      const before = versionOf(b);
+      const { version } = await a.rollout.store.change(setPercent(percent), by);
+      expect(versionOf(b)).toBe(before);
+      const identity = { ...nobody, ...user };
+      const ticket = {
+        identity,
+        session: 's',
+        supports: ['websocket'],
+        assignment: version,
+        override: undefined,
+      };
+      expect(await b.rollout.admission.stream(identity, ticket)).toEqual({
+        isAdmitted: true,
+        cohort: 'canary',
+        assignment: version,
+      });
+      expect(versionOf(b)).toBe(version);
+    }
+    const { version } = await a.rollout.store.change(setPercent(0), by);
+    // A poll is answered by what the node holds, and makes it look.
+    b.rollout.admission.poll({ ...nobody, ...user }, { assignment: version, session: 's' });
+    await until(() => versionOf(b) === version, 'the read', 1000);
+  });
+
+  it('costs four reads a second at most, whatever clients make up', async () => {
+    const a = await open('node-a');
+    const asked = async (): Promise<number> => {
+      const stats = await redis.client.info('commandstats');
+      return Number(/cmdstat_hget:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+    };
+    await a.rollout.store.refresh();
+    const before = await asked();
+    const began = performance.now();
+    for (let wave = 0; wave < 8; wave += 1)
+      await Promise.all(
+        Array.from({ length: 50 }, () => a.rollout.store.refresh(versionOf(a) + 1000)).slice(0, 50),
+      );
+    const tookS = (performance.now() - began) / 1000;
+    // One each 250 ms, one each 2 s by the clock, and one for the edges.
+    expect((await asked()) - before).toBeLessThanOrEqual(Math.ceil(tookS * 4.5) + 2);
+  });
+});
+
+describe('the environment', () => {
+  it('writes the first rules once, rewrites them when it has changed, and holds its peace after an operator', async () => {
+    const a = await open('node-a');
+    const first = versionOf(a);
+    expect(Math.abs(first - Date.now() / 1000)).toBeLessThan(60);
+    const same = await open('node-b');
+    expect(versionOf(same)).toBe(first);
+    const changed = await open('node-c', { ...env, REALTIME_ROLLOUT_PERCENT: '20' });
+    expect([versionOf(changed), percentOf(changed)]).toEqual([first + 1, 20]);
+    expect(changed.logged.join()).toContain('the environment has changed');
+    await until(() => percentOf(a) === 20, 'the push');
+    await a.rollout.control.change(setPercent(30), by);
+    const late = await open('node-d', { ...env, REALTIME_ROLLOUT_PERCENT: '40' });
+    expect([versionOf(late), percentOf(late)]).toEqual([first + 2, 30]);
+    expect(late.logged.join()).toContain('these variables are not followed');
+  });
+
+  it('of a node that starts while Redis is away is written when Redis is there; until then long-poll', async () => {
+    const link = await TcpLink.open(redis.port);
+    link.cut();
+    const node = await openOver(link, 'node-a', env);
+    nodes.push(node);
+    expect(node.rollout.decider.decide({ org: 'acme', sub: 'alice' }).reason).toBe('flags-unavailable');
+    expect(node.rollout.store.health().isUp).toBe(false);
+    link.mend();
+    await until(() => percentOf(node) === 10, 'the first rules');
+    await until(() => node.rollout.store.health().isUp, 'health');
+  });
+});
+
+describe('a Redis that forgets', () => {
+  const stored = async (): Promise<string | null> =>
+    redis.client.hget('turnout:{!rules}:document', 'version');
+
+  it('emptied: gets the rules back', async () => {
+    const [a, b] = await pair();
+    const { version } = await a.rollout.control.change(setPercent(70), by);
+    await redis.restartEmpty();
+    await until(async () => (await stored()) === String(version), 'the document in Redis');
+    expect([percentOf(a), percentOf(b)]).toEqual([70, 70]);
+  });
+
+  it('emptied, and a node that starts before the others are back writes its environment: the operator’s holds', async () => {
+    const [a, b] = await pair();
+    const { version } = await a.rollout.control.change(setPercent(70), by);
+    for (const node of [a, b]) node.link.cut();
+    await redis.restartEmpty();
+    // First rules are numbered by the second: theirs will be the higher number.
+    await until(() => Date.now() / 1000 > version + 1, 'the clock to pass the version');
+    const c = await open('node-c');
+    expect(percentOf(c)).toBe(10);
+    expect(versionOf(c)).toBeGreaterThan(version);
+    for (const node of [a, b]) node.link.mend();
+    await until(() => [a, b, c].every((node) => percentOf(node) === 70), 'the operator’s percent everywhere');
+    await until(() => new Set([a, b, c].map(versionOf)).size === 1, 'one version');
+    expect(versionOf(c)).toBeGreaterThan(version + 1);
+  });
+
+  it('restored from an older backup: the old percentage comes back to nobody', async () => {
+    const [a, b] = await pair();
+    await a.rollout.control.change(setPercent(60), by);
+    await redis.snapshot();
+    const { version } = await a.rollout.control.change(setPercent(0), by);
+    const seen = new Set<number | undefined>();
+    for (const node of [a, b]) node.rollout.store.subscribe((rules) => seen.add(rolloutPercent(rules)));
+    await redis.restartRewound();
+    await until(async () => (await stored()) === String(version), 'the newer document in Redis');
+    expect([percentOf(a), percentOf(b)]).toEqual([0, 0]);
+    expect([...seen].filter((percent) => percent !== 0)).toEqual([]);
+    const next = await b.rollout.control.change(setPercent(5), by);
+    expect(next).toMatchObject({ version: version + 1, laggards: [] });
+  });
+});
+
+it('rules grown too old fail to long-poll where the operator says so, and come back', async () => {
+  const node = await open('node-a', {
+    ...env,
+    TURNOUT_RULES_MAX_AGE: '2500',
+    TURNOUT_RULES_STALE: 'long-poll',
+  });
+  const held = await open('node-b', { ...env, TURNOUT_RULES_MAX_AGE: '2500' });
+  const [user] = users.filter((one) => node.rollout.decider.decide(one).transport === 'websocket');
+  if (user === undefined) throw new Error('nobody is on WebSocket');
+  for (const one of [node, held]) one.link.cut();
+  await until(() => node.rollout.decider.decide(user).reason === 'flags-unavailable', 'the rules to be lost');
+  expect(held.rollout.decider.decide(user).reason).toBe('rollout');
+  for (const one of [node, held]) one.link.mend();
+  await until(() => node.rollout.decider.decide(user).reason === 'rollout', 'the rules to be known again');
+});
+
+const nobody: Identity = {
+  org: 'acme',
+  sub: 'nobody',
+  expiresAtMs: Number.MAX_SAFE_INTEGER,
+  reads: new ServiceClaim(['*']),
+  publishes: new ServiceClaim([]),
+  roles: new Set(),
+  producerOrgs: [],
+};

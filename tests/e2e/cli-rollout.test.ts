@@ -1,0 +1,210 @@
+/** `turnout rollout`: what an operator does at night, and what scripts get from it. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { changeAnswerSchema, decisionBodySchema, rolloutBodySchema } from '../../schema/admin.ts';
+import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
+import { makeToken } from '../support/token-maker.ts';
+import { asAdmin, turnout, TurnoutCommand, type Variables } from '../support/turnout-command.ts';
+import { openStream } from '../support/stream-client.ts';
+import { until } from '../support/until.ts';
+
+let folder: string;
+let killFile: string;
+let emptyFolder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'turnout-cli-'));
+  killFile = join(folder, 'kill');
+  emptyFolder = join(folder, 'empty');
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+let gateway: Gateway;
+const start = async (settings: Settings = {}): Promise<void> => {
+  gateway = await startGateway({
+    TURNOUT_NODE_ID: 'node-a',
+    TURNOUT_KILL_FILE: killFile,
+    TURNOUT_RUN_DIR: folder,
+    ...settings,
+  });
+};
+afterEach(async () => {
+  await gateway.kill();
+  await rm(killFile, { force: true });
+});
+
+const rollout = (...args: readonly string[]) => turnout(['rollout', ...args], asAdmin(gateway.url));
+const because = ['--reason', 'step 3'];
+const json = ['-o', 'json'];
+const readRollout = async () => rolloutBodySchema.parse(JSON.parse((await rollout('get', ...json)).out));
+
+describe('turnout rollout', () => {
+  it('sets the percentage, and says which nodes have it', async () => {
+    await start();
+    const set = await rollout('set', '12.5', ...because);
+    expect(set, set.err).toMatchObject({ exit: 0, err: '' });
+    expect(set.out).toMatch(/^percent set to 12\.5 %: v\d+, 1\/1 have v\d+/);
+    expect(await readRollout()).toMatchObject({
+      percent: 12.5,
+      enabled: true,
+      acks: { 'node-a': expect.any(Number) },
+    });
+    expect((await rollout('get')).out).toMatch(/^percent +12\.5 %, set .* by admin-token: "step 3"$/m);
+    const forScripts = await rollout('set', '0', ...because, ...json);
+    expect(changeAnswerSchema.parse(JSON.parse(forScripts.out))).toMatchObject({
+      written: true,
+      laggards: [],
+    });
+  });
+
+  it('turns the flag off and on, holds moves and goes on', async () => {
+    await start();
+    expect(await rollout('disable', ...because)).toMatchObject({ exit: 0 });
+    expect((await rollout('get')).out).toMatch(/^OFF /);
+    expect((await rollout('set', '50', ...because)).out).toContain('the flag is off: turnout rollout enable');
+    expect(await rollout('enable', ...because)).toMatchObject({ exit: 0 });
+    expect(await rollout('pause', ...because)).toMatchObject({ exit: 0 });
+    expect((await rollout('get')).out).toMatch(/^PAUSED /);
+    expect(await rollout('resume', ...because)).toMatchObject({ exit: 0 });
+    expect((await rollout('get')).out).toMatch(/^STEADY +50 %/);
+  });
+
+  it('kills and undoes it, and shows since when, by whom and why', async () => {
+    await start();
+    expect(await rollout('kill', '--reason', 'latency doubled')).toMatchObject({ exit: 0 });
+    const { out } = await rollout('get');
+    expect(out).toMatch(/^KILLED /);
+    expect(out).toMatch(
+      /^killed +by the rules, on every node, since .*Z \(.* ago\), by admin-token: "latency doubled"$/m,
+    );
+    expect(out).toMatch(/^next .*turnout rollout unkill --reason/m);
+    expect((await rollout('why', 'acme/ann')).out).toMatch(/^acme\/ann gets long-poll .*kill switch/);
+    expect(await rollout('unkill', ...because)).toMatchObject({ exit: 0 });
+    expect(await readRollout()).toMatchObject({ killed: false });
+  });
+
+  it('says why a user gets what they get, and where they are', async () => {
+    await start();
+    const stream = await openStream(gateway.url, await makeToken(), ['chat']);
+    const told = await rollout('why', 'acme/ann');
+    expect(told.out).toMatch(
+      /^acme\/ann gets websocket \(canary, rules v\d+\) because their bucket \d+ of 10,000 is inside/,
+    );
+    expect(told.out).toMatch(/^Connected to node-a by websocket since .*, 0 events behind\.$/m);
+    await stream.close();
+    const parsed = decisionBodySchema.parse(JSON.parse((await rollout('why', 'acme/ann', ...json)).out));
+    expect(parsed).toMatchObject({ org: 'acme', user: 'ann', transport: 'websocket', reason: 'rollout' });
+  });
+
+  it('tells a version conflict, and who was first', async () => {
+    await start();
+    const { version } = await readRollout();
+    const ifVersion = ['--if-version', String(version)];
+    expect(await rollout('set', '10', '--reason', 'I was first', ...ifVersion)).toMatchObject({ exit: 0 });
+    const late = await rollout('set', '20', ...because, ...ifVersion);
+    expect(late.exit).toBe(4);
+    expect(late.err).toContain(`admin-token was first with v${version + 1} (percent, "I was first")`);
+    expect(await readRollout()).toMatchObject({ percent: 10 });
+  });
+
+  it.each(['REALTIME_STREAMING_V2', 'REALTIME_ROLLOUT_PERCENT'])(
+    'ends with 5 while every node is capped by %s',
+    async (name) => {
+      await start({ REALTIME_STREAMING_V2: undefined, REALTIME_ROLLOUT_PERCENT: undefined, [name]: '0' });
+      const set = await rollout('set', '10', ...because);
+      expect(set.exit).toBe(5);
+      expect(set.out).toContain(`node-a by ${name}`);
+      const get = await rollout('get');
+      expect(get.exit).toBe(5);
+      expect(get.out).toMatch(/^CAPPED /);
+      expect(get.out).toContain(`unset ${name} on the nodes`);
+      expect(await rollout('get', ...json)).toMatchObject({ exit: 5 });
+    },
+  );
+
+  it('refuses without a reason, a percentage or a gateway', async () => {
+    await start();
+    const refused = await Promise.all([
+      rollout('set', '10'),
+      rollout('set', '10', '--reason', ' '),
+      rollout('set', '100.001', ...because),
+      rollout('set', '101', ...because),
+      rollout('why', 'ann'),
+      turnout(['rollout', 'get', '--url', 'http://127.0.0.1:1']),
+    ]);
+    expect(refused.map(({ exit }) => exit)).toEqual([1, 1, 1, 1, 1, 3]);
+    expect(refused[0]?.err).toContain('--reason');
+    expect((await readRollout()).percent).toBe(100);
+  });
+
+  it('shows the code of a refusal, and never the token', async () => {
+    await start();
+    const token = await makeToken();
+    const refused = await turnout(['rollout', 'get'], { TURNOUT_URL: gateway.url, TURNOUT_TOKEN: token });
+    expect(refused).toMatchObject({ exit: 2, out: '', err: expect.stringContaining('(role_required)') });
+    const forged = await turnout(['rollout', 'get', '--token', `${token}x`, '--url', gateway.url, ...json]);
+    expect(forged.exit).toBe(2);
+    expect(JSON.parse(forged.err)).toMatchObject({ error: { exit: 2, code: 'unauthorized' } });
+    expect(forged.err).not.toContain(token);
+  });
+
+  it('goes on showing it until Ctrl-C', async () => {
+    await start();
+    const watch = new TurnoutCommand(['rollout', 'get', '-w', ...json], asAdmin(gateway.url));
+    await watch.untilOut((lines) => lines.length === 1, 'the first look');
+    await rollout('set', '7', ...because);
+    await watch.untilOut((lines) => lines.length >= 2, 'the change');
+    expect(await watch.interrupt()).toMatchObject({ exit: 0 });
+    const percents = watch.out.map((line) => rolloutBodySchema.parse(JSON.parse(line)).percent);
+    expect([percents[0], percents.at(-1)]).toEqual([100, 7]);
+  });
+});
+
+describe('turnout kill --local', () => {
+  const local = (variables: Variables, ...args: readonly string[]) =>
+    turnout(['kill', '--local', ...args], { TURNOUT_RUN_DIR: folder, ...variables });
+  const byFile = (): Variables => ({ TURNOUT_KILL_FILE: killFile });
+
+  it("kills this machine's nodes without a token, a URL or a file", async () => {
+    await start();
+    const killed = await local({}, '--reason', 'Redis is gone');
+    expect(killed, killed.err).toMatchObject({
+      exit: 0,
+      out: expect.stringContaining('KILLED    node node-a obeys'),
+    });
+    expect(await readRollout()).toMatchObject({ killed: true });
+    expect((await rollout('get')).out).toMatch(/^killed .*: Redis is gone"/m);
+    expect(await rollout('unkill', ...because)).toMatchObject({ exit: 0 });
+    expect(await readRollout()).toMatchObject({ killed: false });
+  });
+
+  it('makes a kill file that stands until it is removed, and keeps who was first', async () => {
+    await start({ TURNOUT_RUN_DIR: emptyFolder });
+    const killed = await local(byFile(), '--reason', 'Redis is gone', ...json);
+    expect(JSON.parse(killed.out)).toEqual({ nodes: [], file: { path: killFile, did: 'made' } });
+    await until(async () => (await readRollout()).killed, 'the node to obey');
+    expect((await rollout('get')).out).toContain(`on the node that answered, by its kill file ${killFile}`);
+    expect((await local(byFile(), '--reason', 'again')).out).toContain('Redis is gone');
+
+    const unkill = await rollout('unkill', ...because);
+    expect(unkill).toMatchObject({ exit: 4, err: expect.stringContaining(killFile) });
+    expect(unkill.err).toContain('turnout kill --local --undo');
+
+    expect(await local(byFile(), '--undo')).toMatchObject({ exit: 0 });
+    await until(async () => !(await readRollout()).killed, 'the node to serve again');
+    expect(await local(byFile(), '--undo')).toMatchObject({
+      exit: 0,
+      out: expect.stringContaining('nothing'),
+    });
+  });
+
+  it('says what to do where it can reach no node', async () => {
+    await start();
+    const nowhere = await turnout(['kill', '--local'], { TURNOUT_RUN_DIR: emptyFolder });
+    expect(nowhere).toMatchObject({ exit: 3, err: expect.stringContaining('TURNOUT_KILL_FILE') });
+    const bare = await turnout(['kill']);
+    expect(bare).toMatchObject({ exit: 1, err: expect.stringContaining('turnout rollout kill') });
+    expect(await readRollout()).toMatchObject({ killed: false });
+  });
+});

@@ -1,0 +1,212 @@
+/** `turnout tail`, `publish`, `token` and `serve`, against a real gateway. */
+import { createServer } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { envelopeSchema } from '../../schema/envelope.ts';
+import { claimsSchema } from '../../schema/token.ts';
+import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
+import { makeProducerToken, makeToken, testSecret } from '../support/token-maker.ts';
+import { turnout, TurnoutCommand, type Variables } from '../support/turnout-command.ts';
+import { until } from '../support/until.ts';
+
+let gateway: Gateway;
+const start = async (settings: Settings = {}): Promise<void> => {
+  gateway = await startGateway(settings);
+};
+afterEach(() => gateway?.kill());
+
+const asProducer = async (): Promise<Variables> => ({
+  TURNOUT_URL: gateway.url,
+  TURNOUT_TOKEN: await makeProducerToken(),
+});
+const asReader = async (): Promise<Variables> => ({
+  TURNOUT_URL: gateway.url,
+  TURNOUT_TOKEN: await makeToken(),
+});
+const lines = (count: number): string =>
+  Array.from({ length: count }, (_, index) =>
+    JSON.stringify({
+      org: 'acme',
+      service: index % 2 === 0 ? 'finance' : 'chat',
+      type: 'test',
+      payload: { index },
+    }),
+  ).join('\n');
+const seqsOf = (out: string): (number | undefined)[] =>
+  out.split('\n').map((line) => envelopeSchema.parse(JSON.parse(line)).seq);
+
+/** A port that was free a moment ago. */
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+
+describe('turnout tail and publish', () => {
+  it.each(['long-poll', 'websocket', 'auto'])(
+    'shows by %s what was published, in order, from the earliest on',
+    async (transport) => {
+      await start();
+      const published = await turnout(['publish'], await asProducer(), lines(7));
+      expect(published, published.err).toMatchObject({ exit: 0 });
+      expect(published.out.split('\n').map((line) => line.split(' ')[0])).toEqual([
+        '#1',
+        '#2',
+        '#3',
+        '#4',
+        '#5',
+        '#6',
+        '#7',
+      ]);
+      const tail = ['tail', 'finance,chat', '--transport', transport, '-o', 'json'];
+      const all = await turnout([...tail, '--from', 'earliest', '-n', '7'], await asReader());
+      expect(all, all.err).toMatchObject({ exit: 0 });
+      expect(seqsOf(all.out)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+
+      const cut = await turnout([...tail, '--from', '2', '-n', '3'], await asReader());
+      expect(seqsOf(cut.out)).toEqual([3, 4, 5]);
+      const from = /--from (\S+)/.exec(cut.err)?.[1] ?? '';
+      const rest = await turnout([...tail, '--from', from, '-n', '2'], await asReader());
+      expect(seqsOf(rest.out)).toEqual([6, 7]);
+    },
+  );
+
+  it('follows live, one event a line, and ends with its cursor at Ctrl-C', async () => {
+    await start();
+    const byPoll = new TurnoutCommand(['tail', 'finance', '--from', '0'], await asReader());
+    const byStream = new TurnoutCommand(
+      ['tail', 'finance', '--from', '0', '--transport', 'websocket'],
+      await asReader(),
+    );
+    const event = ['finance', 'revenue', '{"amount":1200}', '--org', 'acme'];
+    const published = await turnout(['publish', ...event, '-o', 'json'], await asProducer());
+    expect(JSON.parse(published.out)).toMatchObject({ seq: 1, id: expect.any(String) });
+    for (const tail of [byPoll, byStream]) {
+      await tail.untilOut((said) => said.length === 1, 'the event');
+      expect(tail.out[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} #1 +finance revenue \{"amount":1200\}$/);
+      expect(await tail.interrupt()).toMatchObject({ exit: 0, err: expect.stringMatching(/--from \S+$/) });
+    }
+  });
+
+  it('goes on by itself after the gateway was away, and says what a new log means', async () => {
+    const port = String(await freePort());
+    await start({ TURNOUT_PORT: port });
+    const tails = await Promise.all(
+      ['long-poll', 'websocket'].map(
+        async (transport) =>
+          new TurnoutCommand(
+            ['tail', 'finance', '--from', '0', '--transport', transport, '-o', 'json'],
+            await asReader(),
+          ),
+      ),
+    );
+    const event = ['finance', 'test', '{}', '--org', 'acme'];
+    expect(await turnout(['publish', ...event], await asProducer())).toMatchObject({ exit: 0 });
+    for (const tail of tails) await tail.untilOut((said) => said.length === 1, 'the first event');
+    await gateway.kill();
+    await until(() => tails.every(({ err }) => err.length > 0), 'the outage to be noticed');
+    await start({ TURNOUT_PORT: port });
+    for (const tail of tails) await tail.untilOut((said) => said.length === 2, 'the reset');
+    expect(await turnout(['publish', ...event], await asProducer())).toMatchObject({ exit: 0 });
+    for (const tail of tails) {
+      await tail.untilOut((said) => said.length === 3, 'an event of the new log');
+      expect(JSON.parse(tail.out[1] ?? '')).toMatchObject({ reset: 'epoch' });
+      expect(await tail.interrupt()).toMatchObject({ exit: 0 });
+    }
+  });
+
+  it('publishes once, under one id, whenever the gateway comes', async () => {
+    const port = String(await freePort());
+    const token = await makeProducerToken();
+    const early = new TurnoutCommand(['publish', 'finance', 'test', '{}', '--org', 'acme', '--id', 'once'], {
+      TURNOUT_URL: `http://127.0.0.1:${port}`,
+      TURNOUT_TOKEN: token,
+    });
+    await until(
+      () => early.err.some((line) => line.includes('asking again under the id once')),
+      'a first failure',
+    );
+    await start({ TURNOUT_PORT: port });
+    expect(await early.ended).toMatchObject({ exit: 0, out: '#1  once' });
+    const again = ['publish', 'finance', 'test', '{}', '--org', 'acme', '--id', 'once', '-o', 'json'];
+    const repeated = await turnout(again, await asProducer());
+    expect(JSON.parse(repeated.out)).toEqual({ seq: 1, id: 'once', duplicate: true });
+    const never = { TURNOUT_URL: 'http://127.0.0.1:1', TURNOUT_TOKEN: token };
+    expect(await turnout([...again, '--retry-for', '0'], never)).toMatchObject({ exit: 3 });
+  });
+
+  it('stops at the first bad line, and says how far it came', async () => {
+    await start();
+    const cut = await turnout(['publish'], await asProducer(), `${lines(2)}\nnot json\n${lines(1)}`);
+    expect(cut).toMatchObject({
+      exit: 1,
+      err: expect.stringContaining('line 3: not a JSON object; 2 events'),
+    });
+    const refused = await turnout(['publish', 'finance', 'test', '{}'], await asReader());
+    expect(refused).toMatchObject({ exit: 2, err: expect.stringContaining('(role_required)') });
+    expect(await turnout(['publish', 'finance', 'test', 'text'], await asProducer())).toMatchObject({
+      exit: 1,
+    });
+  });
+
+  it('keeps to the transport asked for, and auto to the one assigned', async () => {
+    await start({ REALTIME_ROLLOUT_PERCENT: undefined });
+    await turnout(['publish'], await asProducer(), lines(1));
+    const refused = await turnout(['tail', 'finance', '--transport', 'websocket'], await asReader());
+    expect(refused).toMatchObject({ exit: 2, err: expect.stringContaining('(transport_not_assigned)') });
+    const auto = ['tail', 'finance', '--transport', 'auto', '--from', '0', '-n', '1', '-o', 'json'];
+    const shown = await turnout(auto, await asReader());
+    expect(shown).toMatchObject({ exit: 0, err: expect.stringContaining('going on by long-poll') });
+    expect(seqsOf(shown.out)).toEqual([1]);
+    const bare = await turnout(['tail', 'finance'], { TURNOUT_URL: gateway.url });
+    expect(bare).toMatchObject({ exit: 2, err: expect.stringContaining('(unauthorized)') });
+  });
+});
+
+describe('turnout token', () => {
+  const secret = { TURNOUT_JWT_SECRET: testSecret };
+
+  it('signs what the gateway takes', async () => {
+    await start();
+    const made = await turnout('token --sub back --org acme --roles producer --ttl 5m'.split(' '), secret);
+    expect(made).toMatchObject({ exit: 0, err: '' });
+    const variables = { TURNOUT_URL: gateway.url, TURNOUT_TOKEN: made.out };
+    expect(await turnout(['publish', 'finance', 'test', '{}'], variables)).toMatchObject({ exit: 0 });
+  });
+
+  it('claims what was asked for, and shows what any token claims', async () => {
+    const args =
+      'token --sub ann --org acme --services chat,chat/* --publish chat --roles viewer --ttl 1h -o json';
+    const made = JSON.parse((await turnout(args.split(' '), secret)).out) as {
+      token: string;
+      claims: unknown;
+    };
+    const claims = claimsSchema.parse(made.claims);
+    expect(claims).toMatchObject({ services: ['chat', 'chat/*'], publish: ['chat'], roles: ['viewer'] });
+    const seen = await turnout(['token', 'inspect', '-o', 'json'], {}, made.token);
+    expect(seen.exit).toBe(0);
+    expect(JSON.parse(seen.out)).toEqual({ header: { alg: 'HS256' }, claims, problems: [] });
+    expect((await turnout(['token', 'inspect', made.token])).out).toMatch(/^signature not verified$/m);
+  });
+
+  it('refuses to guess', async () => {
+    const refused = await Promise.all([
+      turnout(['token', '--sub', 'ann', '--org', 'acme']),
+      turnout(['token', '--sub', 'ann'], secret),
+      turnout('token --sub a --org b --roles king'.split(' '), secret),
+      turnout(['token', 'inspect', 'abc']),
+    ]);
+    expect(refused.map(({ exit }) => exit)).toEqual([1, 1, 1, 1]);
+  });
+});
+
+describe('turnout serve', () => {
+  it('runs a node that SIGTERM drains', async () => {
+    const serve = new TurnoutCommand(['serve'], { TURNOUT_PORT: '0', TURNOUT_JWT_SECRET: testSecret });
+    await serve.untilOut((said) => said.some((line) => line.includes('"msg":"listening"')), 'listening');
+    serve.signal('SIGTERM');
+    expect(await serve.ended).toMatchObject({ exit: 0 });
+  });
+});

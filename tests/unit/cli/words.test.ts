@@ -1,0 +1,124 @@
+/** The small words of the command line: spans, places, tokens, files, and what is safe to show. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { pauseMs } from '../../../src/cli/backoff.ts';
+import { CommandError, errorJson, errorLines, exits } from '../../../src/cli/exits.ts';
+import { parsePosition } from '../../../src/cli/follow.ts';
+import { makeKillFile, removeKillFile, standingKillFile } from '../../../src/cli/kill-file.ts';
+import { printable } from '../../../src/cli/printable.ts';
+import { parseSpan, sinceText, spanText } from '../../../src/cli/spans.ts';
+import { eventLine } from '../../../src/cli/tail-command.ts';
+import { inspectToken, mintToken } from '../../../src/cli/token-claims.ts';
+import { makeToken, makeUnsignedToken } from '../../support/token-maker.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'turnout-words-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('spans', () => {
+  it.each([
+    [0, '0 ms'],
+    [850, '850 ms'],
+    [59_999, '1 min'],
+    [90_000, '1 min 30 s'],
+    [3 * 3_600_000 + 20 * 60_000, '3 h 20 min'],
+    [86_400_000, '1 d'],
+  ])('tells %d ms as %s', (ms, text) => {
+    expect(spanText(ms)).toBe(text);
+  });
+
+  it.each([
+    ['90s', 90_000],
+    ['15m', 900_000],
+    ['7d', 604_800_000],
+    ['7', undefined],
+    ['-1s', undefined],
+  ])('reads %s as %s', (text, ms) => {
+    expect(parseSpan(text)).toBe(ms);
+  });
+
+  it('tells what is to come from what was', () => {
+    expect(sinceText('2026-01-01T00:00:00.000Z', Date.parse('2025-12-31T23:59:00.000Z'))).toBe(
+      '2026-01-01 00:00:00Z (in 1 min)',
+    );
+  });
+});
+
+describe('backoff', () => {
+  it('doubles from one second to sixteen, and stays within 20 %', () => {
+    const steps = [0, 1, 2, 3, 4, 50].map((failures) => pauseMs(failures, { random: () => 0.5 }));
+    expect(steps).toEqual([1000, 2000, 4000, 8000, 16_000, 16_000]);
+    expect(pauseMs(0, { random: () => 0 })).toBe(800);
+    expect(pauseMs(0, { random: () => 0.999_999 })).toBeLessThan(1200.001);
+  });
+});
+
+describe('exits', () => {
+  it('gives every ending a code of its own', () => {
+    const codes = Object.values(exits).map(({ code }) => code);
+    expect(new Set(codes).size).toBe(codes.length);
+  });
+
+  it('tells an error to people and to scripts', () => {
+    const error = new CommandError('refused', 'no', { code: 'role_required', hint: 'ask' });
+    expect(errorLines(error)).toEqual(['turnout: no (role_required)', '  next: ask']);
+    expect(JSON.parse(errorJson(error))).toEqual({
+      error: { exit: 2, code: 'role_required', message: 'no', hint: 'ask' },
+    });
+  });
+});
+
+describe('parsePosition', () => {
+  it('tells a seq from a cursor', () => {
+    expect(parsePosition(undefined)).toEqual({ at: 'now' });
+    expect(parsePosition('earliest')).toEqual({ at: 'earliest' });
+    expect(parsePosition('42')).toEqual({ at: 'seq', seq: 42 });
+    expect(parsePosition('c1.x')).toEqual({ at: 'cursor', cursor: 'c1.x' });
+  });
+});
+
+describe('what others wrote', () => {
+  it('cannot drive the terminal', () => {
+    expect(printable('a\u001b[2Jb\u009bc\nd')).toBe('a\\u001b[2Jb\\u009bc\\u000ad');
+    const timestamp = '2026-01-01T00:00:00.000Z';
+    const event = { id: 'e', service: 'chat', type: 'x\u001b]0;y', timestamp, payload: 'z' };
+    expect(eventLine(event)).toBe('00:00:00.000 live   chat x\\u001b]0;y "z"');
+  });
+});
+
+describe('the kill file', () => {
+  it('appears whole, keeps who was first, and leaves nothing behind', () => {
+    const path = join(folder, 'kill');
+    expect(standingKillFile(path)).toBeUndefined();
+    expect(makeKillFile(path, 'ann: errors', 'draft-1')).toBe(true);
+    expect(makeKillFile(path, 'bob: me too', 'draft-2')).toBe(false);
+    expect(readFileSync(path, 'utf8')).toBe('ann: errors\n');
+    expect(readdirSync(folder)).toEqual(['kill']);
+    expect(removeKillFile(path)).toBe(true);
+    expect(removeKillFile(path)).toBe(false);
+  });
+
+  it('fails where its folder does not exist', () => {
+    expect(() => makeKillFile(join(folder, 'none', 'kill'), 'x', 'draft')).toThrow(/ENOENT/);
+  });
+});
+
+describe('tokens', () => {
+  const claims = { sub: 'ann', org: 'acme', exp: 2_000_000_000 };
+
+  it('are not signed with a secret or with claims that no gateway would take', async () => {
+    await expect(mintToken(undefined, claims)).rejects.toThrow(/TURNOUT_JWT_SECRET is not set/);
+    await expect(mintToken('short', claims)).rejects.toThrow(/16 characters/);
+    await expect(mintToken('long-enough-as-a-secret', { ...claims, org: 'a b' })).rejects.toThrow(/org/);
+  });
+
+  it('are shown with what is wrong with them', async () => {
+    const nowMs = Date.now();
+    const problemsOf = (token: string) => inspectToken(token, nowMs).problems;
+    expect(problemsOf(await makeToken())).toEqual([]);
+    expect(problemsOf(await makeToken({ exp: 1 }))).toEqual([expect.stringContaining('expired')]);
+    expect(problemsOf(makeUnsignedToken())).toEqual([expect.stringContaining('alg')]);
+    expect(() => problemsOf('abc')).toThrow(/no JWT/);
+  });
+});
