@@ -47,10 +47,12 @@ const overheadBytes = 200;
 export class Pages {
   private readonly options: PagesOptions;
   private readonly maxBytes: number;
-  /** By org and the seq before their first entry; the least recently used first. */
+  /** By org (which holds no slash) and the seq before their first entry; the least recently used first. */
   private readonly kept = new Map<string, Page>();
   private keptBytes = 0;
   private readonly underway = new Map<string, Promise<unknown>>();
+  /** Keys of either map, by org: an org is forgotten without a look at the others. */
+  private readonly keysOf = new Map<string, Set<string>>();
   private reading = 0;
   private readonly queue: (() => void)[] = [];
 
@@ -68,7 +70,7 @@ export class Pages {
     const isKept = oldest !== undefined && oldest.seq >= floor.seq && oldest.ms >= floor.ms;
     if (confirmed !== undefined && isKept) return confirmed;
     const key = `${org}/ask/${JSON.stringify([start, limits])}`;
-    return this.once(key, () => this.readNow(org, start, limits));
+    return this.once(org, key, () => this.readNow(org, start, limits));
   }
 
   /** Asks the log, after this call and for nobody else. @throws log_unavailable */
@@ -86,8 +88,11 @@ export class Pages {
 
   /** What was read of the org so far may be of another history. */
   forget(org: string): void {
-    for (const key of this.kept.keys()) if (key.startsWith(`${org}/`)) this.drop(key);
-    for (const key of this.underway.keys()) if (key.startsWith(`${org}/`)) this.underway.delete(key);
+    for (const key of this.keysOf.get(org) ?? []) {
+      this.underway.delete(key);
+      this.drop(key);
+    }
+    this.keysOf.delete(org);
   }
 
   /** An answer made of pages; undefined where they can't vouch for it. */
@@ -152,7 +157,7 @@ export class Pages {
       }
       this.drop(key);
     }
-    return this.once(key, async () => {
+    return this.once(org, key, async () => {
       const read = await this.readPage(org, at);
       // Forgotten meanwhile: whoever waits may have it, nobody else.
       if (read !== undefined && this.underway.has(key)) this.keep(key, read);
@@ -190,17 +195,31 @@ export class Pages {
     if (page === undefined) return;
     this.kept.delete(key);
     this.keptBytes -= page.bytes;
+    this.dropKey(key);
+  }
+
+  private dropKey(key: string): void {
+    if (this.kept.has(key) || this.underway.has(key)) return;
+    const org = key.slice(0, key.indexOf('/'));
+    const keys = this.keysOf.get(org);
+    keys?.delete(key);
+    if (keys?.size === 0) this.keysOf.delete(org);
   }
 
   /** Single flight: who asks for the same while it is read waits for the same answer. */
-  private once<T>(key: string, run: () => Promise<T>): Promise<T> {
+  private once<T>(org: string, key: string, run: () => Promise<T>): Promise<T> {
     // Each key is asked for by one kind of run alone, so its promise is of that kind.
     const known = this.underway.get(key) as Promise<T> | undefined;
     if (known !== undefined) return known;
     const running = run().finally(() => {
-      if (this.underway.get(key) === running) this.underway.delete(key);
+      if (this.underway.get(key) !== running) return;
+      this.underway.delete(key);
+      this.dropKey(key);
     });
     this.underway.set(key, running);
+    const keys = this.keysOf.get(org);
+    if (keys === undefined) this.keysOf.set(org, new Set([key]));
+    else keys.add(key);
     return running;
   }
 }

@@ -20,6 +20,8 @@ export interface HeadChecksOptions {
   readonly clock: Clock;
   /** The org's head in Redis; undefined where it has no log. */
   readonly keep: (org: string) => Promise<Position | undefined>;
+  /** False while asking would only fail: what is due waits. */
+  readonly isReady: () => boolean;
   readonly onError: (error: unknown) => void;
 }
 
@@ -47,6 +49,7 @@ export class HeadChecks {
     this.round.add(org);
   }
 
+  /** Nobody listens any more. */
   remove(org: HeardOrg): void {
     this.round.delete(org);
     this.due.delete(org);
@@ -88,7 +91,11 @@ export class HeadChecks {
   }
 
   private step(): void {
-    if (this.isClosed) return;
+    if (this.isClosed || this.due.size === 0) return;
+    if (!this.options.isReady()) {
+      this.planStep();
+      return;
+    }
     const some = [...this.due].slice(0, Math.max(this.share, Math.ceil(this.due.size / stepsOfReconnect)));
     for (const org of some) {
       this.due.delete(org);

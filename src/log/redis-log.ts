@@ -48,6 +48,8 @@ export interface RedisLogOptions {
 }
 
 const heartbeatMs = 1000;
+// Enough names for each master of any Cluster to own one, all but surely.
+const alivePlaces = 64;
 // Longer than heads are compared in: an org with a feed never ends.
 const graceMs = 5 * 60_000;
 // An org can begin, be lost and begin again; more often than this within one call something is wrong.
@@ -196,13 +198,25 @@ class RedisLog implements EventLog {
     this.options.onHealth?.(state);
   }
 
+  /** A key for each Redis that takes writes: a part of a Cluster may be away while the others work. */
+  private aliveKeys(): string[] {
+    const byOwner = new Map<string | undefined, string>();
+    for (let n = 0; n < alivePlaces; n += 1) {
+      const key = `${this.options.prefix}:{alive-${n}}`;
+      const owner = this.connection.ownerOf(key);
+      if (!byOwner.has(owner)) byOwner.set(owner, key);
+    }
+    return [...byOwner.values()];
+  }
+
   /** A write once a second: it also finds a Redis that is full, read-only or can't save. */
   private async beat(): Promise<void> {
     this.tellHealth();
     if (!this.connection.isReady) return;
     try {
-      const key = `${this.options.prefix}:{alive}`;
-      await this.connection.commands.call('SET', [key, this.options.nodeId, 'PX', 60 * heartbeatMs]);
+      const { commands } = this.connection;
+      const life = [this.options.nodeId, 'PX', 60 * heartbeatMs];
+      await Promise.all(this.aliveKeys().map((key) => commands.call('SET', [key, ...life])));
       this.faults.worked();
     } catch (error) {
       this.failed(error);

@@ -56,8 +56,9 @@ export class RedisTail {
 
   constructor(options: RedisTailOptions) {
     this.options = options;
-    const { clock, keep, onError } = options;
-    this.heads = new HeadChecks({ clock, keep, onError });
+    const { clock, connection, keep, onError } = options;
+    const isReady = (): boolean => connection.isReady;
+    this.heads = new HeadChecks({ clock, keep, isReady, onError });
     this.stopTicking = clock.every(tickMs, () => this.tick());
   }
 

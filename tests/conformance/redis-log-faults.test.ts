@@ -301,7 +301,7 @@ describe('what the log keeps in Redis', () => {
   it('shares one hash tag for each org, whatever its name, and ends by itself', async () => {
     const log = await logAt(server.url);
     for (const org of ['acme', 'a@b.c:d-e_f']) await log.append(org, 'api', eventRun(1, 1));
-    const keys = (await server.client.keys('t:*')).filter((key) => !key.endsWith('{alive}'));
+    const keys = (await server.client.keys('t:*')).filter((key) => !key.includes('{alive'));
     expect(keys.toSorted()).toEqual(
       ['acme', 'a%40b.c%3Ad-e_f']
         .flatMap((org) => ['ids:0', 'meta', 'stream'].map((part) => `t:{${org}}:${part}`))

@@ -29,8 +29,8 @@ export const mutations: readonly Mutation[] = [
     file: 'src/hub/feed.ts',
     find: `    const tail = await deps.log.tail(org, (message) => feed.receive(message));
     try {
-      const { head } = await deps.log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });`,
-    replace: `    const { head } = await deps.log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+      const { head } = await deps.pages.readNow(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });`,
+    replace: `    const { head } = await deps.pages.readNow(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
     const tail = await deps.log.tail(org, (message) => feed.receive(message));
     try {`,
     test: 'tests/unit/hub.test.ts',
@@ -59,6 +59,62 @@ export const mutations: readonly Mutation[] = [
     replace: 'return place;',
     test: 'tests/conformance/memory-log',
     expectRed: 'fork',
+  },
+  {
+    name: 'the tag check in Redis: any cursor of the epoch is good',
+    file: 'src/log/lua/read.lua',
+    find: "if mode == 'cursor' and start.tag ~= tag then",
+    replace: 'if false then',
+    test: 'tests/conformance/redis-log.test.ts',
+    expectRed: 'says fork to a cursor with another tag',
+  },
+  {
+    name: 'the epoch check in Redis: a cursor of another incarnation is good',
+    file: 'src/log/lua/read.lua',
+    find: "if epoch ~= '' and epoch ~= meta[1] then",
+    replace: 'if false then',
+    test: 'tests/conformance/redis-log.test.ts',
+    expectRed: 'says epoch to a cursor of another org',
+  },
+  {
+    name: 'idempotency in Redis: an id that is known is stored again',
+    file: 'src/log/lua/append.lua',
+    find: '  if first then',
+    replace: '  if false then',
+    test: 'tests/conformance/redis-log.test.ts',
+    expectRed: 'answers a repeated id with the seq of the first',
+  },
+  {
+    name: 'the head comparison: what differs is told to nobody',
+    file: 'src/log/redis-heads.ts',
+    find: "org.tell({ kind: 'interrupted' });",
+    replace: '',
+    test: 'tests/conformance/redis-log-faults.test.ts',
+    expectRed: 'is told so without any reconnect, by its head',
+  },
+  {
+    name: 'the probe: a connection that hears nothing is left as it is',
+    file: 'src/log/redis-link.ts',
+    find: 'redis.disconnect(true);\n      return true;',
+    replace: 'return false;',
+    test: 'tests/conformance/redis-log-faults.test.ts',
+    expectRed: 'is made anew when it hears nothing',
+  },
+  {
+    name: 'a new epoch: what is left of the old one stays',
+    file: 'src/log/lua/begin.lua',
+    find: "redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])",
+    replace: '',
+    test: 'tests/conformance/redis-log-faults.test.ts',
+    expectRed: 'drops what is left of an org',
+  },
+  {
+    name: 'the page check: a page confirms any cursor of its epoch',
+    file: 'src/hub/pages.ts',
+    find: "if (start.at === 'cursor' && start.position.tag !== from.tag) return undefined;",
+    replace: '',
+    test: 'tests/unit/pages.test.ts',
+    expectRed: 'leave every refusal to the log',
   },
   {
     name: 'the ordered queue: control frames overtake events',

@@ -72,7 +72,8 @@ export const rooms: readonly Room[] = [
 export const soleUsers: Readonly<Record<string, RegExp>> = {
   ws: /^(src\/transports|src\/cli|loadtest|clients)\//,
   'unleash-client': /^src\/rollout\//,
-  ioredis: /^src\/(redis\.ts|log\/redis-[a-z]+\.ts|rollout\/rules-store\.ts)$/,
+  ioredis:
+    /^(src\/redis\.ts|src\/log\/redis-[a-z]+\.ts|src\/rollout\/rules-store\.ts|loadtest\/bench\/append-redis\.ts)$/,
 };
 
 /** Globals of src that one file may touch: the rest takes a `Config` and a `Clock`. */
