@@ -1,6 +1,8 @@
 /** A gateway in a process of its own, as `npm start` runs it, on a free port. Ended by its id, never left behind. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { testAdminToken, testSecret } from './token-maker.ts';
 import { until } from './until.ts';
@@ -15,11 +17,16 @@ process.on('exit', () => {
 
 const logLinesKept = 50_000;
 
+// A folder of this process's own: `kill --local` must never reach another test's gateways.
+const runFolder = mkdtempSync(join(tmpdir(), 'turnout-run-'));
+process.on('exit', () => rmSync(runFolder, { recursive: true, force: true }));
+
 /** What a test's gateway runs with unless the test says otherwise: everybody is on WebSocket. */
 const defaults: Settings = {
   TURNOUT_PORT: '0',
   TURNOUT_JWT_SECRET: testSecret,
   TURNOUT_ADMIN_TOKEN: testAdminToken,
+  TURNOUT_RUN_DIR: runFolder,
   REALTIME_STREAMING_V2: 'true',
   REALTIME_ROLLOUT_PERCENT: '100',
 };
