@@ -13,6 +13,7 @@ import {
   startTrickle,
 } from './demo/demo.ts';
 import { adminRoutes } from './http/admin.ts';
+import { joinFleet } from './http/admin-fleet.ts';
 import { authenticating, createApp } from './http/app.ts';
 import { docsRoutes } from './http/docs.ts';
 import { createRequestLimits } from './http/limits.ts';
@@ -158,7 +159,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   app.route('/', pollRoute({ authenticate, longPoll }));
   app.route('/', negotiateRoute(negotiate));
   app.route('/', publishRoutes({ authenticate, publisher }));
-  app.route('/', adminRoutes({ rollout, sessions, authenticator, adminToken, drain: () => void drain() }));
+  const drainThis = (): void => void drain();
+  app.route('/', adminRoutes({ rollout, authenticator, adminToken, drain: drainThis }));
+  joinFleet({ rollout, sessions, drain: drainThis });
   app.route('/', ops);
   app.route(
     '/',

@@ -1,14 +1,35 @@
-/** What the nodes of a fleet ask each other for the admin API. */
-import { z } from 'zod';
+/** A node's part in the fleet: what it answers when another one asks for the admin API. */
+import type { Sessions } from '../hub/sessions.ts';
+import type { Rollout } from '../rollout/rollout.ts';
+import { countHere, sessionsHere } from './admin-views.ts';
+import { fleetQuestionSchema } from './fleet-questions.ts';
 
-const filterSchema = z.object({ org: z.string().optional(), user: z.string().optional() });
+export interface FleetMember {
+  readonly rollout: Rollout;
+  readonly sessions: Sessions;
+  /** Begins to drain this node; answers at once. */
+  readonly drain: () => void;
+}
 
-export const fleetQuestionSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('counts') }),
-  filterSchema.extend({ kind: z.literal('sessions') }),
-  z.object({ kind: z.literal('drain'), node: z.string() }),
-]);
-export type FleetQuestion = z.infer<typeof fleetQuestionSchema>;
+/** From now on this node answers; until it does it is missing from what others tell. */
+export function joinFleet(member: FleetMember): void {
+  member.rollout.fleet.serve((question) => answerFleet(question, member));
+}
 
-/** Absent: any. */
-export type SessionFilter = z.infer<typeof filterSchema>;
+/** What this node says when another one asks. Every node answers every question: who gives none is missing. */
+function answerFleet(asked: unknown, { rollout, sessions, drain }: FleetMember): unknown {
+  const parsed = fleetQuestionSchema.safeParse(asked);
+  if (!parsed.success) return undefined;
+  const question = parsed.data;
+  switch (question.kind) {
+    case 'counts':
+      return countHere(sessions, rollout);
+    case 'sessions':
+      return sessionsHere(sessions, question, rollout.nodeId);
+    case 'drain':
+      if (question.node === rollout.nodeId) drain();
+      return null;
+    default:
+      return question satisfies never;
+  }
+}

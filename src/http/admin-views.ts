@@ -12,7 +12,7 @@ import type { LiveSession, Sessions } from '../hub/sessions.ts';
 import { encodeCursor } from '../log/cursor.ts';
 import { percentOf } from '../rollout/features.ts';
 import type { Fleet } from '../rollout/fleet.ts';
-import type { FleetQuestion, SessionFilter } from './admin-fleet.ts';
+import type { FleetQuestion, SessionFilter } from './fleet-questions.ts';
 import type { Rollout } from '../rollout/rollout.ts';
 import { isFlagOn, isKilled, rolloutPercent, type Rules } from '../rollout/rules.ts';
 

@@ -19,7 +19,6 @@ import {
 } from '../../schema/admin.ts';
 import { orgSchema, userSchema } from '../../schema/envelope.ts';
 import { fail } from '../errors.ts';
-import type { Sessions } from '../hub/sessions.ts';
 import type { Rollout } from '../rollout/rollout.ts';
 import {
   type Author,
@@ -31,13 +30,12 @@ import {
   setPercent,
 } from '../rollout/transitions.ts';
 import { type AdminAccess, type AdminEnv, type AdminRole, requiring } from './admin-access.ts';
-import { type FleetQuestion, fleetQuestionSchema } from './admin-fleet.ts';
-import { countHere, rolloutView, sessionsHere, sessionsView } from './admin-views.ts';
+import { rolloutView, sessionsView } from './admin-views.ts';
+import type { FleetQuestion } from './fleet-questions.ts';
 import { atMost, readJson } from './json-body.ts';
 
 export interface AdminDeps extends AdminAccess {
   readonly rollout: Rollout;
-  readonly sessions: Sessions;
   /** Begins to drain this node; answers at once. */
   readonly drain: () => void;
 }
@@ -49,7 +47,6 @@ const operatorPause = 'operator';
 export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   const { rollout } = deps;
   const { control, store, fleet } = rollout;
-  fleet.serve((question) => answerFleet(question, deps));
   const app = new Hono<AdminEnv>().basePath('/admin/v1');
   const may = (role: AdminRole) => requiring(role, deps);
   const small = atMost(bodyBytes);
@@ -192,24 +189,6 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   );
 
   return app;
-}
-
-/** What this node says when another one asks. Every node answers every question: who gives none is missing. */
-function answerFleet(asked: unknown, { rollout, sessions, drain }: AdminDeps): unknown {
-  const parsed = fleetQuestionSchema.safeParse(asked);
-  if (!parsed.success) return undefined;
-  const question = parsed.data;
-  switch (question.kind) {
-    case 'counts':
-      return countHere(sessions, rollout);
-    case 'sessions':
-      return sessionsHere(sessions, question, rollout.nodeId);
-    case 'drain':
-      if (question.node === rollout.nodeId) drain();
-      return null;
-    default:
-      return question satisfies never;
-  }
 }
 
 const by = (c: Context<AdminEnv>, reason: string): Author => ({ who: c.get('who'), reason });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { changeAnswerSchema, decisionBodySchema, rolloutBodySchema } from '../../schema/admin.ts';
 import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
+import { RedisServer } from '../support/redis.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { asAdmin, turnout, TurnoutCommand, type Variables } from '../support/turnout-command.ts';
 import { openStream } from '../support/stream-client.ts';
@@ -136,6 +137,23 @@ describe('turnout rollout', () => {
     expect(refused.map(({ exit }) => exit)).toEqual([1, 1, 1, 1, 1, 3]);
     expect(refused[0]?.err).toContain('--reason');
     expect((await readRollout()).percent).toBe(100);
+  });
+
+  it('says that a kill could not be written, obeys it, and what to do on the other nodes', async () => {
+    const redis = await RedisServer.start();
+    try {
+      await start({ TURNOUT_REDIS_URL: redis.url });
+      await until(async () => (await rollout('get')).exit === 0, 'the rules');
+      await redis.kill();
+      const killed = await rollout('kill', '--reason', 'Redis is gone');
+      expect(killed, killed.err).toMatchObject({ exit: 5, out: expect.stringContaining('NOT WRITTEN') });
+      expect(killed.out).toContain('turnout kill --local');
+      const { out } = await rollout('get');
+      expect(out).toMatch(/^KILLED /);
+      expect(out).toMatch(/^killed .* on the node that answered/m);
+    } finally {
+      await redis.stop();
+    }
   });
 
   it('shows the code of a refusal, and never the token', async () => {

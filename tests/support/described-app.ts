@@ -43,9 +43,7 @@ export function describedApp(): Hono<AppEnv> {
     adminRoutes({
       authenticator: unasked,
       adminToken: undefined,
-      // Told of its routes' questions when they are made; asked nothing.
-      rollout: { control: unasked, store: unasked, fleet: { serve: () => undefined } } as never,
-      sessions: unasked,
+      rollout: unasked,
       drain: () => undefined,
     }),
   );

@@ -7,7 +7,18 @@ export interface Room {
   readonly imports: readonly string[];
 }
 
-const everything = ['schema', 'leaf', 'flags', 'log', 'log port', 'hub', 'sessions', 'transports', 'rollout'];
+const everything = [
+  'schema',
+  'leaf',
+  'flags',
+  'log',
+  'log port',
+  'hub',
+  'sessions',
+  'transports',
+  'rollout',
+  'local kill',
+];
 
 export const rooms: readonly Room[] = [
   { name: 'schema', owns: /^schema\//, imports: [] },

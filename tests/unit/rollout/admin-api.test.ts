@@ -9,6 +9,7 @@ import {
   sessionsBodySchema,
 } from '../../../schema/admin.ts';
 import { adminRoutes } from '../../../src/http/admin.ts';
+import { joinFleet } from '../../../src/http/admin-fleet.ts';
 import { mounted, plainAuthenticator } from './http.ts';
 import { session, stage, type Stage } from './support.ts';
 
@@ -27,17 +28,18 @@ let drains: number;
 beforeEach(() => {
   on = stage({ REALTIME_STREAMING_V2: 'true', REALTIME_ROLLOUT_PERCENT: '10' });
   drains = 0;
+  const drain = (): void => {
+    drains += 1;
+  };
   app = mounted(
     adminRoutes({
       rollout: on.rollout,
-      sessions: on.sessions,
       authenticator: plainAuthenticator,
       adminToken,
-      drain: () => {
-        drains += 1;
-      },
+      drain,
     }) as never,
   );
+  joinFleet({ rollout: on.rollout, sessions: on.sessions, drain });
 });
 afterEach(() => on.rollout.close());
 
@@ -288,7 +290,6 @@ describe('reads', () => {
     app = mounted(
       adminRoutes({
         rollout: capped.rollout,
-        sessions: capped.sessions,
         authenticator: plainAuthenticator,
         adminToken,
         drain: () => {},

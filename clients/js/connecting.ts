@@ -1,0 +1,147 @@
+/** Handlers that open and replace connections: negotiation, hand-over. Pure. */
+import type { Transport } from '../../schema/frames.ts';
+import type { NegotiateResponse } from '../../schema/http.ts';
+import type {
+  Connecting,
+  Effect,
+  EventOf,
+  Link,
+  Memory,
+  Moving,
+  Served,
+  State,
+  StateOf,
+  Step,
+} from './states.ts';
+
+const askAgainMs = 10 * 60_000;
+const openingMs = { websocket: 6000, 'long-poll': 15_000 } as const;
+
+/** Asks which transport to use, with nothing to be served by meanwhile. */
+export function negotiate(before: Memory, mustDiffer = false): Step {
+  const { memory, effect } = question(before, undefined, mustDiffer);
+  return {
+    state: { phase: 'negotiating', memory },
+    effects: [{ do: 'cancel', timer: 'retry' }, { do: 'cancel', timer: 'ask' }, effect],
+  };
+}
+
+/** The same while `live` goes on serving. */
+export function ask(before: Memory, live: Link, mustDiffer = false): Step {
+  const { memory, effect } = question({ ...before, isAskPutOff: false }, live.transport, mustDiffer);
+  return { state: { phase: 'asking', memory, live }, effects: [{ do: 'cancel', timer: 'ask' }, effect] };
+}
+
+function question(before: Memory, current: Transport | undefined, mustDiffer: boolean) {
+  const memory = { ...before, asks: before.asks + 1 };
+  const avoided = memory.streamAvoided;
+  const effect: Effect = {
+    do: 'negotiate',
+    ask: memory.asks,
+    supports: avoided === undefined ? ['websocket', 'long-poll'] : ['long-poll'],
+    current,
+    isBlocked: avoided === 'blocked',
+    mustDiffer,
+  };
+  return { memory, effect };
+}
+
+export function negotiated(state: StateOf<'negotiating'>, { ask: id, answer }: EventOf<'negotiated'>): Step {
+  if (id !== state.memory.asks) return { state, effects: [] };
+  const memory = follow(state.memory, answer);
+  return open(memory, memory.decided, undefined);
+}
+
+export function negotiatedWhileServed(
+  state: Served<'asking'>,
+  { ask: id, answer }: EventOf<'negotiated'>,
+): Step {
+  if (id !== state.memory.asks) return { state, effects: [] };
+  const memory = { ...follow(state.memory, answer), isReauthorizing: false };
+  const { live } = state;
+  if (memory.decided === live.transport && !live.isLeaving) return settle(memory, live);
+  return open(memory, memory.decided, live);
+}
+
+/** An older decision for `websocket` is ignored; one for `long-poll` is obeyed at any number. */
+function follow(memory: Memory, answer: NegotiateResponse): Memory {
+  const { transport, assignment, urls, client: settings, cursor } = answer;
+  const isOlder = memory.assignment !== undefined && assignment < memory.assignment;
+  return {
+    ...memory,
+    urls,
+    settings,
+    decided: isOlder && transport === 'websocket' ? memory.decided : transport,
+    assignment: Math.max(assignment, memory.assignment ?? 0),
+    position: memory.position ?? (cursor === undefined ? undefined : { cursor }),
+  };
+}
+
+/** Opens a connection at the last received cursor; beside `live`, which is closed once the new one is acknowledged. */
+export function open(before: Memory, transport: Transport, live: Link | undefined): Step {
+  const { urls, services } = before;
+  if (urls === undefined) return live === undefined ? negotiate(before) : ask(before, live);
+  const memory = { ...before, links: before.links + 1 };
+  // A stream can't begin with no services; a poll without any rests until there are some.
+  const used = services.length === 0 ? 'long-poll' : transport;
+  const link: Link = { id: memory.links, transport: used, services, unanswered: 0, isLeaving: false };
+  const effects: Effect[] = [
+    { do: 'cancel', timer: 'ask' },
+    { do: 'open', link, url: urls[used], cursor: memory.position?.cursor },
+    { do: 'wait', timer: 'opening', delay: { baseMs: openingMs[used], jitter: 0 } },
+  ];
+  if (live === undefined) return { state: { phase: 'connecting', memory, next: link }, effects };
+  return { state: { phase: 'moving', memory, live, next: link }, effects };
+}
+
+/** The new connection is acknowledged: it serves from now on, and the old one, if any, is closed. */
+export function opened(state: Connecting | Moving, event: EventOf<'opened'>): Step {
+  const { memory: before, live: old, next } = state;
+  if (event.link !== next.id) return { state, effects: [] };
+  const memory: Memory = {
+    ...before,
+    attempts: 0,
+    hasRetriedAtOnce: false,
+    isReauthorizing: false,
+    isAskPutOff: false,
+    streamFailures: next.transport === 'websocket' ? 0 : before.streamFailures,
+    // Only a client that had no place takes the ack's: a `reset` may be on its way behind it, and would be lost with it.
+    position: before.position ?? event.at,
+  };
+  const { state: served, effects } = settle(memory, next);
+  const closing: Effect[] = old === undefined ? [] : [{ do: 'close', link: old.id }];
+  return { state: served, effects: [{ do: 'cancel', timer: 'opening' }, ...closing, ...effects] };
+}
+
+/** Served by one connection alone: what waited for that is done now. */
+export function settle(before: Memory, live: Link): Step {
+  const { state, effects } = reconcile({ phase: 'live', memory: before, live });
+  // On long-poll it asks again now and then; a stream is told.
+  const timer: Effect =
+    live.transport === 'long-poll'
+      ? { do: 'wait', timer: 'ask', delay: { baseMs: askAgainMs, jitter: 0.2 } }
+      : { do: 'cancel', timer: 'ask' };
+  return { state, effects: [timer, ...effects] };
+}
+
+/** Tells the connection which services the application wants, where it was told otherwise. */
+export function reconcile(state: Served<'live'>): Step {
+  const { memory, live } = state;
+  const { services } = memory;
+  const isSame = services.length === live.services.length && services.every((s) => live.services.includes(s));
+  if (isSame) return { state, effects: [] };
+  const added = services.some((service) => !live.services.includes(service));
+  const removed = live.services.some((service) => !services.includes(service));
+  const answers = live.transport === 'websocket' ? Number(added) + Number(removed) : 0;
+  const told: Link = { ...live, services, unanswered: live.unanswered + answers };
+  return {
+    state: { phase: 'live', memory: { ...memory, audit: undefined }, live: told },
+    effects: [{ do: 'services', link: live.id, services }],
+  };
+}
+
+/** Ends everything that is open. */
+export function closeAll(state: State): Effect[] {
+  const links = [state.live, state.next].filter((link) => link !== undefined);
+  return links.map(({ id }) => ({ do: 'close', link: id }));
+}

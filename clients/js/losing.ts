@@ -1,0 +1,139 @@
+/** Handlers for what fails: refused questions, connections that end, the retries and the giving up. Pure. */
+import { backoff, type Delay } from './backoff.ts';
+import { ask, negotiate, settle } from './connecting.ts';
+import type {
+  Connecting,
+  Effect,
+  EventOf,
+  FailureCause,
+  Link,
+  Memory,
+  Moving,
+  Served,
+  StateOf,
+  Step,
+} from './states.ts';
+
+/** Streams that failed before `ack` in a row until long-poll is asked for: something in between blocks them. */
+const blockedAfter = 3;
+
+function fail(memory: Memory, cause: FailureCause, code: number | string): Step {
+  return {
+    state: { phase: 'failed', memory: { ...memory, isReauthorizing: false, failure: { cause, code } } },
+    effects: [
+      { do: 'cancel', timer: 'retry' },
+      { do: 'cancel', timer: 'ask' },
+      { do: 'cancel', timer: 'opening' },
+    ],
+  };
+}
+
+function wait(memory: Memory, delay: Delay): Step {
+  const effects: Effect[] = [
+    { do: 'cancel', timer: 'ask' },
+    { do: 'wait', timer: 'retry', delay },
+  ];
+  return { state: { phase: 'waiting', memory }, effects };
+}
+
+function backOff(memory: Memory, code: number | string): Step {
+  if (memory.attempts >= memory.settings.maxAttempts) return fail(memory, 'attempts', code);
+  const delay = backoff(memory.attempts, memory.settings);
+  return wait({ ...memory, attempts: memory.attempts + 1 }, delay);
+}
+
+/** A token was refused: once more, and only with one that differs. */
+function reauthorize(memory: Memory, code: number | string): Step {
+  if (memory.isReauthorizing) return fail(memory, 'unauthorized', code);
+  return negotiate({ ...memory, isReauthorizing: true }, true);
+}
+
+/** Negotiation failed and nothing serves. */
+export function refused(state: StateOf<'negotiating'>, { ask: id, verdict, code }: EventOf<'refused'>): Step {
+  const { memory } = state;
+  if (id !== memory.asks) return { state, effects: [] };
+  if (verdict === 'never') return fail(memory, 'refused', code);
+  return verdict === 'reauth' ? reauthorize(memory, code) : backOff(memory, code);
+}
+
+/** Negotiation failed while something serves: that goes on, and it is asked again later. */
+export function refusedWhileServed(state: Served<'asking'>, event: EventOf<'refused'>): Step {
+  const { memory, live } = state;
+  if (event.ask !== memory.asks) return { state, effects: [] };
+  if (event.verdict === 'reauth' && !memory.isReauthorizing)
+    return ask({ ...memory, isReauthorizing: true }, live, true);
+  return askLater({ ...memory, isReauthorizing: false }, live);
+}
+
+function askLater(memory: Memory, live: Link): Step {
+  const { attempts, settings } = memory;
+  // Whoever is served never runs out of attempts.
+  const next = Math.min(attempts + 1, settings.backoffMs.length - 1);
+  const { state, effects } = settle({ ...memory, attempts: next, isAskPutOff: true }, live);
+  const delay = backoff(attempts, settings);
+  return { state, effects: [...effects, { do: 'wait', timer: 'ask', delay }] };
+}
+
+/** A connection failed before it was acknowledged, and nothing else serves. */
+export function closedWhileConnecting(state: Connecting, event: EventOf<'closed'>): Step {
+  const { verdict, code } = event;
+  const memory = withFailure(state.memory, state.next);
+  const opening: Effect = { do: 'cancel', timer: 'opening' };
+  const step = ((): Step => {
+    if (verdict === 'never') return fail(memory, 'refused', code);
+    if (verdict === 'reauth') return reauthorize(memory, code);
+    const mayRetryAtOnce = !memory.hasRetriedAtOnce || memory.streamAvoided !== state.memory.streamAvoided;
+    return mayRetryAtOnce ? negotiate({ ...memory, hasRetriedAtOnce: true }) : backOff(memory, code);
+  })();
+  return { state: step.state, effects: [opening, ...step.effects] };
+}
+
+function withFailure(memory: Memory, link: Link): Memory {
+  if (link.transport !== 'websocket') return memory;
+  const streamFailures = memory.streamFailures + 1;
+  return { ...memory, streamFailures, ...(streamFailures >= blockedAfter && { streamAvoided: 'blocked' }) };
+}
+
+/** The only connection ended. */
+export function closedWhileServed(state: Served<'live'> | Served<'asking'>, event: EventOf<'closed'>): Step {
+  const { verdict, code } = event;
+  const { live } = state;
+  const isRetry = verdict === 'window' || verdict === 'backoff';
+  const fallsBack = isRetry && live.transport === 'websocket' && !state.memory.settings.autoreconnect;
+  const memory: Memory = fallsBack ? { ...state.memory, streamAvoided: 'autoreconnect' } : state.memory;
+  if (verdict === 'never') return fail(memory, 'refused', code);
+  if (verdict === 'reauth') return reauthorize(memory, code);
+  if (verdict === 'negotiate') return negotiate(memory);
+  if (verdict === 'backoff') return backOff(memory, code);
+  return wait(memory, { withinMs: memory.settings.reconnectWithinMs });
+}
+
+/** In a hand-over: the loss of the old leaves the new one to be waited for, the loss of the new keeps the old. */
+export function closedWhileMoving(state: Moving, event: EventOf<'closed'>): Step {
+  const { live, next } = state;
+  if (event.link === live.id)
+    return { state: { phase: 'connecting', memory: state.memory, next }, effects: [] };
+  const memory = withFailure(state.memory, next);
+  const opening: Effect = { do: 'cancel', timer: 'opening' };
+  const { verdict } = event;
+  const step =
+    verdict === 'reauth' && !memory.isReauthorizing
+      ? ask({ ...memory, isReauthorizing: true }, live, true)
+      : verdict === 'never' || (memory.streamAvoided === 'blocked' && live.transport === 'long-poll')
+        ? settle({ ...memory, isReauthorizing: false }, live)
+        : askLater({ ...memory, isReauthorizing: false }, live);
+  return { state: step.state, effects: [opening, ...step.effects] };
+}
+
+/** `next` had its time to be acknowledged. */
+export function openingTimedOut(state: Connecting | Moving): Step {
+  const event: EventOf<'closed'> = {
+    type: 'closed',
+    link: state.next.id,
+    verdict: 'backoff',
+    code: 'opening_timeout',
+  };
+  const step =
+    state.phase === 'moving' ? closedWhileMoving(state, event) : closedWhileConnecting(state, event);
+  return { state: step.state, effects: [{ do: 'close', link: state.next.id }, ...step.effects] };
+}

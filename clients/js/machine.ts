@@ -1,0 +1,209 @@
+/**
+ * What the client does next, as a pure function: `step(state, event)`. The table is total: every event has its cell in
+ * every phase. Time, randomness, sockets and tokens are the driver's. STATES.md draws it.
+ */
+import {
+  ask,
+  closeAll,
+  negotiate,
+  negotiated,
+  negotiatedWhileServed,
+  opened,
+  reconcile,
+} from './connecting.ts';
+import {
+  closedWhileConnecting,
+  closedWhileMoving,
+  closedWhileServed,
+  refused,
+  refusedWhileServed,
+  openingTimedOut,
+} from './losing.ts';
+import { advised, due, heardEphemeral, migrated, progressed, received, wasReset } from './receiving.ts';
+import type { Effect, Event, EventOf, EventType, Memory, Phase, State, StateOf, Step } from './states.ts';
+
+type Cell<P extends Phase, T extends EventType> = (state: StateOf<P>, event: EventOf<T>) => Step;
+type Table = { readonly [P in Phase]: { readonly [T in EventType]: Cell<P, T> } };
+
+const keep = (state: State): Step => ({ state, effects: [] });
+
+const timers: readonly Effect[] = [
+  { do: 'cancel', timer: 'retry' },
+  { do: 'cancel', timer: 'ask' },
+  { do: 'cancel', timer: 'opening' },
+];
+
+const start = ({ memory }: State): Step =>
+  negotiate({
+    ...memory,
+    attempts: 0,
+    hasRetriedAtOnce: false,
+    streamFailures: 0,
+    streamAvoided: undefined,
+    isReauthorizing: false,
+    isAskPutOff: false,
+    failure: undefined,
+  });
+
+const stop = (state: State): Step => ({
+  state: { phase: 'idle', memory: { ...state.memory, audit: undefined } },
+  effects: [...timers, ...closeAll(state)],
+});
+
+/** Wanted, and told to a connection once one serves alone. */
+const want = (state: State, event: EventOf<'services'>): Step =>
+  keep({ ...state, memory: wanting(state.memory, event) });
+
+function wanting(memory: Memory, { add, remove }: EventOf<'services'>): Memory {
+  const services = new Set([...memory.services, ...add]);
+  for (const service of remove) services.delete(service);
+  return { ...memory, services: [...services] };
+}
+
+const rested = (memory: Memory): Memory => ({ ...memory, attempts: 0, hasRetriedAtOnce: false });
+const calm = (state: State): Step => keep({ ...state, memory: rested(state.memory) });
+
+/** Cells of the phases without a connection: what a stale one says is dropped. */
+const unheard = {
+  opened: keep,
+  events: keep,
+  ephemeral: keep,
+  progress: keep,
+  reset: keep,
+  migrate: keep,
+  reconnect: keep,
+  due: keep,
+  closed: keep,
+};
+const unasked = { negotiated: keep, refused: keep };
+const heard = {
+  events: received,
+  ephemeral: heardEphemeral,
+  progress: progressed,
+  reset: wasReset,
+  migrate: migrated,
+  reconnect: advised,
+  due,
+};
+
+const table: Table = {
+  idle: { ...unheard, ...unasked, start, stop: keep, online: keep, services: want, timer: keep },
+  failed: { ...unheard, ...unasked, start, stop, online: keep, services: want, timer: keep },
+  negotiating: {
+    ...unheard,
+    start: keep,
+    stop,
+    online: calm,
+    services: want,
+    negotiated,
+    refused,
+    timer: keep,
+  },
+  waiting: {
+    ...unheard,
+    ...unasked,
+    start,
+    stop,
+    online: ({ memory }) => negotiate(rested(memory)),
+    services: want,
+    timer: (state, { timer }) => (timer === 'retry' ? negotiate(state.memory) : keep(state)),
+  },
+  connecting: {
+    ...unheard,
+    ...unasked,
+    opened,
+    closed: closedWhileConnecting,
+    start: keep,
+    stop,
+    online: calm,
+    services: want,
+    timer: (state, { timer }) => (timer === 'opening' ? openingTimedOut(state) : keep(state)),
+  },
+  live: {
+    ...unasked,
+    ...heard,
+    opened: keep,
+    closed: closedWhileServed,
+    // Restarted by the application: on long-poll that asks again, a stream is where it should be.
+    start: ({ memory, live }) => ask({ ...memory, streamFailures: 0, streamAvoided: undefined }, live),
+    stop,
+    online: calm,
+    services: (state, event) => reconcile({ ...state, memory: wanting(state.memory, event) }),
+    timer: (state, { timer }) => {
+      const { memory, live } = state;
+      if (timer !== 'ask') return keep(state);
+      // Long-poll for want of a stream is not for ever; on leaving, the reason to avoid one still holds.
+      return ask(live.isLeaving ? memory : { ...memory, streamAvoided: undefined }, live);
+    },
+  },
+  asking: {
+    ...heard,
+    opened: keep,
+    closed: (state, event) => {
+      const isPlain = event.verdict !== 'never' && event.verdict !== 'reauth';
+      if (!isPlain || !state.memory.settings.autoreconnect) return closedWhileServed(state, event);
+      // The question that is out serves for the new connection too.
+      return keep({ phase: 'negotiating', memory: state.memory });
+    },
+    negotiated: negotiatedWhileServed,
+    refused: refusedWhileServed,
+    start: keep,
+    stop,
+    online: calm,
+    services: want,
+    timer: keep,
+  },
+  moving: {
+    ...unasked,
+    ...heard,
+    opened,
+    closed: closedWhileMoving,
+    start: keep,
+    stop,
+    online: calm,
+    services: want,
+    timer: (state, { timer }) => (timer === 'opening' ? openingTimedOut(state) : keep(state)),
+  },
+};
+
+/** How a client begins: nothing is open, nothing is asked. @param cursor where to go on; absent: from now on. */
+export function initialState(services: readonly string[], cursor?: string): State {
+  return {
+    phase: 'idle',
+    memory: {
+      services,
+      position: cursor === undefined ? undefined : { cursor },
+      audit: undefined,
+      decided: 'long-poll',
+      assignment: undefined,
+      heard: 0,
+      urls: undefined,
+      // Until the first negotiation hands out others.
+      settings: {
+        autoreconnect: true,
+        backoffMs: [1000, 2000, 4000, 8000, 16_000],
+        jitter: 0.2,
+        maxAttempts: 10,
+        reconnectWithinMs: 2000,
+        pingMs: 30_000,
+      },
+      attempts: 0,
+      hasRetriedAtOnce: false,
+      streamFailures: 0,
+      streamAvoided: undefined,
+      isReauthorizing: false,
+      isAskPutOff: false,
+      failure: undefined,
+      links: 0,
+      asks: 0,
+    },
+  };
+}
+
+/** Single writer: what a connection says that is neither live nor next is dropped, whatever it is. */
+export function step(state: State, event: Event): Step {
+  if ('link' in event && event.link !== state.live?.id && event.link !== state.next?.id) return keep(state);
+  // The table pairs each phase and event with a cell for just these; TypeScript can't follow an index by two unions.
+  const cell = table[state.phase][event.type] as (state: State, event: Event) => Step;
+  return cell(state, event);
+}

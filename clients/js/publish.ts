@@ -1,0 +1,133 @@
+/**
+ * Publishes as an end user: through the stream while one serves, else over HTTP. An event whose answer was lost with its
+ * stream is sent again over HTTP under the same id, which the log knows.
+ */
+import type { ErrorBody, PublishResult } from '../../schema/http.ts';
+import type { Environment } from './environment.ts';
+import type { OpenLink, Reply } from './transports/link.ts';
+
+export interface PublishInput {
+  readonly service: string;
+  readonly type: string;
+  /** Anything that JSON can say. */
+  readonly payload: object | string | number | boolean | null;
+  /** The same id again is the same event. Absent: one is made. */
+  readonly id?: string;
+  readonly thread_id?: string;
+  readonly agent?: string;
+  readonly in_reply_to?: string;
+  readonly meta?: { readonly trace?: string; readonly [field: string]: unknown };
+  /** Only these users receive it. */
+  readonly to?: string[];
+  readonly ephemeral?: boolean;
+}
+export interface Published {
+  readonly id: string;
+  /** Absent for an ephemeral event. */
+  readonly seq?: number;
+}
+
+/** Why a publish failed, by the code of the gateway's table (`network` where nobody answered). */
+export class PublishError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.name = 'PublishError';
+    this.code = code;
+  }
+}
+
+interface Waiting {
+  readonly link: OpenLink;
+  settle(reply: Reply | 'lost'): void;
+}
+
+const answerWithinMs = 10_000;
+
+export class PublishDesk {
+  private readonly url: string;
+  private readonly environment: Environment;
+  private readonly token: () => Promise<string>;
+  private readonly stream: () => OpenLink | undefined;
+  private readonly waiting = new Map<string, Waiting>();
+
+  /** @param stream the one that serves now, if one does. */
+  constructor(
+    url: string,
+    environment: Environment,
+    token: () => Promise<string>,
+    stream: () => OpenLink | undefined,
+  ) {
+    this.url = url;
+    this.environment = environment;
+    this.token = token;
+    this.stream = stream;
+  }
+
+  /** @throws PublishError */
+  async publish(input: PublishInput): Promise<Published> {
+    const { id = this.environment.clock.id(), ...rest } = input;
+    const reply = await this.overStream(id, rest);
+    if (reply === 'lost') return this.overHttp({ ...rest, id });
+    if (!reply.ok) throw new PublishError(reply.code, reply.message);
+    return reply.seq === undefined ? { id } : { id, seq: reply.seq };
+  }
+
+  /** An answer of a stream. @returns false where nobody here waits for it. */
+  settle(reply: Reply): boolean {
+    const id = reply.ok ? reply.id : reply.ref;
+    const waiting = id === undefined ? undefined : this.waiting.get(id);
+    waiting?.settle(reply);
+    return waiting !== undefined;
+  }
+
+  /** A stream is gone, and with it the answers that it owed. */
+  lost(link: OpenLink): void {
+    for (const waiting of this.waiting.values()) if (waiting.link === link) waiting.settle('lost');
+  }
+
+  private overStream(id: string, { service, ...event }: PublishInput): Promise<Reply | 'lost'> {
+    const link = this.stream();
+    if (link === undefined || !link.send({ type: 'publish', id, service, event }))
+      return Promise.resolve('lost');
+    return new Promise((resolve) => {
+      const cancel = this.environment.clock.after(answerWithinMs, () => this.waiting.get(id)?.settle('lost'));
+      const settle = (reply: Reply | 'lost'): void => {
+        cancel();
+        this.waiting.delete(id);
+        resolve(reply);
+      };
+      this.waiting.set(id, { link, settle });
+    });
+  }
+
+  private async overHttp(event: object): Promise<Published> {
+    const answer = await this.post(event);
+    const body: unknown = await answer.json().catch(() => undefined);
+    // The gateway answers as its schema says; what stands in between need not.
+    if (!answer.ok) {
+      const error = (body as ErrorBody | undefined)?.error;
+      throw new PublishError(error?.code ?? `http_${answer.status}`, error?.message ?? 'refused');
+    }
+    const [result] = (body as PublishResult).results;
+    if (result === undefined) throw new PublishError('internal', 'the answer names no event');
+    return result.seq === undefined ? { id: result.id } : { id: result.id, seq: result.seq };
+  }
+
+  private async post(event: object): Promise<Response> {
+    const abort = new AbortController();
+    const cancel = this.environment.clock.after(answerWithinMs, () => abort.abort());
+    try {
+      return await this.environment.fetch(this.url, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${await this.token()}`, 'content-type': 'application/json' },
+        body: JSON.stringify(event),
+        signal: abort.signal,
+      });
+    } catch (cause) {
+      throw new PublishError('network', cause instanceof Error ? cause.message : String(cause));
+    } finally {
+      cancel();
+    }
+  }
+}

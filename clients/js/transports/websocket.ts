@@ -1,0 +1,151 @@
+/** One stream: first frame, frames in, frames out. Says what it hears and decides nothing. */
+import type { ClientFrame, ServerFrame } from '../../../schema/frames.ts';
+import type { Place } from '../cursor.ts';
+import { type Verdict, verdictOfClose } from '../closes.ts';
+import type { Cancel, WebSocketLike, WebSocketMaker } from '../environment.ts';
+import type { LinkNews, LinkParts, OpenLink } from './link.ts';
+
+export interface StreamParts extends LinkParts {
+  readonly cursor: string | undefined;
+  readonly WebSocket: WebSocketMaker;
+}
+
+// A stream that is silent for so many ping rounds is dead: a browser isn't told of a peer that is gone.
+const silentRounds = 2.5;
+
+export class StreamLink implements OpenLink {
+  private readonly parts: StreamParts;
+  private readonly socket: WebSocketLike;
+  private services: readonly string[];
+  private epoch: string | undefined;
+  private heardMs: number;
+  private cancelWatch: Cancel = () => undefined;
+  private isClosed = false;
+  private readonly onOpen = (): void => {
+    const { services, cursor, session } = this.parts;
+    const start = cursor === undefined ? {} : { cursor };
+    this.socket.send(JSON.stringify({ services, version: 1, ...start, session }));
+  };
+  private readonly onMessage = ({ data }: { readonly data: unknown }): void => this.hear(data);
+  private readonly onClose = ({ code }: { readonly code: number }): void => this.ended(code);
+
+  constructor(parts: StreamParts) {
+    this.parts = parts;
+    this.services = parts.services;
+    this.heardMs = parts.environment.clock.now();
+    this.socket = new parts.WebSocket(parts.url);
+    this.socket.addEventListener('open', this.onOpen);
+    this.socket.addEventListener('message', this.onMessage);
+    this.socket.addEventListener('close', this.onClose);
+    // A close follows, with the code. Stays when the others go: a late error that nobody hears would end a Node process.
+    this.socket.addEventListener('error', () => undefined);
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.leave();
+    this.socket.close(1000);
+  }
+
+  setServices(services: readonly string[]): void {
+    const added = services.filter((service) => !this.services.includes(service));
+    const removed = this.services.filter((service) => !services.includes(service));
+    this.services = services;
+    if (removed.length > 0) this.send({ type: 'unsubscribe', services: removed });
+    if (added.length > 0) this.send({ type: 'subscribe', services: added });
+  }
+
+  send(frame: ClientFrame): boolean {
+    if (this.isClosed || this.epoch === undefined) return false;
+    this.socket.send(JSON.stringify(frame));
+    return true;
+  }
+
+  private ended(code: number): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.leave();
+    this.parts.tell({ type: 'closed', verdict: verdictOfClose(code), code });
+  }
+
+  private leave(): void {
+    this.cancelWatch();
+    this.socket.removeEventListener('open', this.onOpen);
+    this.socket.removeEventListener('message', this.onMessage);
+    this.socket.removeEventListener('close', this.onClose);
+  }
+
+  private hear(data: unknown): void {
+    if (this.isClosed || typeof data !== 'string') return;
+    this.heardMs = this.parts.environment.clock.now();
+    const frame = parse(data);
+    const news = frame && this.newsOf(frame);
+    if (news !== undefined) this.parts.tell(news);
+    else if (frame === undefined) this.giveUp('backoff', 'bad_frame');
+  }
+
+  private giveUp(verdict: Verdict, code: string): void {
+    this.close();
+    this.parts.tell({ type: 'closed', verdict, code });
+  }
+
+  private newsOf(frame: ServerFrame): LinkNews | undefined {
+    switch (frame.type) {
+      case 'ack': {
+        const isFirst = this.epoch === undefined;
+        const at: Place = { epoch: frame.epoch, seq: frame.seq, cursor: frame.cursor };
+        if (!isFirst) return { type: 'progress', at, why: 'answer' };
+        this.epoch = frame.epoch;
+        this.watch(frame.pingMs * silentRounds);
+        return { type: 'opened', at };
+      }
+      case 'event':
+        return { type: 'events', at: this.placeOf(frame), events: frame.events };
+      case 'ephemeral':
+        return { type: 'ephemeral', events: frame.events };
+      case 'ping':
+        return { type: 'progress', at: this.placeOf(frame), why: 'ping' };
+      case 'reset':
+        this.epoch = frame.epoch;
+        return { type: 'reset', at: this.placeOf(frame), reason: frame.reason };
+      case 'migrate':
+        return { type: 'migrate', transport: frame.transport, assignment: frame.assignment };
+      case 'reconnect':
+        return { type: 'reconnect', withinMs: frame.withinMs };
+      case 'published':
+        this.parts.reply({ ok: true, id: frame.id, seq: frame.seq });
+        return undefined;
+      case 'error':
+        this.parts.reply({ ok: false, code: frame.code, message: frame.message, ref: frame.ref });
+        return undefined;
+    }
+    // A type that a later gateway knows: passed over, as the protocol grows.
+    return undefined;
+  }
+
+  /** The epoch stands in `ack` and `reset` and holds until the next of them. */
+  private placeOf({ seq, cursor }: { seq: number; cursor: string }): Place {
+    return { epoch: this.epoch ?? '', seq, cursor };
+  }
+
+  private watch(silentMs: number): void {
+    const { clock } = this.parts.environment;
+    const quietMs = clock.now() - this.heardMs;
+    if (quietMs < silentMs) {
+      this.cancelWatch = clock.after(silentMs - quietMs, () => this.watch(silentMs));
+      return;
+    }
+    this.giveUp('window', 'silent');
+  }
+}
+
+/** The gateway holds its frames to the schema; checking each again would cost what the fan-out saves. */
+function parse(text: string): ServerFrame | undefined {
+  try {
+    return JSON.parse(text) as ServerFrame;
+  } catch {
+    // Not our gateway, or not whole: whoever reads on would lose what was in it.
+    return undefined;
+  }
+}

@@ -1,0 +1,226 @@
+/** What an SDK client lives through besides moves: drains, restarts, expiring tokens, networks that block WebSocket. */
+import { afterEach, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import type { Published } from '../../clients/js/index.ts';
+import { Crowd } from '../support/crowd.ts';
+import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
+import { admin, Publisher } from '../support/publisher.ts';
+import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { makeShortToken, makeToken } from '../support/token-maker.ts';
+import { sleep, until } from '../support/until.ts';
+
+const gateways: Gateway[] = [];
+let proxy: TcpProxy | undefined;
+const crowd = new Crowd();
+
+afterEach(async () => {
+  crowd.stop();
+  await proxy?.close();
+  proxy = undefined;
+  for (const gateway of gateways.splice(0)) await gateway.kill();
+});
+
+async function serve(settings: Settings = {}): Promise<Gateway> {
+  const gateway = await startGateway(settings);
+  gateways.push(gateway);
+  return gateway;
+}
+
+async function behindProxy(gateway: Gateway): Promise<TcpProxy> {
+  proxy = await startProxy(gateway.url);
+  return proxy;
+}
+
+/** Each handed over what was published to its services: all of it, in order, once. */
+async function expectComplete(publisher: Publisher): Promise<void> {
+  const { received, expected } = await crowd.lists(publisher);
+  expect(received).toEqual(expected);
+}
+
+it('follows a drain to another node before its deadline, never without a transport', async () => {
+  const old = await serve({ TURNOUT_DRAIN_MS: '3000' });
+  const next = await serve();
+  const { url } = await behindProxy(old);
+  for (let index = 0; index < 10; index += 1) crowd.add(url, `user-${index}`, ['finance']);
+  await crowd.allOn('websocket');
+  await new Publisher(old.url).publishMany(20, 'finance');
+  await until(() => crowd.members.every(({ events }) => events.length === 20), 'the events of the old node');
+
+  if (proxy !== undefined) proxy.target = next.url;
+  for (const { states } of crowd.members) states.length = 0;
+  old.signal('SIGTERM');
+  await old.exited;
+  await crowd.allOn('websocket');
+  // The embedded log went with its node: each is told so, once.
+  await until(() => crowd.members.every(({ resets }) => resets.length > 0), crowd.describe());
+  for (const { client, resets, states, events } of crowd.members) {
+    expect(client.stats.closes).toEqual({});
+    expect(client.stats.moves.same).toBe(1);
+    expect(resets).toEqual(['epoch']);
+    expect(states.filter((state) => !state.endsWith('websocket'))).toEqual([]);
+    events.length = 0;
+  }
+  const publisher = new Publisher(next.url);
+  await publisher.publishMany(20, 'finance');
+  await expectComplete(publisher);
+});
+
+it('tells every client reset: epoch after a node died with its log, and goes on', async () => {
+  const old = await serve();
+  const { url } = await behindProxy(old);
+  crowd.add(url, 'ann', ['finance']);
+  // This one polls: it was given no WebSocket that it could use.
+  crowd.add(url, 'bob', ['finance'], { WebSocket: undefined });
+  await until(() => crowd.members.every(({ client }) => client.state.phase === 'live'), 'both live');
+  await new Publisher(old.url).publishMany(5, 'finance');
+  await until(() => crowd.members.every(({ events }) => events.length === 5), 'the events of the old node');
+
+  await old.kill();
+  const next = await serve();
+  if (proxy !== undefined) proxy.target = next.url;
+  await until(
+    () => crowd.members.every(({ resets }) => resets.length > 0),
+    () => crowd.describe(),
+    20_000,
+  );
+  for (const { resets, events } of crowd.members) {
+    expect(resets).toEqual(['epoch']);
+    events.length = 0;
+  }
+  const publisher = new Publisher(next.url);
+  await publisher.publishMany(20, 'finance');
+  await expectComplete(publisher);
+});
+
+it.each(['100', '0'])(
+  'asks for a new token when one expires, and loses nothing (percent %s)',
+  async (percent) => {
+    const gateway = await serve({ REALTIME_ROLLOUT_PERCENT: percent, REALTIME_STREAMING_V2: 'true' });
+    const asked: Promise<string>[] = [];
+    const token = (): Promise<string> => {
+      const next = asked.length === 0 ? makeShortToken(1) : makeToken();
+      asked.push(next);
+      return next;
+    };
+    crowd.add(gateway.url, 'ann', ['finance'], { token });
+    await until(() => crowd.members.every(({ client }) => client.state.phase === 'live'), 'live');
+    const publisher = new Publisher(gateway.url);
+    while (asked.length < 2) {
+      await publisher.publish({ service: 'finance' });
+      await sleep(50);
+    }
+    await publisher.publishMany(10, 'finance');
+    await expectComplete(publisher);
+  },
+);
+
+it('gives up in one clear state when its token is refused and no other comes', async () => {
+  const gateway = await serve();
+  const token = makeShortToken(1);
+  const { client, states } = crowd.add(gateway.url, 'ann', ['finance'], { token: () => token });
+  await until(
+    () => client.state.phase === 'failed',
+    () => crowd.describe(),
+  );
+  expect(client.state.failure?.cause).toBe('unauthorized');
+  await sleep(300);
+  expect(states.filter((state) => state === 'failed')).toHaveLength(1);
+});
+
+it('serves by long-poll where the network blocks WebSocket', async () => {
+  const gateway = await serve();
+  const blocked = await behindProxy(gateway);
+  blocked.blocksUpgrades = true;
+  const { client } = crowd.add(blocked.url, 'ann', ['finance']);
+  await crowd.allOn('long-poll');
+  expect(client.stats.opened.websocket).toBeGreaterThan(1);
+  const publisher = new Publisher(gateway.url);
+  await publisher.publishMany(20, 'finance');
+  await expectComplete(publisher);
+  // It is not asked to try again by every poll.
+  const { negotiations } = client.stats;
+  await publisher.publish({ service: 'finance' });
+  await expectComplete(publisher);
+  expect(client.stats.negotiations).toBe(negotiations);
+
+  blocked.blocksUpgrades = false;
+  client.start();
+  await crowd.allOn('websocket');
+});
+
+it('goes to long-poll after a cut where the flag says not to reconnect by itself', async () => {
+  const gateway = await serve({ WS_AUTORECONNECT: 'false' });
+  const cut = await behindProxy(gateway);
+  crowd.add(cut.url, 'ann', ['finance']);
+  await crowd.allOn('websocket');
+  cut.cut(1, () => 0);
+  await crowd.allOn('long-poll');
+  const publisher = new Publisher(gateway.url);
+  await publisher.publishMany(20, 'finance');
+  await expectComplete(publisher);
+});
+
+it('moves by the percentage without a moment without a transport, and replays nothing that it had', async () => {
+  const gateway = await serve({ TURNOUT_MOVE_WITHIN_MS: '2000' });
+  // `ws` also calls close itself, to answer the peer's.
+  const servedAtClose: unknown[] = [];
+  class RecordingSocket extends WebSocket {
+    override close(code?: number): void {
+      servedAtClose.push(crowd.members[0]?.client.state.transport);
+      super.close(code);
+    }
+  }
+  const { client, states } = crowd.add(gateway.url, 'ann', ['finance'], { WebSocket: RecordingSocket });
+  await crowd.allOn('websocket');
+  const publisher = new Publisher(gateway.url);
+  await publisher.publishMany(20, 'finance');
+  for (const [percent, transport] of [
+    [0, 'long-poll'],
+    [100, 'websocket'],
+    [0, 'long-poll'],
+    [100, 'websocket'],
+  ] as const) {
+    await admin(gateway.url, 'PUT', '/rollout/percent', { percent, reason: 'test' });
+    await crowd.allOn(transport);
+    await publisher.publishMany(3, 'finance');
+  }
+  await expectComplete(publisher);
+  expect(client.stats.moves).toEqual({ up: 2, down: 2, same: 0 });
+  // Each stream was left when the poll served already.
+  expect(new Set(servedAtClose)).toEqual(new Set(['long-poll']));
+  expect(client.stats.closes).toEqual({});
+  expect(client.stats.repeats).toBe(0);
+  const served = states.slice(states.indexOf('live websocket'));
+  expect(served.filter((state) => !state.includes(' '))).toEqual([]);
+});
+
+it.each(['100', '0'])(
+  'subscribes, unsubscribes and publishes on either transport (percent %s)',
+  async (percent) => {
+    const gateway = await serve({ REALTIME_ROLLOUT_PERCENT: percent, REALTIME_STREAMING_V2: 'true' });
+    const { client, events } = crowd.add(gateway.url, 'ann', ['finance']);
+    await until(() => client.state.phase === 'live', 'live');
+    const say = (service: string, word: string): Promise<Published> =>
+      client.publish({ service, type: 'said', payload: word });
+    const heard = (): unknown[] => events.map(({ payload }) => payload);
+
+    await say('chat', 'before');
+    await say('finance', 'one');
+    await until(() => heard().includes('one'), crowd.describe());
+    client.subscribe(['chat']);
+    // A service joins where it joins: it is in once something of it is heard.
+    await until(async () => {
+      await say('chat', 'joined');
+      return heard().includes('joined');
+    }, 'the subscription');
+    client.unsubscribe(['finance']);
+    await until(async () => {
+      const { seq = 0 } = await say('finance', 'left');
+      await say('chat', 'mark');
+      await until(() => heard().at(-1) === 'mark', 'the mark');
+      return !events.some((event) => event.seq === seq);
+    }, 'the end of the subscription');
+    expect(heard()).not.toContain('before');
+    expect((await say('chat', 'twice')).seq).toBeGreaterThan(0);
+  },
+);

@@ -1,0 +1,275 @@
+/** The machine's cells, one promise each: what a close, an order, a refusal or a timer leads to. */
+import { describe, expect, it } from 'vitest';
+import { codes } from '../../../schema/codes.ts';
+import type { Transport } from '../../../schema/frames.ts';
+import type { NegotiateResponse } from '../../../schema/http.ts';
+import { type Verdict, verdictOfClose } from '../../../clients/js/closes.ts';
+import { initialState, step } from '../../../clients/js/machine.ts';
+import type { Effect, Event, State } from '../../../clients/js/states.ts';
+
+interface Played {
+  state: State;
+  /** Of the last event. */
+  effects: readonly Effect[];
+}
+
+function play(from: State, ...events: readonly Event[]): Played {
+  let played: Played = { state: from, effects: [] };
+  for (const event of events) played = step(played.state, event);
+  return played;
+}
+
+const fresh = initialState(['finance'], 'c0');
+const answer = (transport: Transport, assignment = 10, autoreconnect = true): NegotiateResponse => ({
+  transport,
+  cohort: 'canary',
+  reason: 'rollout',
+  assignment,
+  urls: { websocket: '/stream?ticket=t', 'long-poll': '/poll' },
+  client: { ...fresh.memory.settings, autoreconnect },
+});
+const negotiated = (ask: number, transport: Transport, assignment?: number): Event => ({
+  type: 'negotiated',
+  ask,
+  answer: answer(transport, assignment),
+});
+const at = (seq: number, epoch = 'e1') => ({ epoch, seq, cursor: `${epoch}:${seq}` });
+const opened = (link: number): Event => ({ type: 'opened', link, at: at(0) });
+const closed = (link: number, verdict: Verdict, code: number = 1006): Event => ({
+  type: 'closed',
+  link,
+  verdict,
+  code,
+});
+const refused = (ask: number, verdict: Verdict): Event => ({ type: 'refused', ask, verdict, code: 'test' });
+const events = (link: number, ...seqs: number[]): Event => ({
+  type: 'events',
+  link,
+  at: at(seqs.at(-1) ?? 0),
+  events: seqs.map((seq) => ({
+    seq,
+    id: `i${seq}`,
+    service: 'finance',
+    type: 'test',
+    timestamp: '2026-01-01T00:00:00.000Z',
+    payload: null,
+  })),
+});
+const live = (transport: Transport): State =>
+  play(fresh, { type: 'start' }, negotiated(1, transport), opened(1)).state;
+const migrate: Event = { type: 'migrate', link: 1, transport: 'long-poll', assignment: 12 };
+
+const did = <D extends Effect['do']>({ effects }: Played, what: D): Extract<Effect, { do: D }>[] =>
+  effects.filter((effect): effect is Extract<Effect, { do: D }> => effect.do === what);
+
+describe('the table of closes', () => {
+  it.each(Object.entries(codes).filter(([, entry]) => 'close' in entry))(
+    'treats %s as its entry says',
+    (_, entry) => {
+      const { close, retry } = entry as { close: number; retry: string };
+      const allowed: Record<string, readonly Verdict[]> = {
+        never: ['never'],
+        reauth: ['reauth'],
+        backoff: ['backoff'],
+        now: ['window', 'negotiate'],
+      };
+      // 1008 and 4410 mean the same whatever their reason.
+      expect(allowed[retry]).toContain(verdictOfClose(close));
+    },
+  );
+
+  it.each([1000, 1003, 1008, 1009, 4409])('never comes back after %i', (code) => {
+    const played = play(live('websocket'), closed(1, verdictOfClose(code), code));
+    expect(played.state.phase).toBe('failed');
+    expect(played.state.memory.failure).toEqual({ cause: 'refused', code });
+  });
+
+  it.each([1001, 1006, 1012])('reconnects within the advised window after %i', (code) => {
+    const played = play(live('websocket'), closed(1, verdictOfClose(code), code));
+    expect(played.state.phase).toBe('waiting');
+    expect(did(played, 'wait')).toEqual([{ do: 'wait', timer: 'retry', delay: { withinMs: 2000 } }]);
+  });
+
+  it('negotiates at once after 4410', () => {
+    expect(play(live('websocket'), closed(1, verdictOfClose(4410), 4410)).state.phase).toBe('negotiating');
+  });
+
+  it('asks once for a token that differs after 4401, then gives up', () => {
+    const once = play(live('websocket'), closed(1, verdictOfClose(4401), 4401));
+    expect(did(once, 'negotiate')).toMatchObject([{ mustDiffer: true }]);
+    const twice = play(once.state, refused(2, 'reauth'));
+    expect(twice.state.memory.failure).toEqual({ cause: 'unauthorized', code: 'test' });
+    const served = play(once.state, negotiated(2, 'websocket'), opened(2), closed(2, 'reauth', 4401));
+    expect(served.state.phase).toBe('negotiating');
+  });
+
+  it('goes to long-poll after a cut where the flag says not to reconnect', () => {
+    const asked = play(
+      fresh,
+      { type: 'start' },
+      { type: 'negotiated', ask: 1, answer: answer('websocket', 10, false) },
+    );
+    const cut = play(asked.state, opened(1), closed(1, 'window'), { type: 'timer', timer: 'retry' });
+    expect(did(cut, 'negotiate')).toMatchObject([{ supports: ['long-poll'], isBlocked: false }]);
+  });
+});
+
+describe('retries', () => {
+  it('waits 1, 2, 4, 8, 16 s and gives up after ten', () => {
+    let played = play(fresh, { type: 'start' });
+    const waits: unknown[] = [];
+    for (let ask = 1; played.state.phase !== 'failed'; ask += 1) {
+      played = play(played.state, refused(ask, 'backoff'));
+      waits.push(...did(played, 'wait').map(({ delay }) => ('baseMs' in delay ? delay.baseMs : delay)));
+      if (played.state.phase === 'waiting') played = play(played.state, { type: 'timer', timer: 'retry' });
+    }
+    expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 16_000, 16_000, 16_000, 16_000, 16_000]);
+    expect(played.state.memory.failure?.cause).toBe('attempts');
+  });
+
+  it('starts over at once when the network is back', () => {
+    const waiting = play(fresh, { type: 'start' }, refused(1, 'backoff'));
+    const online = play(waiting.state, { type: 'online' });
+    expect(online.state.phase).toBe('negotiating');
+    expect(online.state.memory.attempts).toBe(0);
+  });
+
+  it('asks for long-poll alone once streams have failed three times before their ack', () => {
+    let played = play(fresh, { type: 'start' });
+    for (let failure = 1; failure <= 3; failure += 1) {
+      const ask = played.state.memory.asks;
+      played = play(played.state, negotiated(ask, 'websocket'));
+      played = play(played.state, closed(failure, 'window'));
+      if (played.state.phase === 'waiting') played = play(played.state, { type: 'timer', timer: 'retry' });
+    }
+    expect(did(played, 'negotiate')).toMatchObject([{ supports: ['long-poll'], isBlocked: true }]);
+  });
+
+  it('counts a stream that never acknowledges as failed, and closes it', () => {
+    const played = play(fresh, { type: 'start' }, negotiated(1, 'websocket'), {
+      type: 'timer',
+      timer: 'opening',
+    });
+    expect(did(played, 'close')).toEqual([{ do: 'close', link: 1 }]);
+    expect(played.state.phase).toBe('negotiating');
+  });
+});
+
+describe('moves', () => {
+  it('opens the new transport at the last received cursor and closes the old one on its ack', () => {
+    const moving = play(live('websocket'), events(1, 1, 2), migrate);
+    expect(moving.state.phase).toBe('moving');
+    expect(did(moving, 'open')).toMatchObject([{ cursor: 'e1:2', url: '/poll' }]);
+    expect(did(moving, 'close')).toEqual([]);
+    const moved = play(moving.state, opened(2));
+    expect(did(moved, 'close')).toEqual([{ do: 'close', link: 1 }]);
+    expect(moved.state.live?.transport).toBe('long-poll');
+  });
+
+  it('hands over what either brings first, and drops what comes twice', () => {
+    const moving = play(live('websocket'), events(1, 1, 2), migrate, events(1, 3, 4), opened(2));
+    const delivered = did(play(moving.state, events(2, 3, 4, 5)), 'deliver')[0];
+    expect(delivered?.events.map(({ seq }) => seq)).toEqual([5]);
+    expect(delivered?.repeats).toBe(2);
+  });
+
+  it('drops what a stale connection says', () => {
+    const moved = play(live('websocket'), migrate, opened(2)).state;
+    expect(play(moved, events(1, 9))).toEqual({ state: moved, effects: [] });
+    expect(play(moved, closed(1, 'never'))).toEqual({ state: moved, effects: [] });
+  });
+
+  it('keeps the old transport when the new one fails, and asks again later', () => {
+    const failed = play(live('websocket'), migrate, closed(2, 'window'));
+    expect(failed.state).toMatchObject({ phase: 'live', live: { id: 1 } });
+    expect(did(failed, 'wait').at(-1)).toMatchObject({ timer: 'ask', delay: { baseMs: 1000 } });
+  });
+
+  it('ends the hand-over and silences the old one on a reset', () => {
+    const reset: Event = { type: 'reset', link: 1, at: at(3, 'e2'), reason: 'epoch' };
+    const played = play(live('websocket'), events(1, 1), migrate, reset);
+    expect(played.state).toMatchObject({
+      phase: 'connecting',
+      next: { id: 2 },
+      memory: { position: at(3, 'e2') },
+    });
+    expect(did(played, 'close')).toEqual([{ do: 'close', link: 1 }]);
+  });
+
+  it('tells the services only once the hand-over is over', () => {
+    const wanted: Event = { type: 'services', add: ['chat'], remove: [] };
+    const moving = play(live('websocket'), migrate, wanted);
+    expect(did(moving, 'services')).toEqual([]);
+    expect(did(play(moving.state, opened(2)), 'services')).toEqual([
+      { do: 'services', link: 2, services: ['finance', 'chat'] },
+    ]);
+  });
+
+  it('opens another stream when it is advised to, though it has one', () => {
+    const advised = play(live('websocket'), { type: 'reconnect', link: 1, withinMs: 5000 });
+    expect(did(advised, 'wait')).toEqual([{ do: 'wait', timer: 'ask', delay: { withinMs: 4000 } }]);
+    const moving = play(advised.state, { type: 'timer', timer: 'ask' }, negotiated(2, 'websocket'));
+    expect(moving.state).toMatchObject({
+      phase: 'moving',
+      live: { id: 1 },
+      next: { id: 2, transport: 'websocket' },
+    });
+  });
+});
+
+describe('decisions', () => {
+  const due = (assignment: number): Event => ({ type: 'due', link: 1, assignment });
+
+  it('asks once for each newer assignment that a poll names', () => {
+    const polled = live('long-poll');
+    expect(play(polled, due(10)).state.phase).toBe('live');
+    const asked = play(polled, due(11));
+    expect(asked.state.phase).toBe('asking');
+    const again = play(asked.state, negotiated(2, 'long-poll', 10), due(11));
+    expect(again.state.phase).toBe('live');
+    expect(play(again.state, due(12)).state.phase).toBe('asking');
+  });
+
+  it('ignores an older decision for websocket, and obeys one for long-poll at any number', () => {
+    const older = play(live('long-poll'), { type: 'timer', timer: 'ask' }, negotiated(2, 'websocket', 9));
+    expect(older.state).toMatchObject({ phase: 'live', memory: { assignment: 10, decided: 'long-poll' } });
+    const down = play(live('websocket'), { ...migrate, assignment: 3 });
+    expect(down.state).toMatchObject({ phase: 'moving', memory: { assignment: 10, decided: 'long-poll' } });
+  });
+
+  it('drops the answer of a question that it no longer asks', () => {
+    const stopped = play(fresh, { type: 'start' }, { type: 'stop' }, { type: 'start' }).state;
+    expect(play(stopped, negotiated(1, 'websocket')).state).toBe(stopped);
+  });
+});
+
+describe('the audit', () => {
+  const ping = (seq: number): Event => ({ type: 'progress', link: 1, at: at(seq), why: 'ping' });
+  const audit = (played: Played): unknown => did(played, 'pong')[0]?.audit;
+  const from2 = play(live('websocket'), events(1, 1, 2), ping(2)).state;
+
+  it('reports a span once, with what was handed over in it', () => {
+    const first = play(from2, events(1, 4, 7), ping(9));
+    expect(audit(first)).toEqual({ epoch: 'e1', from: 2, to: 9, count: 2, sum: 11, repeats: 0 });
+    expect(audit(play(first.state, ping(9)))).toEqual({
+      epoch: 'e1',
+      from: 9,
+      to: 9,
+      count: 0,
+      sum: 0,
+      repeats: 0,
+    });
+  });
+
+  it('begins a new span where the services change, from the ack of the change on', () => {
+    const changed = play(from2, { type: 'services', add: ['chat'], remove: [] }, events(1, 3), ping(4));
+    expect(audit(changed)).toBeUndefined();
+    const acked = play(
+      changed.state,
+      { type: 'progress', link: 1, at: at(4), why: 'answer' },
+      events(1, 5),
+      ping(6),
+    );
+    expect(audit(acked)).toEqual({ epoch: 'e1', from: 4, to: 6, count: 1, sum: 5, repeats: 0 });
+  });
+});
