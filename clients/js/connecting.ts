@@ -63,15 +63,17 @@ export function negotiatedWhileServed(
   return open(memory, memory.decided, live);
 }
 
-/** An older decision for `websocket` is ignored; one for `long-poll` is obeyed at any number. */
+/** An older decision for `websocket` is ignored, and one that a killed node refused; `long-poll` is obeyed at any number. */
 function follow(memory: Memory, answer: NegotiateResponse): Memory {
   const { transport, assignment, urls, client: settings, cursor } = answer;
   const isOlder = memory.assignment !== undefined && assignment < memory.assignment;
+  const isKilled = memory.killedAt !== undefined && assignment <= memory.killedAt;
+  const decided = transport === 'websocket' && isOlder ? memory.decided : transport;
   return {
     ...memory,
     urls,
     settings,
-    decided: isOlder && transport === 'websocket' ? memory.decided : transport,
+    decided: isKilled ? 'long-poll' : decided,
     assignment: Math.max(assignment, memory.assignment ?? 0),
     position: memory.position ?? (cursor === undefined ? undefined : { cursor }),
   };

@@ -17,7 +17,7 @@ export interface ClientClock {
 export interface SocketListeners {
   readonly open: () => void;
   readonly message: (event: { readonly data: unknown }) => void;
-  readonly close: (event: { readonly code: number }) => void;
+  readonly close: (event: { readonly code: number; readonly reason: string }) => void;
   readonly error: () => void;
 }
 

@@ -77,7 +77,7 @@ function askLater(memory: Memory, live: Link): Step {
 /** A connection failed before it was acknowledged, and nothing else serves. */
 export function closedWhileConnecting(state: Connecting, event: EventOf<'closed'>): Step {
   const { verdict, code } = event;
-  const memory = withFailure(state.memory, state.next);
+  const memory = withFailure(state.memory, state.next, event);
   const opening: Effect = { do: 'cancel', timer: 'opening' };
   const step = ((): Step => {
     if (verdict === 'never') return fail(memory, 'refused', code);
@@ -88,8 +88,10 @@ export function closedWhileConnecting(state: Connecting, event: EventOf<'closed'
   return { state: step.state, effects: [opening, ...step.effects] };
 }
 
-function withFailure(memory: Memory, link: Link): Memory {
+function withFailure(memory: Memory, link: Link, { isKill = false }: EventOf<'closed'>): Memory {
   if (link.transport !== 'websocket') return memory;
+  // Nothing is blocked: a node said no. Without this it would be asked again for as long as another node can't know.
+  if (isKill) return { ...memory, killedAt: memory.assignment };
   const streamFailures = memory.streamFailures + 1;
   return { ...memory, streamFailures, ...(streamFailures >= blockedAfter && { streamAvoided: 'blocked' }) };
 }
@@ -113,7 +115,7 @@ export function closedWhileMoving(state: Moving, event: EventOf<'closed'>): Step
   const { live, next } = state;
   if (event.link === live.id)
     return { state: { phase: 'connecting', memory: state.memory, next }, effects: [] };
-  const memory = withFailure(state.memory, next);
+  const memory = withFailure(state.memory, next, event);
   const opening: Effect = { do: 'cancel', timer: 'opening' };
   const { verdict } = event;
   const step =

@@ -177,6 +177,7 @@ export function initialState(services: readonly string[], cursor?: string): Stat
       decided: 'long-poll',
       assignment: undefined,
       heard: 0,
+      killedAt: undefined,
       urls: undefined,
       // Until the first negotiation hands out others.
       settings: {

@@ -34,6 +34,8 @@ export interface Memory {
   readonly decided: Transport;
   /** The highest assignment that was followed. */
   readonly assignment: number | undefined;
+  /** A killed node refused a stream of this assignment: none that isn't newer is tried again. */
+  readonly killedAt: number | undefined;
   /** The highest assignment of a poll's `websocket` that was asked about: each is asked about once. */
   readonly heard: number;
   readonly urls: NegotiateResponse['urls'] | undefined;
@@ -107,7 +109,13 @@ export type LinkEvent = { readonly link: number } & (
   | { readonly type: 'migrate'; readonly transport: Transport; readonly assignment: number }
   | { readonly type: 'reconnect'; readonly withinMs: number }
   | { readonly type: 'due'; readonly assignment: number }
-  | { readonly type: 'closed'; readonly verdict: Verdict; readonly code: number | string }
+  | {
+      readonly type: 'closed';
+      readonly verdict: Verdict;
+      readonly code: number | string;
+      /** The node that refused the stream is killed; others may not know yet. */
+      readonly isKill?: boolean;
+    }
 );
 
 export type Event =

@@ -1,4 +1,5 @@
 /** One stream: first frame, frames in, frames out. Says what it hears and decides nothing. */
+import type { Code } from '../../../schema/codes.ts';
 import type { ClientFrame, ServerFrame } from '../../../schema/frames.ts';
 import type { Place } from '../cursor.ts';
 import { type Verdict, verdictOfClose } from '../closes.ts';
@@ -27,7 +28,8 @@ export class StreamLink implements OpenLink {
     this.socket.send(JSON.stringify({ services, version: 1, ...start, session }));
   };
   private readonly onMessage = ({ data }: { readonly data: unknown }): void => this.hear(data);
-  private readonly onClose = ({ code }: { readonly code: number }): void => this.ended(code);
+  private readonly onClose = ({ code, reason }: { readonly code: number; readonly reason: string }): void =>
+    this.ended(code, reason);
 
   constructor(parts: StreamParts) {
     this.parts = parts;
@@ -62,11 +64,12 @@ export class StreamLink implements OpenLink {
     return true;
   }
 
-  private ended(code: number): void {
+  private ended(code: number, reason = ''): void {
     if (this.isClosed) return;
     this.isClosed = true;
     this.leave();
-    this.parts.tell({ type: 'closed', verdict: verdictOfClose(code), code });
+    const isKill = reason === ('kill_switch' satisfies Code);
+    this.parts.tell({ type: 'closed', verdict: verdictOfClose(code), code, isKill });
   }
 
   private leave(): void {

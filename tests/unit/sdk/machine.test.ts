@@ -90,6 +90,16 @@ describe('the table of closes', () => {
     expect(did(played, 'wait')).toEqual([{ do: 'wait', timer: 'retry', delay: { withinMs: 2000 } }]);
   });
 
+  it('tries a stream no second time at an assignment that a killed node refused, and again at a newer one', () => {
+    const killed: Event = { type: 'closed', link: 1, verdict: 'negotiate', code: 4410, isKill: true };
+    const bounced = play(fresh, { type: 'start' }, negotiated(1, 'websocket', 10), killed);
+    expect(bounced.state.phase).toBe('negotiating');
+    const settled = play(bounced.state, negotiated(2, 'websocket', 10));
+    expect(settled.state.next?.transport).toBe('long-poll');
+    const newer = play(bounced.state, negotiated(2, 'websocket', 11));
+    expect(newer.state.next?.transport).toBe('websocket');
+  });
+
   it('negotiates at once after 4410', () => {
     expect(play(live('websocket'), closed(1, verdictOfClose(4410), 4410)).state.phase).toBe('negotiating');
   });
