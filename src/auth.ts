@@ -7,7 +7,7 @@ import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtV
 import { type Claims, claimsSchema, type Role, roleSchema } from '../schema/token.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
-import { fail } from './errors.ts';
+import { asTurnoutError, fail } from './errors.ts';
 import { type Authenticator, type Identity, ServiceClaim } from './identity.ts';
 import { readPublicKey } from './public-key.ts';
 import { createTicketOffice } from './tickets.ts';
@@ -33,6 +33,14 @@ interface Verifier {
   readonly keyOf: JWTVerifyGetKey;
 }
 
+/** An authenticator whose tickets may be signed with another key than the one it began with. */
+export interface KeyedAuthenticator extends Authenticator {
+  /** No secret of the settings signs tickets: nodes that share a Redis should share one there. */
+  readonly needsTicketSecret: boolean;
+  /** Signs with this from now on; what was signed before goes on being good for its five minutes. */
+  useTicketSecret(secret: string): void;
+}
+
 /** A secret for one run of the demo: HS256, 256 random bits. */
 export const createDemoSecret = (): string => randomBytes(32).toString('base64url');
 
@@ -43,14 +51,13 @@ export function createAuthenticator(
   config: AuthConfig,
   clock: Clock,
   demoSecret: string = createDemoSecret(),
-): Authenticator {
+): KeyedAuthenticator {
   const verifier = verifierOf(config, demoSecret);
   const leewayS = config.TURNOUT_JWT_LEEWAY_S;
   const hasKeyPair = config.TURNOUT_JWT_PUBLIC_KEY !== undefined || config.TURNOUT_JWKS_URL !== undefined;
-  const tickets = createTicketOffice(
-    config.TURNOUT_TICKET_SECRET ?? (hasKeyPair ? randomSecret() : (config.TURNOUT_JWT_SECRET ?? demoSecret)),
-    clock,
-  );
+  const ownSecret = hasKeyPair ? randomSecret() : (config.TURNOUT_JWT_SECRET ?? demoSecret);
+  let tickets = createTicketOffice(config.TURNOUT_TICKET_SECRET ?? ownSecret, clock);
+  let earlier = tickets;
   const cache = new IdentityCache();
 
   return {
@@ -68,8 +75,21 @@ export function createAuthenticator(
       cache.set(digest, identity, nowMs);
       return identity;
     },
-    verifyTicket: (ticket) => tickets.verify(ticket),
+    async verifyTicket(ticket) {
+      try {
+        return await tickets.verify(ticket);
+      } catch (thrown) {
+        // Signed by the key before this one: tickets outlive the moment at which the nodes' shared key arrives.
+        if (earlier === tickets || asTurnoutError(thrown).code !== 'ticket_expired') throw thrown;
+        return earlier.verify(ticket);
+      }
+    },
     issueTicket: (ticket) => tickets.issue(ticket),
+    needsTicketSecret: hasKeyPair && config.TURNOUT_TICKET_SECRET === undefined,
+    useTicketSecret(secret) {
+      earlier = tickets;
+      tickets = createTicketOffice(secret, clock);
+    },
   };
 }
 

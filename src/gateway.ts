@@ -33,6 +33,7 @@ import { Publisher } from './publisher.ts';
 import { defaultRunFolder } from './rollout/local-kill.ts';
 import { createRollout } from './rollout/rollout.ts';
 import { RulesConnection } from './rollout/rules-connection.ts';
+import { shareTicketKey } from './ticket-key.ts';
 import { Traffic } from './traffic.ts';
 import { threadOf } from './transports/close-report.ts';
 import { LongPoll } from './transports/long-poll.ts';
@@ -81,6 +82,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const redis = connectRedis(node);
   const log = options.log ?? openLog(redis, node);
   await redis?.ready(startMs);
+  const stopSharing =
+    redis !== undefined && authenticator.needsTicketSecret
+      ? shareTicketKey({
+          redis,
+          prefix: config.TURNOUT_REDIS_PREFIX,
+          clock,
+          onSecret: (secret) => authenticator.useTicketSecret(secret),
+        })
+      : () => undefined;
   const hub = openHub(log, options, config, metrics);
   const publisher = new Publisher({ log, clock, metrics });
   const count = (reason: string): void => metrics.decisions.inc({ reason });
@@ -185,6 +195,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     rules?.close();
     await hub.close();
     await log.close();
+    stopSharing();
     redis?.close();
     wheel.close();
     logger.info('closed');

@@ -1,0 +1,46 @@
+/**
+ * The key that nodes share in Redis to sign tickets with, where tokens are verified with public keys and no secret is
+ * configured: a ticket of one node must open a stream at any other.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Cancel, Clock } from './clock.ts';
+import type { RedisConnection } from './redis.ts';
+
+// Until it is known; then, because a Redis that was emptied gives the fleet another.
+const askEveryMs = { first: 500, then: 30_000 };
+
+/** @param onSecret told when it is first known, and when it is another. */
+export function shareTicketKey(options: {
+  readonly redis: Pick<RedisConnection, 'commands'>;
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly onSecret: (secret: string) => void;
+}): Cancel {
+  const { redis, clock, onSecret } = options;
+  const name = `${options.prefix}:ticket-key`;
+  let known: string | undefined;
+  let cancel: Cancel = () => undefined;
+  let isOver = false;
+
+  const ask = async (): Promise<void> => {
+    // The first to write wins; everybody then reads what stands.
+    await redis.commands.call('SET', [name, randomBytes(32).toString('base64url'), 'NX']);
+    const secret = await redis.commands.call('GET', [name]);
+    if (isOver || typeof secret !== 'string' || secret === known) return;
+    known = secret;
+    onSecret(secret);
+  };
+  const askOn = (): void => {
+    // While Redis is away each node signs with a key of its own, and asks again.
+    void ask()
+      .catch(() => undefined)
+      .finally(() => {
+        if (!isOver) cancel = clock.after(known === undefined ? askEveryMs.first : askEveryMs.then, askOn);
+      });
+  };
+  askOn();
+  return () => {
+    isOver = true;
+    cancel();
+  };
+}
