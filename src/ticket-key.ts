@@ -7,7 +7,7 @@ import type { Cancel, Clock } from './clock.ts';
 import type { RedisConnection } from './redis.ts';
 
 // Until it is known; then, because a Redis that was emptied gives the fleet another.
-const askEveryMs = { first: 500, then: 30_000 };
+const askEveryMs = { first: 500, later: 30_000 };
 
 /** @param onSecret told when it is first known, and when it is another. */
 export function shareTicketKey(options: {
@@ -35,7 +35,7 @@ export function shareTicketKey(options: {
     void ask()
       .catch(() => undefined)
       .finally(() => {
-        if (!isOver) cancel = clock.after(known === undefined ? askEveryMs.first : askEveryMs.then, askOn);
+        if (!isOver) cancel = clock.after(known === undefined ? askEveryMs.first : askEveryMs.later, askOn);
       });
   };
   askOn();
