@@ -169,6 +169,8 @@ describe('a node that starts while Redis is away', () => {
     let redis: RedisServer | undefined;
     try {
       const token = await makeToken();
+      // 503 at first: it may try for its rules before it says that it serves without.
+      await until(async () => (await ready(gateway)).status === 200, 'the node to serve');
       const { status, body } = await ready(gateway);
       expect([status, body.status, body.log.up]).toEqual([200, 'degraded', false]);
       const refused = await publishRaw(gateway.url, await makeProducerToken(), {
