@@ -12,6 +12,8 @@ export class Controls {
   /** Changes go out one after another; of the slider's only the last that waits. */
   private isBusy = false;
   private wanted: number | undefined;
+  /** Why the last change was not made; empty where it was. */
+  private problem = '';
 
   constructor(gateway: DemoGateway, onChanged: () => void) {
     this.gateway = gateway;
@@ -37,10 +39,9 @@ export class Controls {
     }
     const sdk = members.filter(({ kind }) => kind === 'sdk');
     const up = sdk.filter(({ transport }) => transport === 'websocket').length;
-    const where = killed
-      ? `Killed: everybody goes back to long-poll (${up} still on WebSocket).`
-      : `${up} of ${sdk.length} SDK users are on WebSocket.`;
-    write('status', where);
+    const killing = up > 0 ? `${up} users are still on WebSocket` : 'everybody is on long-poll';
+    const where = killed ? `Killed: ${killing}.` : `${up} of ${sdk.length} SDK users are on WebSocket.`;
+    write('status', `${this.problem} ${where}`.trim());
   }
 
   fail(message: string): void {
@@ -64,11 +65,12 @@ export class Controls {
     this.isBusy = true;
     try {
       await change();
-      onChanged();
+      this.problem = '';
     } catch (thrown) {
-      this.fail(`Not done: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+      this.problem = `Not done: ${thrown instanceof Error ? thrown.message : String(thrown)}.`;
     } finally {
       this.isBusy = false;
     }
+    onChanged();
   }
 }

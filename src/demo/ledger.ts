@@ -12,6 +12,8 @@ interface Account {
   readonly services: ReadonlySet<string>;
   /** Acknowledged and not handed over yet: seq and when it was acknowledged, in the order of seq. */
   readonly due: Map<number, number>;
+  /** Counted as lost for being overdue; the next event that is handed over settles them. */
+  readonly givenUp: Set<number>;
   /** Handed over before the publisher heard that the gateway had it. */
   readonly early: Set<number>;
   /** The highest seq that was handed over. An account begins with its first event: a poller starts at "now". */
@@ -33,6 +35,7 @@ export class Ledger {
       org,
       services: new Set(services),
       due: new Map(),
+      givenUp: new Set(),
       early: new Set(),
       highest: undefined,
     };
@@ -54,10 +57,11 @@ export class Ledger {
 
   totals(nowMs: number): Totals {
     let underWay = 0;
-    for (const { due } of this.accounts) {
+    for (const { due, givenUp } of this.accounts) {
       for (const [seq, sinceMs] of due) {
         if (nowMs - sinceMs <= overdueMs) break;
         due.delete(seq);
+        givenUp.add(seq);
         this.lost += 1;
       }
       underWay += due.size;
@@ -67,7 +71,6 @@ export class Ledger {
   }
 
   private receive(account: Account, seq: number): void {
-    const isFirst = account.highest === undefined;
     if (account.highest !== undefined && seq <= account.highest) {
       this.repeated += 1;
       return;
@@ -76,11 +79,12 @@ export class Ledger {
     if (account.due.delete(seq)) this.delivered += 1;
     else if (seq > (this.acknowledged.get(account.org) ?? 0)) account.early.add(seq);
     else {
-      // Its first event, which no account was there to expect; or one that was given up as overdue.
+      // Published before its account began, or late, and then not lost after all.
       this.delivered += 1;
-      if (!isFirst) this.lost -= 1;
+      if (account.givenUp.delete(seq)) this.lost -= 1;
     }
     // A client is handed its events in order: what is due before this one will not come.
+    for (const before of account.givenUp) if (before < seq) account.givenUp.delete(before);
     for (const before of account.due.keys()) {
       if (before > seq) break;
       account.due.delete(before);
