@@ -10,7 +10,8 @@ import { startLegacyPane, startSdkPane } from './panes.ts';
 const askEveryMs = 500;
 
 async function main(): Promise<void> {
-  const url = new URL('.', location.href).href;
+  // This file is `demo/clients/demo/main.js` below the gateway's base path.
+  const url = new URL('../../../', import.meta.url).href;
   const tokens = await DemoGateway.tokens(url);
   const gateway = new DemoGateway(url, tokens.admin);
   let timer = 0;

@@ -71,9 +71,10 @@ export async function startCrowd({
     orgs: [...crowdOrgs],
   });
   const orders: CrowdOrders = { url, members, producerToken };
-  // Under tsx this file is its own source, and so is the thread's.
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const thread = new Worker(new URL(`crowd.${extension}`, import.meta.url), { workerData: orders });
+  // A thread has no loader for sources: `npm run dev` builds first.
+  const isBuilt = import.meta.url.endsWith('.js');
+  const script = new URL(isBuilt ? 'crowd.js' : '../../dist/src/demo/crowd.js', import.meta.url);
+  const thread = new Worker(script, { workerData: orders });
   thread.on('error', onFailure);
   let last = emptyCrowd;
   thread.on('message', (state: CrowdState) => {

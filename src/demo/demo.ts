@@ -64,7 +64,7 @@ export function demoLines(url: string, tokens: Record<DemoToken, string>, hasPag
     `export PRODUCER_TOKEN=${tokens.PRODUCER_TOKEN}`,
     `export ADMIN_TOKEN=${tokens.ADMIN_TOKEN}`,
     '',
-    ...(hasPage ? [`# watch users move: open ${url}/ in a browser`, ''] : []),
+    ...(hasPage ? [`# watch users move: open ${url} in a browser`, ''] : []),
     '# 1. read by long-poll',
     `curl -s "${url}/v1/realtime/poll?services=finance,guest,staff&cursor=earliest&wait=5" -H "Authorization: Bearer $TOKEN"`,
     '# 2. read by WebSocket, in another terminal',

@@ -41,7 +41,9 @@ export function demoPage({ crowd, tokens }: DemoPage): Hono {
   return new Hono()
     .get('/', async (c) => {
       c.header('content-security-policy', policy);
-      return c.html(await readFile(new URL('index.html', pageFolder), 'utf8'));
+      const page = await readFile(new URL('index.html', pageFolder), 'utf8');
+      // Under a base path this route has no slash at its end, so the page can't name its files from where it is.
+      return c.html(page.replaceAll('@base@', c.req.path.replace(/\/$/, '')));
     })
     .get('/demo/state', (c) => {
       c.header('cache-control', 'no-store');

@@ -75,7 +75,7 @@ async function visit(options: BrowserContextOptions = {}): Promise<Page> {
     if (message.type() === 'error') complaints.push(message.text());
   });
   page.on('pageerror', (error) => complaints.push(error.message));
-  await page.goto(`${gateway.url}/`);
+  await page.goto(gateway.url);
   await until(
     async () => (await marks(page, '*')) === crowdSize,
     () => `the crowd on the page; ${complaints.join('; ')}`,
@@ -185,6 +185,14 @@ it('fits a phone, by day and by night, with the kill switch in view wherever the
     expect(box?.y).toBeGreaterThanOrEqual(0);
     expect((box?.y ?? 1000) + (box?.height ?? 0)).toBeLessThanOrEqual(740);
   }
+});
+
+it('works under a base path', async () => {
+  await gateway.kill();
+  gateway = await startGateway({ ...unconfigured, TURNOUT_BASE_PATH: '/live' });
+  const page = await visit();
+  await expectEventsFlow(page);
+  expect(complaints).toEqual([]);
 });
 
 it('works by keyboard alone, and says in words what the marks show', async () => {
