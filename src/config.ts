@@ -122,6 +122,7 @@ const variables = {
     .describe(
       'The demo: printed tokens and a sample backend. Absent: on where neither a key for tokens nor Redis is given.',
     ),
+  TURNOUT_DEMO_CROWD: int(0, 500).default(60).describe("Made-up users that the demo's page shows; 0: none."),
   TURNOUT_PING_MS: int(100, 3_600_000)
     .default(30_000)
     .describe('Time between two `ping` frames of a stream.'),

@@ -3,15 +3,8 @@ import { hostname } from 'node:os';
 import { createAuthenticator, createDemoSecret } from './auth.ts';
 import type { Clock } from './clock.ts';
 import { type Config, isLoopbackHost } from './config.ts';
-import { demoBackend } from './demo/backend.ts';
-import {
-  demoBackendIdentity,
-  demoConfig,
-  demoLines,
-  type DemoPublish,
-  demoTokens,
-  startTrickle,
-} from './demo/demo.ts';
+import { demoBackendIdentity, demoConfig, demoLines, type DemoPublish, demoTokens } from './demo/demo.ts';
+import { openStage } from './demo/stage.ts';
 import { adminRoutes } from './http/admin.ts';
 import { joinFleet } from './http/admin-fleet.ts';
 import { authenticating, createApp } from './http/app.ts';
@@ -177,19 +170,20 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     '/',
     docsRoutes(() => app),
   );
-  if (config.isDemo) app.route('/', demoBackend(asBackend));
+  const onDemoFailure = (err: unknown, what: string): void => logger.warn({ err }, what);
+  const staged = { config, clock, secret: madeUpSecret, publish: asBackend, onFailure: onDemoFailure };
+  const stage = config.isDemo ? await openStage(staged) : undefined;
+  if (stage !== undefined) app.route('/', stage.routes);
 
   const server = await openServer({ fetch: app.fetch, config, clock, attach: (on) => stream.attach(on) });
-  const stopTrickle = config.isDemo
-    ? startTrickle(clock, asBackend, (error) => logger.warn({ err: error }, 'the trickle could not publish'))
-    : () => undefined;
+  await stage?.begin(server.url);
 
   const shutDown = async (): Promise<void> => {
     phase = 'draining';
     logger.info({ streams: stream.open, polls: traffic.pollsHeld }, 'draining');
+    await stage?.end();
     longPoll.drain();
     await stream.drain(config.TURNOUT_DRAIN_MS);
-    stopTrickle();
     await server.close();
     await rollout.close();
     rules?.close();
@@ -207,7 +201,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     return draining;
   };
   // Only a secret that was made up for this run signs for strangers.
-  const banner = config.hasKey ? [] : demoLines(server.url, await demoTokens(madeUpSecret, clock));
+  const banner = config.hasKey
+    ? []
+    : demoLines(server.url, await demoTokens(madeUpSecret, clock), config.isDemo);
   return { url: server.url, banner, drain };
 }
 

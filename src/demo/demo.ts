@@ -18,25 +18,34 @@ const tokenDays = 7;
 /** What the demo needs of the gateway: a publish on behalf of a backend. @throws TurnoutError */
 export type DemoPublish = (org: string, event: PublishEvent) => Promise<{ id: string; seq?: number }>;
 
-/** In the demo the flag is on for its user alone, unless the environment says otherwise. */
+/** In the demo the flag is on, at 0 % and for its user alone, and streams reconnect, unless the environment says otherwise. */
 export function demoConfig(config: Config): Config {
   const isUnset = config.REALTIME_STREAMING_V2 === undefined && config.REALTIME_ROLLOUT_PERCENT === undefined;
   const whitelist = new Set([...(config.REALTIME_WHITELIST ?? []), demoUser]);
   return {
     ...config,
+    // No explicit 0 %: that would hold the node at long-poll, whatever the page's slider says.
     ...(isUnset ? { REALTIME_STREAMING_V2: true } : {}),
+    WS_AUTORECONNECT: config.WS_AUTORECONNECT ?? 100,
     REALTIME_WHITELIST: [...whitelist],
   };
 }
 
-/** @param secret the HS256 secret that the gateway verifies with. */
-export async function demoTokens(secret: string, clock: Clock): Promise<Record<DemoToken, string>> {
+/** @param secret the HS256 secret that the gateway verifies with. @returns what signs claims: good for a week */
+export function tokenSigner(secret: string, clock: Clock): (claims: TokenClaims) => Promise<string> {
   const key = new TextEncoder().encode(secret);
-  const sign = (claims: Record<string, unknown>): Promise<string> =>
+  return (claims) =>
     new SignJWT({ org: demoOrg, ...claims })
       .setProtectedHeader({ alg: 'HS256' })
       .setExpirationTime(Math.floor(clock.now() / 1000) + tokenDays * 86_400)
       .sign(key);
+}
+
+type TokenClaims = { readonly sub: string } & Readonly<Record<string, unknown>>;
+
+/** @param secret the HS256 secret that the gateway verifies with. */
+export async function demoTokens(secret: string, clock: Clock): Promise<Record<DemoToken, string>> {
+  const sign = tokenSigner(secret, clock);
   return {
     TOKEN: await sign({ sub: demoUser, publish: ['chat', 'chat/*', 'uploads'] }),
     PRODUCER_TOKEN: await sign({ sub: 'demo-backend', roles: ['producer'], orgs: ['*'] }),
@@ -46,8 +55,8 @@ export async function demoTokens(secret: string, clock: Clock): Promise<Record<D
 
 export type DemoToken = 'TOKEN' | 'PRODUCER_TOKEN' | 'ADMIN_TOKEN';
 
-/** The lines to paste, in the order to paste them. */
-export function demoLines(url: string, tokens: Record<DemoToken, string>): string[] {
+/** The lines to paste, in the order to paste them. @param hasPage the node serves the demo's page too */
+export function demoLines(url: string, tokens: Record<DemoToken, string>, hasPage: boolean): string[] {
   const stream = `${url.replace(/^http/, 'ws')}/v2/realtime/stream`;
   const first = JSON.stringify({ services: ['finance', 'guest', 'staff'], version: 1 });
   return [
@@ -55,6 +64,7 @@ export function demoLines(url: string, tokens: Record<DemoToken, string>): strin
     `export PRODUCER_TOKEN=${tokens.PRODUCER_TOKEN}`,
     `export ADMIN_TOKEN=${tokens.ADMIN_TOKEN}`,
     '',
+    ...(hasPage ? [`# watch users move: open ${url} in a browser`, ''] : []),
     '# 1. read by long-poll',
     `curl -s "${url}/v1/realtime/poll?services=finance,guest,staff&cursor=earliest&wait=5" -H "Authorization: Bearer $TOKEN"`,
     '# 2. read by WebSocket, in another terminal',

@@ -50,8 +50,8 @@ export const rooms: readonly Room[] = [
     owns: /^src\/http\//,
     imports: ['schema', 'leaf', 'transports', 'rollout', 'legacy', 'log port', 'sessions', 'publisher'],
   },
-  // The sample backend publishes as any backend would: over HTTP.
-  { name: 'demo', owns: /^src\/demo\//, imports: ['schema', 'leaf', 'log port'] },
+  // Its crowd is made of the real clients, over real sockets.
+  { name: 'demo', owns: /^src\/demo\//, imports: ['schema', 'leaf', 'log port', 'clients'] },
   {
     name: 'gateway',
     owns: /^src\/gateway\.ts$/,
@@ -70,7 +70,7 @@ export const rooms: readonly Room[] = [
 
 /** Packages that only those whose job they are may import. */
 export const soleUsers: Readonly<Record<string, RegExp>> = {
-  ws: /^(src\/transports|src\/cli|loadtest|clients)\//,
+  ws: /^(src\/transports|src\/cli|src\/demo|loadtest|clients)\//,
   'unleash-client': /^src\/rollout\//,
   ioredis:
     /^(src\/redis\.ts|src\/log\/redis-[a-z]+\.ts|src\/rollout\/rules-store\.ts|loadtest\/bench\/append-redis\.ts)$/,

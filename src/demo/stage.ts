@@ -1,0 +1,50 @@
+/** The demo of one node, put together: its routes, and once the node listens, its trickle and its crowd. */
+import { Hono } from 'hono';
+import type { Cancel, Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { demoBackend } from './backend.ts';
+import { type CrowdThread, emptyCrowd, pageTokens, startCrowd } from './crowd-thread.ts';
+import { type DemoPublish, demoTokens, startTrickle } from './demo.ts';
+import { demoPage } from './page.ts';
+
+export interface StageParts {
+  readonly config: Pick<Config, 'TURNOUT_DEMO_CROWD'>;
+  readonly clock: Clock;
+  /** The HS256 secret that the node made up for this run. */
+  readonly secret: string;
+  readonly publish: DemoPublish;
+  readonly onFailure: (error: unknown, what: string) => void;
+}
+
+export interface Stage {
+  readonly routes: Hono;
+  /** @param url where the node listens, base path included. */
+  begin(url: string): Promise<void>;
+  end(): Promise<void>;
+}
+
+export async function openStage({ config, clock, secret, publish, onFailure }: StageParts): Promise<Stage> {
+  const { ADMIN_TOKEN } = await demoTokens(secret, clock);
+  const tokens = await pageTokens(secret, clock, ADMIN_TOKEN);
+  let crowd: CrowdThread | undefined;
+  let stopTrickle: Cancel | undefined;
+  const routes = new Hono();
+  routes.route('/', demoBackend(publish));
+  routes.route('/', demoPage({ crowd: () => crowd?.state() ?? emptyCrowd, tokens }));
+  return {
+    routes,
+    async begin(url) {
+      stopTrickle = startTrickle(clock, publish, (error) =>
+        onFailure(error, 'the trickle could not publish'),
+      );
+      const size = config.TURNOUT_DEMO_CROWD;
+      if (size === 0) return;
+      const onEnd = (error: unknown): void => onFailure(error, "the demo's crowd has ended");
+      crowd = await startCrowd({ url, size, secret, clock, onFailure: onEnd });
+    },
+    async end() {
+      stopTrickle?.();
+      await crowd?.end();
+    },
+  };
+}
