@@ -84,6 +84,8 @@ export function migrated(state: Receiving, event: EventOf<'migrate'>): Step {
     ...before,
     decided: 'long-poll',
     assignment: Math.max(event.assignment, before.assignment ?? 0),
+    // Its seq is not told, and the known one stays: a bound that is too low filters nothing away.
+    position: before.position && { ...before.position, cursor: event.cursor },
   };
   if (live.transport === 'long-poll' || state.next?.transport === 'long-poll')
     return keep({ ...state, memory });

@@ -106,7 +106,13 @@ export type LinkEvent = { readonly link: number } & (
   | { readonly type: 'ephemeral'; readonly events: readonly Envelope[] }
   | { readonly type: 'progress'; readonly at: Place; readonly why: 'ping' | 'answer' | 'poll' }
   | { readonly type: 'reset'; readonly at: Place; readonly reason: ResetReason }
-  | { readonly type: 'migrate'; readonly transport: Transport; readonly assignment: number }
+  | {
+      readonly type: 'migrate';
+      readonly transport: Transport;
+      readonly assignment: number;
+      /** Everything of ours up to here has been sent before. */
+      readonly cursor: string;
+    }
   | { readonly type: 'reconnect'; readonly withinMs: number }
   | { readonly type: 'due'; readonly assignment: number }
   | {

@@ -1,4 +1,7 @@
-/** A TCP proxy between clients and a gateway, which cuts connections in mid-flight: an outage as clients see one. */
+/**
+ * A TCP proxy between clients and their gateways: it balances new connections over those that answer, cuts connections in
+ * mid-flight and stalls them, as networks do.
+ */
 import { connect, createServer, type Socket } from 'node:net';
 import { once } from 'node:events';
 
@@ -11,34 +14,61 @@ export interface TcpProxy {
   blocksUpgrades: boolean;
   /** Ends each open connection with this probability, without a goodbye. @returns how many. */
   cut(probability: number, random: () => number): number;
+  /** Keeps each open connection with this probability from bringing anything, either way, for `ms`. @returns how many. */
+  stall(probability: number, random: () => number, ms: number): number;
   close(): Promise<void>;
 }
 
-export async function startProxy(target: string): Promise<TcpProxy> {
+/** @param targets one gateway or several; new connections go to them in turn, past those that refuse. */
+export async function startProxy(...targets: readonly string[]): Promise<TcpProxy> {
   const pairs = new Map<Socket, Socket>();
-  let toUrl = target;
+  const timers = new Set<NodeJS.Timeout>();
+  let toUrls = targets;
+  let turn = 0;
   let mustBlock = false;
-  const server = createServer((client) => {
-    const { hostname, port } = new URL(toUrl);
-    const upstream = connect({ host: hostname, port: Number(port) });
+
+  const join = (client: Socket, upstream: Socket): void => {
     pairs.set(client, upstream);
     const end = (): void => {
       pairs.delete(client);
       client.destroy();
       upstream.destroy();
     };
+    if (client.destroyed) return end();
     for (const socket of [client, upstream]) socket.on('error', end).on('close', end);
     client.on('data', (data) => {
       if (mustBlock && /^upgrade: websocket/im.test(data.toString('latin1'))) end();
     });
     client.pipe(upstream).pipe(client);
+  };
+  const lead = (client: Socket, left: number): void => {
+    turn += 1;
+    const { hostname, port } = new URL(toUrls[turn % toUrls.length] ?? '');
+    const upstream = connect({ host: hostname, port: Number(port) });
+    const onRefused = (): void => {
+      if (left > 1) lead(client, left - 1);
+      else client.destroy();
+    };
+    upstream.once('error', onRefused);
+    upstream.once('connect', () => {
+      upstream.off('error', onRefused);
+      join(client, upstream);
+    });
+  };
+
+  const server = createServer({ pauseOnConnect: true }, (client) => {
+    // Until it is joined nobody else hears it; an error that nobody hears would end the process.
+    client.on('error', () => undefined);
+    lead(client, toUrls.length);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const choose = (probability: number, random: () => number): [Socket, Socket][] =>
+    [...pairs].filter(() => random() < probability);
   const cutAll = (probability: number, random: () => number): number => {
-    const chosen = [...pairs].filter(() => random() < probability);
+    const chosen = choose(probability, random);
     for (const [client, upstream] of chosen) {
       client.resetAndDestroy();
       upstream.destroy();
@@ -51,10 +81,10 @@ export async function startProxy(target: string): Promise<TcpProxy> {
       return pairs.size;
     },
     get target() {
-      return toUrl;
+      return toUrls[0] ?? '';
     },
     set target(url) {
-      toUrl = url;
+      toUrls = [url];
     },
     get blocksUpgrades() {
       return mustBlock;
@@ -63,7 +93,21 @@ export async function startProxy(target: string): Promise<TcpProxy> {
       mustBlock = blocks;
     },
     cut: cutAll,
+    stall(probability, random, ms) {
+      const chosen = choose(probability, random);
+      for (const [client, upstream] of chosen) {
+        client.unpipe(upstream);
+        upstream.unpipe(client);
+      }
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        for (const [client, upstream] of chosen) if (pairs.has(client)) client.pipe(upstream).pipe(client);
+      }, ms);
+      timers.add(timer);
+      return chosen.length;
+    },
     async close() {
+      for (const timer of timers) clearTimeout(timer);
       cutAll(1, () => 0);
       server.close();
       await once(server, 'close');

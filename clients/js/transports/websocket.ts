@@ -113,7 +113,12 @@ export class StreamLink implements OpenLink {
         this.epoch = frame.epoch;
         return { type: 'reset', at: this.placeOf(frame), reason: frame.reason };
       case 'migrate':
-        return { type: 'migrate', transport: frame.transport, assignment: frame.assignment };
+        return {
+          type: 'migrate',
+          transport: frame.transport,
+          assignment: frame.assignment,
+          cursor: frame.cursor,
+        };
       case 'reconnect':
         return { type: 'reconnect', withinMs: frame.withinMs };
       case 'published':

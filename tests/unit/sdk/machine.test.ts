@@ -5,7 +5,7 @@ import type { Transport } from '../../../schema/frames.ts';
 import type { NegotiateResponse } from '../../../schema/http.ts';
 import { type Verdict, verdictOfClose } from '../../../clients/js/closes.ts';
 import { initialState, step } from '../../../clients/js/machine.ts';
-import type { Effect, Event, State } from '../../../clients/js/states.ts';
+import type { Effect, Event, EventOf, State } from '../../../clients/js/states.ts';
 
 interface Played {
   state: State;
@@ -57,7 +57,15 @@ const events = (link: number, ...seqs: number[]): Event => ({
 });
 const live = (transport: Transport): State =>
   play(fresh, { type: 'start' }, negotiated(1, transport), opened(1)).state;
-const migrate: Event = { type: 'migrate', link: 1, transport: 'long-poll', assignment: 12 };
+/** `seq`: where the frame says that the stream stands. */
+const migrateAt = (seq: number): EventOf<'migrate'> => ({
+  type: 'migrate',
+  link: 1,
+  transport: 'long-poll',
+  assignment: 12,
+  cursor: `e1:${seq}`,
+});
+const migrate = migrateAt(2);
 
 const did = <D extends Effect['do']>({ effects }: Played, what: D): Extract<Effect, { do: D }>[] =>
   effects.filter((effect): effect is Extract<Effect, { do: D }> => effect.do === what);
@@ -174,6 +182,13 @@ describe('moves', () => {
     const moved = play(moving.state, opened(2));
     expect(did(moved, 'close')).toEqual([{ do: 'close', link: 1 }]);
     expect(moved.state.live?.transport).toBe('long-poll');
+  });
+
+  it('begins where `migrate` stands, past what was not for this client, and takes what it brings', () => {
+    const moving = play(live('websocket'), events(1, 1, 2), migrateAt(40));
+    expect(did(moving, 'open')).toMatchObject([{ cursor: 'e1:40' }]);
+    const delivered = did(play(moving.state, opened(2), events(2, 41)), 'deliver')[0];
+    expect(delivered?.events.map(({ seq }) => seq)).toEqual([41]);
   });
 
   it('hands over what either brings first, and drops what comes twice', () => {

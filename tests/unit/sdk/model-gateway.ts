@@ -151,11 +151,13 @@ export class World {
   order(kind: 'migrate' | 'reconnect' | 'due'): void {
     const acked = this.connections.filter(({ isAcked }) => isAcked);
     if (acked.length === 0) return;
-    const { id: link, transport } = this.random.pick(acked);
+    const connection = this.random.pick(acked);
+    const { id: link, transport } = connection;
+    const { cursor } = this.placeOf(connection);
     this.assignment += this.random.int(0, 1);
     const { assignment } = this;
     if (kind === 'migrate' && transport === 'websocket')
-      this.say({ type: 'migrate', link, transport: 'long-poll', assignment });
+      this.say({ type: 'migrate', link, transport: 'long-poll', assignment, cursor });
     if (kind === 'reconnect' && transport === 'websocket')
       this.say({ type: 'reconnect', link, withinMs: 5000 });
     if (kind === 'due' && transport === 'long-poll') this.say({ type: 'due', link, assignment });

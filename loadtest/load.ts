@@ -1,0 +1,34 @@
+/**
+ * `npm run load -- longpoll|publish|websocket|move --clients N --rate EVENTS/S --seconds S --target URL`: loads a gateway that
+ * is there, or one that it starts, checks every delivery, and exits by loadtest/budgets.json. A target's tokens are signed
+ * with TURNOUT_JWT_SECRET, its admin calls made with TURNOUT_ADMIN_TOKEN.
+ */
+import { report } from './report.ts';
+import { loadLongPoll } from './scenarios/longpoll.ts';
+import { loadMove } from './scenarios/move.ts';
+import { loadPublish } from './scenarios/publish.ts';
+import type { Outcome } from './scenarios/verdict.ts';
+import { loadWebSocket } from './scenarios/websocket.ts';
+
+const scenarios: Readonly<Record<string, () => Promise<Outcome>>> = {
+  longpoll: loadLongPoll,
+  publish: loadPublish,
+  websocket: loadWebSocket,
+  move: loadMove,
+};
+
+/** @returns the exit code. */
+async function main(name: string): Promise<number> {
+  const scenario = scenarios[name];
+  if (scenario === undefined) {
+    console.log(`npm run load -- ${Object.keys(scenarios).join('|')} [--clients N] [--rate EVENTS/S]`);
+    console.log('            [--seconds S] [--target URL]');
+    return 2;
+  }
+  const { about, rows } = await scenario();
+  report(`load-${name}`, about, rows);
+  return rows.every(({ met }) => met) ? 0 : 1;
+}
+
+process.exitCode = await main(process.argv[2] ?? '');
+process.exit();

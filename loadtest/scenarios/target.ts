@@ -1,0 +1,65 @@
+/** The gateway under load: the one at `--target`, or one that is started for the run; and its tokens. */
+import { SignJWT } from 'jose';
+import { ServerProcess } from '../server-process.ts';
+
+const ownSecret = 'a-secret-of-the-load-and-of-nobody-else';
+const ownAdminToken = 'an-admin-token-of-the-load';
+
+function targetOption(): string | undefined {
+  const at = process.argv.indexOf('--target');
+  return at < 0 ? undefined : process.argv[at + 1]?.replace(/\/$/, '');
+}
+
+const target = targetOption();
+const secret = (target === undefined ? undefined : process.env['TURNOUT_JWT_SECRET']) ?? ownSecret;
+
+export const adminToken =
+  (target === undefined ? undefined : process.env['TURNOUT_ADMIN_TOKEN']) ?? ownAdminToken;
+
+export interface Target {
+  /** One for each node. */
+  readonly urls: readonly string[];
+  readonly isOurs: boolean;
+  stop(): Promise<void>;
+}
+
+/** @param nodeEnvs what each node that is started runs with. */
+export async function openTarget(...nodeEnvs: readonly Readonly<Record<string, string>>[]): Promise<Target> {
+  if (target !== undefined) return { urls: [target], isOurs: false, stop: () => Promise.resolve() };
+  const started = (nodeEnvs.length === 0 ? [{}] : nodeEnvs).map((env) =>
+    ServerProcess.start({
+      entry: 'src/main',
+      env: {
+        TURNOUT_PORT: '0',
+        TURNOUT_JWT_SECRET: secret,
+        TURNOUT_ADMIN_TOKEN: adminToken,
+        REALTIME_STREAMING_V2: 'true',
+        REALTIME_ROLLOUT_PERCENT: '100',
+        WS_AUTORECONNECT: 'true',
+        ...env,
+      },
+    }),
+  );
+  const nodes = await Promise.all(started);
+  return {
+    urls: nodes.map(({ url }) => url),
+    isOurs: true,
+    stop: async () => {
+      await Promise.all(nodes.map((node) => node.stop()));
+    },
+  };
+}
+
+function sign(claims: Readonly<Record<string, unknown>>): Promise<string> {
+  const key = new TextEncoder().encode(secret);
+  return new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).setExpirationTime('4h').sign(key);
+}
+
+export const userToken = (org: string, sub: string): Promise<string> => sign({ org, sub });
+
+export const producerToken = (): Promise<string> =>
+  sign({ org: 'load', sub: 'backend', roles: ['producer'], orgs: ['*'] });
+
+/** A run's orgs have names of their own: a target keeps what an earlier run has published. */
+const run = Date.now().toString(36);
+export const orgName = (index: number): string => `load-${run}-${index}`;
