@@ -7,7 +7,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 const isFullRun = process.env['TURNOUT_FULL'] === '1';
 const exclude = [...configDefaults.exclude, 'dist/**', ...(isFullRun ? [] : ['**/*.long.test.ts'])];
-const alone = ['tests/e2e/**/*.test.ts', 'tests/hostile/**/*.test.ts'];
+const alone = ['tests/e2e/**/*.test.ts', 'tests/chaos/**/*.test.ts', 'tests/hostile/**/*.test.ts'];
 const maxWorkers = Math.max(2, availableParallelism());
 
 export default defineConfig({
