@@ -20,6 +20,8 @@ export interface Part {
 }
 
 export interface Chunk {
+  /** Behind which it follows. */
+  readonly from: Position;
   /** The last entry looked at: who was given this chunk stands here. */
   readonly end: Position;
   readonly parts: readonly Part[];
@@ -79,7 +81,7 @@ export function cutChunk(stretch: Stretch, services: ReadonlySet<string>, form: 
     }
   }
   closeShared();
-  return { end, parts, isShared: parts.every((part) => part.to === null) };
+  return { from: stretch.from, end, parts, isShared: parts.every((part) => part.to === null) };
 }
 
 function makePart(to: Part['to'], entries: readonly LogEntry[], form: Form, epoch: string): Part {

@@ -3,7 +3,7 @@
  * that read it. Nothing is placed by its seq alone: what doesn't chain to the head makes the feed read the log.
  */
 import type { Clock } from '../clock.ts';
-import type { Position } from '../log/cursor.ts';
+import { isSamePlace, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent, LogEntry } from '../log/entry.ts';
 import type { EventLog, Start, Tail, TailMessage } from '../log/event-log.ts';
 import type { ResetReason } from '../../schema/frames.ts';
@@ -52,6 +52,7 @@ export class Feed {
   private readonly held = new HeldBack();
   private pendingEphemeral: EphemeralEvent[] = [];
   private unflushedSinceMs: number | undefined;
+  private reconciling: Promise<void> | undefined;
 
   private constructor(org: string, deps: FeedDeps) {
     this.org = org;
@@ -111,7 +112,9 @@ export class Feed {
     if (group === undefined) {
       const { openRing: ring, org } = this;
       const { pages } = this.deps;
-      group = new Group({ key, org, services, form, ring, pages, floor: () => this.floor() });
+      const floor = (): Floor => this.floor();
+      const reconcile = (): Promise<void> => this.reconcile();
+      group = new Group({ key, org, services, form, ring, pages, floor, reconcile });
       this.groups.set(key, group);
     }
     group.members.add(member);
@@ -226,6 +229,30 @@ export class Feed {
     await this.settle();
   }
 
+  /**
+   * A reader stands where the log has, or had, another history than the ring: begins anew if it is the ring that is wrong.
+   * @throws log_unavailable
+   */
+  private reconcile(): Promise<void> {
+    this.reconciling ??= this.compare().finally(() => {
+      this.reconciling = undefined;
+    });
+    return this.reconciling;
+  }
+
+  private async compare(): Promise<void> {
+    this.deps.pages.forget(this.org);
+    const { head } = this;
+    const answer = await this.deps.pages.readNow(
+      this.org,
+      { at: 'cursor', position: head },
+      { maxEvents: 1, maxBytes: 1 },
+    );
+    if (answer.kind !== 'reset' || !this.isOpen() || !isSamePlace(head, this.head)) return;
+    this.deps.onRepair(this.org, 'interrupted');
+    this.restart(answer.head);
+  }
+
   private async readOn(): Promise<void> {
     for (
       let delayMs = repairDelayMs.first;
@@ -246,12 +273,11 @@ export class Feed {
   private async readToHead(): Promise<boolean> {
     const ring = this.openRing;
     while (this.isOpen()) {
-      const answer = await this.deps.pages.readNow(
-        this.org,
-        { at: 'cursor', position: ring.head },
-        repairLimits,
-      );
+      const position = ring.head;
+      const answer = await this.deps.pages.readNow(this.org, { at: 'cursor', position }, repairLimits);
       if (!this.isOpen()) return true;
+      // The ring began anew meanwhile: what was read follows another place.
+      if (!isSamePlace(position, ring.head)) continue;
       const isFar = answer.head.seq - ring.head.seq > farBehindEvents;
       if (answer.kind === 'reset' || isFar) {
         this.restart(answer.head);
@@ -300,8 +326,4 @@ export class Feed {
   private isOpen(): boolean {
     return this.state !== 'closed';
   }
-}
-
-function isSamePlace(a: Position, b: Position): boolean {
-  return a.seq === b.seq && a.tag === b.tag && a.epoch === b.epoch;
 }

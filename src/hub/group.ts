@@ -3,7 +3,7 @@
  * are: a chunk is cut and encoded on first need and shared until the event loop turns.
  */
 import type { ResetReason } from '../../schema/frames.ts';
-import type { Position } from '../log/cursor.ts';
+import { isSamePlace, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
 import { type Chunk, cutChunk, type Form } from './chunk.ts';
 import type { Floor, Pages } from './pages.ts';
@@ -37,6 +37,7 @@ export class Group {
   private readonly ring: Ring;
   private readonly pages: Pages;
   private readonly floor: () => Floor;
+  private readonly reconcile: () => Promise<void>;
   private incarnation = 0;
   private readonly chunks = new Map<number, Chunk>();
   private readonly reads = new Map<string, Promise<Fetched>>();
@@ -49,6 +50,8 @@ export class Group {
     ring: Ring;
     pages: Pages;
     floor: () => Floor;
+    /** Compares the ring with the log. @throws log_unavailable */
+    reconcile: () => Promise<void>;
   }) {
     this.key = options.key;
     this.org = options.org;
@@ -57,25 +60,26 @@ export class Group {
     this.ring = options.ring;
     this.pages = options.pages;
     this.floor = options.floor;
+    this.reconcile = options.reconcile;
   }
 
   /**
    * What comes after `position`: a chunk (perhaps without parts, where nothing there was theirs), undefined at the head,
-   * or `behind` where the ring has lost that place and `fetch` must read the log.
+   * or `behind` where the ring has lost that place, or has another history's there, and `fetch` must read the log.
    */
   chunkAfter(position: Position): Chunk | 'behind' | undefined {
     const { seq } = position;
     if (seq >= this.ring.head.seq) return undefined;
     const cut = this.chunks.get(seq);
-    if (cut !== undefined) return cut;
-    if (!this.ring.covers(seq)) return 'behind';
+    if (cut !== undefined && isSamePlace(cut.from, position)) return cut;
+    if (!this.ring.joins(position)) return 'behind';
     const stretch = { entries: this.ring.after(seq), epoch: this.ring.epoch, from: position };
-    return this.share(seq, cutChunk(stretch, this.services, this.form));
+    return this.share(cutChunk(stretch, this.services, this.form));
   }
 
   /** The same from the log; single flight for readers at the same place. @throws log_unavailable */
   async fetch(position: Position): Promise<Fetched> {
-    const key = `${position.seq}.${position.tag}`;
+    const key = `${position.epoch}.${position.seq}.${position.tag}`;
     const underway = this.reads.get(key);
     if (underway !== undefined) return underway;
     const read = this.read(position).finally(() => {
@@ -90,13 +94,17 @@ export class Group {
       maxEvents: Math.max(pageEvents, this.form.maxEvents),
       maxBytes: Math.max(pageBytes, this.form.maxBytes),
     };
+    // A node that was told later of a failover must not go on with what it still has: one of the two is wrong.
+    if (this.ring.covers(position.seq) && !this.ring.joins(position)) await this.reconcile();
     const { incarnation } = this;
     const page = await this.pages.read(this.org, { at: 'cursor', position }, limits, this.floor());
     if (page.kind === 'reset') return page;
+    // Behind the ring's head, and the log has nothing there: it lost what the ring still has.
+    if (page.entries.length === 0 && position.seq < this.ring.head.seq) await this.reconcile();
     const stretch = { entries: page.entries, epoch: page.from.epoch, from: page.from };
     const chunk = cutChunk(stretch, this.services, this.form);
     const isStale = incarnation !== this.incarnation;
-    return { kind: 'chunk', chunk: isStale ? chunk : this.share(position.seq, chunk) };
+    return { kind: 'chunk', chunk: isStale ? chunk : this.share(chunk) };
   }
 
   /** A new incarnation of the log: what was cut, or is being read, no longer stands. */
@@ -106,10 +114,10 @@ export class Group {
     this.reads.clear();
   }
 
-  private share(seq: number, chunk: Chunk): Chunk {
+  private share(chunk: Chunk): Chunk {
     // One turn of the loop is enough for everyone who is fed together, and nothing outlives it.
     if (this.chunks.size === 0) setImmediate(() => this.chunks.clear());
-    this.chunks.set(seq, chunk);
+    this.chunks.set(chunk.from.seq, chunk);
     return chunk;
   }
 }

@@ -1,5 +1,5 @@
 /** The newest entries of one org, without holes, as a feed keeps them. Older ones fall out at the front. */
-import type { Position } from '../log/cursor.ts';
+import { isSamePlace, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 
 // What an entry costs besides its JSON: the object, its strings, its slot.
@@ -96,6 +96,12 @@ export class Ring {
     if (seq === this.before.seq) return this.before;
     const entry = this.entries[this.firstIndex + seq - this.before.seq - 1];
     return seq > this.before.seq && entry !== undefined ? this.placeOf(entry) : undefined;
+  }
+
+  /** True where what the ring keeps follows `position`: the entry there is the ring's own, not another history's. */
+  joins(position: Position): boolean {
+    const known = this.placeAt(position.seq);
+    return known !== undefined && isSamePlace(known, position);
   }
 
   /** The entries after `seq`, oldest first; only where `covers(seq)`. */

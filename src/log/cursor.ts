@@ -19,6 +19,10 @@ export interface Position {
 /** The place before the first entry of an epoch. */
 export const origin = (epoch: string): Position => ({ epoch, seq: 0, ms: 0, tag: '' });
 
+/** The same entry of the same history; its time follows from that. */
+export const isSamePlace = (a: Position, b: Position): boolean =>
+  a.seq === b.seq && a.tag === b.tag && a.epoch === b.epoch;
+
 const form = /^1\.([A-Za-z0-9_-]{1,32})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([A-Za-z0-9_-]{0,16})$/;
 
 /** `1.<epoch>.<seq in base 36>.<ms in base 36>.<tag>`: at most 76 characters, all URL-safe. */

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { Reader } from '../../src/hub/reader.ts';
+import type { Position } from '../../src/log/cursor.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
 import type { EventLog, TailMessage } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
@@ -81,4 +82,61 @@ it('tells reset to a reader that joins a read of the log which began before the 
   await until(() => first.resets.length > 0, 'the reset of the one that was reading');
   await until(() => second.resets.length > 0, 'the reset of the one that joined its read', 2000);
   expect(second.seqs).toEqual([]);
+});
+
+it.each([
+  { what: 'another epoch', isForked: false },
+  { what: 'a fork', isForked: true },
+])('gives a reader that stands in $what nothing of what the log lost', async ({ isForked }) => {
+  const [lost, found] = [memory(), memory()];
+  await fill(found, 6);
+  let log = lost;
+  // A failover keeps the epoch: told by tags alone.
+  const { epoch } = (await lost.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 })).head;
+  const own = (await found.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 })).head.epoch;
+  const told = <T extends { epoch: string }>(position: T): T =>
+    isForked && position.epoch === own ? { ...position, epoch } : position;
+  const swapped: EventLog = {
+    append: (...call) => log.append(...call),
+    publishEphemeral: (...call) => log.publishEphemeral(...call),
+    async read(name, start, limits) {
+      const isOfLost = isForked && log === found && start.at === 'cursor' && start.position.epoch === epoch;
+      const asked = isOfLost ? { at: start.at, position: { ...start.position, epoch: own } } : start;
+      const answer = await log.read(name, asked, limits);
+      const head = told(answer.head);
+      return answer.kind === 'page' ? { ...answer, head, from: told(answer.from) } : { ...answer, head };
+    },
+    tail: (...call) => lost.tail(...call),
+    health: () => log.health(),
+    close: async () => undefined,
+  };
+  const hub = new Hub({ log: swapped, clock: systemClock, ringBytes: 1 << 20, lingerMs: 0, retention });
+  const feed = await hub.acquire(org);
+  await fill(lost, 10);
+  const form = streamForm(undefined);
+  const services = new Set(['a']);
+  const read = (position: Position, client: ReadingClient): Reader => {
+    const reader = new Reader({ feed, form, sub: 'u', services, position, sink: client, clock: systemClock });
+    reader.pump();
+    return reader;
+  };
+  const [old, elsewhere] = [new ReadingClient(), new ReadingClient()];
+  read((await feed.place({ at: 'earliest' })).position, old);
+  await until(() => old.seqs.length === 10, 'what the log had');
+
+  // The log is another now, and this feed was not told. A cursor of the new one comes from a node that was.
+  log = found;
+  const page = await swapped.read(org, { at: 'earliest' }, { maxEvents: 3, maxBytes: 1 << 20 });
+  const third = page.kind === 'page' ? page.entries[2] : undefined;
+  if (third === undefined) throw new Error('the log has three entries');
+  const cursor = { epoch: page.head.epoch, seq: third.seq, ms: third.ms, tag: third.tag };
+  const { position, reset } = await feed.place({ at: 'cursor', position: cursor });
+  expect(reset).toBeUndefined();
+  read(position, elsewhere);
+  await until(() => elsewhere.seqs.length >= 3, 'the rest of the new log');
+  expect(elsewhere.seqs).toEqual([4, 5, 6]);
+  expect(elsewhere.resets).toEqual([]);
+  await until(() => old.resets.length > 0, 'those who read the old one to be told');
+  expect(old.resets.map(({ reason }) => reason)).toEqual([isForked ? 'ahead' : 'epoch']);
+  expect(elsewhere.frames.at(-1)?.cursor).toContain(page.head.epoch);
 });
