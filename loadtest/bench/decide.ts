@@ -2,12 +2,10 @@
  * How long a fleet of two takes to decide anew: the percentage is changed on one node over a real Redis, and both are asked
  * for a decision until it is by the new rules. Also what the operator waits for: the answer with both acknowledgements.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { Agent, request } from 'node:http';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startGateway } from '../gateway.ts';
+import { startRedis } from '../redis-process.ts';
 import { newHistogram, numberOption, quantileMs, report, round } from '../report.ts';
 import { pinLoad, type ServerProcess } from '../server-process.ts';
 
@@ -16,26 +14,6 @@ const repetitions = numberOption('repetitions', 50);
 const unmeasured = 5;
 const adminToken = 'an-admin-token-of-the-benches';
 const agent = new Agent({ keepAlive: true });
-
-/** redis-server on a free port, nothing kept on disk. */
-async function startRedis(): Promise<{ readonly port: number; readonly child: ChildProcess }> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  probe.close();
-  await once(probe, 'close');
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-  const child = spawn('redis-server', args, { stdio: 'ignore' });
-  process.on('exit', () => child.kill('SIGKILL'));
-  await Promise.race([
-    once(child, 'spawn'),
-    once(child, 'error').then(([error]) => {
-      throw new Error('redis-server is missing: apt-get install redis-server', { cause: error });
-    }),
-  ]);
-  return { port, child };
-}
 
 function ask(node: ServerProcess, method: string, path: string, body?: object): Promise<unknown> {
   return new Promise((resolve, reject) => {
