@@ -109,6 +109,14 @@ export const mutations: readonly Mutation[] = [
     expectRed: 'drops what is left of an org',
   },
   {
+    name: 'the ring check: a reader is fed by a ring of another history',
+    file: 'src/hub/group.ts',
+    find: "if (!this.ring.joins(position)) return 'behind';",
+    replace: "if (!this.ring.covers(seq)) return 'behind';",
+    test: 'tests/unit/feed-restart.test.ts',
+    expectRed: "gives a reader that stands in 'a fork' nothing of what the log lost",
+  },
+  {
     name: 'the page check: a page confirms any cursor of its epoch',
     file: 'src/hub/pages.ts',
     find: "if (start.at === 'cursor' && start.position.tag !== from.tag) return undefined;",
