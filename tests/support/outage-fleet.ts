@@ -109,7 +109,7 @@ export function faultsOf(redis: RedisServer, frozenMs: number) {
 }
 
 async function killClients(redis: RedisServer, type: 'pubsub' | 'normal', outage: Outage): Promise<number> {
-  for (let turn = 0; turn < 4; turn += 1) {
+  for (let turn = 0; turn < 3; turn += 1) {
     const before = outage.publisher.all.length;
     const killed = Number(await redis.client.call('CLIENT', ['KILL', 'TYPE', type, 'SKIPME', 'yes']));
     if (killed < 2) throw new Error(`CLIENT KILL found ${killed} connections of two nodes`);

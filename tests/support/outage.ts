@@ -44,7 +44,7 @@ interface Kept {
 const services = ['finance', 'chat'];
 const readerCount = 100;
 const eventsPerS = 200;
-const calmMs = 600;
+const calmMs = 400;
 
 interface Ready {
   readonly status: string;
