@@ -2,11 +2,11 @@
  * Everybody is killed off the streams, and brought back: how long until the last polls, the poll rate that it brings, and
  * what the others, who poll anyhow, notice of it. Two nodes on a Redis of its own, where there is no `--target`.
  */
-import { PollSwarm } from '../poll-swarm.ts';
 import { LoadPublisher } from '../publisher.ts';
-import { newHistogram, numberOption, quantileMs, round } from '../report.ts';
+import { numberOption, round } from '../report.ts';
 import { until } from '../until.ts';
 import { Movers } from './movers.ts';
+import { type Others, startOthers } from './others.ts';
 import { startRedis } from './redis.ts';
 import { adminToken, openTarget, orgName, producerToken, userToken } from './target.ts';
 import { atMost, budgets, type Outcome, progress } from './verdict.ts';
@@ -43,7 +43,7 @@ export async function loadMove(): Promise<Outcome> {
   const { urls } = gateway;
   const [url = ''] = urls;
   const movers = new Movers();
-  const latency = newHistogram();
+  let stopOthers: Others['stop'] = () => undefined;
   try {
     const orgs = Array.from({ length: Math.ceil(clients / clientsAnOrg) }, (_, index) => orgName(index));
     const othersOrg = orgName(orgs.length);
@@ -57,12 +57,13 @@ export async function loadMove(): Promise<Outcome> {
     const tokens = await Promise.all(
       Array.from({ length: othersCount }, (_, index) => userToken(othersOrg, `other-${index}`)),
     );
-    const others = await PollSwarm.open({ url, tokens, services, latency });
     const token = await producerToken();
     const open = (org: string): Promise<LoadPublisher> =>
       LoadPublisher.open({ url, token, org, services, padBytes: 100, wires: 2 });
     const publishers = await Promise.all(orgs.map(open));
-    const othersPublisher = await open(othersOrg);
+    const ofOthers = { org: othersOrg, tokens, producer: token, services, ratePerS: othersRate };
+    const { noticed, stop } = await startOthers({ url, ...ofOthers });
+    stopOthers = stop;
 
     const over = new AbortController();
     const keepPublishing = async (
@@ -75,20 +76,20 @@ export async function loadMove(): Promise<Outcome> {
       // Two events a run, whatever the rate.
       while (!over.signal.aborted) await publisher.run(ratePerS, 2100 / ratePerS);
     };
-    const publishing = Promise.all([
-      ...publishers.map((publisher, index) => keepPublishing(publisher, rate / orgs.length, index)),
-      keepPublishing(othersPublisher, othersRate, 0),
-    ]);
+    const publishing = Promise.all(
+      publishers.map((publisher, index) => keepPublishing(publisher, rate / orgs.length, index)),
+    );
     const endProgress = progress(
       () =>
         `${movers.on('websocket')} on streams, ${movers.on('long-poll')} polling, ` +
-        `${movers.deliveries} deliveries, others p99 ${quantileMs(latency, 99)} ms`,
+        `${movers.deliveries} deliveries, ${movers.misplaced} misplaced`,
     );
     /** p99 of the others while `phase` lasts. */
     const whileIn = async (phase: () => Promise<unknown>): Promise<number> => {
-      latency.reset();
+      await noticed();
       await phase();
-      return quantileMs(latency, 99);
+      const { p99Ms } = await noticed();
+      return p99Ms;
     };
 
     await pause(2000);
@@ -114,9 +115,8 @@ export async function loadMove(): Promise<Outcome> {
     const headOf = (org: string): number => publishers[orgs.indexOf(org)]?.published ?? 0;
     await until(() => movers.missing(headOf) === 0, 10_000);
     endProgress();
-    const wrong = movers.missing(headOf) + movers.misplaced + others.misplaced;
-    others.close();
-    for (const publisher of [...publishers, othersPublisher]) publisher.close();
+    const wrong = movers.missing(headOf) + movers.misplaced + (await noticed()).wrong;
+    for (const publisher of publishers) publisher.close();
 
     const othersP99Ms = { before, down, polling, up };
     return {
@@ -141,6 +141,7 @@ export async function loadMove(): Promise<Outcome> {
       ],
     };
   } finally {
+    stopOthers();
     movers.stop();
     await gateway.stop();
     await redis?.stop();

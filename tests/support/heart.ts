@@ -122,7 +122,8 @@ export class Backend {
 export class Heart {
   readonly members: Member[] = [];
   readonly backends: readonly Backend[];
-  private readonly over = new AbortController();
+  /** One for each legacy client: undici keeps a listener for each request until it is collected. */
+  private readonly leaving: AbortController[] = [];
   private readonly polling: Promise<void>[] = [];
   private readonly url: string;
   private readonly random: Random;
@@ -203,7 +204,7 @@ export class Heart {
   }
 
   async stop(): Promise<void> {
-    this.over.abort();
+    for (const leave of this.leaving) leave.abort();
     for (const { client } of this.members) client?.stop();
     await Promise.all(this.polling);
   }
@@ -252,6 +253,8 @@ export class Heart {
     const member = this.enter(`legacy-${index}`, index);
     const token = await makeToken({ sub: member.user, org: member.org });
     this.members.push({ ...member, client: undefined });
+    const leave = new AbortController();
+    this.leaving.push(leave);
     this.polling.push(
       pollForever({
         url: this.url,
@@ -260,7 +263,7 @@ export class Heart {
         onEvent: ({ id }) => member.received.push(numberOf(id)),
         onReset: (reason) => member.resets.push(reason),
         onError: (problem) => member.problems.push(problem),
-        signal: this.over.signal,
+        signal: leave.signal,
       }),
     );
   }

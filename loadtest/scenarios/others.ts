@@ -1,0 +1,75 @@
+/**
+ * Those who poll anyhow, and their backend, in a process of their own: what they notice must be the gateway's doing, not that
+ * of the thousands of clients who are moved. Started by `startOthers`; ends with its parent.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { PollSwarm } from '../poll-swarm.ts';
+import { LoadPublisher } from '../publisher.ts';
+import { newHistogram, quantileMs } from '../report.ts';
+
+interface Plan {
+  readonly url: string;
+  readonly org: string;
+  readonly tokens: readonly string[];
+  readonly producer: string;
+  readonly services: readonly string[];
+  readonly ratePerS: number;
+}
+
+export interface Noticed {
+  readonly p99Ms: number;
+  /** Since the beginning: events out of place, and polls that failed. */
+  readonly wrong: number;
+}
+
+export interface Others {
+  /** What they noticed since the last call. */
+  noticed(): Promise<Noticed>;
+  stop(): void;
+}
+
+const flag = '--as-others';
+
+export async function startOthers(plan: Plan): Promise<Others> {
+  const child = fork(fileURLToPath(import.meta.url), [flag], { execArgv: ['--import', 'tsx'] });
+  const answer = async (message: object | string): Promise<Noticed> => {
+    const answered = once(child, 'message');
+    child.send(message);
+    const [noticed] = (await answered) as [Noticed];
+    return noticed;
+  };
+  await answer(plan);
+  return {
+    noticed: () => answer('noticed'),
+    stop: () => {
+      child.kill();
+    },
+  };
+}
+
+async function serve({ url, org, tokens, producer, services, ratePerS }: Plan): Promise<void> {
+  const latency = newHistogram();
+  const swarm = await PollSwarm.open({ url, tokens, services, latency });
+  const publisher = await LoadPublisher.open({
+    url,
+    token: producer,
+    org,
+    services,
+    padBytes: 100,
+    wires: 2,
+  });
+  void publisher.run(ratePerS, Number.POSITIVE_INFINITY);
+  const tell = (): void => {
+    process.send?.({ p99Ms: quantileMs(latency, 99), wrong: swarm.misplaced + swarm.failed });
+    latency.reset();
+  };
+  process.on('message', tell);
+  tell();
+}
+
+if (process.argv.includes(flag)) {
+  process.once('disconnect', () => process.exit());
+  process.once('message', (plan) => void serve(plan as Plan));
+}
