@@ -53,7 +53,10 @@ export class MoveTally {
       if (left === 0) return [];
       let lastMs = 0;
       for (const session of waiting)
-        lastMs = Math.max(lastMs, (this.schedule.dueMs(session) ?? 0) + (from === 'websocket' ? withinMs : 0));
+        lastMs = Math.max(
+          lastMs,
+          (this.schedule.dueMs(session) ?? 0) + (from === 'websocket' ? withinMs : 0),
+        );
       for (const [, endsAtMs] of leaving) lastMs = Math.max(lastMs, endsAtMs);
       const to = from === 'websocket' ? ('long-poll' as const) : ('websocket' as const);
       return [{ from, to, done: this.done[from], left, endsAtMs: held > 0 ? undefined : lastMs }];

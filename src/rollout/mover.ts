@@ -74,7 +74,8 @@ export class Mover {
   /** When the moves under way will be over, Unix milliseconds; undefined when none is, or a pause holds them. */
   get movesEndAtMs(): number | undefined {
     const ends = this.progress().map(({ endsAtMs }) => endsAtMs ?? Number.NaN);
-    return ends.length === 0 || ends.some(Number.isNaN) ? undefined : Math.max(...ends);
+    const lastMs = Math.max(...ends);
+    return ends.length > 0 && lastMs > this.parts.dueTimes.nowMs() ? lastMs : undefined;
   }
 
   /** The moves under way here, by direction. */

@@ -136,10 +136,10 @@ function usersMoved(
   const [was, is] = [isUnkill ? 0 : shareOf(before), shareOf(after)];
   const isUp = is > was || (serves(before) !== serves(after) && is >= was);
   const part = is < was ? (streams * (was - is)) / was : is > was ? (polls * (is - was)) / (1 - was) : 0;
-  const changed = [
-    diffOf(before.allowlist, after.allowlist),
-    diffOf(before.denylist, after.denylist),
-  ].reduce((sum, diff) => sum + (diff?.added.length ?? 0) + (diff?.removed.length ?? 0), 0);
+  const changed = [diffOf(before.allowlist, after.allowlist), diffOf(before.denylist, after.denylist)].reduce(
+    (sum, diff) => sum + (diff?.added.length ?? 0) + (diff?.removed.length ?? 0),
+    0,
+  );
   // Whom the allowlist names comes back too when the flag or the kill goes.
   const listed = changed + (serves(before) && !isUnkill ? 0 : after.allowlist.length);
   const goesDown = is === was && (diffOf(before.denylist, after.denylist)?.added.length ?? 0) > 0;

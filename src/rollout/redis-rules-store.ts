@@ -304,7 +304,6 @@ export class RedisRulesStore implements RulesStore {
       lines.find((line) => line.version === version),
     );
   }
-
 }
 
 /** @throws what zod throws on a document that another kind of node wrote */

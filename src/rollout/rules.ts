@@ -46,8 +46,10 @@ export type Rules = Readonly<z.infer<typeof rulesSchema>>;
 export const featureOf = (rules: Pick<Rules, 'features'>, name: string): Feature | undefined =>
   rules.features.find((feature) => feature.name === name);
 
-export const isFlagOn = (rules: Pick<Rules, 'features'>): boolean => featureOf(rules, transportFlag)?.enabled === true;
-export const rolloutPercent = (rules: Pick<Rules, 'features'>): number => percentOf(featureOf(rules, transportFlag));
+export const isFlagOn = (rules: Pick<Rules, 'features'>): boolean =>
+  featureOf(rules, transportFlag)?.enabled === true;
+export const rolloutPercent = (rules: Pick<Rules, 'features'>): number =>
+  percentOf(featureOf(rules, transportFlag));
 export const isKilled = (rules: Pick<Rules, 'kills'>): boolean => rules.kills.length > 0;
 export const areMovesHeld = (rules: Pick<Rules, 'pauses'>): boolean => rules.pauses.length > 0;
 

@@ -8,10 +8,7 @@ import { percentOf, transportFlag, withPercent } from './features.ts';
 import { openChangesAfter, type Pace } from './pacing.ts';
 import { featureOf, type Kill, type Rules } from './rules.ts';
 
-export type Content = Omit<
-  Rules,
-  'version' | 'nonce' | 'changedAt' | 'origin' | 'pausedAt' | 'openChanges'
-> &
+export type Content = Omit<Rules, 'version' | 'nonce' | 'changedAt' | 'origin' | 'pausedAt' | 'openChanges'> &
   Partial<Pick<Rules, 'openChanges'>>;
 
 export interface Change {
