@@ -67,12 +67,11 @@ const nobody = () => ({ assigned: 0, connected: { websocket: 0, 'long-poll': 0 }
 export function countHere(sessions: Sessions, { decider, mover, dueTimes }: Rollout): NodeCounts {
   const cohorts = { canary: nobody(), control: nobody() };
   const endsAtMs = mover.movesEndAtMs;
-  let inProgress = 0;
   for (const session of sessions.all()) {
     cohorts[session.cohort].connected[session.transport] += 1;
     cohorts[decider.decide(session).cohort].assigned += 1;
-    if (session.isMoving) inProgress += 1;
   }
+  const inProgress = mover.progress().reduce((sum, { left }) => sum + left, 0);
   const doneBy = inProgress > 0 && endsAtMs !== undefined ? isoTime(endsAtMs) : null;
   const movesInProgress = mover.progress().map(({ endsAtMs, ...moves }) => ({
     ...moves,
