@@ -54,6 +54,17 @@ export type CappedNode = z.infer<typeof cappedNodeSchema>;
 
 const acksSchema = z.record(z.string(), z.int());
 
+/** The moves of one direction: told at their moments, gone when they are done. */
+export const moveProgressSchema = z.object({
+  from: transportSchema,
+  to: transportSchema,
+  done: z.int(),
+  left: z.int(),
+  etaMs: z.int().nullable().meta({ description: 'null while a pause holds them' }),
+  doneBy: z.iso.datetime().nullable(),
+});
+export type MoveProgressBody = z.infer<typeof moveProgressSchema>;
+
 export const changeAnswerSchema = z.object({
   version: z.int(),
   /** False: this node obeys, and the rules could not be written. */
@@ -62,6 +73,9 @@ export const changeAnswerSchema = z.object({
   laggards: z.array(z.string()),
   capped: z.array(cappedNodeSchema).optional().meta({
     description: 'nodes that stay at long-poll whatever the rules say; absent where there are none',
+  }),
+  movesInProgress: z.array(moveProgressSchema).optional().meta({
+    description: 'what the change moves, by estimate; absent where it moves nobody',
   }),
 });
 export type ChangeAnswer = z.infer<typeof changeAnswerSchema>;
@@ -79,7 +93,11 @@ const missingSchema = z
   .meta({ description: 'living nodes that did not say within a second who is connected to them' });
 
 /** What one node tells another of those connected to it. */
-export const nodeCountsSchema = z.object({ cohorts: cohortsSchema, moves: movesSchema });
+export const nodeCountsSchema = z.object({
+  cohorts: cohortsSchema,
+  moves: movesSchema,
+  movesInProgress: z.array(moveProgressSchema).default([]),
+});
 export type NodeCounts = z.infer<typeof nodeCountsSchema>;
 
 export const rolloutBodySchema = z.object({
@@ -105,6 +123,7 @@ export const rolloutBodySchema = z.object({
   capped: z.array(cappedNodeSchema),
   cohorts: cohortsSchema,
   moves: movesSchema,
+  movesInProgress: z.array(moveProgressSchema),
   missing: missingSchema,
 });
 export type RolloutBody = z.infer<typeof rolloutBodySchema>;

@@ -154,9 +154,7 @@ const variables = {
     .describe("How long an org's subscription outlives its last reader."),
   TURNOUT_MOVE_RATE: int(1)
     .default(200)
-    .describe(
-      'Users a second that a change of the percentage moves. Not yet in effect: moves are not spread.',
-    ),
+    .describe('Users a second that a change of the percentage, or the end of a kill, moves.'),
   TURNOUT_MOVE_WITHIN_MS: int(0, 600_000)
     .default(5000)
     .describe('How long a stream stays open after `migrate`.'),
@@ -165,10 +163,10 @@ const variables = {
     .describe('How long streams have to go elsewhere after SIGTERM before they are closed with 1012.'),
   TURNOUT_KILL_WINDOW_MS: int(0, 600_000)
     .default(2000)
-    .describe('How long a stream stays open after the `migrate` of a kill.'),
+    .describe('Time over which a kill sends people to long-poll; longer where there are many.'),
   TURNOUT_POLL_CAPACITY: int(1)
     .default(2000)
-    .describe('Polls a second that a node can take. Not yet in effect: moves are not spread.'),
+    .describe('Polls a second that a node can take: a kill that brings more is spread longer.'),
   TURNOUT_KILL_FILE: text
     .optional()
     .describe('Path of a file; while it exists, everybody on this node is on long-poll.'),

@@ -1,7 +1,7 @@
 /** What a change to the rollout came to: who follows it, who doesn't, and what that means. Pure. */
 import type { ChangeAnswer, RolloutBody } from '../../schema/admin.ts';
 import type { Exit } from './exits.ts';
-import { cappedLines, isCappedEverywhere, nodesText } from './rollout-view.ts';
+import { cappedLines, isCappedEverywhere, nodesText, progressText } from './rollout-view.ts';
 import { spanText } from './spans.ts';
 
 /** `partial` where the change doesn't hold everywhere: a script must not go on as if it did. */
@@ -42,13 +42,15 @@ export function changeLines(
 function whatHoldsItBack(after: RolloutBody | undefined): string[] {
   if (after === undefined) return [];
   const { doneBy, inProgress } = after.moves;
+  const { movesInProgress } = after;
   const lines: string[] = [];
   if (after.killed)
     lines.push('note      the kill switch is on: everybody is at long-poll until it is undone');
   else if (!after.enabled) lines.push("note      the flag is off: turnout rollout enable --reason '…'");
   else if (after.paused.length > 0)
     lines.push('note      moves are paused: who is connected stays; newcomers get the new decision');
-  if (inProgress > 0)
+  if (movesInProgress.length > 0) lines.push(`moves     ${movesInProgress.map(progressText).join('; ')}`);
+  else if (inProgress > 0)
     lines.push(`moves     ${inProgress} in progress${doneBy === null ? '' : `, done by ${doneBy}`}`);
   return lines;
 }

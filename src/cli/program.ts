@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { addDoctorCommand } from './doctor-command.ts';
 import { exitHelp } from './exits.ts';
+import { addDrainCommand } from './drain-command.ts';
 import { addKillCommand } from './kill-command.ts';
 import { addPublishCommand } from './publish-command.ts';
 import { addRolloutCommands } from './rollout-commands.ts';
@@ -28,6 +29,7 @@ export function turnoutProgram(terminal: Terminal): Command {
   addTokenCommands(program, terminal);
   addDoctorCommand(program, terminal);
   addKillCommand(program, terminal);
+  addDrainCommand(program, terminal);
   addRolloutCommands(program, terminal);
   return program;
 }

@@ -116,11 +116,18 @@ function cohortLines({ cohorts }: RolloutBody): string[] {
   ];
 }
 
-function movesText({ moves }: RolloutBody, nowMs: number): string {
+function movesText({ moves, movesInProgress }: RolloutBody, nowMs: number): string {
+  if (movesInProgress.length > 0) return movesInProgress.map(progressText).join('; ');
   if (moves.inProgress === 0) return 'none in progress';
   if (moves.doneBy === null) return `${moves.inProgress} in progress`;
   const leftMs = Date.parse(moves.doneBy) - nowMs;
   return `${moves.inProgress} in progress, done by ${momentText(moves.doneBy)} (in ${spanText(leftMs)})`;
+}
+
+/** `120 of 300 moved to long-poll, 180 left, done in 12 s`. */
+export function progressText({ to, done, left, etaMs }: RolloutBody['movesInProgress'][number]): string {
+  const end = etaMs === null ? 'held by a pause' : `done in ${spanText(etaMs)}`;
+  return `${done} of ${done + left} moved to ${to}, ${left} left, ${end}`;
 }
 
 function namesText(names: readonly string[]): string {

@@ -1,6 +1,7 @@
 /** What the admin API shows: the rollout as it stands, and who is connected. Reads only. */
 import {
   adminLimits,
+  type MoveProgressBody,
   type NodeCounts,
   nodeCountsSchema,
   type RolloutBody,
@@ -28,7 +29,7 @@ export function rulesOf(rollout: Rollout): Rules {
 /** Counts are summed over the nodes; the rules are those that this node holds. */
 export async function rolloutView(rollout: Rollout): Promise<RolloutBody> {
   const rules = rulesOf(rollout);
-  const [{ acks, laggards, capped }, { cohorts, moves, missing }] = await Promise.all([
+  const [{ acks, laggards, capped }, { cohorts, moves, movesInProgress, missing }] = await Promise.all([
     rollout.store.acknowledged(rules.version, 0),
     countFleet(rollout.fleet),
   ]);
@@ -55,6 +56,7 @@ export async function rolloutView(rollout: Rollout): Promise<RolloutBody> {
     capped: [...capped],
     cohorts,
     moves,
+    movesInProgress,
     missing,
   };
 }
@@ -62,17 +64,42 @@ export async function rolloutView(rollout: Rollout): Promise<RolloutBody> {
 const nobody = () => ({ assigned: 0, connected: { websocket: 0, 'long-poll': 0 } });
 
 /** Those connected to this node. */
-export function countHere(sessions: Sessions, { decider, mover }: Rollout): NodeCounts {
+export function countHere(sessions: Sessions, { decider, mover, dueTimes }: Rollout): NodeCounts {
   const cohorts = { canary: nobody(), control: nobody() };
   const endsAtMs = mover.movesEndAtMs;
-  let inProgress = 0;
   for (const session of sessions.all()) {
     cohorts[session.cohort].connected[session.transport] += 1;
     cohorts[decider.decide(session).cohort].assigned += 1;
-    if (session.isMoving) inProgress += 1;
   }
+  const inProgress = mover.progress().reduce((sum, { left }) => sum + left, 0);
   const doneBy = inProgress > 0 && endsAtMs !== undefined ? isoTime(endsAtMs) : null;
-  return { cohorts, moves: { inProgress, doneBy } };
+  const movesInProgress = mover.progress().map(({ endsAtMs, ...moves }) => ({
+    ...moves,
+    etaMs: endsAtMs === undefined ? null : Math.max(0, Math.round(endsAtMs - dueTimes.nowMs())),
+    doneBy: endsAtMs === undefined ? null : isoTime(endsAtMs),
+  }));
+  return { cohorts, moves: { inProgress, doneBy }, movesInProgress };
+}
+
+/** The moves of all nodes as one: done when the last node's are, never while one of them holds its own. */
+function sumMoves(parts: readonly MoveProgressBody[]): MoveProgressBody[] {
+  return (['websocket', 'long-poll'] as const).flatMap((from) => {
+    const [first, ...others] = parts.filter((part) => part.from === from);
+    if (first === undefined) return [];
+    return [
+      others.reduce((sum, part) => {
+        const isHeld = sum.etaMs === null || part.etaMs === null;
+        const later = (part.etaMs ?? 0) > (sum.etaMs ?? 0) ? part : sum;
+        return {
+          ...sum,
+          done: sum.done + part.done,
+          left: sum.left + part.left,
+          etaMs: isHeld ? null : later.etaMs,
+          doneBy: isHeld ? null : later.doneBy,
+        };
+      }, first),
+    ];
+  });
 }
 
 async function countFleet(fleet: Fleet): Promise<NodeCounts & { missing: string[] }> {
@@ -80,8 +107,10 @@ async function countFleet(fleet: Fleet): Promise<NodeCounts & { missing: string[
   const cohorts = { canary: nobody(), control: nobody() };
   let inProgress = 0;
   let doneBy: string | null = null;
+  const parts: MoveProgressBody[] = [];
   for (const answer of answers.values()) {
     const node = nodeCountsSchema.parse(answer);
+    parts.push(...node.movesInProgress);
     for (const name of ['canary', 'control'] as const) {
       const [sum, part] = [cohorts[name], node.cohorts[name]];
       sum.assigned += part.assigned;
@@ -93,7 +122,12 @@ async function countFleet(fleet: Fleet): Promise<NodeCounts & { missing: string[
     if (node.moves.doneBy !== null && (doneBy === null || node.moves.doneBy > doneBy))
       doneBy = node.moves.doneBy;
   }
-  return { cohorts, moves: { inProgress, doneBy }, missing: [...missing] };
+  return {
+    cohorts,
+    moves: { inProgress, doneBy },
+    movesInProgress: sumMoves(parts),
+    missing: [...missing],
+  };
 }
 
 /** Sessions of the user and the org asked for, wherever they are; at most as many as one answer may hold. */

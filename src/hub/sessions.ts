@@ -42,16 +42,43 @@ export interface LiveSession {
   end(code: CloseCode): void;
 }
 
+/** Told of everybody who comes and goes. It must not throw. */
+export interface SessionsWatcher {
+  readonly came: (session: LiveSession) => void;
+  readonly left: (session: LiveSession) => void;
+}
+
 export class Sessions {
   private readonly byConnection = new Map<string, LiveSession>();
   private readonly byUser = new Map<string, Set<LiveSession>>();
 
+  private readonly watchers = new Set<SessionsWatcher>();
+  /** Open streams, and held polls of clients that know assignments. */
+  private streams = 0;
+  private polls = 0;
+
+  watch(watcher: SessionsWatcher): () => void {
+    this.watchers.add(watcher);
+    return () => this.watchers.delete(watcher);
+  }
+
+  /** How many could be moved, by transport. */
+  counts(): { readonly streams: number; readonly polls: number } {
+    return { streams: this.streams, polls: this.polls };
+  }
+
+  has(session: Pick<LiveSession, 'connection'>): boolean {
+    return this.byConnection.has(session.connection);
+  }
+
   add(session: LiveSession): void {
+    if (!this.has(session)) this.count(session, 1);
     this.byConnection.set(session.connection, session);
     const key = userKey(session.org, session.sub);
     const ofUser = this.byUser.get(key);
     if (ofUser === undefined) this.byUser.set(key, new Set([session]));
     else ofUser.add(session);
+    for (const { came } of this.watchers) came(session);
   }
 
   remove(session: LiveSession): void {
@@ -60,6 +87,13 @@ export class Sessions {
     const ofUser = this.byUser.get(key);
     ofUser?.delete(session);
     if (ofUser?.size === 0) this.byUser.delete(key);
+    this.count(session, -1);
+    for (const { left } of this.watchers) left(session);
+  }
+
+  private count({ transport, assignment }: LiveSession, by: 1 | -1): void {
+    if (transport === 'websocket') this.streams += by;
+    else if (assignment !== undefined) this.polls += by;
   }
 
   /** In the order they came. */

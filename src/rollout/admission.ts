@@ -5,6 +5,7 @@ import type { Identity, Ticket } from '../identity.ts';
 import type { Announced } from './announced.ts';
 import type { Decision } from './decide.ts';
 import { type Decider, unasked } from './decider.ts';
+import type { DueTimes } from './due-times.ts';
 
 type Refusal = 'kill_switch' | 'node_capped' | 'transport_not_assigned';
 
@@ -29,17 +30,20 @@ const brakes: ReadonlySet<Reason> = new Set<Reason>(['kill-switch', 'node-capped
 
 export class RolloutAdmission {
   private readonly decider: Decider;
+  private readonly dueTimes: DueTimes;
   private readonly announced: Announced;
   private readonly refresh: (version: number) => Promise<void>;
   private readonly onDecision: (reason: Reason) => void;
 
   constructor(
     decider: Decider,
+    dueTimes: DueTimes,
     announced: Announced,
     refresh: (version: number) => Promise<void>,
     onDecision: (reason: Reason) => void,
   ) {
     this.decider = decider;
+    this.dueTimes = dueTimes;
     this.announced = announced;
     this.refresh = refresh;
     this.onDecision = onDecision;
@@ -72,7 +76,10 @@ export class RolloutAdmission {
     // What a query claims is unsigned: it may cause a read, never a decision.
     if (client.assignment !== undefined && client.assignment > assignment)
       void this.refresh(client.assignment);
-    const isDue = decision.transport === 'websocket' && !this.decider.isHeld(decision);
+    const isDue =
+      decision.transport === 'websocket' &&
+      !this.decider.isHeld(decision) &&
+      this.dueTimes.isDue(identity, decision);
     const mayMoveUp =
       isDue &&
       client.assignment !== undefined &&

@@ -1,8 +1,9 @@
 /** What an operator can do to the rollout: each verb changes the rules, waits for the nodes and says which have followed. */
-import type { CappedNode, ChangeAnswer } from '../../schema/admin.ts';
+import type { CappedNode, ChangeAnswer, MoveProgressBody } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import type { KillLatch } from './latch.ts';
+import { endOf, type OpenChange } from './open-change.ts';
 import type { RulesStore } from './rules-store.ts';
 import type { RolloutLogger } from './logger.ts';
 import { type Author, kill, type Transition, unkill } from './transitions.ts';
@@ -28,8 +29,28 @@ export class RolloutControl {
 
   /** @param expected the version that the author saw. @throws version_conflict */
   async change(transition: Transition, by: Author, expected?: number): Promise<ChangeAnswer> {
-    const { version } = await this.parts.store.change(transition, by, expected);
-    return { version, written: true, ...(await this.followers(version, ackWithinMs)) };
+    const rules = await this.parts.store.change(transition, by, expected);
+    const { version } = rules;
+    const made = rules.openChanges.find(({ assignment }) => assignment === version);
+    return {
+      version,
+      written: true,
+      ...(await this.followers(version, ackWithinMs)),
+      ...(made !== undefined && made.users > 0 && { movesInProgress: [this.announced(made)] }),
+    };
+  }
+
+  private announced(change: OpenChange): MoveProgressBody {
+    const { to, users } = change;
+    const endMs = endOf(change);
+    return {
+      from: to === 'websocket' ? 'long-poll' : 'websocket',
+      to,
+      done: 0,
+      left: users,
+      etaMs: Math.max(0, Math.round(endMs - this.parts.store.nowMs())),
+      doneBy: new Date(endMs).toISOString(),
+    };
   }
 
   /**

@@ -47,6 +47,17 @@ export class Decider {
     });
   }
 
+  /** The same by other rules than this node's, as if it had no brakes. `flag` names the toggle to ask; absent: the flag's own. */
+  decideIn(
+    { rules, flag = transportFlag }: { readonly rules: Rules; readonly flag?: string | undefined },
+    user: User,
+    asked: Asked,
+  ): Decision {
+    const { evaluator, isCapped, allowsOverride } = this.parts;
+    const node = { isCapped, isLatched: false, allowsOverride, areRulesLost: false };
+    return decide({ rules, user, asked, node, rollout: evaluator.ask(flag, user) });
+  }
+
   /** Whether the user's SDK shall reconnect a closed socket by itself. */
   autoreconnect(user: User): boolean {
     const rules = this.parts.rules();

@@ -2,6 +2,7 @@
 import type { AuditEntry, CappedNode } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
+import type { Pace } from './pacing.ts';
 import type { Rules } from './rules.ts';
 import type { Acknowledged, RulesHealth, RulesStore } from './rules-store.ts';
 import { type Author, type Change, firstStory, stamp, type Transition } from './transitions.ts';
@@ -9,22 +10,34 @@ import { type Author, type Change, firstStory, stamp, type Transition } from './
 /** Lines of the trail that are kept; the oldest go first. */
 const maxEntries = 10_000;
 
+export interface MemoryRulesOptions {
+  readonly clock: Clock;
+  readonly nodeId: string;
+  readonly capped: readonly CappedNode[];
+  readonly pace: Pace;
+  readonly first: Change;
+  readonly by: Author;
+}
+
 export class MemoryRulesStore implements RulesStore {
   readonly ready = Promise.resolve();
   private readonly clock: Clock;
   private readonly nodeId: string;
   private readonly capped: readonly CappedNode[];
+  private readonly pace: Pace;
   private rules: Rules;
   private readonly trail: AuditEntry[] = [];
   private readonly listeners = new Set<(rules: Rules) => void>();
   private applied = 0;
 
-  constructor(clock: Clock, nodeId: string, first: Change, by: Author, capped: readonly CappedNode[] = []) {
+  constructor(options: MemoryRulesOptions) {
+    const { clock, nodeId, capped, pace, first, by } = options;
     this.clock = clock;
     this.nodeId = nodeId;
     this.capped = capped;
+    this.pace = pace;
     // Seconds, so that a restart within the life of a client never goes back below what it was told.
-    this.rules = this.write(first, Math.floor(clock.now() / 1000), by);
+    this.rules = this.write(first, Math.floor(clock.now() / 1000), by, undefined);
   }
 
   current(): Rules {
@@ -33,6 +46,10 @@ export class MemoryRulesStore implements RulesStore {
 
   health(): RulesHealth {
     return { isUp: true, detail: 'in memory', ageMs: 0 };
+  }
+
+  nowMs(): number {
+    return this.clock.now();
   }
 
   async refresh(): Promise<void> {}
@@ -52,7 +69,7 @@ export class MemoryRulesStore implements RulesStore {
       throw fail('version_conflict', this.whoWasFirst(expected));
     const change = transition(this.rules);
     if (change === undefined) return this.rules;
-    this.rules = this.write(change, this.rules.version + 1, by);
+    this.rules = this.write(change, this.rules.version + 1, by, this.rules);
     for (const listener of this.listeners) listener(this.rules);
     return this.rules;
   }
@@ -81,9 +98,9 @@ export class MemoryRulesStore implements RulesStore {
     this.listeners.clear();
   }
 
-  private write(change: Change, version: number, by: Author): Rules {
-    const at = { version, nonce: this.clock.tag(48), nowMs: this.clock.now() };
-    const [rules, entry] = stamp(change, at, by);
+  private write(change: Change, version: number, by: Author, before: Rules | undefined): Rules {
+    const at = { version, nonce: this.clock.tag(48), nowMs: this.clock.now(), before };
+    const [rules, entry] = stamp(change, at, by, this.pace);
     this.keep(entry);
     return rules;
   }

@@ -1,119 +1,137 @@
 /**
- * Brings who is connected to where the rules now put them: walks the sessions after every change, sends streams down and
+ * Brings who is connected to where the rules now put them, each at the moment that they are due: sends streams down and
  * answers held polls that may move up. It decides nothing itself and never touches an event.
  */
-import type { Transport } from '../../schema/frames.ts';
 import type { Cancel, Clock } from '../clock.ts';
 import type { Announced } from './announced.ts';
+import type { Decision } from './decide.ts';
 import { type Decider, unasked } from './decider.ts';
+import type { DueTimes } from './due-times.ts';
 import type { RolloutLogger } from './logger.ts';
-
-export interface MoveOrder {
-  readonly transport: Transport;
-  /** How long the old transport stays open, milliseconds. */
-  readonly withinMs: number;
-  readonly reason: string;
-  readonly assignment: number;
-}
-
-/** A stream or a held poll, as far as the mover must know it. */
-export interface MovableSession {
-  readonly org: string;
-  readonly sub: string;
-  readonly transport: Transport;
-  readonly session: string | undefined;
-  /** The version of the rules that the client has seen; undefined for one that knows none (legacy). */
-  readonly assignment: number | undefined;
-  readonly supports: readonly string[];
-  readonly override: Transport | undefined;
-  readonly isMoving: boolean;
-  migrate(order: MoveOrder): void;
-}
-
-export interface MovableSessions {
-  /** Those connected now; one that comes or goes during the walk may be seen or not. */
-  all(): Iterable<MovableSession>;
-}
+import { type MoveProgress, MoveTally } from './move-tally.ts';
+import type { MovableSession, MovableSessions } from './movable-sessions.ts';
+import { Schedule, slotMs } from './schedule.ts';
 
 export interface MoverParts {
   readonly sessions: MovableSessions;
   readonly decider: Decider;
+  readonly dueTimes: DueTimes;
   readonly announced: Announced;
   readonly clock: Clock;
   readonly logger: RolloutLogger;
-  /** How long a stream stays open after `migrate`: on a kill, and else. */
-  readonly killWithinMs: number;
+  /** How long a stream stays open after `migrate`; after a kill's at most the kill window, and a second. */
+  readonly killWindowMs: number;
   readonly moveWithinMs: number;
 }
 
-/** Sessions decided in one go: some milliseconds of the event loop. */
+/** Sessions decided in one go, unless they take longer than some milliseconds of the event loop. */
 const chunk = 500;
-/**
- * Who was admitted just before a change may register after the walk (a stream has 10 s for its first frame): walk again
- * for so long.
- */
-const settleMs = 12_000;
-const settleEveryMs = 500;
+const chunkMs = 8;
+/** How long a killed user has to open the other transport: they have waited for their moment already. */
+const killedWithinMs = 1000;
 
 export class Mover {
   private readonly parts: MoverParts;
+  private readonly schedule: Schedule<MovableSession>;
+  private readonly tally: MoveTally;
+  private readonly unwatch: () => void;
   private walking: Iterator<MovableSession> | undefined;
+  /** Those who came, or whose moment has come, and were not looked at yet. */
+  private waiting: MovableSession[] = [];
   private cancelNext: Cancel = () => {};
-  private settledAtMs = 0;
-  /** When the last stream that was told to go will be closed, Unix milliseconds. */
-  private lastMoveEndsAtMs = 0;
+  private cancelRun: Cancel = () => {};
+  private isPlanned = false;
   private isClosed = false;
 
   constructor(parts: MoverParts) {
     this.parts = parts;
+    this.schedule = new Schedule(parts.dueTimes.nowMs());
+    this.tally = new MoveTally(this.schedule);
+    this.unwatch = parts.sessions.watch({
+      came: (session) => this.meet(session),
+      left: (session) => {
+        this.schedule.delete(session);
+        this.tally.left(session);
+      },
+    });
   }
 
   /** Something that decisions depend on has changed: begins a walk at once, and drops one that is still going. */
   run(): void {
-    this.settledAtMs = this.parts.clock.monotonic() + settleMs;
-    this.walk();
+    this.tally.restart();
+    this.schedule.restart(this.parts.dueTimes.nowMs());
+    this.waiting = [];
+    this.walking = this.parts.sessions.all()[Symbol.iterator]();
+    this.step();
   }
 
   /** The same a moment later: rules that are written in this very turn come first, and moves then carry their version. */
   runSoon(): void {
-    this.cancelNext();
-    this.cancelNext = this.parts.clock.after(0, () => this.run());
+    this.cancelRun();
+    this.cancelRun = this.parts.clock.after(0, () => this.run());
   }
 
-  /** When the moves under way will be over, Unix milliseconds; undefined when none is. */
+  /** When the moves under way will be over, Unix milliseconds; undefined when none is, or a pause holds them. */
   get movesEndAtMs(): number | undefined {
-    return this.lastMoveEndsAtMs > this.parts.clock.now() ? this.lastMoveEndsAtMs : undefined;
+    const ends = this.progress().map(({ endsAtMs }) => endsAtMs ?? Number.NaN);
+    const lastMs = Math.max(...ends);
+    return ends.length > 0 && lastMs > this.parts.dueTimes.nowMs() ? lastMs : undefined;
+  }
+
+  /** The moves under way here, by direction. */
+  progress(): readonly MoveProgress[] {
+    return this.tally.progress(this.parts.moveWithinMs);
   }
 
   close(): void {
     this.isClosed = true;
     this.cancelNext();
+    this.cancelRun();
+    this.unwatch();
   }
 
-  private walk(): void {
-    this.walking = this.parts.sessions.all()[Symbol.iterator]();
-    this.step();
+  /** Who comes now was decided a moment ago, maybe by rules that have changed since; a poll may be due in a while. */
+  private meet(session: MovableSession): void {
+    if (session.transport === 'long-poll' && session.assignment === undefined) return;
+    this.waiting.push(session);
+    this.planStep(0);
   }
 
+  private planStep(ms: number): void {
+    if (this.isClosed || (this.isPlanned && ms > 0)) return;
+    this.cancelNext();
+    this.isPlanned = true;
+    this.cancelNext = this.parts.clock.after(ms, () => this.step());
+  }
+
+  /** Looks at those of the walk, then at those who came or fell due; goes on in the next turn where there are many. */
   private step(): void {
     this.cancelNext();
+    this.isPlanned = false;
     if (this.isClosed) return;
-    for (let seen = 0; seen < chunk; seen += 1) {
-      const next = this.walking?.next();
-      if (next === undefined || next.done === true) return this.settle();
-      this.consider(next.value);
+    const { clock, dueTimes } = this.parts;
+    const untilMs = clock.monotonic() + chunkMs;
+    this.waiting.push(...this.schedule.take(dueTimes.nowMs()));
+    for (let seen = 0; seen < chunk && clock.monotonic() <= untilMs; seen += 1) {
+      const session = this.next();
+      if (session === undefined) {
+        if (this.schedule.size > 0) this.planStep(slotMs);
+        return;
+      }
+      this.consider(session);
     }
-    this.cancelNext = this.parts.clock.after(0, () => this.step());
+    this.planStep(0);
   }
 
-  private settle(): void {
+  private next(): MovableSession | undefined {
+    const walked = this.walking?.next();
+    if (walked !== undefined && walked.done !== true) return walked.value;
     this.walking = undefined;
-    if (this.parts.clock.monotonic() < this.settledAtMs)
-      this.cancelNext = this.parts.clock.after(settleEveryMs, () => this.walk());
+    return this.waiting.pop();
   }
 
   private consider(session: MovableSession): void {
-    if (session.isMoving) return;
+    if (session.isMoving || !this.parts.sessions.has(session)) return;
     try {
       if (session.transport === 'websocket') this.moveDown(session);
       else this.moveUp(session);
@@ -124,7 +142,7 @@ export class Mover {
   }
 
   private moveDown(session: MovableSession): void {
-    const { decider, clock, killWithinMs, moveWithinMs } = this.parts;
+    const { decider, dueTimes, killWindowMs, moveWithinMs } = this.parts;
     // A stream that came without a ticket told nothing, and is the proof of what it supports.
     const asked = session.supports.length > 0 ? session : unasked;
     const decision = decider.decide(session, asked);
@@ -132,10 +150,11 @@ export class Mover {
     if (transport === 'websocket') return;
     const isKill = reason === 'kill-switch';
     // Rules older than the ones that let it in may not take it back; a kill is obeyed at any version.
-    const isNewer = session.assignment !== undefined && session.assignment > assignment;
-    if (!isKill && (isNewer || decider.isHeld(decision))) return;
-    const withinMs = isKill ? killWithinMs : moveWithinMs;
-    this.lastMoveEndsAtMs = Math.max(this.lastMoveEndsAtMs, clock.now() + withinMs);
+    if (!isKill && session.assignment !== undefined && session.assignment > assignment) return;
+    const dueMs = dueTimes.dueAtMs(session, decision, asked);
+    if (this.mustWait(session, decision, dueMs)) return;
+    const withinMs = isKill ? Math.min(killWindowMs, killedWithinMs) : moveWithinMs;
+    this.tally.told(session, dueTimes.nowMs() + withinMs);
     session.migrate({
       transport: 'long-poll',
       withinMs,
@@ -145,12 +164,27 @@ export class Mover {
   }
 
   private moveUp(session: MovableSession): void {
-    const { decider, announced } = this.parts;
-    if (session.assignment === undefined || decider.areMovesHeld) return;
+    const { decider, dueTimes, announced } = this.parts;
+    if (session.assignment === undefined) return;
     // A poll says nothing about its client's support: negotiation asks.
-    const { transport, reason, assignment } = decider.decide(session, unasked);
+    const decision = decider.decide(session, unasked);
+    const { transport, reason, assignment } = decision;
     if (transport !== 'websocket' || session.assignment >= assignment) return;
+    if (this.mustWait(session, decision, dueTimes.dueAtMs(session, decision))) return;
     if (!announced.claim(session, session.session, assignment)) return;
+    this.tally.told(session, dueTimes.nowMs());
     session.migrate({ transport: 'websocket', withinMs: 0, reason, assignment });
+  }
+
+  /** A pause holds it, or its moment is still to come. */
+  private mustWait(session: MovableSession, decision: Decision, dueMs: number): boolean {
+    const { decider, dueTimes } = this.parts;
+    if (decider.isHeld(decision)) {
+      this.tally.hold(session);
+      return true;
+    }
+    if (dueMs <= dueTimes.nowMs()) return false;
+    this.schedule.add(session, dueMs);
+    return true;
   }
 }

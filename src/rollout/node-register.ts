@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type CappedNode, cappedNodeSchema } from '../../schema/admin.ts';
 import type { Cancel, Clock } from '../clock.ts';
 import type { Acknowledged } from './rules-store.ts';
+import type { Connected } from './pacing.ts';
 import type { RulesKeys, RulesRedis } from './rules-redis.ts';
 import { scripts } from './rules-scripts.ts';
 
@@ -10,11 +11,17 @@ import { scripts } from './rules-scripts.ts';
 const silentMs = 5000;
 const forgetMs = 60_000;
 const reportMs = 1000;
+/** How soon a node says that others are connected to it now: windows are made from it. */
+const lookHereMs = 200;
 /** Time between two looks for acknowledgements: short at first, because nodes take a millisecond or two. */
 const lookMs = { first: 2, longest: 40, growth: 1.5 };
 
 const replySchema = z.tuple([z.number(), z.array(z.string()), z.array(z.string())]);
-const factsSchema = z.object({ capped: z.array(z.string()) });
+const factsSchema = z.object({
+  capped: z.array(z.string()),
+  streams: z.int().min(0).default(0),
+  polls: z.int().min(0).default(0),
+});
 
 export interface NodeRegisterParts {
   readonly redis: RulesRedis;
@@ -23,10 +30,11 @@ export interface NodeRegisterParts {
   readonly nodeId: string;
   /** Variables that hold this node at long-poll. */
   readonly caps: readonly string[];
+  readonly connectedHere: () => Connected;
 }
 
 /** A node as Redis last told of it. */
-interface Neighbour {
+interface Neighbour extends Connected {
   readonly version: number;
   readonly capped: readonly string[];
 }
@@ -37,6 +45,7 @@ export class NodeRegister {
   private applied = 0;
   private reporting: Promise<void> | undefined;
   private isStale = false;
+  private told: Connected = { streams: 0, polls: 0 };
   private stop: Cancel = () => {};
 
   constructor(parts: NodeRegisterParts) {
@@ -45,7 +54,27 @@ export class NodeRegister {
 
   open(): void {
     this.report();
-    this.stop = this.parts.clock.every(reportMs, () => this.report());
+    const { clock, connectedHere } = this.parts;
+    const stops = [
+      clock.every(reportMs, () => this.report()),
+      clock.every(lookHereMs, () => {
+        const { streams, polls } = connectedHere();
+        if (streams !== this.told.streams || polls !== this.told.polls) this.report();
+      }),
+    ];
+    this.stop = () => stops.forEach((stop) => stop());
+  }
+
+  /** Who is connected to the fleet: to the others as they last said, to this node as it is. */
+  connected(): Connected {
+    const { nodeId, connectedHere } = this.parts;
+    let { streams, polls } = connectedHere();
+    for (const [node, there] of this.neighbours) {
+      if (node === nodeId) continue;
+      streams += there.streams;
+      polls += there.polls;
+    }
+    return { streams, polls };
   }
 
   acknowledge(version: number): void {
@@ -71,8 +100,8 @@ export class NodeRegister {
     for (const [node, told] of pairs(nodes)) {
       const space = told.indexOf(' ');
       if (nowMs - Number(told.slice(0, space)) > silentMs) continue;
-      const { capped } = factsSchema.parse(JSON.parse(told.slice(space + 1)));
-      living.set(node, { version: Number(versions.get(node) ?? 0), capped });
+      const facts = factsSchema.parse(JSON.parse(told.slice(space + 1)));
+      living.set(node, { version: Number(versions.get(node) ?? 0), ...facts });
     }
     this.neighbours = living;
   }
@@ -100,10 +129,10 @@ export class NodeRegister {
 
   /** The same from what is known here, without asking. */
   known(version: number): Acknowledged {
-    const { nodeId, caps } = this.parts;
+    const { nodeId, caps, connectedHere } = this.parts;
     const all = new Map(this.neighbours);
     // This node knows itself best: what it has said may not have arrived.
-    all.set(nodeId, { version: this.applied, capped: caps });
+    all.set(nodeId, { version: this.applied, capped: caps, ...connectedHere() });
     const nodes = [...all].toSorted(([one], [other]) => (one < other ? -1 : 1));
     const capped: CappedNode[] = nodes
       .filter(([, node]) => node.capped.length > 0)
@@ -134,11 +163,12 @@ export class NodeRegister {
   }
 
   private async reportAll(): Promise<void> {
-    const { redis, keys, nodeId, caps } = this.parts;
+    const { redis, keys, nodeId, caps, connectedHere } = this.parts;
     try {
       while (this.isStale) {
         this.isStale = false;
-        const facts = JSON.stringify({ capped: caps });
+        this.told = connectedHere();
+        const facts = JSON.stringify({ capped: caps, ...this.told });
         const args = [nodeId, String(this.applied), facts, String(forgetMs)];
         this.learn(await redis.run(scripts.report, [keys.acks, keys.nodes], args));
       }

@@ -1,11 +1,13 @@
 /** The store that the settings describe, and the first rules that the environment has to write (docs/PROTOCOL.md, 13). */
 import type { CappedNode } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
 import { firstRules, type RolloutSettings, saysTheSame, unheeded, unreadableUsers } from './environment.ts';
 import { readFeatureFile } from './features.ts';
 import { type Fleet, LoneFleet } from './fleet.ts';
 import type { RolloutLogger } from './logger.ts';
 import { MemoryRulesStore } from './memory-rules-store.ts';
+import type { Connected } from './pacing.ts';
 import { RedisFleet } from './redis-fleet.ts';
 import { RedisRulesStore } from './redis-rules-store.ts';
 import type { Rules } from './rules.ts';
@@ -13,8 +15,13 @@ import { type RulesRedis, rulesKeys } from './rules-redis.ts';
 import type { RulesStore } from './rules-store.ts';
 import type { Change } from './transitions.ts';
 
+export type PaceSettings = Pick<
+  Config,
+  'TURNOUT_MOVE_RATE' | 'TURNOUT_KILL_WINDOW_MS' | 'TURNOUT_POLL_CAPACITY'
+>;
+
 export interface RulesStoreOptions {
-  readonly config: RolloutSettings;
+  readonly config: RolloutSettings & PaceSettings;
   readonly clock: Clock;
   readonly nodeId: string;
   readonly logger: RolloutLogger;
@@ -25,6 +32,7 @@ export interface RulesStoreOptions {
 export function openRulesStore(
   options: RulesStoreOptions,
   caps: readonly string[],
+  connectedHere: () => Connected,
 ): { readonly store: RulesStore; readonly fleet: Fleet } {
   const { config, clock, nodeId, logger, shared } = options;
   const unreadable = unreadableUsers(config);
@@ -32,18 +40,37 @@ export function openRulesStore(
     logger.warn({ entries: unreadable.length }, 'REALTIME_WHITELIST: entries that name no user are left out');
   const first = firstRules(readFeatureFile(), config);
   const capped: CappedNode[] = caps.length === 0 ? [] : [{ node: nodeId, variables: [...caps] }];
+  const pace = paceOf(config);
   if (shared === undefined) {
     const by = { who: 'environment', reason: 'start' };
-    return { store: new MemoryRulesStore(clock, nodeId, first, by, capped), fleet: new LoneFleet(nodeId) };
+    const alone = { ...pace, connected: connectedHere };
+    const store = new MemoryRulesStore({ clock, nodeId, capped, pace: alone, first, by });
+    return { store, fleet: new LoneFleet(nodeId) };
   }
   const { redis, prefix } = shared;
   const found = (stored: Rules | undefined): Change | undefined => foundBy(first, stored, options);
-  const store = new RedisRulesStore({ redis, prefix, clock, nodeId, logger, capped, found });
+  const store = new RedisRulesStore({
+    redis,
+    prefix,
+    clock,
+    nodeId,
+    logger,
+    capped,
+    found,
+    pace,
+    connectedHere,
+  });
   store.open();
   const keys = rulesKeys(prefix);
   const fleet = new RedisFleet({ redis, keys, clock, nodeId, logger, register: store.register });
   return { store, fleet };
 }
+
+export const paceOf = (config: PaceSettings) => ({
+  moveRate: config.TURNOUT_MOVE_RATE,
+  killWindowMs: config.TURNOUT_KILL_WINDOW_MS,
+  pollCapacity: config.TURNOUT_POLL_CAPACITY,
+});
 
 /** What the environment writes at this start; what it may not write any more is a warning that says which holds. */
 function foundBy(

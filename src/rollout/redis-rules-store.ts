@@ -10,6 +10,7 @@ import { fail } from '../errors.ts';
 import { BoundedRedis } from './bounded-redis.ts';
 import type { RolloutLogger } from './logger.ts';
 import { NodeRegister } from './node-register.ts';
+import type { Connected, Pace } from './pacing.ts';
 import { PacedReads } from './paced-reads.ts';
 import { isKilled, isNewer, type Rules, rulesSchema } from './rules.ts';
 import { type RulesKeys, type RulesRedis, rulesKeys } from './rules-redis.ts';
@@ -35,6 +36,9 @@ export interface RedisRulesOptions {
   readonly nodeId: string;
   readonly logger: RolloutLogger;
   readonly capped: readonly CappedNode[];
+  /** Windows of what this node writes; `connected` is asked of the whole fleet. */
+  readonly pace: Omit<Pace, 'connected'>;
+  readonly connectedHere: () => Connected;
   /**
    * Asked once, when the rules were first read: what the environment has to write. Undefined `stored`: nothing was ever
    * written. It is asked again when another node was first.
@@ -51,6 +55,7 @@ export class RedisRulesStore implements RulesStore {
   private readonly redis: RulesRedis;
   private readonly keys: RulesKeys;
   private readonly reads: PacedReads;
+  private readonly pace: Pace;
   private readonly listeners = new Set<(rules: Rules) => void>();
   private readonly reachedListeners = new Set<() => void>();
   private readonly closers: (() => void)[] = [];
@@ -65,13 +70,21 @@ export class RedisRulesStore implements RulesStore {
 
   constructor(options: RedisRulesOptions) {
     this.options = options;
-    const { redis, prefix, clock, nodeId, capped } = options;
+    const { redis, prefix, clock, nodeId, capped, connectedHere } = options;
     this.keys = rulesKeys(prefix);
     this.readAtMs = clock.monotonic();
     this.reads = new PacedReads(clock, readPaceMs, () => this.read());
     const caps = capped.flatMap(({ variables }) => variables);
     this.redis = new BoundedRedis(redis, clock, (error) => this.failed(error));
-    this.register = new NodeRegister({ redis: this.redis, keys: this.keys, clock, nodeId, caps });
+    this.register = new NodeRegister({
+      redis: this.redis,
+      keys: this.keys,
+      clock,
+      nodeId,
+      caps,
+      connectedHere,
+    });
+    this.pace = { ...options.pace, connected: () => this.register.connected() };
     this.ready = new Promise((resolve) => {
       this.becomeReady = resolve;
     });
@@ -100,6 +113,10 @@ export class RedisRulesStore implements RulesStore {
     if (this.isUp) return { isUp: true, detail: 'in Redis', ageMs };
     const detail = this.held === undefined ? 'never read' : `last read ${Math.round(ageMs / 1000)} s ago`;
     return { isUp: false, detail, ageMs };
+  }
+
+  nowMs(): number {
+    return this.options.clock.now() + this.offsetMs;
   }
 
   refresh(version?: number): Promise<void> {
@@ -210,7 +227,8 @@ export class RedisRulesStore implements RulesStore {
     // Seconds at first, so that an emptied Redis never goes back below what clients were told.
     const nowMs = this.nowMs();
     const version = before === undefined ? Math.floor(nowMs / 1000) : before.version + 1;
-    const [rules, entry] = stamp(change, { version, nonce: this.options.clock.tag(48), nowMs }, by);
+    const nonce = this.options.clock.tag(48);
+    const [rules, entry] = stamp(change, { version, nonce, nowMs, before }, by, this.pace);
     const args = [
       ...(before === undefined ? ['', ''] : [String(before.version), orderable(before.nonce)]),
       ...documentArgs(rules),
@@ -285,10 +303,6 @@ export class RedisRulesStore implements RulesStore {
       expected,
       lines.find((line) => line.version === version),
     );
-  }
-
-  private nowMs(): number {
-    return this.options.clock.now() + this.offsetMs;
   }
 }
 

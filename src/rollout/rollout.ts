@@ -6,14 +6,17 @@ import { Announced } from './announced.ts';
 import { RolloutControl } from './control.ts';
 import { Decider } from './decider.ts';
 import { capsOf } from './environment.ts';
+import { DueTimes, rulesLost } from './due-times.ts';
 import { Evaluator } from './evaluator.ts';
 import type { Fleet } from './fleet.ts';
+import { pastToggles } from './history.ts';
 import { KillCourier } from './kill-courier.ts';
 import { watchKillFile } from './kill-file.ts';
 import { KillLatch } from './latch.ts';
 import { openLocalKillDoor } from './local-kill-door.ts';
-import { openRulesStore, type RulesStoreOptions } from './open-rules-store.ts';
-import { type MovableSessions, Mover } from './mover.ts';
+import { openRulesStore, paceOf, type RulesStoreOptions } from './open-rules-store.ts';
+import type { MovableSessions } from './movable-sessions.ts';
+import { Mover } from './mover.ts';
 import type { Rules } from './rules.ts';
 import type { RulesStore } from './rules-store.ts';
 
@@ -27,6 +30,8 @@ export interface RolloutOptions extends RulesStoreOptions {
     | 'TURNOUT_ALLOW_OVERRIDE'
     | 'TURNOUT_KILL_FILE'
     | 'TURNOUT_KILL_WINDOW_MS'
+    | 'TURNOUT_MOVE_RATE'
+    | 'TURNOUT_POLL_CAPACITY'
     | 'TURNOUT_MOVE_WITHIN_MS'
     | 'TURNOUT_RULES_MAX_AGE'
     | 'TURNOUT_RULES_STALE'
@@ -47,6 +52,7 @@ export interface Rollout {
   readonly fleet: Fleet;
   readonly latch: KillLatch;
   readonly decider: Decider;
+  readonly dueTimes: DueTimes;
   readonly control: RolloutControl;
   readonly mover: Mover;
   /** Fits the transports' port of that name. */
@@ -64,7 +70,8 @@ const ageLookMs = 500;
 export function createRollout(options: RolloutOptions): Rollout {
   const { config, clock, nodeId, logger, sessions } = options;
   const caps = capsOf(config);
-  const { store, fleet } = openRulesStore(options, caps);
+  const connectedHere = () => sessions.counts();
+  const { store, fleet } = openRulesStore(options, caps, connectedHere);
   const latch = new KillLatch();
   const evaluator = new Evaluator(
     () => clock.random(),
@@ -82,34 +89,54 @@ export function createRollout(options: RolloutOptions): Rollout {
     allowsOverride: config.TURNOUT_ALLOW_OVERRIDE,
     areRulesLost,
   });
+  const dueTimes = new DueTimes({
+    decider,
+    rules: () => store.current(),
+    nowMs: () => store.nowMs(),
+    pace: { ...paceOf(config), connected: connectedHere },
+    connectedHere,
+  });
+  const hearCauses = (): void =>
+    dueTimes.hear(
+      [...latch.causes(), ...(areRulesLost() ? [rulesLost] : [])],
+      (cause) => cause === rulesLost || cause.includes('/'),
+    );
   const announced = new Announced();
   const mover = new Mover({
     sessions,
     decider,
+    dueTimes,
     announced,
     clock,
     logger,
-    killWithinMs: config.TURNOUT_KILL_WINDOW_MS,
+    killWindowMs: config.TURNOUT_KILL_WINDOW_MS,
     moveWithinMs: config.TURNOUT_MOVE_WITHIN_MS,
   });
 
   const apply = (rules: Rules): void => {
-    evaluator.apply(rules.features);
+    evaluator.apply([...rules.features, ...pastToggles(rules)]);
     latch.follow(rules);
+    hearCauses();
     store.acknowledge(rules.version);
     mover.run();
   };
   const rules = store.current();
   if (rules !== undefined) {
-    evaluator.apply(rules.features);
+    evaluator.apply([...rules.features, ...pastToggles(rules)]);
     store.acknowledge(rules.version);
   }
   store.subscribe(apply);
-  latch.subscribe(() => mover.runSoon());
+  latch.subscribe(() => {
+    hearCauses();
+    mover.runSoon();
+  });
   const courier = new KillCourier(latch, store, logger);
   const control = new RolloutControl({ store, latch, clock, nodeId, caps, logger });
   const closers = [
-    watchAge(areRulesLost, options, () => mover.run()),
+    watchAge(areRulesLost, options, () => {
+      hearCauses();
+      mover.run();
+    }),
     config.TURNOUT_KILL_FILE === undefined
       ? undefined
       : watchKillFile(config.TURNOUT_KILL_FILE, latch, clock, logger),
@@ -125,10 +152,12 @@ export function createRollout(options: RolloutOptions): Rollout {
     fleet,
     latch,
     decider,
+    dueTimes,
     control,
     mover,
     admission: new RolloutAdmission(
       decider,
+      dueTimes,
       announced,
       (version) => store.refresh(version),
       options.onDecision ?? (() => {}),

@@ -29,6 +29,9 @@ export interface RulesStore {
 
   health(): RulesHealth;
 
+  /** Unix milliseconds by the clock of whatever stores the rules: what due times are told by. */
+  nowMs(): number;
+
   /**
    * Reads again, where the document lives elsewhere: in a single flight, at most four times a second, past that with the
    * next. Resolves too when it can't be read: `current` then stays as it was.

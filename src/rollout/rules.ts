@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type Feature, featureSchema, percentOf, transportFlag } from './features.ts';
+import { openChangeSchema } from './open-change.ts';
 import { type User, userId } from './user.ts';
 
 /** One pull of the kill switch; the switch is on while any of them stands. */
@@ -35,16 +36,22 @@ export const rulesSchema = z.object({
   unkilled: z.array(z.string()),
   /** Why moves are held; they are while any cause stands. */
   pauses: z.array(z.string()),
+  /** Since when moves are held, Unix milliseconds by the store's clock; absent while they aren't. */
+  pausedAt: z.number().optional(),
+  /** Changes whose moves may still be under way, the oldest first. */
+  openChanges: z.array(openChangeSchema).default([]),
 });
 export type Rules = Readonly<z.infer<typeof rulesSchema>>;
 
-export const featureOf = (rules: Rules, name: string): Feature | undefined =>
+export const featureOf = (rules: Pick<Rules, 'features'>, name: string): Feature | undefined =>
   rules.features.find((feature) => feature.name === name);
 
-export const isFlagOn = (rules: Rules): boolean => featureOf(rules, transportFlag)?.enabled === true;
-export const rolloutPercent = (rules: Rules): number => percentOf(featureOf(rules, transportFlag));
-export const isKilled = (rules: Rules): boolean => rules.kills.length > 0;
-export const areMovesHeld = (rules: Rules): boolean => rules.pauses.length > 0;
+export const isFlagOn = (rules: Pick<Rules, 'features'>): boolean =>
+  featureOf(rules, transportFlag)?.enabled === true;
+export const rolloutPercent = (rules: Pick<Rules, 'features'>): number =>
+  percentOf(featureOf(rules, transportFlag));
+export const isKilled = (rules: Pick<Rules, 'kills'>): boolean => rules.kills.length > 0;
+export const areMovesHeld = (rules: Pick<Rules, 'pauses'>): boolean => rules.pauses.length > 0;
 
 /**
  * Which of two documents holds: the higher version. One version with two nonces is what a failover that lost writes leaves:

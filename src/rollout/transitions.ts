@@ -5,9 +5,11 @@
 import type { AuditEntry } from '../../schema/admin.ts';
 import { fail } from '../errors.ts';
 import { percentOf, transportFlag, withPercent } from './features.ts';
+import { openChangesAfter, type Pace } from './pacing.ts';
 import { featureOf, type Kill, type Rules } from './rules.ts';
 
-export type Content = Omit<Rules, 'version' | 'nonce' | 'changedAt' | 'origin'>;
+export type Content = Omit<Rules, 'version' | 'nonce' | 'changedAt' | 'origin' | 'pausedAt' | 'openChanges'> &
+  Partial<Pick<Rules, 'openChanges'>>;
 
 export interface Change {
   readonly content: Content;
@@ -113,13 +115,37 @@ export interface Stamp {
   readonly nonce: string;
   /** Unix milliseconds. */
   readonly nowMs: number;
+  /** What the change takes the place of; undefined for the first rules. */
+  readonly before: Rules | undefined;
 }
 
 /** The change as a document and as a line of the audit trail. */
-export function stamp(change: Change, { version, nonce, nowMs }: Stamp, by: Author): [Rules, AuditEntry] {
+export function stamp(
+  change: Change,
+  { version, nonce, nowMs, before }: Stamp,
+  by: Author,
+  pace: Pace,
+): [Rules, AuditEntry] {
   const { action, from, to } = change;
   const origin = action === 'start' ? 'environment' : 'operator';
-  const rules: Rules = { ...change.content, version, nonce, changedAt: nowMs, origin };
+  const write = { version, nowMs, isUnkill: action === 'unkill' };
+  const open =
+    before === undefined ? { openChanges: [] } : openChangesAfter(before, change.content, write, pace);
+  const { features, allowlist, denylist, holdback, kills, unkilled, pauses } = change.content;
+  const rules: Rules = {
+    version,
+    nonce,
+    changedAt: nowMs,
+    origin,
+    features,
+    allowlist,
+    denylist,
+    holdback,
+    kills,
+    unkilled,
+    pauses,
+    ...open,
+  };
   return [
     rules,
     { version, at: new Date(nowMs).toISOString(), who: by.who, action, from, to, reason: by.reason },

@@ -29,6 +29,7 @@ const steady: RolloutBody = {
   capped: [],
   cohorts: { canary: counts, control: counts },
   moves: { inProgress: 0, doneBy: null },
+  movesInProgress: [],
   missing: [],
 };
 const audit: AuditEntry[] = [

@@ -38,7 +38,17 @@ function rulesOf(given: z.infer<typeof ruleCaseSchema>): Rules {
   const kills = given.killed ? [{ id: 'k', at: 0, who: 'w', reason: 'r' }] : [];
   const { allowlist, denylist, holdback } = given;
   const stamped = { version, nonce: 'n', changedAt: 0, origin: 'operator' as const };
-  return { ...stamped, features, allowlist, denylist, holdback, kills, unkilled: [], pauses: [] };
+  return {
+    ...stamped,
+    features,
+    allowlist,
+    denylist,
+    holdback,
+    kills,
+    unkilled: [],
+    pauses: [],
+    openChanges: [],
+  };
 }
 
 const folder = new URL('../../../flags/cases/', import.meta.url);

@@ -17,6 +17,8 @@ beforeEach(() => {
     REALTIME_ROLLOUT_PERCENT: '50',
     REALTIME_WHITELIST: 'vip',
     TURNOUT_KILL_WINDOW_MS: '1500',
+    // Windows are tests of their own, in due-times.test.ts.
+    TURNOUT_MOVE_RATE: '1000000000',
     TURNOUT_MOVE_WITHIN_MS: '4000',
   });
 });
@@ -53,18 +55,18 @@ describe('down', () => {
   it('a kill sends all within the kill window, and names itself and the version it wrote', async () => {
     const [alice, vip] = [stream('alice'), stream('vip')];
     const { version } = await on.rollout.control.kill(by);
-    on.clock.advance(10);
+    on.clock.advance(1520);
     for (const one of [alice, vip])
       expect(one.orders).toEqual([
-        { transport: 'long-poll', withinMs: 1500, reason: 'kill-switch', assignment: version },
+        { transport: 'long-poll', withinMs: 1000, reason: 'kill-switch', assignment: version },
       ]);
   });
 
   it('a latch alone does too', () => {
     const alice = stream('alice');
     on.rollout.latch.pull({ id: 'local', at: 0, ...by });
-    on.clock.advance(10);
-    expect(alice.orders).toMatchObject([{ reason: 'kill-switch', withinMs: 1500 }]);
+    on.clock.advance(1520);
+    expect(alice.orders).toMatchObject([{ reason: 'kill-switch', withinMs: 1000 }]);
   });
 
   it('takes a stream that told nothing for one that supports what it uses', async () => {
@@ -78,6 +80,7 @@ describe('down', () => {
     await on.rollout.store.change(setPercent(0), by);
     expect(alice.orders).toEqual([]);
     await on.rollout.store.change(kill({ id: 'k', at: 0, ...by }), by);
+    on.clock.advance(1520);
     expect(alice.orders).toMatchObject([{ reason: 'kill-switch' }]);
   });
 
@@ -202,6 +205,7 @@ describe('pause', () => {
     const alice = stream('alice', { assignment: 1 });
     await on.rollout.store.change(pause('operator'), by);
     await on.rollout.store.change(transition, by);
+    on.clock.advance(1520);
     expect(alice.orders).toMatchObject([{ transport: 'long-poll' }]);
     expect(on.rollout.admission.poll(identity('alice'), { assignment: 1, session: 's' })).toMatchObject({
       transport: 'long-poll',
@@ -213,6 +217,7 @@ describe('pause', () => {
     const alice = stream('alice');
     await on.rollout.store.change(pause('operator'), by);
     await on.rollout.control.kill(by);
+    on.clock.advance(1520);
     expect(alice.orders).toHaveLength(1);
     await on.rollout.store.change(unkill(), by);
   });
