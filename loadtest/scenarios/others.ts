@@ -26,8 +26,8 @@ export interface Noticed {
 
 export interface Others {
   /** What they noticed since the last call. */
-  noticed(): Promise<Noticed>;
-  stop(): void;
+  readonly noticed: () => Promise<Noticed>;
+  readonly stop: () => void;
 }
 
 const flag = '--as-others';

@@ -66,13 +66,13 @@ const nobody = () => ({ assigned: 0, connected: { websocket: 0, 'long-poll': 0 }
 /** Those connected to this node. */
 export function countHere(sessions: Sessions, { decider, mover, dueTimes }: Rollout): NodeCounts {
   const cohorts = { canary: nobody(), control: nobody() };
-  const endsAtMs = mover.movesEndAtMs;
+  const lastEndsAtMs = mover.movesEndAtMs;
   for (const session of sessions.all()) {
     cohorts[session.cohort].connected[session.transport] += 1;
     cohorts[decider.decide(session).cohort].assigned += 1;
   }
   const inProgress = mover.progress().reduce((sum, { left }) => sum + left, 0);
-  const doneBy = inProgress > 0 && endsAtMs !== undefined ? isoTime(endsAtMs) : null;
+  const doneBy = inProgress > 0 && lastEndsAtMs !== undefined ? isoTime(lastEndsAtMs) : null;
   const movesInProgress = mover.progress().map(({ endsAtMs, ...moves }) => ({
     ...moves,
     etaMs: endsAtMs === undefined ? null : Math.max(0, Math.round(endsAtMs - dueTimes.nowMs())),
