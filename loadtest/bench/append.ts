@@ -1,45 +1,140 @@
-/** Appends through `POST /v1/publish`, one event and a hundred a request, with autocannon and nobody listening. */
+/**
+ * Appends to a log in Redis: `POST /v1/publish` with one event and a hundred a request, against the log's own script called
+ * bare from ioredis, on the same server, in turn. Nobody listens. Needs `redis-server` on the PATH.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import autocannon from 'autocannon';
+import { Redis } from 'ioredis';
 import { producerToken, startGateway } from '../gateway.ts';
-import { numberOption, report, round, type Row } from '../report.ts';
+import { median, newHistogram, numberOption, quantileMs, report, round, type Row } from '../report.ts';
 import { pinLoad } from '../server-process.ts';
 
-const seconds = numberOption('seconds', 5);
+const seconds = numberOption('seconds', 4);
+const rounds = numberOption('rounds', 3);
 const connections = numberOption('connections', 32);
+const retentionEvents = 100_000;
+const payload = { revenue: 1250, currency: 'EUR' };
 
-async function measure(url: string, token: string, batch: number, duration: number): Promise<Row> {
-  const event = { service: 'bench', type: 'tick', payload: { revenue: 1250, currency: 'EUR' } };
+interface Measured {
+  readonly eventsPerS: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly errors: number;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = address !== null && typeof address === 'object' ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+    server.on('error', reject);
+  });
+}
+
+async function throughGateway(url: string, token: string, batch: number): Promise<Measured> {
+  const events = Array.from({ length: batch }, () => ({ service: 'bench', type: 'tick', payload }));
   const { requests, latency, errors, non2xx } = await autocannon({
     url: `${url}/v1/publish`,
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ org: 'bench', events: Array.from({ length: batch }, () => event) }),
+    body: JSON.stringify({ org: 'bench', events }),
     connections,
-    duration,
+    duration: seconds,
   });
-  return {
-    'events a request': batch,
-    'requests/s': round(requests.average),
-    'events/s': round(requests.average * batch),
-    'p50 ms': latency.p50,
-    'p99 ms': latency.p99,
-    errors: errors + non2xx,
-  };
+  const eventsPerS = requests.average * batch;
+  return { eventsPerS, p50: latency.p50, p99: latency.p99, errors: errors + non2xx };
 }
+
+/** The org's keys, the settings and the events as the gateway's log passes them to append.lua. */
+async function bare(redis: Redis, hash: string, batch: number): Promise<Measured> {
+  const keys = ['meta', 'stream', 'ids:0', 'ids:1'].map((part) => `turnout:{bench}:${part}`);
+  const settings = [
+    'turnout:{bench}:tail',
+    'PUBLISH',
+    retentionEvents,
+    86_400_000,
+    100_000,
+    600_000,
+    86_700_000,
+  ];
+  const histogram = newHistogram();
+  const endMs = performance.now() + seconds * 1000;
+  let done = 0;
+  const worker = async (): Promise<void> => {
+    while (performance.now() < endMs) {
+      const events = Array.from({ length: batch }, () => {
+        const id = randomBytes(16).toString('hex');
+        const fields = `\n"id":"${id}","service":"bench","type":"tick"\n,"payload":${JSON.stringify(payload)}}`;
+        return [`backend\n${id}`, randomBytes(6).toString('base64url'), fields];
+      });
+      const sentMs = performance.now();
+      await redis.evalsha(hash, keys.length, ...keys, ...settings, ...events.flat());
+      histogram.recordValue(Math.max(1, Math.round((performance.now() - sentMs) * 1000)));
+      done += batch;
+    }
+  };
+  await Promise.all(Array.from({ length: connections }, worker));
+  const p50 = quantileMs(histogram, 50);
+  return { eventsPerS: done / seconds, p50, p99: quantileMs(histogram, 99), errors: 0 };
+}
+
+const rowOf = (what: string, batch: number, measured: readonly Measured[]): Row => ({
+  what,
+  'events a request': batch,
+  'events/s': round(median(measured.map(({ eventsPerS }) => eventsPerS))),
+  'p50 ms': round(median(measured.map(({ p50 }) => p50)), 2),
+  'p99 ms': round(median(measured.map(({ p99 }) => p99)), 2),
+  errors: measured.reduce((sum, { errors }) => sum + errors, 0),
+});
 
 async function main(): Promise<void> {
   const pinned = pinLoad();
-  const server = await startGateway({ TURNOUT_RETENTION_EVENTS: '100000' });
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'turnout-bench-redis-'));
+  const args = `--port ${port} --bind 127.0.0.1 --appendonly yes --dir ${folder}`.split(' ');
+  const server: ChildProcess = spawn('redis-server', args, { stdio: 'ignore' });
+  const redis = new Redis({ host: '127.0.0.1', port, retryStrategy: () => 50 });
+  // Refused until it listens; what matters is told by the first command.
+  redis.on('error', () => undefined);
   try {
-    const token = await producerToken();
-    await measure(server.url, token, 1, 2);
-    const rows = [
-      await measure(server.url, token, 1, seconds),
-      await measure(server.url, token, 100, seconds),
-    ];
-    report('append', { pinned, connections, seconds }, rows);
+    await redis.ping();
+    const gateway = await startGateway({
+      TURNOUT_REDIS_URL: `redis://127.0.0.1:${port}`,
+      TURNOUT_RETENTION_EVENTS: String(retentionEvents),
+    });
+    try {
+      const token = await producerToken();
+      // Begins the org's log, and teaches Redis the scripts.
+      await throughGateway(gateway.url, token, 1);
+      const script = readFileSync(new URL('../../src/log/lua/append.lua', import.meta.url));
+      const hash = createHash('sha1').update(script).digest('hex');
+      const rows: Row[] = [];
+      for (const batch of [1, 100]) {
+        const log: Measured[] = [];
+        const lua: Measured[] = [];
+        for (let turn = 0; turn < rounds; turn += 1) {
+          log.push(await throughGateway(gateway.url, token, batch));
+          lua.push(await bare(redis, hash, batch));
+        }
+        rows.push(rowOf('POST /v1/publish', batch, log), rowOf('append.lua bare', batch, lua));
+      }
+      const durability = 'appendfsync everysec';
+      report('append', { pinned, connections, seconds, rounds, durability }, rows);
+    } finally {
+      await gateway.stop();
+    }
   } finally {
-    await server.stop();
+    redis.disconnect();
+    // Asked politely, it would first save what is worth nothing.
+    server.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
