@@ -46,7 +46,7 @@ export interface EphemeralEvent {
 
 const known = new Set([
   'id', 'service', 'type', 'thread_id', 'agent', 'in_reply_to', 'meta', 'payload', 'to', 'ephemeral', 'org', 'sender',
-]); // biome-ignore format: one row reads better
+]);
 
 /** @param sender the `sub` of an end user who published; undefined for a producer. */
 export function prepareEvent(event: PublishEvent, id: string, sender?: string): PreparedEvent {
