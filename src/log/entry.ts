@@ -45,7 +45,18 @@ export interface EphemeralEvent {
 }
 
 const known = new Set([
-  'id', 'service', 'type', 'thread_id', 'agent', 'in_reply_to', 'meta', 'payload', 'to', 'ephemeral', 'org', 'sender',
+  'id',
+  'service',
+  'type',
+  'thread_id',
+  'agent',
+  'in_reply_to',
+  'meta',
+  'payload',
+  'to',
+  'ephemeral',
+  'org',
+  'sender',
 ]);
 
 /** @param sender the `sub` of an end user who published; undefined for a producer. */
