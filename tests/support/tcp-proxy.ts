@@ -22,6 +22,8 @@ export interface TcpProxy {
 /** @param targets one gateway or several; new connections go to them in turn, past those that refuse. */
 export async function startProxy(...targets: readonly string[]): Promise<TcpProxy> {
   const pairs = new Map<Socket, Socket>();
+  // By client. Who is stalled already is left alone: joined again by two timers, it would get every byte twice.
+  const stalled = new Set<Socket>();
   const timers = new Set<NodeJS.Timeout>();
   let toUrls = targets;
   let turn = 0;
@@ -94,14 +96,18 @@ export async function startProxy(...targets: readonly string[]): Promise<TcpProx
     },
     cut: cutAll,
     stall(probability, random, ms) {
-      const chosen = choose(probability, random);
+      const chosen = choose(probability, random).filter(([client]) => !stalled.has(client));
       for (const [client, upstream] of chosen) {
+        stalled.add(client);
         client.unpipe(upstream);
         upstream.unpipe(client);
       }
       const timer = setTimeout(() => {
         timers.delete(timer);
-        for (const [client, upstream] of chosen) if (pairs.has(client)) client.pipe(upstream).pipe(client);
+        for (const [client, upstream] of chosen) {
+          stalled.delete(client);
+          if (pairs.has(client)) client.pipe(upstream).pipe(client);
+        }
       }, ms);
       timers.add(timer);
       return chosen.length;
