@@ -21,6 +21,8 @@ export interface PollerOptions {
   readonly onReset: (reason: string) => void;
   /** Something failed; the poller goes on after `waitMs`. */
   readonly onError: (problem: string, waitMs: number) => void;
+  /** What the pauses between failing polls grow to, milliseconds; absent: 30,000. */
+  readonly longestBackoffMs?: number;
   /** Ends the loop. */
   readonly signal: AbortSignal;
 }
@@ -35,11 +37,10 @@ interface PollAnswer {
 }
 
 const firstBackoffMs = 500;
-const longestBackoffMs = 30_000;
 
 /** Polls until `signal` aborts. @throws SignedOutError on 401. */
 export async function pollForever(options: PollerOptions): Promise<void> {
-  const { signal } = options;
+  const { signal, longestBackoffMs = 30_000 } = options;
   let cursor: string | undefined;
   let backoffMs = firstBackoffMs;
   while (!signal.aborted) {
