@@ -21,6 +21,7 @@ import {
   publishItemSchema,
   publishResultSchema,
 } from './http.ts';
+import { profileSchema } from './profile.ts';
 import { claimsSchema } from './token.ts';
 
 const baseId = 'https://turnout.example/schema/';
@@ -56,6 +57,11 @@ const sources: Readonly<Record<string, Source>> = {
     schema: serverFrameSchema,
     title: 'Server frame',
     description: 'Every frame of the server. A client ignores fields that it does not know.',
+  },
+  'generated/profile.schema.json': {
+    schema: profileSchema,
+    title: 'Turnout profile',
+    description: "Another API's dialect of a long poll, as one file (YAML or JSON).",
   },
   'generated/poll-query.schema.json': {
     schema: pollQuerySchema,
