@@ -11,7 +11,7 @@ import type { Group, Member } from '../hub/group.ts';
 import type { LiveSession } from '../hub/sessions.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
-import { chunkBody, emptyBody, fitting, pollForm } from './poll-body.ts';
+import { fitting, pollForm, type PollState } from './poll-body.ts';
 import type { LongPollDeps, PollRequest } from './poll-request.ts';
 
 // Looking through what isn't the reader's ends after this much, with `more`.
@@ -22,6 +22,13 @@ const ephemeralAfterMs = 1000;
 const maxEphemeral = 100;
 const retryMs = 250;
 
+/** What answers a poll, not yet written. */
+export interface PollOutcome {
+  /** Absent: no events. */
+  readonly chunk: Chunk | undefined;
+  readonly state: PollState;
+}
+
 export class HeldPoll implements Member, LiveSession {
   readonly transport = 'long-poll';
   readonly supports = ['websocket', 'long-poll'];
@@ -30,7 +37,7 @@ export class HeldPoll implements Member, LiveSession {
   readonly connection: string;
   readonly sinceMs: number;
   readonly cohort: Cohort;
-  readonly answered: Promise<Buffer>;
+  readonly answered: Promise<PollOutcome>;
   /** Events were waiting when the poll came. */
   foundAtOnce = false;
   private readonly deps: LongPollDeps;
@@ -38,7 +45,7 @@ export class HeldPoll implements Member, LiveSession {
   private readonly request: PollRequest;
   private readonly group: Group;
   private readonly holdMs: number;
-  private resolve: (body: Buffer) => void = () => undefined;
+  private resolve: (outcome: PollOutcome) => void = () => undefined;
   private readonly cameMs: number;
   private place: Position;
   private pages = 0;
@@ -66,7 +73,7 @@ export class HeldPoll implements Member, LiveSession {
     const isDueNow = start.at === 'head' || due.mayMoveUp;
     this.cohort = due.cohort;
     this.holdMs = isDueNow ? 0 : Math.min(waitMs, identity.expiresAtMs - deps.clock.now());
-    this.group = feed.join(this, request.services, pollForm(request.limit));
+    this.group = feed.join(this, request.services, request.form ?? pollForm(request.limit));
     if (placed.reset === undefined) this.pump();
     else this.finish(undefined, { reset: placed.reset });
   }
@@ -192,7 +199,7 @@ export class HeldPoll implements Member, LiveSession {
     this.isDone = true;
     for (const cancel of this.cancels) cancel();
     this.feed.leave(this, this.group);
-    const { deps, request, sub } = this;
+    const { deps, request } = this;
     if (this.isHeld) {
       deps.traffic.pollsHeld -= 1;
       deps.sessions.remove(this);
@@ -209,7 +216,7 @@ export class HeldPoll implements Member, LiveSession {
       ephemeral: fitting(this.pending, chunk),
     };
     if (chunk !== undefined) this.count(chunk);
-    this.resolve(chunk === undefined ? emptyBody(state) : chunkBody(chunk, sub, state));
+    this.resolve({ chunk, state });
   }
 
   private count(chunk: Chunk): void {

@@ -6,8 +6,8 @@ import { codes } from '../../schema/codes.ts';
 import type { Cancel } from '../clock.ts';
 import { fail, TurnoutError } from '../errors.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
-import { HeldPoll } from './held-poll.ts';
-import { emptyBody } from './poll-body.ts';
+import { HeldPoll, type PollOutcome } from './held-poll.ts';
+import { chunkBody, emptyBody } from './poll-body.ts';
 import type { LongPollDeps, PollRequest } from './poll-request.ts';
 
 export interface PollAnswer {
@@ -33,6 +33,18 @@ export class LongPoll {
 
   /** @throws service_forbidden, log_unavailable (a poll without cursor), overloaded */
   async answer(request: PollRequest): Promise<PollAnswer> {
+    const { chunk, state } = await this.hold(request);
+    const body = chunk === undefined ? emptyBody(state) : chunkBody(chunk, request.identity.sub, state);
+    return { body, mustClose: this.isDraining };
+  }
+
+  /** The node is draining: whoever asks again should find another. */
+  get mustClose(): boolean {
+    return this.isDraining;
+  }
+
+  /** The same without writing it: for whoever answers in another API's words. @throws as `answer` */
+  async hold(request: PollRequest): Promise<PollOutcome> {
     const { deps } = this;
     const { org, reads } = request.identity;
     for (const service of request.services)
@@ -52,10 +64,10 @@ export class LongPoll {
       try {
         // Draining: what is there is answered, nothing is held.
         if (this.isDraining) poll.migrate();
-        const body = await poll.answered;
+        const outcome = await poll.answered;
         const waitedMs = deps.clock.monotonic() - cameMs;
         deps.onAnswered({ hadEvents: poll.foundAtOnce, waitedMs });
-        return { body, mustClose: this.isDraining };
+        return outcome;
       } finally {
         this.held.delete(poll);
       }
@@ -139,11 +151,11 @@ export class LongPoll {
     }
   }
 
-  private unplaced(request: PollRequest): PollAnswer {
+  private unplaced(request: PollRequest): PollOutcome {
     const { start, identity, assignment, session } = request;
     if (start.at !== 'cursor') throw fail('log_unavailable');
     const due = this.deps.admission.poll(identity, { assignment, session });
     const state = { ...due, at: start.position, hasMore: false, reset: undefined, ephemeral: [] };
-    return { body: emptyBody(state), mustClose: this.isDraining };
+    return { chunk: undefined, state };
   }
 }

@@ -1,5 +1,6 @@
 /** What a poll asks, and what answering it takes: shared by the transport and the polls it holds. */
 import type { Cancel, Clock } from '../clock.ts';
+import type { Form } from '../hub/chunk.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Sessions } from '../hub/sessions.ts';
 import type { Identity } from '../identity.ts';
@@ -30,6 +31,8 @@ export interface PollRequest {
   /** What an SDK sent; a legacy client sends none. */
   readonly assignment: number | undefined;
   readonly client: PollClient;
+  /** How its events are written where that is not the poll's own JSON: another API's dialect. */
+  readonly form?: Form;
 }
 
 /** Whoever waits for the answer. */
