@@ -2,9 +2,9 @@
 import type { Reason } from '../../schema/http.ts';
 import { type Asked, type Decision, decide } from './decide.ts';
 import type { Evaluator } from './evaluator.ts';
-import { autoreconnectFlag, transportFlag } from './features.ts';
+import { autoreconnectFlag, legacyServeFlag, transportFlag } from './features.ts';
 import type { KillLatch } from './latch.ts';
-import { areMovesHeld, featureOf, rolloutPercent, type Rules } from './rules.ts';
+import { areMovesHeld, featureOf, isKilled, isListed, rolloutPercent, type Rules } from './rules.ts';
 import type { User } from './user.ts';
 
 /** What is assumed of a client that didn't say. */
@@ -63,6 +63,18 @@ export class Decider {
     const rules = this.parts.rules();
     if (rules === undefined || featureOf(rules, autoreconnectFlag) === undefined) return false;
     return this.parts.evaluator.ask(autoreconnectFlag, user).isIn;
+  }
+
+  /**
+   * Whether the user's old API is answered by Turnout in its own words, instead of by the old backend. A kill, a denied user
+   * and rules that are lost mean no: the old backend never stopped being able to.
+   */
+  servesLegacy(user: User): boolean {
+    const { rules: read, latch, evaluator, areRulesLost } = this.parts;
+    const rules = read();
+    if (rules === undefined || latch.isSet || isKilled(rules) || areRulesLost?.() === true) return false;
+    if (isListed(rules.denylist, user) || featureOf(rules, legacyServeFlag) === undefined) return false;
+    return evaluator.ask(legacyServeFlag, user).isIn;
   }
 
   /** The version of the rules now; 0 while there are none. */

@@ -22,6 +22,8 @@ export const featureFileSchema = z.looseObject({ features: z.array(featureSchema
 export const transportFlag = 'realtime-streaming-v2';
 /** The flag that tells the SDK whether to reconnect by itself. */
 export const autoreconnectFlag = 'ws-autoreconnect';
+/** The flag that lets Turnout answer an old API's polls itself. */
+export const legacyServeFlag = 'legacy-serve';
 
 /** flags/feature.json, found from src/rollout and from dist/src/rollout alike. @throws when it is missing or malformed. */
 export function readFeatureFile(): readonly Feature[] {

@@ -131,7 +131,8 @@ export class HeldPoll implements Member, LiveSession {
   }
 
   ephemeral(events: readonly EphemeralEvent[]): void {
-    if (this.isDone) return;
+    // Another API has no word for what isn't stored.
+    if (this.isDone || this.request.form !== undefined) return;
     const theirs = events.filter((event) => event.to?.includes(this.sub) ?? true);
     if (theirs.length === 0) return;
     const isFirst = this.pending.length === 0;

@@ -1,0 +1,172 @@
+/**
+ * Answers an old API's poll from Turnout's log, in that API's words. Whatever it isn't sure to answer as well as the old
+ * backend would, it leaves to the old backend.
+ */
+import type { Clock } from '../clock.ts';
+import { asTurnoutError } from '../errors.ts';
+import { type Identity, ServiceClaim } from '../identity.ts';
+import type { Dialect, LegacyAnswer, LegacyAsk } from '../legacy/dialect.ts';
+import { envelopeOf, type Places } from '../legacy/places.ts';
+import { decodeCursor, encodeCursor, type Position } from '../log/cursor.ts';
+import type { LogEntry } from '../log/entry.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { foreignEvents, foreignForm, type ForeignWords } from '../transports/foreign-form.ts';
+import type { LongPoll } from '../transports/long-poll.ts';
+import type { PollClient } from '../transports/poll-request.ts';
+
+export interface LegacyServeDeps {
+  readonly dialect: Dialect;
+  readonly places: Places;
+  readonly longPoll: Pick<LongPoll, 'hold'>;
+  readonly log: Pick<EventLog, 'read'>;
+  readonly clock: Pick<Clock, 'now' | 'monotonic'>;
+}
+
+export interface LegacyCaller {
+  readonly org: string;
+  readonly user: string;
+  readonly expiresAtMs: number;
+}
+
+/** Why a poll was left to the old backend: a label of `legacy_unserved_total`. */
+export type Unserved = 'no-cursor' | 'unknown-cursor' | 'reset' | 'log-away' | 'overloaded';
+
+export type Served =
+  | { readonly isServed: true; readonly answer: LegacyAnswer; readonly events: boolean }
+  | { readonly isServed: false; readonly why: Unserved };
+
+const no = (why: Unserved): Served => ({ isServed: false, why });
+
+export class LegacyServe {
+  private readonly deps: LegacyServeDeps;
+  private readonly words: ForeignWords;
+  private readonly forms = new Map<number, ReturnType<typeof foreignForm>>();
+  private readonly services: ReadonlySet<string>;
+  /** One answer for all who are given one chunk whole. */
+  private readonly shared = new WeakMap<object, LegacyAnswer>();
+
+  constructor(deps: LegacyServeDeps) {
+    this.deps = deps;
+    const { dialect } = deps;
+    this.services = new Set(dialect.profile.request.services.fixed);
+    const isOpaque = dialect.profile.request.cursor.format === 'opaque';
+    const written = new WeakMap<LogEntry, string>();
+    this.words = {
+      name: `legacy-${dialect.profile.name}`,
+      write(entry) {
+        const known = written.get(entry);
+        if (known !== undefined) return known;
+        const envelope = envelopeOf(entry);
+        // Not from the source: whoever was given it would have no place to come back to.
+        if (!isOpaque && dialect.cursorOf(envelope) === undefined) return undefined;
+        const json = dialect.eventJson(envelope);
+        written.set(entry, json);
+        return json;
+      },
+    };
+  }
+
+  /** Never throws what the old backend could still answer. */
+  async answer(caller: LegacyCaller, asked: LegacyAsk, client: PollClient): Promise<Served> {
+    try {
+      return await this.serve(caller, asked, client);
+    } catch (thrown) {
+      const { code } = asTurnoutError(thrown);
+      if (code === 'log_unavailable') return no('log-away');
+      if (code === 'overloaded') return no('overloaded');
+      throw thrown;
+    }
+  }
+
+  private async serve(caller: LegacyCaller, asked: LegacyAsk, client: PollClient): Promise<Served> {
+    const { clock, longPoll } = this.deps;
+    const endMs = clock.monotonic() + Math.min(asked.waitMs, caller.expiresAtMs - clock.now());
+    const from = await this.place(caller.org, asked.cursor);
+    if (typeof from === 'string') return no(from);
+    let at = from;
+    for (;;) {
+      const waitMs = Math.max(0, endMs - clock.monotonic());
+      const { chunk, state } = await longPoll.hold({
+        identity: identityOf(caller),
+        services: this.services,
+        start: { at: 'cursor', position: at },
+        waitMs,
+        limit: asked.limit,
+        session: undefined,
+        assignment: undefined,
+        client,
+        form: this.formOf(asked.limit),
+      });
+      if (state.reset !== undefined) {
+        if (asked.cursor !== undefined) this.deps.places.forget(caller.org, asked.cursor);
+        return no('reset');
+      }
+      const given = chunk && this.written(caller, chunk);
+      if (given !== undefined) return { isServed: true, answer: given, events: true };
+      at = state.at;
+      // In the middle of what isn't theirs: an answer now would have them look through it again.
+      if (!state.hasMore) return { isServed: true, answer: this.idle(asked, at), events: false };
+    }
+  }
+
+  /** Where to go on; a word where the old backend knows better. */
+  private async place(org: string, cursor: string | undefined): Promise<Position | Unserved> {
+    const { dialect, places, log } = this.deps;
+    const { format, absent } = dialect.profile.request.cursor;
+    if (cursor === undefined) {
+      if (absent === 'upstream') return 'no-cursor';
+      return (await log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 })).head;
+    }
+    if (format === 'opaque') return ownCursor(cursor) ?? 'unknown-cursor';
+    return (await places.find(org, cursor)) ?? 'unknown-cursor';
+  }
+
+  private written(
+    { org, user }: LegacyCaller,
+    chunk: Parameters<typeof foreignEvents>[1],
+  ): LegacyAnswer | undefined {
+    const made = this.shared.get(chunk);
+    if (made !== undefined) return made;
+    const events = foreignEvents(this.words, chunk, user);
+    if (events === undefined) return undefined;
+    const { dialect, places } = this.deps;
+    const isOpaque = dialect.profile.request.cursor.format === 'opaque';
+    const value = isOpaque ? encodeCursor(chunk.end) : dialect.cursorOf(envelopeOf(events.last));
+    if (value === undefined) return undefined;
+    if (!isOpaque) places.remember(org, value, chunk.end);
+    const answer = dialect.answer(events.pieces, value);
+    if (chunk.isShared) this.shared.set(chunk, answer);
+    return answer;
+  }
+
+  private idle({ cursor }: LegacyAsk, at: Position): LegacyAnswer {
+    const { dialect } = this.deps;
+    const isOpaque = dialect.profile.request.cursor.format === 'opaque';
+    return dialect.idle(isOpaque ? encodeCursor(at) : cursor);
+  }
+
+  private formOf(limit: number): ReturnType<typeof foreignForm> {
+    const form = this.forms.get(limit) ?? foreignForm(this.words, limit);
+    this.forms.set(limit, form);
+    return form;
+  }
+}
+
+function ownCursor(text: string): Position | undefined {
+  try {
+    return decodeCursor(text);
+  } catch {
+    // The old backend's own.
+    return undefined;
+  }
+}
+
+const identityOf = ({ org, user, expiresAtMs }: LegacyCaller): Identity => ({
+  org,
+  sub: user,
+  expiresAtMs,
+  reads: new ServiceClaim(['*']),
+  publishes: new ServiceClaim([]),
+  roles: new Set(),
+  producerOrgs: [],
+});
