@@ -1,0 +1,98 @@
+/**
+ * Two answers to one poll, the old backend's and the one that Turnout would have given, compared. Pure. It names events by
+ * their keys and differences by their places, never by what stood there.
+ */
+
+/** One event of an answer. */
+export interface Seen {
+  /** What names it in the source. */
+  readonly key: string;
+  /** In the old API's shape. */
+  readonly event: unknown;
+}
+
+/** One that Turnout has, with the time at which its log took it, Unix milliseconds. */
+export interface Had extends Seen {
+  readonly ms: number;
+}
+
+export type Difference =
+  /** The old backend gave it, Turnout does not have it. */
+  | { readonly kind: 'missing'; readonly keys: readonly string[] }
+  /** Turnout has it, and the old backend left it out. */
+  | { readonly kind: 'extra'; readonly keys: readonly string[] }
+  /** The same events in another order: the first place at which it differs. */
+  | { readonly kind: 'order'; readonly keys: readonly string[] }
+  /** The same event written otherwise: where. */
+  | { readonly kind: 'shape'; readonly keys: readonly string[]; readonly path: string }
+  /** The log had it only after the old backend had answered. */
+  | { readonly kind: 'late'; readonly keys: readonly string[]; readonly lateMs: number };
+
+export interface Comparison {
+  readonly old: readonly Seen[];
+  /** Everything of the log behind the client's place, up to the last event that the old backend gave. */
+  readonly ours: readonly Had[];
+  /** When the old backend's answer came, Unix milliseconds. */
+  readonly answeredMs: number;
+  /** Later than this is told as late. */
+  readonly toleranceMs: number;
+  /** Places in an event that may differ. */
+  readonly ignored: ReadonlySet<string>;
+}
+
+/** Every difference between the two; none: they are the same. */
+export function compareAnswers({ old, ours, answeredMs, toleranceMs, ignored }: Comparison): Difference[] {
+  const byKey = new Map(ours.map((one) => [one.key, one]));
+  const oldKeys = new Set(old.map(({ key }) => key));
+  const missing = old.filter(({ key }) => !byKey.has(key)).map(({ key }) => key);
+  const extra = ours.filter(({ key }) => !oldKeys.has(key)).map(({ key }) => key);
+  const differences: Difference[] = [];
+  if (missing.length > 0) differences.push({ kind: 'missing', keys: missing });
+  if (extra.length > 0) differences.push({ kind: 'extra', keys: extra });
+  const swapped = firstSwap(
+    old.flatMap(({ key }) => (byKey.has(key) ? key : [])),
+    ours.flatMap(({ key }) => (oldKeys.has(key) ? key : [])),
+  );
+  if (swapped !== undefined) differences.push({ kind: 'order', keys: swapped });
+  let lateMs = 0;
+  const late: string[] = [];
+  for (const { key, event } of old) {
+    const had = byKey.get(key);
+    if (had === undefined) continue;
+    const path = firstDifference(event, had.event, '$', ignored);
+    if (path !== undefined) differences.push({ kind: 'shape', keys: [key], path });
+    const behindMs = had.ms - answeredMs;
+    if (behindMs <= toleranceMs) continue;
+    late.push(key);
+    lateMs = Math.max(lateMs, behindMs);
+  }
+  if (late.length > 0) differences.push({ kind: 'late', keys: late, lateMs });
+  return differences;
+}
+
+function firstSwap(one: readonly string[], other: readonly string[]): readonly string[] | undefined {
+  const place = one.findIndex((key, index) => key !== other[index]);
+  const [ours, theirs] = [one[place], other[place]];
+  return ours === undefined || theirs === undefined ? undefined : [ours, theirs];
+}
+
+/** The first place at which two JSON values differ; undefined where they don't. The order of an object's keys is no matter. */
+export function firstDifference(
+  one: unknown,
+  other: unknown,
+  at: string,
+  ignored: ReadonlySet<string>,
+): string | undefined {
+  if (ignored.has(at) || one === other) return undefined;
+  if (!isObject(one) || !isObject(other) || Array.isArray(one) !== Array.isArray(other)) return at;
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
+  for (const name of names) {
+    const place = Array.isArray(one) ? `${at}[${name}]` : `${at}.${name}`;
+    const found = firstDifference(one[name], other[name], place, ignored);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;

@@ -1,0 +1,160 @@
+/**
+ * The shadow: a share of what the old backend answers, held against what Turnout would have answered. Bounded in work and
+ * memory; nothing of what events say is kept.
+ */
+import type { Clock } from '../clock.ts';
+import type { LogEntry } from '../log/entry.ts';
+import type { Position } from '../log/cursor.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { compareAnswers, type Had, type Seen } from './compare.ts';
+import type { Dialect, LegacyAnswer } from './dialect.ts';
+import { envelopeOf, type Places } from './places.ts';
+import { keyPathOf, readPath } from './shadow-key.ts';
+import { ShadowReport } from './shadow-report.ts';
+
+export interface ShadowDeps {
+  readonly dialect: Dialect;
+  readonly places: Pick<Places, 'find'>;
+  readonly log: Pick<EventLog, 'read'>;
+  readonly clock: Pick<Clock, 'now' | 'random' | 'after'>;
+}
+
+/** One answer of the old backend, as it went to its client. */
+export interface Watched {
+  readonly org: string;
+  readonly user: string;
+  /** What the client asked with; undefined: nothing, and there is nothing to compare. */
+  readonly cursor: string | undefined;
+  readonly answer: LegacyAnswer;
+  /** When it was complete, Unix milliseconds. */
+  readonly answeredMs: number;
+}
+
+const maxUnderway = 50;
+const lookEveryMs = 100;
+const pageLimits = { maxEvents: 500, maxBytes: 1024 * 1024 };
+/** The log's clock and ours may differ by so much, and a bridge reads in the same moment as the client. */
+const toleranceMs = 1000;
+
+export class Shadow {
+  readonly report: ShadowReport;
+  private readonly deps: ShadowDeps;
+  private readonly percent: number;
+  private readonly withinMs: number;
+  private readonly ignored: ReadonlySet<string>;
+  private readonly keyPath: string | undefined;
+  private underway = 0;
+
+  constructor(deps: ShadowDeps) {
+    const { shadow, response, request } = deps.dialect.profile;
+    this.deps = deps;
+    this.percent = shadow?.percent ?? 0;
+    this.withinMs = (shadow?.withinSeconds ?? 0) * 1000;
+    this.ignored = new Set(shadow?.ignore);
+    this.keyPath = keyPathOf(response.event, request.cursor.value);
+    this.report = new ShadowReport();
+  }
+
+  /** Whether this request is one of those looked at. */
+  wants(): boolean {
+    return this.deps.clock.random() * 100 < this.percent && this.underway < maxUnderway;
+  }
+
+  /** Never rejects, and nobody waits for it. */
+  async watch(watched: Watched): Promise<void> {
+    this.underway += 1;
+    try {
+      await this.compare(watched);
+    } catch {
+      // The log is away: what can't be compared says nothing.
+      this.report.skip('log-away');
+    } finally {
+      this.underway -= 1;
+    }
+  }
+
+  private async compare({ org, user, cursor, answer, answeredMs }: Watched): Promise<void> {
+    const { dialect, clock } = this.deps;
+    if (cursor === undefined) return this.report.skip('no-cursor');
+    const reading = dialect.read(answer);
+    if (reading.kind === 'unreadable') return this.report.unreadable(reading.why, clock.now());
+    const old = reading.kind === 'idle' ? [] : this.seen(reading.items);
+    if (old === undefined) return this.report.unreadable('an event has no key', clock.now());
+    const untilMs = answeredMs + this.withinMs;
+    const from = await this.placed(org, cursor, untilMs);
+    if (from === undefined) return this.report.skip('unknown-cursor');
+    const upTo = reading.kind === 'events' ? reading.cursor : undefined;
+    const ours = await this.had({ org, user, from, old, upTo, answeredMs, untilMs });
+    if (ours === undefined) return this.report.skip('reset');
+    const differences = compareAnswers({ old, ours, answeredMs, toleranceMs, ignored: this.ignored });
+    this.report.add(differences, clock.now());
+  }
+
+  private seen(items: readonly unknown[]): Seen[] | undefined {
+    const { keyPath } = this;
+    if (keyPath === undefined) return undefined;
+    const seen = items.map((event) => ({ key: readPath(event, keyPath), event }));
+    return seen.every(({ key }) => key !== undefined) ? (seen as Seen[]) : undefined;
+  }
+
+  /** The log may be a moment behind the client. */
+  private async placed(org: string, cursor: string, untilMs: number): Promise<Position | undefined> {
+    for (;;) {
+      const at = await this.deps.places.find(org, cursor);
+      if (at !== undefined || this.deps.clock.now() >= untilMs) return at;
+      await this.pause();
+    }
+  }
+
+  /**
+   * What the log has behind the client's place, up to the last event of the old answer or the cursor that came with it;
+   * waited for until `untilMs`. For an idle answer: what it had for longer than that when the old backend said so.
+   */
+  private async had(asked: {
+    readonly org: string;
+    readonly user: string;
+    readonly from: Position;
+    readonly old: readonly Seen[];
+    readonly upTo: string | undefined;
+    readonly answeredMs: number;
+    readonly untilMs: number;
+  }): Promise<Had[] | undefined> {
+    const { org, user, from, old, upTo, answeredMs, untilMs } = asked;
+    const wanted = new Set(old.map(({ key }) => key));
+    for (;;) {
+      const entries = await this.entriesAfter(org, from);
+      if (entries === undefined) return undefined;
+      const all = entries.flatMap((entry) => this.ours(entry, user) ?? []);
+      if (wanted.size === 0)
+        return all.filter(({ ms }) => ms < answeredMs - Math.max(this.withinMs, toleranceMs));
+      const found = all.filter(({ key }) => wanted.has(key)).length;
+      if (found >= wanted.size || this.deps.clock.now() >= untilMs)
+        return all.slice(0, all.findLastIndex(({ key }) => wanted.has(key) || this.isUpTo(key, upTo)) + 1);
+      await this.pause();
+    }
+  }
+
+  private isUpTo(key: string, cursor: string | undefined): boolean {
+    const order = cursor === undefined ? undefined : this.deps.dialect.compare(key, cursor);
+    return order !== undefined && order <= 0;
+  }
+
+  private async entriesAfter(org: string, from: Position): Promise<readonly LogEntry[] | undefined> {
+    const page = await this.deps.log.read(org, { at: 'cursor', position: from }, pageLimits);
+    return page.kind === 'reset' ? undefined : page.entries;
+  }
+
+  private ours(entry: LogEntry, user: string): Had | undefined {
+    const { dialect } = this.deps;
+    if (!dialect.profile.request.services.fixed.includes(entry.service)) return undefined;
+    if (entry.to !== null && !entry.to.includes(user)) return undefined;
+    const key = dialect.cursorOf(envelopeOf(entry));
+    if (key === undefined) return undefined;
+    const event: unknown = JSON.parse(dialect.eventJson(envelopeOf(entry)));
+    return { key, event, ms: entry.ms };
+  }
+
+  private pause(): Promise<void> {
+    return new Promise((resolve) => this.deps.clock.after(lookEveryMs, resolve));
+  }
+}
