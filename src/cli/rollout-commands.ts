@@ -37,6 +37,11 @@ interface WriteOptions extends CommonOptions {
   readonly ifVersion?: number;
 }
 
+interface FlagOptions extends WriteOptions {
+  readonly on?: boolean;
+  readonly off?: boolean;
+}
+
 interface Write {
   readonly method: 'PUT' | 'POST';
   readonly path: string;
@@ -80,6 +85,31 @@ export function addRolloutCommands(program: Command, terminal: Terminal): void {
           did: `percent set to ${percent} %`,
         }),
       ),
+    );
+
+  writes(rollout.command('flag'))
+    .description('set another flag: legacy-serve, ws-autoreconnect …')
+    .argument('<name>', 'as `rollout get -o json` lists them')
+    .argument('[percent]', '0 to 100, in steps of 0.01', parsePercent)
+    .option('--on', 'turn it on')
+    .option('--off', 'turn it off')
+    .action(
+      reportsTo(terminal, (options: FlagOptions, name: string, percent: number | undefined) => {
+        const { on = false, off = false } = options;
+        if (on && off) throw new CommandError('usage', 'give --on or --off, not both');
+        if (!on && !off && percent === undefined)
+          throw new CommandError('usage', 'give a percentage, --on or --off');
+        const said = [
+          ...(percent === undefined ? [] : [`${percent} %`]),
+          ...(on ? ['on'] : off ? ['off'] : []),
+        ];
+        return write(options, {
+          method: 'PUT',
+          path: `/rollout/flags/${encodeURIComponent(name)}`,
+          body: { ...(percent !== undefined && { percent }), ...((on || off) && { enabled: on }) },
+          did: `${name} set to ${said.join(', ')}`,
+        });
+      }),
     );
 
   for (const [name, enabled] of [

@@ -86,7 +86,8 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     small,
     async (c) => {
       const { reason, ...change } = await readJson(c, flagBodySchema);
-      return c.json(await control.change(setFlag(c.req.param('name'), change), by(c, reason), ifMatch(c)));
+      const transition = setFlag(c.req.param('name'), change, rollout.toggles);
+      return c.json(await control.change(transition, by(c, reason), ifMatch(c)));
     },
   );
 

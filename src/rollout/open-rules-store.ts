@@ -3,7 +3,7 @@ import type { CappedNode } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { firstRules, type RolloutSettings, saysTheSame, unheeded, unreadableUsers } from './environment.ts';
-import { readFeatureFile } from './features.ts';
+import type { Feature } from './features.ts';
 import { type Fleet, LoneFleet } from './fleet.ts';
 import type { RolloutLogger } from './logger.ts';
 import { MemoryRulesStore } from './memory-rules-store.ts';
@@ -21,6 +21,8 @@ export type PaceSettings = Pick<
 >;
 
 export interface RulesStoreOptions {
+  /** Those that the release knows. */
+  readonly toggles: readonly Feature[];
   readonly config: RolloutSettings & PaceSettings;
   readonly clock: Clock;
   readonly nodeId: string;
@@ -38,7 +40,7 @@ export function openRulesStore(
   const unreadable = unreadableUsers(config);
   if (unreadable.length > 0)
     logger.warn({ entries: unreadable.length }, 'REALTIME_WHITELIST: entries that name no user are left out');
-  const first = firstRules(readFeatureFile(), config);
+  const first = firstRules(options.toggles, config);
   const capped: CappedNode[] = caps.length === 0 ? [] : [{ node: nodeId, variables: [...caps] }];
   const pace = paceOf(config);
   if (shared === undefined) {

@@ -8,6 +8,7 @@ import { Decider } from './decider.ts';
 import { capsOf } from './environment.ts';
 import { DueTimes, rulesLost } from './due-times.ts';
 import { Evaluator } from './evaluator.ts';
+import { type Feature, readFeatureFile } from './features.ts';
 import type { Fleet } from './fleet.ts';
 import { pastToggles } from './history.ts';
 import { KillCourier } from './kill-courier.ts';
@@ -20,7 +21,7 @@ import { Mover } from './mover.ts';
 import type { Rules } from './rules.ts';
 import type { RulesStore } from './rules-store.ts';
 
-export interface RolloutOptions extends RulesStoreOptions {
+export interface RolloutOptions extends Omit<RulesStoreOptions, 'toggles'> {
   readonly config: Pick<
     Config,
     | 'REALTIME_STREAMING_V2'
@@ -50,6 +51,8 @@ export interface Rollout {
   readonly ready: Promise<void>;
   readonly store: RulesStore;
   readonly fleet: Fleet;
+  /** The toggles that this release knows, as they are before anybody changes them. */
+  readonly toggles: readonly Feature[];
   readonly latch: KillLatch;
   readonly decider: Decider;
   readonly dueTimes: DueTimes;
@@ -71,7 +74,8 @@ export function createRollout(options: RolloutOptions): Rollout {
   const { config, clock, nodeId, logger, sessions } = options;
   const caps = capsOf(config);
   const connectedHere = () => sessions.counts();
-  const { store, fleet } = openRulesStore(options, caps, connectedHere);
+  const toggles = readFeatureFile();
+  const { store, fleet } = openRulesStore({ ...options, toggles }, caps, connectedHere);
   const latch = new KillLatch();
   const evaluator = new Evaluator(
     () => clock.random(),
@@ -150,6 +154,7 @@ export function createRollout(options: RolloutOptions): Rollout {
     ready: store.ready,
     store,
     fleet,
+    toggles,
     latch,
     decider,
     dueTimes,

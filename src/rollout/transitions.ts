@@ -4,7 +4,7 @@
  */
 import type { AuditEntry } from '../../schema/admin.ts';
 import { fail } from '../errors.ts';
-import { percentOf, transportFlag, withPercent } from './features.ts';
+import { type Feature, percentOf, transportFlag, withPercent } from './features.ts';
 import { openChangesAfter, type Pace } from './pacing.ts';
 import { featureOf, type Kill, type Rules } from './rules.ts';
 
@@ -36,9 +36,15 @@ export interface FlagChange {
 }
 
 const changeFlag =
-  (name: string, change: FlagChange, action: Change['action']): Transition =>
+  (
+    name: string,
+    change: FlagChange,
+    action: Change['action'],
+    toggles: readonly Feature[] = [],
+  ): Transition =>
   (rules) => {
-    const before = featureOf(rules, name);
+    const present = featureOf(rules, name);
+    const before = present ?? toggles.find((toggle) => toggle.name === name);
     if (before === undefined) throw fail('not_found', `there is no flag ${name}`);
     const moved = change.percent === undefined ? before : withPercent(before, change.percent);
     const after = { ...moved, enabled: change.enabled ?? before.enabled };
@@ -49,7 +55,13 @@ const changeFlag =
           ? feature.enabled
           : { flag: name, enabled: feature.enabled, percent: percentOf(feature) };
     return {
-      content: { ...rules, features: rules.features.map((one) => (one === before ? after : one)) },
+      content: {
+        ...rules,
+        features:
+          present === undefined
+            ? [...rules.features, after]
+            : rules.features.map((one) => (one === before ? after : one)),
+      },
       action,
       from: told(before),
       to: told(after),
@@ -58,8 +70,12 @@ const changeFlag =
 
 export const setPercent = (percent: number): Transition => changeFlag(transportFlag, { percent }, 'percent');
 export const setEnabled = (enabled: boolean): Transition => changeFlag(transportFlag, { enabled }, 'enabled');
-/** @throws not_found, when applied, for a flag that the rules don't have. */
-export const setFlag = (name: string, change: FlagChange): Transition => changeFlag(name, change, 'flag');
+/**
+ * @param toggles those that this release knows: rules written by an older one lack the newest
+ * @throws not_found, when applied, for a flag that neither has
+ */
+export const setFlag = (name: string, change: FlagChange, toggles: readonly Feature[] = []): Transition =>
+  changeFlag(name, change, 'flag', toggles);
 
 /** @param users `sub` or `org/sub`; repeats are dropped. */
 export const setList =
