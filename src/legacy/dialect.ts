@@ -5,6 +5,28 @@
 import type { Envelope, PublishEvent } from '../../schema/envelope.ts';
 import type { Profile } from '../../schema/profile.ts';
 
+/** A cursor, wait or limit that the profile's format refuses: a 400 in the old API's form. Its message names no value. */
+export class LegacyRequestError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'LegacyRequestError';
+  }
+}
+
+/** An item of a source that is no event; its message names the field, never what stands in it. */
+export class LegacyItemError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'LegacyItemError';
+  }
+}
+
+/** An entry of a Redis stream, as `eventFrom` takes it. */
+export interface StreamItem {
+  readonly id: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
 /** A request of an old client, as far as a dialect reads it. Header names are lower case. */
 export interface LegacyRequest {
   readonly query: URLSearchParams;
@@ -38,21 +60,24 @@ export interface Dialect {
   readonly profile: Profile;
   /** @throws LegacyRequestError for a cursor, wait or limit that the format refuses */
   ask(request: LegacyRequest): LegacyAsk;
-  /** The event in the old API's shape, as JSON. Undefined values are left out. */
+  /** The event in the old API's shape, as JSON. Undefined values are left out, and are null in a list. */
   eventJson(envelope: Envelope): string;
   /** What names the place after that event in the old API; undefined where the envelope has no such value. */
   cursorOf(envelope: Envelope): string | undefined;
   /** Which of two cursor values is earlier: negative where `a` is; undefined where the format has no order. */
   compare(a: string, b: string): number | undefined;
-  /** @param events each as `eventJson` wrote it */
+  /** @param events each as `eventJson` wrote it. @param cursor a value, not wrapped. Header names are lower case. */
   answer(events: readonly string[], cursor: string): LegacyAnswer;
   /** Nothing came in time. @param cursor what the client came with, or where it stands */
   idle(cursor: string | undefined): LegacyAnswer;
   /** The old API's form of an error with this status; undefined where the profile names none. */
   error(status: number): LegacyAnswer | undefined;
-  /** Reads an answer of the old API by the response templates, backwards. */
+  /**
+   * Reads an answer of the old API by the response templates, backwards; fields that they don't name are no fault. Where
+   * they have no place for the cursor, it is the last item's. A number that a double can't hold comes as text.
+   */
   read(answer: LegacyAnswer): LegacyReading;
-  /** What to send the old API to ask for what follows `cursor`, waiting so long. */
+  /** What to send the old API to ask for what follows `cursor`, waiting so long. `search` is empty or begins with `?`. */
   query(
     cursor: string | undefined,
     waitMs: number,
@@ -61,7 +86,11 @@ export interface Dialect {
     readonly headers: Readonly<Record<string, string>>;
     readonly body: string | undefined;
   };
-  /** An item of the source as an event; undefined `org`: the source's key or reader names it. @throws LegacyItemError */
+  /**
+   * An item of the source as an event; undefined `org`: the source's key or reader names it.
+   * @param item a `StreamItem` of a Redis stream; the text of a pub/sub message; an item of an old answer, parsed
+   * @throws LegacyItemError
+   */
   eventFrom(item: unknown): {
     readonly event: PublishEvent & { readonly id: string };
     readonly org: string | undefined;

@@ -1,0 +1,24 @@
+/** JSON read without altering its numbers: one that a double can't hold comes as text, so that an id stays itself. */
+import { firstInexactNumber } from '../exact-numbers.ts';
+
+const stringsAndNumbers = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
+
+/** @throws SyntaxError */
+export function parseExact(text: string): unknown {
+  const parsed: unknown = JSON.parse(text);
+  if (firstInexactNumber(text) === undefined) return parsed;
+  return JSON.parse(
+    text.replaceAll(stringsAndNumbers, (token) =>
+      token.startsWith('"') || firstInexactNumber(token) === undefined ? token : `"${token}"`,
+    ),
+  );
+}
+
+/** What the text means as JSON; the text itself where it is none. */
+export function parseWhereItParses(text: string): unknown {
+  try {
+    return parseExact(text);
+  } catch {
+    return text;
+  }
+}
