@@ -30,8 +30,8 @@ interface Marked {
 const pageLimits = { maxEvents: 200, maxBytes: 256 * 1024 };
 // Of an unordered format, this many of the newest entries are looked through.
 const maxScanned = 5000;
-// Pages of other services that are looked through for one of the source's.
-const maxPages = 10;
+// Looking for one of the source's among other services': small steps first, since the next is mostly one.
+const stepEvents = [16, 64, 256, 1000, 1000, 1000];
 
 export class Places {
   private readonly log: Pick<EventLog, 'read'>;
@@ -115,8 +115,10 @@ export class Places {
     let low = 0;
     let high = head.seq;
     // The newest page first: that is where most clients are.
+    let steps: readonly number[] = [pageLimits.maxEvents, ...stepEvents];
     for (let after = Math.max(0, high - pageLimits.maxEvents); ; after = Math.floor((low + high) / 2)) {
-      const stretch = await this.marksAfter(org, after, head);
+      const stretch = await this.marksAfter(org, after, head, steps);
+      steps = stepEvents;
       if (stretch === 'too far') return undefined;
       if (stretch === 'gone') {
         low = after + 1;
@@ -126,7 +128,8 @@ export class Places {
         if (last !== undefined) before = last;
         isPassed ||= next !== undefined;
         if (last !== undefined && next !== undefined) break;
-        if (last === undefined && next !== undefined) high = after;
+        // Nothing of the source's up to the head, or only what is past the value: the place lies before.
+        if (last === undefined) high = after;
         else low = stretch.endSeq;
       }
       if (low >= high) break;
@@ -146,10 +149,11 @@ export class Places {
     org: string,
     seq: number,
     head: Position,
+    steps: readonly number[],
   ): Promise<{ readonly marks: readonly Marked[]; readonly endSeq: number } | 'gone' | 'too far'> {
     let endSeq = seq;
-    for (let pages = 0; pages < maxPages; pages += 1) {
-      const page = await this.pageAfter(org, endSeq, head);
+    for (const maxEvents of steps) {
+      const page = await this.pageAfter(org, endSeq, head, maxEvents);
       if (page === undefined) return 'gone';
       const marks = page.entries.flatMap((entry) => this.mark(entry) ?? []);
       endSeq = page.entries.at(-1)?.seq ?? head.seq;
@@ -165,8 +169,17 @@ export class Places {
   }
 
   /** Undefined: retention has dropped what follows that seq, or the log is another by now. */
-  private async pageAfter(org: string, seq: number, head: Position): Promise<Page | undefined> {
-    const answer = await this.log.read(org, { at: 'lastSeq', seq, epoch: head.epoch }, pageLimits);
+  private async pageAfter(
+    org: string,
+    seq: number,
+    head: Position,
+    maxEvents = pageLimits.maxEvents,
+  ): Promise<Page | undefined> {
+    const answer = await this.log.read(
+      org,
+      { at: 'lastSeq', seq, epoch: head.epoch },
+      { ...pageLimits, maxEvents },
+    );
     return answer.kind === 'reset' ? undefined : answer;
   }
 }

@@ -8,8 +8,9 @@ import type { Position } from '../log/cursor.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { compareAnswers, type Had, type Seen } from './compare.ts';
 import type { Dialect, LegacyAnswer } from './dialect.ts';
+import { parseExact } from './exact-json.ts';
 import { envelopeOf, type Places } from './places.ts';
-import { keyPathOf, readPath } from './shadow-key.ts';
+import { type EventKeys, eventKeys } from './shadow-key.ts';
 import { ShadowReport } from './shadow-report.ts';
 
 export interface ShadowDeps {
@@ -32,7 +33,11 @@ export interface Watched {
 
 const maxUnderway = 50;
 const lookEveryMs = 100;
-const pageLimits = { maxEvents: 500, maxBytes: 1024 * 1024 };
+const maxBytes = 1024 * 1024;
+// Other services' events may stand between those of an answer.
+const spareEvents = 50;
+// An event that never came is not looked for to the end of a long log.
+const maxAhead = 2000;
 /** The log's clock and ours may differ by so much, and a bridge reads in the same moment as the client. */
 const toleranceMs = 1000;
 
@@ -42,16 +47,16 @@ export class Shadow {
   private readonly percent: number;
   private readonly withinMs: number;
   private readonly ignored: ReadonlySet<string>;
-  private readonly keyPath: string | undefined;
+  private readonly keys: EventKeys | undefined;
   private underway = 0;
 
   constructor(deps: ShadowDeps) {
-    const { shadow, response, request } = deps.dialect.profile;
+    const { shadow } = deps.dialect.profile;
     this.deps = deps;
     this.percent = shadow?.percent ?? 0;
     this.withinMs = (shadow?.withinSeconds ?? 0) * 1000;
     this.ignored = new Set(shadow?.ignore);
-    this.keyPath = keyPathOf(response.event, request.cursor.value);
+    this.keys = eventKeys(deps.dialect.profile);
     this.report = new ShadowReport();
   }
 
@@ -91,10 +96,12 @@ export class Shadow {
   }
 
   private seen(items: readonly unknown[]): Seen[] | undefined {
-    const { keyPath } = this;
-    if (keyPath === undefined) return undefined;
-    const seen = items.map((event) => ({ key: readPath(event, keyPath), event }));
-    return seen.every(({ key }) => key !== undefined) ? (seen as Seen[]) : undefined;
+    const { keys } = this;
+    const seen = items.flatMap((event) => {
+      const key = keys?.ofItem(event);
+      return key === undefined ? [] : { key, event };
+    });
+    return seen.length === items.length ? seen : undefined;
   }
 
   /** The log may be a moment behind the client. */
@@ -122,9 +129,8 @@ export class Shadow {
     const { org, user, from, old, upTo, answeredMs, untilMs } = asked;
     const wanted = new Set(old.map(({ key }) => key));
     for (;;) {
-      const entries = await this.entriesAfter(org, from);
-      if (entries === undefined) return undefined;
-      const all = entries.flatMap((entry) => this.ours(entry, user) ?? []);
+      const all = await this.oursAfter(org, user, from, wanted);
+      if (all === undefined) return undefined;
       if (wanted.size === 0)
         return all.filter(({ ms }) => ms < answeredMs - Math.max(this.withinMs, toleranceMs));
       const found = all.filter(({ key }) => wanted.has(key)).length;
@@ -139,18 +145,40 @@ export class Shadow {
     return order !== undefined && order <= 0;
   }
 
-  private async entriesAfter(org: string, from: Position): Promise<readonly LogEntry[] | undefined> {
-    const page = await this.deps.log.read(org, { at: 'cursor', position: from }, pageLimits);
-    return page.kind === 'reset' ? undefined : page.entries;
+  /** Theirs of the log behind a place: until all that are wanted were seen, or there is no more. */
+  private async oursAfter(
+    org: string,
+    user: string,
+    from: Position,
+    wanted: ReadonlySet<string>,
+  ): Promise<Had[] | undefined> {
+    const all: Had[] = [];
+    let left = wanted.size;
+    for (let at = from; ; ) {
+      const limits = { maxEvents: left + spareEvents, maxBytes };
+      const page = await this.deps.log.read(org, { at: 'cursor', position: at }, limits);
+      if (page.kind === 'reset') return undefined;
+      for (const entry of page.entries) {
+        const ours = this.ours(entry, user);
+        if (ours === undefined) continue;
+        all.push(ours);
+        if (wanted.has(ours.key)) left -= 1;
+      }
+      const last = page.entries.at(-1);
+      if (left <= 0 || last === undefined || last.seq >= page.head.seq) return all;
+      if (all.length > wanted.size + maxAhead) return all;
+      at = { epoch: page.from.epoch, seq: last.seq, ms: last.ms, tag: last.tag };
+    }
   }
 
   private ours(entry: LogEntry, user: string): Had | undefined {
     const { dialect } = this.deps;
     if (!dialect.profile.request.services.fixed.includes(entry.service)) return undefined;
     if (entry.to !== null && !entry.to.includes(user)) return undefined;
-    const key = dialect.cursorOf(envelopeOf(entry));
+    const envelope = envelopeOf(entry);
+    const key = this.keys?.ofEnvelope(envelope);
     if (key === undefined) return undefined;
-    const event: unknown = JSON.parse(dialect.eventJson(envelopeOf(entry)));
+    const event = parseExact(dialect.eventJson(envelope));
     return { key, event, ms: entry.ms };
   }
 

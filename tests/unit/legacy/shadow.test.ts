@@ -1,0 +1,155 @@
+/** The shadow finds what is planted, names it, and finds nothing else. */
+import { expect, it } from 'vitest';
+import { profileSchema } from '../../../schema/profile.ts';
+import { systemClock } from '../../../src/clock.ts';
+import type { LegacyAnswer } from '../../../src/legacy/dialect.ts';
+import { Places } from '../../../src/legacy/places.ts';
+import { createDialect } from '../../../src/legacy/profile-dialect.ts';
+import { Shadow } from '../../../src/legacy/shadow.ts';
+import { prepareEvent } from '../../../src/log/entry.ts';
+import type { EventLog } from '../../../src/log/event-log.ts';
+import { createMemoryLog } from '../../../src/log/memory-log.ts';
+import { testRandom } from '../../support/random.ts';
+
+const secret = 'what-an-event-says';
+
+const profile = profileSchema.parse({
+  name: 'acme',
+  match: { path: '/api/updates' },
+  upstream: 'http://backend:3000',
+  request: { cursor: { in: 'query', name: 'since', format: 'integer' }, services: { fixed: ['updates'] } },
+  response: {
+    idle: { status: 204 },
+    events: { status: 200, body: { updates: '$events', next: '$cursor:number' } },
+    event: { id: '$.id:number', kind: '$.type', data: '$.payload' },
+  },
+  shadow: { percent: 100, withinSeconds: 0.3, ignore: ['$.at'] },
+});
+
+interface OldEvent {
+  readonly id: number;
+  readonly kind: string;
+  readonly data: object;
+  readonly at?: number;
+}
+
+const eventOf = (id: number): OldEvent => ({
+  id,
+  kind: 'note',
+  data: { text: `${secret} ${id}`, list: [id] },
+});
+
+/** As the old backend writes it, by hand. */
+const answerOf = (events: readonly OldEvent[], next = events.at(-1)?.id): LegacyAnswer =>
+  events.length === 0
+    ? { status: 204, headers: {}, body: undefined }
+    : {
+        status: 200,
+        headers: { 'content-type': 'application/json' },
+        body: Buffer.from(JSON.stringify({ updates: events.map((event) => ({ at: 1, ...event })), next })),
+      };
+
+/** A log with every second number, so that the others are there to be missing. */
+async function filledLog(count: number): Promise<EventLog> {
+  const log = createMemoryLog({
+    clock: systemClock,
+    retentionMs: 3_600_000,
+    retentionEvents: 1e6,
+    retentionBytes: 1e9,
+  });
+  for (let from = 1; from <= count; from += 100)
+    await log.append(
+      'acme',
+      'bridge/acme',
+      Array.from({ length: 100 }, (_, index) => {
+        const { id, kind, data } = eventOf((from + index) * 2);
+        return prepareEvent({ service: 'updates', type: kind, payload: data }, String(id));
+      }),
+    );
+  return log;
+}
+
+function shadowOf(log: EventLog): Shadow {
+  const dialect = createDialect(profile);
+  return new Shadow({ dialect, places: new Places({ log, dialect }), log, clock: systemClock });
+}
+
+it('finds the dropped, the late, the reordered and the reshaped among 10,000 answers, and nothing else', async () => {
+  const random = testRandom('shadow');
+  const count = 20_000;
+  const shadow = shadowOf(await filledLog(count));
+  const plants = ['missing', 'extra', 'order', 'shape', 'late'] as const;
+  const planted = { missing: 0, extra: 0, order: 0, shape: 0, late: 0, unreadable: 0 };
+  const one = async (index: number): Promise<void> => {
+    const cursor = random.int(1, count - 10) * 2;
+    const events = Array.from({ length: random.int(3, 6) }, (_, at) => eventOf(cursor + 2 * (at + 1)));
+    const plant = index % 250 === 7 ? plants[Math.floor(index / 250) % plants.length] : undefined;
+    if (plant !== undefined) planted[plant] += 1;
+    if (plant === 'missing') events.splice(1, 0, eventOf(cursor + 3));
+    if (plant === 'extra') events.splice(1, 1);
+    if (plant === 'order') events.splice(0, 2, ...events.slice(0, 2).toReversed());
+    if (plant === 'shape')
+      events[1] = { ...(events[1] ?? eventOf(0)), data: { text: `${secret} altered`, list: [] } };
+    const lateMs = plant === 'late' ? 60_000 : 0;
+    const answeredMs = systemClock.now() - lateMs;
+    const answer = answerOf(events);
+    await shadow.watch({ org: 'acme', user: 'ann', cursor: String(cursor), answer, answeredMs });
+  };
+  for (let index = 0; index < 10_000; index += 40)
+    await Promise.all(Array.from({ length: 40 }, (_, at) => one(index + at)));
+
+  const { compared, same, differences, examples, mostLateMs } = shadow.report.summary();
+  expect(compared).toBe(10_000);
+  expect(differences).toEqual(planted);
+  expect(same).toBe(10_000 - 40);
+  expect(mostLateMs).toBeGreaterThan(50_000);
+  expect(examples.filter(({ kind }) => kind === 'shape').map(({ detail }) => detail)).toContain(
+    '$.data.text',
+  );
+  expect(JSON.stringify(shadow.report.summary())).not.toContain(secret);
+});
+
+it('takes an idle answer for wrong only where the log had something for long, and not for this user alone', async () => {
+  const log = await filledLog(100);
+  await log.append('acme', 'bridge/acme', [
+    prepareEvent({ service: 'updates', type: 'note', payload: {}, to: ['bob'] }, '202'),
+  ]);
+  const shadow = shadowOf(log);
+  const idle = { org: 'acme', answer: answerOf([]) };
+  const nowMs = systemClock.now();
+  await shadow.watch({ ...idle, user: 'ann', cursor: '200', answeredMs: nowMs + 60_000 });
+  await shadow.watch({ ...idle, user: 'ann', cursor: '198', answeredMs: nowMs });
+  expect(shadow.report.summary()).toMatchObject({ compared: 2, same: 2 });
+  await shadow.watch({ ...idle, user: 'bob', cursor: '200', answeredMs: nowMs + 60_000 });
+  await shadow.watch({ ...idle, user: 'ann', cursor: '198', answeredMs: nowMs + 60_000 });
+  expect(shadow.report.summary().differences.extra).toBe(2);
+});
+
+it('waits for a log that is a moment behind, and counts apart what it cannot compare', async () => {
+  const log = await filledLog(100);
+  const shadow = shadowOf(log);
+  const answeredMs = systemClock.now();
+  const watching = shadow.watch({
+    org: 'acme',
+    user: 'ann',
+    cursor: '200',
+    answer: answerOf([eventOf(202)]),
+    answeredMs,
+  });
+  const { kind, data } = eventOf(202);
+  await log.append('acme', 'bridge/acme', [
+    prepareEvent({ service: 'updates', type: kind, payload: data }, '202'),
+  ]);
+  await watching;
+  expect(shadow.report.summary()).toMatchObject({ compared: 1, same: 1 });
+
+  const seen = { org: 'acme', user: 'ann', answeredMs };
+  await shadow.watch({ ...seen, cursor: undefined, answer: answerOf([eventOf(4)]) });
+  await shadow.watch({ ...seen, cursor: '1', answer: answerOf([eventOf(4)]) });
+  const html = { status: 200, headers: {}, body: Buffer.from(`<p>${secret}</p>`) };
+  await shadow.watch({ ...seen, cursor: '2', answer: html });
+  const { skipped, differences, examples } = shadow.report.summary();
+  expect(skipped).toMatchObject({ 'no-cursor': 1, 'unknown-cursor': 1 });
+  expect(differences.unreadable).toBe(1);
+  expect(JSON.stringify(examples)).not.toContain(secret);
+});
