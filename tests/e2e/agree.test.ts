@@ -1,9 +1,9 @@
 /** Nodes that share rules in Redis decide alike: at once after a change, and never by less than a client has seen. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { type Identity, ServiceClaim } from '../../src/identity.ts';
 import { rolloutPercent } from '../../src/rollout/rules.ts';
 import { setEnabled, setPercent } from '../../src/rollout/transitions.ts';
-import { RedisServer } from '../support/redis.ts';
+import { itWithFleet as it, type RolloutFleet } from '../support/rollout-fleet.ts';
 import { deaf, openOver, openRolloutNode, type RolloutNode } from '../support/rollout-node.ts';
 import { TcpLink } from '../support/tcp-link.ts';
 import { until } from '../support/until.ts';
@@ -11,28 +11,6 @@ import { until } from '../support/until.ts';
 const by = { who: 'acme/sre', reason: 'test' };
 const users = Array.from({ length: 10_000 }, (_, at) => ({ org: `org-${at % 37}`, sub: `user-${at}` }));
 const env = { REALTIME_STREAMING_V2: 'true', REALTIME_ROLLOUT_PERCENT: '10' };
-
-let redis: RedisServer;
-let nodes: RolloutNode[];
-beforeEach(async () => {
-  redis = await RedisServer.start();
-  nodes = [];
-});
-afterEach(async () => {
-  for (const node of nodes) await node.close();
-  await redis.stop();
-});
-
-async function open(nodeId: string, settings: Record<string, string> = env): Promise<RolloutNode> {
-  const node = await openRolloutNode(nodeId, redis.port, settings);
-  nodes.push(node);
-  return node;
-}
-
-const pair = async (): Promise<[RolloutNode, RolloutNode]> => {
-  const a = await open('node-a');
-  return [a, await open('node-b')];
-};
 
 const transports = ({ rollout }: RolloutNode): string[] =>
   users.map((user) => rollout.decider.decide(user).transport);
@@ -42,9 +20,11 @@ const percentOf = ({ rollout }: RolloutNode): number | undefined => {
   return rules && rolloutPercent(rules);
 };
 
-describe('two nodes', () => {
-  it('give ten thousand users the same decision at once, and 10 % → 50 % takes nobody back', async () => {
-    const [a, b] = await pair();
+describe.concurrent('two nodes', () => {
+  it('give ten thousand users the same decision at once, and 10 % → 50 % takes nobody back', async ({
+    fleet,
+  }) => {
+    const [a, b] = await fleet.pair(env);
     const before = transports(a);
     expect(transports(b)).toEqual(before);
     const answer = await a.rollout.control.change(setPercent(50), by);
@@ -63,8 +43,10 @@ describe('two nodes', () => {
     expect(share).toBeLessThan(0.53);
   });
 
-  it('change at the same time without losing either change, and a stale If-Match is told who was first', async () => {
-    const [a, b] = await pair();
+  it('change at the same time without losing either change, and a stale If-Match is told who was first', async ({
+    fleet,
+  }) => {
+    const [a, b] = await fleet.pair(env);
     const first = versionOf(a);
     await Promise.all([
       ...Array.from({ length: 5 }, (_, at) => a.rollout.control.change(setPercent(at + 1), by)),
@@ -82,8 +64,10 @@ describe('two nodes', () => {
     expect(await a.rollout.store.audit(100)).toEqual(trail);
   });
 
-  it('name the laggard within a second, and stop waiting for a node that is silent for 5 s', async () => {
-    const [a, b] = await pair();
+  it('name the laggard within a second, and stop waiting for a node that is silent for 5 s', async ({
+    fleet,
+  }) => {
+    const [a, b] = await fleet.pair(env);
     b.link.cut();
     const began = performance.now();
     const answer = await a.rollout.control.change(setPercent(20), by);
@@ -101,9 +85,9 @@ describe('two nodes', () => {
     );
   });
 
-  it('tell of each other’s caps, and forget a node that ended', async () => {
-    const a = await open('node-a');
-    const b = await open('node-b', { REALTIME_STREAMING_V2: 'false' });
+  it('tell of each other’s caps, and forget a node that ended', async ({ fleet }) => {
+    const a = await fleet.open('node-a', env);
+    const b = await fleet.open('node-b', { REALTIME_STREAMING_V2: 'false' });
     await until(
       async () => (await a.rollout.store.acknowledged(1, 0)).capped.length === 1,
       'the capped node to report',
@@ -116,9 +100,9 @@ describe('two nodes', () => {
   });
 });
 
-describe('what a client has seen', () => {
-  it('is read before a newer ticket is refused, though the push was lost', async () => {
-    const [a, b] = await pair();
+describe.concurrent('what a client has seen', () => {
+  it('is read before a newer ticket is refused, though the push was lost', async ({ fleet }) => {
+    const [a, b] = await fleet.pair(env);
     const ticket = (assignment: number) => ({
       identity: { ...nobody, ...users[0] },
       session: 's',
@@ -145,10 +129,10 @@ describe('what a client has seen', () => {
     });
   });
 
-  it('is never refused by a node one version behind, which has not been told', async () => {
-    const a = await open('node-a');
-    const b = await openRolloutNode('node-b', redis.port, env, deaf);
-    nodes.push(b);
+  it('is never refused by a node one version behind, which has not been told', async ({ fleet }) => {
+    const a = await fleet.open('node-a', env);
+    const b = await openRolloutNode('node-b', fleet.redis.port, env, deaf);
+    fleet.nodes.push(b);
     const user = users.find((one) => b.rollout.decider.decide(one).transport === 'long-poll');
     for (const percent of [100, 99.99, 99.98]) {
       const before = versionOf(b);
@@ -175,10 +159,10 @@ describe('what a client has seen', () => {
     await until(() => versionOf(b) === version, 'the read', 1000);
   });
 
-  it('costs four reads a second at most, whatever clients make up', async () => {
-    const a = await open('node-a');
+  it('costs four reads a second at most, whatever clients make up', async ({ fleet }) => {
+    const a = await fleet.open('node-a', env);
     const asked = async (): Promise<number> => {
-      const stats = await redis.client.info('commandstats');
+      const stats = await fleet.redis.client.info('commandstats');
       return Number(/cmdstat_hget:calls=(\d+)/.exec(stats)?.[1] ?? 0);
     };
     await a.rollout.store.refresh();
@@ -194,28 +178,32 @@ describe('what a client has seen', () => {
   });
 });
 
-describe('the environment', () => {
-  it('writes the first rules once, rewrites them when it has changed, and holds its peace after an operator', async () => {
-    const a = await open('node-a');
+describe.concurrent('the environment', () => {
+  it('writes the first rules once, rewrites them when it has changed, and holds its peace after an operator', async ({
+    fleet,
+  }) => {
+    const a = await fleet.open('node-a', env);
     const first = versionOf(a);
     expect(Math.abs(first - Date.now() / 1000)).toBeLessThan(60);
-    const same = await open('node-b');
+    const same = await fleet.open('node-b', env);
     expect(versionOf(same)).toBe(first);
-    const changed = await open('node-c', { ...env, REALTIME_ROLLOUT_PERCENT: '20' });
+    const changed = await fleet.open('node-c', { ...env, REALTIME_ROLLOUT_PERCENT: '20' });
     expect([versionOf(changed), percentOf(changed)]).toEqual([first + 1, 20]);
     expect(changed.logged.join()).toContain('the environment has changed');
     await until(() => percentOf(a) === 20, 'the push');
     await a.rollout.control.change(setPercent(30), by);
-    const late = await open('node-d', { ...env, REALTIME_ROLLOUT_PERCENT: '40' });
+    const late = await fleet.open('node-d', { ...env, REALTIME_ROLLOUT_PERCENT: '40' });
     expect([versionOf(late), percentOf(late)]).toEqual([first + 2, 30]);
     expect(late.logged.join()).toContain('these variables are not followed');
   });
 
-  it('of a node that starts while Redis is away is written when Redis is there; until then long-poll', async () => {
-    const link = await TcpLink.open(redis.port);
+  it('of a node that starts while Redis is away is written when Redis is there; until then long-poll', async ({
+    fleet,
+  }) => {
+    const link = await TcpLink.open(fleet.redis.port);
     link.cut();
     const node = await openOver(link, 'node-a', env);
-    nodes.push(node);
+    fleet.nodes.push(node);
     expect(node.rollout.decider.decide({ org: 'acme', sub: 'alice' }).reason).toBe('flags-unavailable');
     expect(node.rollout.store.health().isUp).toBe(false);
     link.mend();
@@ -224,26 +212,28 @@ describe('the environment', () => {
   });
 });
 
-describe('a Redis that forgets', () => {
-  const stored = async (): Promise<string | null> =>
+describe.concurrent('a Redis that forgets', () => {
+  const stored = async ({ redis }: RolloutFleet): Promise<string | null> =>
     redis.client.hget('turnout:{!rules}:document', 'version');
 
-  it('emptied: gets the rules back', async () => {
-    const [a, b] = await pair();
+  it('emptied: gets the rules back', async ({ fleet }) => {
+    const [a, b] = await fleet.pair(env);
     const { version } = await a.rollout.control.change(setPercent(70), by);
-    await redis.restartEmpty();
-    await until(async () => (await stored()) === String(version), 'the document in Redis');
+    await fleet.redis.restartEmpty();
+    await until(async () => (await stored(fleet)) === String(version), 'the document in Redis');
     expect([percentOf(a), percentOf(b)]).toEqual([70, 70]);
   });
 
-  it('emptied, and a node that starts before the others are back writes its environment: the operator’s holds', async () => {
-    const [a, b] = await pair();
+  it('emptied, and a node that starts before the others are back writes its environment: the operator’s holds', async ({
+    fleet,
+  }) => {
+    const [a, b] = await fleet.pair(env);
     const { version } = await a.rollout.control.change(setPercent(70), by);
     for (const node of [a, b]) node.link.cut();
-    await redis.restartEmpty();
+    await fleet.redis.restartEmpty();
     // First rules are numbered by the second: theirs will be the higher number.
     await until(() => Date.now() / 1000 > version + 1, 'the clock to pass the version');
-    const c = await open('node-c');
+    const c = await fleet.open('node-c', env);
     expect(percentOf(c)).toBe(10);
     expect(versionOf(c)).toBeGreaterThan(version);
     for (const node of [a, b]) node.link.mend();
@@ -252,15 +242,15 @@ describe('a Redis that forgets', () => {
     expect(versionOf(c)).toBeGreaterThan(version + 1);
   });
 
-  it('restored from an older backup: the old percentage comes back to nobody', async () => {
-    const [a, b] = await pair();
+  it('restored from an older backup: the old percentage comes back to nobody', async ({ fleet }) => {
+    const [a, b] = await fleet.pair(env);
     await a.rollout.control.change(setPercent(60), by);
-    await redis.snapshot();
+    await fleet.redis.snapshot();
     const { version } = await a.rollout.control.change(setPercent(0), by);
     const seen = new Set<number | undefined>();
     for (const node of [a, b]) node.rollout.store.subscribe((rules) => seen.add(rolloutPercent(rules)));
-    await redis.restartRewound();
-    await until(async () => (await stored()) === String(version), 'the newer document in Redis');
+    await fleet.redis.restartRewound();
+    await until(async () => (await stored(fleet)) === String(version), 'the newer document in Redis');
     expect([percentOf(a), percentOf(b)]).toEqual([0, 0]);
     expect([...seen].filter((percent) => percent !== 0)).toEqual([]);
     const next = await b.rollout.control.change(setPercent(5), by);
@@ -268,13 +258,15 @@ describe('a Redis that forgets', () => {
   });
 });
 
-it('rules grown too old fail to long-poll where the operator says so, and come back', async () => {
-  const node = await open('node-a', {
+it.concurrent('rules grown too old fail to long-poll where the operator says so, and come back', async ({
+  fleet,
+}) => {
+  const node = await fleet.open('node-a', {
     ...env,
     TURNOUT_RULES_MAX_AGE: '2500',
     TURNOUT_RULES_STALE: 'long-poll',
   });
-  const held = await open('node-b', { ...env, TURNOUT_RULES_MAX_AGE: '2500' });
+  const held = await fleet.open('node-b', { ...env, TURNOUT_RULES_MAX_AGE: '2500' });
   const [user] = users.filter((one) => node.rollout.decider.decide(one).transport === 'websocket');
   if (user === undefined) throw new Error('nobody is on WebSocket');
   for (const one of [node, held]) one.link.cut();

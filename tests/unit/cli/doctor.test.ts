@@ -142,7 +142,7 @@ describe('settingsFindings', () => {
 
 describe('portFinding', () => {
   it('tells a free port from one that something else holds', async () => {
-    const server = createServer((socket) => socket.destroy());
+    const server = createServer((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n', () => socket.destroy()));
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve);
     });
