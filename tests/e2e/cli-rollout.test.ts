@@ -2,9 +2,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { changeAnswerSchema, decisionBodySchema, rolloutBodySchema } from '../../schema/admin.ts';
+import { GatewayPool } from '../support/gateway-pool.ts';
 import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
+import { admin } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { asAdmin, turnout, TurnoutCommand, type Variables } from '../support/turnout-command.ts';
@@ -12,41 +14,64 @@ import { openStream } from '../support/stream-client.ts';
 import { until } from '../support/until.ts';
 
 let folder: string;
-let killFile: string;
-let emptyFolder: string;
+let pool: GatewayPool;
+let folders = 0;
+const newFolder = (): string => join(folder, String((folders += 1)));
+// A run folder each: `kill --local` must reach the test's node alone.
+const node = (settings: Settings = {}): Settings => ({
+  TURNOUT_NODE_ID: 'node-a',
+  TURNOUT_RUN_DIR: newFolder(),
+  ...settings,
+});
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'turnout-cli-'));
-  killFile = join(folder, 'kill');
-  emptyFolder = join(folder, 'empty');
+  pool = await GatewayPool.start([node(), node()]);
 });
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(async () => {
+  await pool.kill();
+  await rm(folder, { recursive: true });
+});
 
-let gateway: Gateway;
-const start = async (settings: Settings = {}): Promise<void> => {
-  gateway = await startGateway({
-    TURNOUT_NODE_ID: 'node-a',
-    TURNOUT_KILL_FILE: killFile,
-    TURNOUT_RUN_DIR: folder,
-    ...settings,
+const it = test
+  /** A node as it comes up: everybody on WebSocket. */
+  .extend('gateway', async ({ onTestFinished }) => {
+    const gateway = await pool.take();
+    onTestFinished(() => pool.give(gateway));
+    const restore: [string, string, object][] = [
+      ['POST', '/rollout/unkill', {}],
+      ['PUT', '/rollout/enabled', { enabled: true }],
+      ['PUT', '/rollout/percent', { percent: 100 }],
+    ];
+    for (const [method, path, body] of restore) {
+      const answer = await admin(gateway.url, method, path, { reason: 'the next test', ...body });
+      expect(answer.status, answer.text).toBe(200);
+    }
+    return gateway;
+  })
+  /** Starts a node with settings of its own. */
+  .extend('startWith', ({ onTestFinished }) => async (settings: Settings): Promise<Gateway> => {
+    const gateway = await startGateway(node(settings));
+    onTestFinished(() => gateway.kill());
+    return gateway;
   });
-};
-afterEach(async () => {
-  await gateway.kill();
-  await rm(killFile, { force: true });
-});
 
-const rollout = (...args: readonly string[]) => turnout(['rollout', ...args], asAdmin(gateway.url));
+const at =
+  ({ url }: Gateway) =>
+  (...args: readonly string[]) =>
+    turnout(['rollout', ...args], asAdmin(url));
+const readRollout = async ({ url }: Gateway) =>
+  rolloutBodySchema.parse((await admin(url, 'GET', '/rollout')).body);
 const because = ['--reason', 'step 3'];
 const json = ['-o', 'json'];
-const readRollout = async () => rolloutBodySchema.parse(JSON.parse((await rollout('get', ...json)).out));
 
-describe('turnout rollout', () => {
-  it('sets the percentage, and says which nodes have it', async () => {
-    await start();
+describe.concurrent('turnout rollout', () => {
+  it('sets the percentage, and says which nodes have it', async ({ gateway }) => {
+    const rollout = at(gateway);
     const set = await rollout('set', '12.5', ...because);
     expect(set, set.err).toMatchObject({ exit: 0, err: '' });
     expect(set.out).toMatch(/^percent set to 12\.5 %: v\d+, 1\/1 have v\d+/);
-    expect(await readRollout()).toMatchObject({
+    expect(await readRollout(gateway)).toMatchObject({
       percent: 12.5,
       enabled: true,
       acks: { 'node-a': expect.any(Number) },
@@ -59,8 +84,8 @@ describe('turnout rollout', () => {
     });
   });
 
-  it('turns the flag off and on, holds moves and goes on', async () => {
-    await start();
+  it('turns the flag off and on, holds moves and goes on', async ({ gateway }) => {
+    const rollout = at(gateway);
     expect(await rollout('disable', ...because)).toMatchObject({ exit: 0 });
     expect((await rollout('get')).out).toMatch(/^OFF /);
     expect((await rollout('set', '50', ...because)).out).toContain('the flag is off: turnout rollout enable');
@@ -71,8 +96,8 @@ describe('turnout rollout', () => {
     expect((await rollout('get')).out).toMatch(/^STEADY +50 %/);
   });
 
-  it('kills and undoes it, and shows since when, by whom and why', async () => {
-    await start();
+  it('kills and undoes it, and shows since when, by whom and why', async ({ gateway }) => {
+    const rollout = at(gateway);
     expect(await rollout('kill', '--reason', 'latency doubled')).toMatchObject({ exit: 0 });
     const { out } = await rollout('get');
     expect(out).toMatch(/^KILLED /);
@@ -82,11 +107,11 @@ describe('turnout rollout', () => {
     expect(out).toMatch(/^next .*turnout rollout unkill --reason/m);
     expect((await rollout('why', 'acme/ann')).out).toMatch(/^acme\/ann gets long-poll .*kill switch/);
     expect(await rollout('unkill', ...because)).toMatchObject({ exit: 0 });
-    expect(await readRollout()).toMatchObject({ killed: false });
+    expect(await readRollout(gateway)).toMatchObject({ killed: false });
   });
 
-  it('says why a user gets what they get, and where they are', async () => {
-    await start();
+  it('says why a user gets what they get, and where they are', async ({ gateway }) => {
+    const rollout = at(gateway);
     const stream = await openStream(gateway.url, await makeToken(), ['chat']);
     const told = await rollout('why', 'acme/ann');
     expect(told.out).toMatch(
@@ -98,21 +123,27 @@ describe('turnout rollout', () => {
     expect(parsed).toMatchObject({ org: 'acme', user: 'ann', transport: 'websocket', reason: 'rollout' });
   });
 
-  it('tells a version conflict, and who was first', async () => {
-    await start();
-    const { version } = await readRollout();
+  it('tells a version conflict, and who was first', async ({ gateway }) => {
+    const rollout = at(gateway);
+    const { version } = await readRollout(gateway);
     const ifVersion = ['--if-version', String(version)];
     expect(await rollout('set', '10', '--reason', 'I was first', ...ifVersion)).toMatchObject({ exit: 0 });
     const late = await rollout('set', '20', ...because, ...ifVersion);
     expect(late.exit).toBe(4);
     expect(late.err).toContain(`admin-token was first with v${version + 1} (percent, "I was first")`);
-    expect(await readRollout()).toMatchObject({ percent: 10 });
+    expect(await readRollout(gateway)).toMatchObject({ percent: 10 });
   });
 
-  it.each(['REALTIME_STREAMING_V2', 'REALTIME_ROLLOUT_PERCENT'])(
+  it.for(['REALTIME_STREAMING_V2', 'REALTIME_ROLLOUT_PERCENT'])(
     'ends with 5 while every node is capped by %s',
-    async (name) => {
-      await start({ REALTIME_STREAMING_V2: undefined, REALTIME_ROLLOUT_PERCENT: undefined, [name]: '0' });
+    async (name, { startWith }) => {
+      const rollout = at(
+        await startWith({
+          REALTIME_STREAMING_V2: undefined,
+          REALTIME_ROLLOUT_PERCENT: undefined,
+          [name]: '0',
+        }),
+      );
       const set = await rollout('set', '10', ...because);
       expect(set.exit).toBe(5);
       expect(set.out).toContain(`node-a by ${name}`);
@@ -124,8 +155,8 @@ describe('turnout rollout', () => {
     },
   );
 
-  it('refuses without a reason, a percentage or a gateway', async () => {
-    await start();
+  it('refuses without a reason, a percentage or a gateway', async ({ gateway }) => {
+    const rollout = at(gateway);
     const refused = await Promise.all([
       rollout('set', '10'),
       rollout('set', '10', '--reason', ' '),
@@ -136,13 +167,15 @@ describe('turnout rollout', () => {
     ]);
     expect(refused.map(({ exit }) => exit)).toEqual([1, 1, 1, 1, 1, 3]);
     expect(refused[0]?.err).toContain('--reason');
-    expect((await readRollout()).percent).toBe(100);
+    expect((await readRollout(gateway)).percent).toBe(100);
   });
 
-  it('says that a kill could not be written, obeys it, and what to do on the other nodes', async () => {
+  it('says that a kill could not be written, obeys it, and what to do on the other nodes', async ({
+    startWith,
+  }) => {
     const redis = await RedisServer.start();
     try {
-      await start({ TURNOUT_REDIS_URL: redis.url });
+      const rollout = at(await startWith({ TURNOUT_REDIS_URL: redis.url }));
       await until(async () => (await rollout('get')).exit === 0, 'the rules');
       await redis.kill();
       const killed = await rollout('kill', '--reason', 'Redis is gone');
@@ -156,8 +189,7 @@ describe('turnout rollout', () => {
     }
   });
 
-  it('shows the code of a refusal, and never the token', async () => {
-    await start();
+  it('shows the code of a refusal, and never the token', async ({ gateway }) => {
     const token = await makeToken();
     const refused = await turnout(['rollout', 'get'], { TURNOUT_URL: gateway.url, TURNOUT_TOKEN: token });
     expect(refused).toMatchObject({ exit: 2, out: '', err: expect.stringContaining('(role_required)') });
@@ -167,8 +199,8 @@ describe('turnout rollout', () => {
     expect(forged.err).not.toContain(token);
   });
 
-  it('goes on showing it until Ctrl-C', async () => {
-    await start();
+  it('goes on showing it until Ctrl-C', async ({ gateway }) => {
+    const rollout = at(gateway);
     const watch = new TurnoutCommand(['rollout', 'get', '-w', ...json], asAdmin(gateway.url));
     await watch.untilOut((lines) => lines.length === 1, 'the first look');
     await rollout('set', '7', ...because);
@@ -179,50 +211,54 @@ describe('turnout rollout', () => {
   });
 });
 
-describe('turnout kill --local', () => {
+describe.concurrent('turnout kill --local', () => {
   const local = (variables: Variables, ...args: readonly string[]) =>
-    turnout(['kill', '--local', ...args], { TURNOUT_RUN_DIR: folder, ...variables });
-  const byFile = (): Variables => ({ TURNOUT_KILL_FILE: killFile });
+    turnout(['kill', '--local', ...args], variables);
 
-  it("kills this machine's nodes without a token, a URL or a file", async () => {
-    await start();
-    const killed = await local({}, '--reason', 'Redis is gone');
+  it("kills this machine's nodes without a token, a URL or a file", async ({ startWith }) => {
+    const runFolder = newFolder();
+    const gateway = await startWith({ TURNOUT_RUN_DIR: runFolder });
+    const rollout = at(gateway);
+    const killed = await local({ TURNOUT_RUN_DIR: runFolder }, '--reason', 'Redis is gone');
     expect(killed, killed.err).toMatchObject({
       exit: 0,
       out: expect.stringContaining('KILLED    node node-a obeys'),
     });
-    expect(await readRollout()).toMatchObject({ killed: true });
+    expect(await readRollout(gateway)).toMatchObject({ killed: true });
     expect((await rollout('get')).out).toMatch(/^killed .*: Redis is gone"/m);
     expect(await rollout('unkill', ...because)).toMatchObject({ exit: 0 });
-    expect(await readRollout()).toMatchObject({ killed: false });
+    expect(await readRollout(gateway)).toMatchObject({ killed: false });
   });
 
-  it('makes a kill file that stands until it is removed, and keeps who was first', async () => {
-    await start({ TURNOUT_RUN_DIR: emptyFolder });
-    const killed = await local(byFile(), '--reason', 'Redis is gone', ...json);
+  it('makes a kill file that stands until it is removed, and keeps who was first', async ({ startWith }) => {
+    const killFile = newFolder();
+    const gateway = await startWith({ TURNOUT_KILL_FILE: killFile });
+    const rollout = at(gateway);
+    // It finds the file and no node.
+    const byFile: Variables = { TURNOUT_KILL_FILE: killFile, TURNOUT_RUN_DIR: newFolder() };
+    const killed = await local(byFile, '--reason', 'Redis is gone', ...json);
     expect(JSON.parse(killed.out)).toEqual({ nodes: [], file: { path: killFile, did: 'made' } });
-    await until(async () => (await readRollout()).killed, 'the node to obey');
+    await until(async () => (await readRollout(gateway)).killed, 'the node to obey');
     expect((await rollout('get')).out).toContain(`on the node that answered, by its kill file ${killFile}`);
-    expect((await local(byFile(), '--reason', 'again')).out).toContain('Redis is gone');
+    expect((await local(byFile, '--reason', 'again')).out).toContain('Redis is gone');
 
     const unkill = await rollout('unkill', ...because);
     expect(unkill).toMatchObject({ exit: 4, err: expect.stringContaining(killFile) });
     expect(unkill.err).toContain('turnout kill --local --undo');
 
-    expect(await local(byFile(), '--undo')).toMatchObject({ exit: 0 });
-    await until(async () => !(await readRollout()).killed, 'the node to serve again');
-    expect(await local(byFile(), '--undo')).toMatchObject({
+    expect(await local(byFile, '--undo')).toMatchObject({ exit: 0 });
+    await until(async () => !(await readRollout(gateway)).killed, 'the node to serve again');
+    expect(await local(byFile, '--undo')).toMatchObject({
       exit: 0,
       out: expect.stringContaining('nothing'),
     });
   });
 
-  it('says what to do where it can reach no node', async () => {
-    await start();
-    const nowhere = await turnout(['kill', '--local'], { TURNOUT_RUN_DIR: emptyFolder });
+  it('says what to do where it can reach no node', async ({ gateway }) => {
+    const nowhere = await turnout(['kill', '--local'], { TURNOUT_RUN_DIR: newFolder() });
     expect(nowhere).toMatchObject({ exit: 3, err: expect.stringContaining('TURNOUT_KILL_FILE') });
     const bare = await turnout(['kill']);
     expect(bare).toMatchObject({ exit: 1, err: expect.stringContaining('turnout rollout kill') });
-    expect(await readRollout()).toMatchObject({ killed: false });
+    expect(await readRollout(gateway)).toMatchObject({ killed: false });
   });
 });

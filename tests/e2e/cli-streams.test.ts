@@ -1,31 +1,48 @@
 /** `turnout tail`, `publish`, `token` and `serve`, against a real gateway. */
 import { createServer } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { envelopeSchema } from '../../schema/envelope.ts';
 import { claimsSchema } from '../../schema/token.ts';
+import { GatewayPool } from '../support/gateway-pool.ts';
 import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
 import { makeProducerToken, makeToken, testSecret } from '../support/token-maker.ts';
 import { turnout, TurnoutCommand, type Variables } from '../support/turnout-command.ts';
 import { until } from '../support/until.ts';
 
-let gateway: Gateway;
-const start = async (settings: Settings = {}): Promise<void> => {
-  gateway = await startGateway(settings);
-};
-afterEach(() => gateway?.kill());
+let pool: GatewayPool;
+let orgs = 0;
+beforeAll(async () => {
+  pool = await GatewayPool.start([{}, {}]);
+});
+afterAll(() => pool.kill());
 
-const asProducer = async (): Promise<Variables> => ({
-  TURNOUT_URL: gateway.url,
-  TURNOUT_TOKEN: await makeProducerToken(),
+const it = test
+  .extend('gateway', async ({ onTestFinished }) => {
+    const gateway = await pool.take();
+    onTestFinished(() => pool.give(gateway));
+    return gateway;
+  })
+  /** Starts a node of the test's own. */
+  .extend('startWith', ({ onTestFinished }) => async (settings: Settings): Promise<Gateway> => {
+    const gateway = await startGateway(settings);
+    onTestFinished(() => gateway.kill());
+    return gateway;
+  })
+  /** An org that nobody else publishes to. */
+  .extend('org', () => `org-${(orgs += 1)}`);
+
+const asProducer = async ({ url }: Gateway, org: string): Promise<Variables> => ({
+  TURNOUT_URL: url,
+  TURNOUT_TOKEN: await makeProducerToken({ org }),
 });
-const asReader = async (): Promise<Variables> => ({
-  TURNOUT_URL: gateway.url,
-  TURNOUT_TOKEN: await makeToken(),
+const asReader = async ({ url }: Gateway, org: string): Promise<Variables> => ({
+  TURNOUT_URL: url,
+  TURNOUT_TOKEN: await makeToken({ org }),
 });
-const lines = (count: number): string =>
+const lines = (org: string, count: number): string =>
   Array.from({ length: count }, (_, index) =>
     JSON.stringify({
-      org: 'acme',
+      org,
       service: index % 2 === 0 ? 'finance' : 'chat',
       type: 'test',
       payload: { index },
@@ -44,12 +61,11 @@ const freePort = (): Promise<number> =>
     });
   });
 
-describe('turnout tail and publish', () => {
-  it.each(['long-poll', 'websocket', 'auto'])(
+describe.concurrent('turnout tail and publish', () => {
+  it.for(['long-poll', 'websocket', 'auto'])(
     'shows by %s what was published, in order, from the earliest on',
-    async (transport) => {
-      await start();
-      const published = await turnout(['publish'], await asProducer(), lines(7));
+    async (transport, { gateway, org }) => {
+      const published = await turnout(['publish'], await asProducer(gateway, org), lines(org, 7));
       expect(published, published.err).toMatchObject({ exit: 0 });
       expect(published.out.split('\n').map((line) => line.split(' ')[0])).toEqual([
         '#1',
@@ -61,27 +77,26 @@ describe('turnout tail and publish', () => {
         '#7',
       ]);
       const tail = ['tail', 'finance,chat', '--transport', transport, '-o', 'json'];
-      const all = await turnout([...tail, '--from', 'earliest', '-n', '7'], await asReader());
+      const all = await turnout([...tail, '--from', 'earliest', '-n', '7'], await asReader(gateway, org));
       expect(all, all.err).toMatchObject({ exit: 0 });
       expect(seqsOf(all.out)).toEqual([1, 2, 3, 4, 5, 6, 7]);
 
-      const cut = await turnout([...tail, '--from', '2', '-n', '3'], await asReader());
+      const cut = await turnout([...tail, '--from', '2', '-n', '3'], await asReader(gateway, org));
       expect(seqsOf(cut.out)).toEqual([3, 4, 5]);
       const from = /--from (\S+)/.exec(cut.err)?.[1] ?? '';
-      const rest = await turnout([...tail, '--from', from, '-n', '2'], await asReader());
+      const rest = await turnout([...tail, '--from', from, '-n', '2'], await asReader(gateway, org));
       expect(seqsOf(rest.out)).toEqual([6, 7]);
     },
   );
 
-  it('follows live, one event a line, and ends with its cursor at Ctrl-C', async () => {
-    await start();
-    const byPoll = new TurnoutCommand(['tail', 'finance', '--from', '0'], await asReader());
+  it('follows live, one event a line, and ends with its cursor at Ctrl-C', async ({ gateway, org }) => {
+    const byPoll = new TurnoutCommand(['tail', 'finance', '--from', '0'], await asReader(gateway, org));
     const byStream = new TurnoutCommand(
       ['tail', 'finance', '--from', '0', '--transport', 'websocket'],
-      await asReader(),
+      await asReader(gateway, org),
     );
-    const event = ['finance', 'revenue', '{"amount":1200}', '--org', 'acme'];
-    const published = await turnout(['publish', ...event, '-o', 'json'], await asProducer());
+    const event = ['finance', 'revenue', '{"amount":1200}', '--org', org];
+    const published = await turnout(['publish', ...event, '-o', 'json'], await asProducer(gateway, org));
     expect(JSON.parse(published.out)).toMatchObject({ seq: 1, id: expect.any(String) });
     for (const tail of [byPoll, byStream]) {
       await tail.untilOut((said) => said.length === 1, 'the event');
@@ -90,26 +105,29 @@ describe('turnout tail and publish', () => {
     }
   });
 
-  it('goes on by itself after the gateway was away, and says what a new log means', async () => {
+  it('goes on by itself after the gateway was away, and says what a new log means', async ({
+    startWith,
+    org,
+  }) => {
     const port = String(await freePort());
-    await start({ TURNOUT_PORT: port });
+    const gateway = await startWith({ TURNOUT_PORT: port });
     const tails = await Promise.all(
       ['long-poll', 'websocket'].map(
         async (transport) =>
           new TurnoutCommand(
             ['tail', 'finance', '--from', '0', '--transport', transport, '-o', 'json'],
-            await asReader(),
+            await asReader(gateway, org),
           ),
       ),
     );
-    const event = ['finance', 'test', '{}', '--org', 'acme'];
-    expect(await turnout(['publish', ...event], await asProducer())).toMatchObject({ exit: 0 });
+    const event = ['finance', 'test', '{}', '--org', org];
+    expect(await turnout(['publish', ...event], await asProducer(gateway, org))).toMatchObject({ exit: 0 });
     for (const tail of tails) await tail.untilOut((said) => said.length === 1, 'the first event');
     await gateway.kill();
     await until(() => tails.every(({ err }) => err.length > 0), 'the outage to be noticed');
-    await start({ TURNOUT_PORT: port });
+    await startWith({ TURNOUT_PORT: port });
     for (const tail of tails) await tail.untilOut((said) => said.length === 2, 'the reset');
-    expect(await turnout(['publish', ...event], await asProducer())).toMatchObject({ exit: 0 });
+    expect(await turnout(['publish', ...event], await asProducer(gateway, org))).toMatchObject({ exit: 0 });
     for (const tail of tails) {
       await tail.untilOut((said) => said.length === 3, 'an event of the new log');
       expect(JSON.parse(tail.out[1] ?? '')).toMatchObject({ reset: 'epoch' });
@@ -117,10 +135,10 @@ describe('turnout tail and publish', () => {
     }
   });
 
-  it('publishes once, under one id, whenever the gateway comes', async () => {
+  it('publishes once, under one id, whenever the gateway comes', async ({ startWith, org }) => {
     const port = String(await freePort());
-    const token = await makeProducerToken();
-    const early = new TurnoutCommand(['publish', 'finance', 'test', '{}', '--org', 'acme', '--id', 'once'], {
+    const token = await makeProducerToken({ org });
+    const early = new TurnoutCommand(['publish', 'finance', 'test', '{}', '--org', org, '--id', 'once'], {
       TURNOUT_URL: `http://127.0.0.1:${port}`,
       TURNOUT_TOKEN: token,
     });
@@ -128,36 +146,44 @@ describe('turnout tail and publish', () => {
       () => early.err.some((line) => line.includes('asking again under the id once')),
       'a first failure',
     );
-    await start({ TURNOUT_PORT: port });
+    const gateway = await startWith({ TURNOUT_PORT: port });
     expect(await early.ended).toMatchObject({ exit: 0, out: '#1  once' });
-    const again = ['publish', 'finance', 'test', '{}', '--org', 'acme', '--id', 'once', '-o', 'json'];
-    const repeated = await turnout(again, await asProducer());
+    const again = ['publish', 'finance', 'test', '{}', '--org', org, '--id', 'once', '-o', 'json'];
+    const repeated = await turnout(again, await asProducer(gateway, org));
     expect(JSON.parse(repeated.out)).toEqual({ seq: 1, id: 'once', duplicate: true });
     const never = { TURNOUT_URL: 'http://127.0.0.1:1', TURNOUT_TOKEN: token };
     expect(await turnout([...again, '--retry-for', '0'], never)).toMatchObject({ exit: 3 });
   });
 
-  it('stops at the first bad line, and says how far it came', async () => {
-    await start();
-    const cut = await turnout(['publish'], await asProducer(), `${lines(2)}\nnot json\n${lines(1)}`);
+  it('stops at the first bad line, and says how far it came', async ({ gateway, org }) => {
+    const cut = await turnout(
+      ['publish'],
+      await asProducer(gateway, org),
+      `${lines(org, 2)}\nnot json\n${lines(org, 1)}`,
+    );
     expect(cut).toMatchObject({
       exit: 1,
       err: expect.stringContaining('line 3: not a JSON object; 2 events'),
     });
-    const refused = await turnout(['publish', 'finance', 'test', '{}'], await asReader());
+    const refused = await turnout(['publish', 'finance', 'test', '{}'], await asReader(gateway, org));
     expect(refused).toMatchObject({ exit: 2, err: expect.stringContaining('(role_required)') });
-    expect(await turnout(['publish', 'finance', 'test', 'text'], await asProducer())).toMatchObject({
+    expect(
+      await turnout(['publish', 'finance', 'test', 'text'], await asProducer(gateway, org)),
+    ).toMatchObject({
       exit: 1,
     });
   });
 
-  it('keeps to the transport asked for, and auto to the one assigned', async () => {
-    await start({ REALTIME_ROLLOUT_PERCENT: undefined });
-    await turnout(['publish'], await asProducer(), lines(1));
-    const refused = await turnout(['tail', 'finance', '--transport', 'websocket'], await asReader());
+  it('keeps to the transport asked for, and auto to the one assigned', async ({ startWith, org }) => {
+    const gateway = await startWith({ REALTIME_ROLLOUT_PERCENT: undefined });
+    await turnout(['publish'], await asProducer(gateway, org), lines(org, 1));
+    const refused = await turnout(
+      ['tail', 'finance', '--transport', 'websocket'],
+      await asReader(gateway, org),
+    );
     expect(refused).toMatchObject({ exit: 2, err: expect.stringContaining('(transport_not_assigned)') });
     const auto = ['tail', 'finance', '--transport', 'auto', '--from', '0', '-n', '1', '-o', 'json'];
-    const shown = await turnout(auto, await asReader());
+    const shown = await turnout(auto, await asReader(gateway, org));
     expect(shown).toMatchObject({ exit: 0, err: expect.stringContaining('going on by long-poll') });
     expect(seqsOf(shown.out)).toEqual([1]);
     const bare = await turnout(['tail', 'finance'], { TURNOUT_URL: gateway.url });
@@ -165,11 +191,10 @@ describe('turnout tail and publish', () => {
   });
 });
 
-describe('turnout token', () => {
+describe.concurrent('turnout token', () => {
   const secret = { TURNOUT_JWT_SECRET: testSecret };
 
-  it('signs what the gateway takes', async () => {
-    await start();
+  it('signs what the gateway takes', async ({ gateway }) => {
     const made = await turnout('token --sub back --org acme --roles producer --ttl 5m'.split(' '), secret);
     expect(made).toMatchObject({ exit: 0, err: '' });
     const variables = { TURNOUT_URL: gateway.url, TURNOUT_TOKEN: made.out };
@@ -202,7 +227,7 @@ describe('turnout token', () => {
   });
 });
 
-describe('turnout serve', () => {
+describe.concurrent('turnout serve', () => {
   it('runs a node that SIGTERM drains', async () => {
     const serve = new TurnoutCommand(['serve'], { TURNOUT_PORT: '0', TURNOUT_JWT_SECRET: testSecret });
     await serve.untilOut((said) => said.some((line) => line.includes('"msg":"listening"')), 'listening');
