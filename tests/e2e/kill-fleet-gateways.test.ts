@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RolloutBody, SessionsBody } from '../../schema/admin.ts';
 import type { NegotiateResponse } from '../../schema/http.ts';
 import { killLocalNodes } from '../../src/rollout/local-kill.ts';
@@ -26,35 +26,46 @@ interface Node {
 }
 
 let redis: RedisServer;
-let a: Node;
-let b: Node;
-beforeEach(async () => {
+let fleets = 0;
+beforeAll(async () => {
   redis = await RedisServer.start();
-  [a, b] = [await start('node-a'), await start('node-b')];
-  await until(
-    async () => Object.keys((await rollout(a)).acks).length === 2,
-    'the nodes to know of each other',
-  );
 });
-afterEach(async () => {
-  for (const { gateway, link, runFolder } of [a, b]) {
-    await gateway.kill();
-    link.close();
-    rmSync(runFolder, { recursive: true });
+afterAll(() => redis.stop());
+
+/** Each test has its own two nodes, under a prefix of their own: they run side by side. */
+const it = test.extend('nodes', async ({ onTestFinished }): Promise<readonly [a: Node, b: Node]> => {
+  const prefix = `fleet-${(fleets += 1)}`;
+  const nodes = await Promise.all([start('node-a', prefix), start('node-b', prefix)]);
+  onTestFinished(async () => {
+    await Promise.all(nodes.map(stop));
+  });
+  for (const node of nodes) {
+    await until(async () => (await readyOf(node)) === 'ok', 'a node to have its log and its rules');
+    await until(
+      async () => Object.keys((await rollout(node)).acks).length === 2,
+      'the nodes to know of each other',
+    );
   }
-  await redis.stop();
+  return nodes;
 });
 
-async function start(nodeId: string): Promise<Node> {
+async function start(nodeId: string, prefix: string): Promise<Node> {
   const link = await TcpLink.open(redis.port);
   const runFolder = mkdtempSync(join(tmpdir(), 'turnout-run-'));
   const gateway = await startGateway({
     TURNOUT_NODE_ID: nodeId,
     TURNOUT_REDIS_URL: link.url,
+    TURNOUT_REDIS_PREFIX: prefix,
     TURNOUT_RUN_DIR: runFolder,
     TURNOUT_KILL_WINDOW_MS: '200',
   });
   return { gateway, link, runFolder };
+}
+
+async function stop({ gateway, link, runFolder }: Node): Promise<void> {
+  await gateway.kill();
+  link.close();
+  rmSync(runFolder, { recursive: true });
 }
 
 const negotiate = async (node: Node, body: object = {}): Promise<NegotiateResponse> => {
@@ -74,17 +85,19 @@ const change = async (node: Node, method: string, path: string, body: object = {
 const readyOf = async (node: Node): Promise<string> =>
   (await call<{ status: string }>(`${node.gateway.url}/readyz`)).body.status;
 const reasonOf = async (node: Node): Promise<string> => (await negotiate(node)).reason;
-const cutBoth = (): void => [a, b].forEach(({ link }) => link.cut());
-const mendBoth = (): void => [a, b].forEach(({ link }) => link.mend());
+const cut = (nodes: readonly Node[]): void => nodes.forEach(({ link }) => link.cut());
+const mend = (nodes: readonly Node[]): void => nodes.forEach(({ link }) => link.mend());
 
-describe('with Redis cut off', () => {
-  it('a kill told to one node is answered 200, not written, and its streams go; the other learns when it is back', async () => {
+describe.concurrent('with Redis cut off', () => {
+  it('a kill told to one node is answered 200, not written, and its streams go; the other learns when it is back', async ({
+    nodes: [a, b],
+  }) => {
     const [onA, onB] = await Promise.all(
       [a, b].map(async ({ gateway }, at) =>
         openStream(gateway.url, await makeToken({ sub: `user-${at}` }), services),
       ),
     );
-    cutBoth();
+    cut([a, b]);
     expect(await change(a, 'POST', '/rollout/kill')).toMatchObject({
       status: 200,
       body: { written: false, laggards: ['node-b'] },
@@ -96,24 +109,24 @@ describe('with Redis cut off', () => {
     const ready = await call(`${a.gateway.url}/readyz`);
     expect(ready).toMatchObject({ status: 200, body: { status: 'degraded', rules: { up: false } } });
     expect((await change(a, 'POST', '/rollout/unkill')).status).toBe(503);
-    mendBoth();
+    mend([a, b]);
     expect(await onB?.nextClose()).toEqual({ code: 4410, reason: 'moved' });
     expect((await rollout(b)).killedBy.rules).toHaveLength(1);
     expect((await change(b, 'POST', '/rollout/unkill')).body).toMatchObject({ written: true, laggards: [] });
     expect([await reasonOf(a), await reasonOf(b)]).toEqual(['rollout', 'rollout']);
   });
 
-  it('a node obeys when it is told locally, without network or token', async () => {
-    cutBoth();
+  it('a node obeys when it is told locally, without network or token', async ({ nodes: [a, b] }) => {
+    cut([a, b]);
     const told = await killLocalNodes({ folder: b.runFolder, reason: 'smoke' });
     expect(told).toMatchObject([{ isKilled: true, node: 'node-b', written: false }]);
     expect([await reasonOf(a), await reasonOf(b)]).toEqual(['rollout', 'kill-switch']);
-    mendBoth();
+    mend([a, b]);
     await until(async () => (await reasonOf(a)) === 'kill-switch', 'node-a to hear of it');
   });
 });
 
-it('a local kill is everybody’s while Redis is there', async () => {
+it.concurrent('a local kill is everybody’s while Redis is there', async ({ nodes: [a, b] }) => {
   expect(await killLocalNodes({ folder: a.runFolder, reason: 'smoke' })).toMatchObject([{ written: true }]);
   expect([await reasonOf(a), await reasonOf(b)]).toEqual(['kill-switch', 'kill-switch']);
   expect((await rollout(b)).killedBy.rules).toMatchObject([{ who: 'local/node-a', reason: 'smoke' }]);
@@ -130,16 +143,24 @@ class UnluckyClient {
   private assignment = 0;
   private cursor: string | undefined;
   private readonly token: string;
+  private readonly killed: Node;
+  private readonly unknowing: Node;
 
-  constructor(token: string) {
+  constructor(token: string, killed: Node, unknowing: Node) {
     this.token = token;
+    this.killed = killed;
+    this.unknowing = unknowing;
   }
 
   /** Negotiates until it has a transport to stay on. */
   async settle(): Promise<void> {
     for (;;) {
       this.requests.negotiate += 1;
-      const answer = await negotiate(b, { session: 's', assignment: this.assignment, cursor: this.cursor });
+      const answer = await negotiate(this.unknowing, {
+        session: 's',
+        assignment: this.assignment,
+        cursor: this.cursor,
+      });
       this.cursor = answer.cursor ?? this.cursor;
       if (answer.transport === 'long-poll' || answer.assignment <= this.assignment) {
         this.transport = 'long-poll';
@@ -147,7 +168,7 @@ class UnluckyClient {
       }
       this.assignment = answer.assignment;
       this.requests.stream += 1;
-      const stream = new StreamClient(a.gateway.url, {
+      const stream = new StreamClient(this.killed.gateway.url, {
         path: answer.urls.websocket,
         first: { services, version: 1 },
       });
@@ -164,7 +185,7 @@ class UnluckyClient {
   /** One poll; true when it says that the client may move up by an assignment that it has not followed. */
   async poll(waitS: number): Promise<boolean> {
     this.requests.poll += 1;
-    const { body } = await poll(b.gateway.url, this.token, {
+    const { body } = await poll(this.unknowing.gateway.url, this.token, {
       services: services.join(),
       cursor: this.cursor,
       session: 's',
@@ -176,10 +197,12 @@ class UnluckyClient {
   }
 }
 
-it('a client bounces no more than once between a killed node and one that cannot know', async () => {
+it.concurrent('a client bounces no more than once between a killed node and one that cannot know', async ({
+  nodes: [a, b],
+}) => {
   a.link.cut();
   expect((await change(a, 'POST', '/rollout/kill')).body).toMatchObject({ written: false });
-  const client = new UnluckyClient(await makeToken({ sub: 'ann' }));
+  const client = new UnluckyClient(await makeToken({ sub: 'ann' }), a, b);
   await client.settle();
   expect(client.transport).toBe('long-poll');
   const begin = performance.now();
@@ -200,11 +223,13 @@ it('a client bounces no more than once between a killed node and one that cannot
   expect(client.refusals).toEqual(['4410 kill_switch']);
 });
 
-describe('across nodes', () => {
+describe.concurrent('across nodes', () => {
   const sessionsOf = async (node: Node): Promise<SessionsBody> =>
     (await admin<SessionsBody>(node.gateway.url, 'GET', '/sessions?org=acme')).body;
 
-  it('sessions and cohorts are summed, a dead node is missing at first and then forgotten', async () => {
+  it('sessions and cohorts are summed, a dead node is missing at first and then forgotten', async ({
+    nodes: [a, b],
+  }) => {
     await Promise.all(
       [a, b, b].map(async ({ gateway }, at) =>
         openStream(gateway.url, await makeToken({ sub: `user-${at}` }), services),
@@ -229,7 +254,9 @@ describe('across nodes', () => {
     expect((await rollout(a)).cohorts.canary.assigned).toBe(1);
   });
 
-  it('a change is answered with both nodes’ acknowledgements, and the trail is one', async () => {
+  it('a change is answered with both nodes’ acknowledgements, and the trail is one', async ({
+    nodes: [a, b],
+  }) => {
     const answer = await change(b, 'PUT', '/rollout/percent', { percent: 37 });
     const { version } = answer.body as { version: number };
     expect(answer.body).toEqual({
@@ -243,7 +270,7 @@ describe('across nodes', () => {
     expect(trails[0]?.body).toEqual(trails[1]?.body);
   });
 
-  it('one node is drained by asking another', async () => {
+  it('one node is drained by asking another', async ({ nodes: [a, b] }) => {
     expect((await change(a, 'POST', '/nodes/nobody/drain')).status).toBe(404);
     expect(await change(a, 'POST', '/nodes/node-b/drain')).toMatchObject({
       status: 200,
