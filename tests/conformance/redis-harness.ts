@@ -19,7 +19,7 @@ export interface RedisData {
   flush(): Promise<void>;
 }
 
-const window = { ms: 2500, ids: 1000 };
+const window = { ms: 1500, ids: 1000 };
 
 export interface OpenedLog {
   readonly log: EventLog;

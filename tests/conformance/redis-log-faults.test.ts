@@ -1,5 +1,5 @@
 /** What only a log in Redis can suffer, on real servers: lost writes, old files, deaf tails, a Redis that is full or frozen. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createRedisLog, type RedisLogOptions } from '../../src/log/redis-log.ts';
@@ -19,28 +19,44 @@ import {
   seqRun,
   seqsOf,
 } from './event-log-harness.ts';
-import { openRedisLog, publishUntilKept, readLive } from './redis-harness.ts';
+import { type OpenedLog, openRedisLog, publishUntilKept, readLive } from './redis-harness.ts';
 
 const away = { code: 'log_unavailable' };
-const closers: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).toReversed()) await close();
-});
 
-async function serve(options: Parameters<typeof RedisServer.start>[0] = {}): Promise<RedisServer> {
-  const server = await RedisServer.start(options);
-  closers.push(() => server.stop());
-  return server;
-}
+type RedisOptions = Parameters<typeof RedisServer.start>[0];
 
-async function logAt(url: string, more: Partial<RedisLogOptions> = {}): Promise<EventLog> {
-  const opened = await openRedisLog(url, 't', more);
-  closers.push(() => opened.close());
-  return opened.log;
-}
+/** Servers and logs of a test's own, so that tests run side by side: most of their time they wait. */
+const it = test
+  .extend('closers', ({ onTestFinished }) => {
+    const closers: (() => Promise<void>)[] = [];
+    onTestFinished(async () => {
+      for (const close of closers.toReversed()) await close();
+    });
+    return closers;
+  })
+  .extend('serve', ({ closers }) => async (options: RedisOptions = {}): Promise<RedisServer> => {
+    const server = await RedisServer.start(options);
+    closers.push(() => server.stop());
+    return server;
+  })
+  .extend('server', ({ serve }) => serve())
+  .extend(
+    'logAt',
+    ({ closers }) =>
+      async (url: string, more: Partial<RedisLogOptions> = {}): Promise<EventLog> => {
+        const opened = await openRedisLog(url, 't', more);
+        closers.push(opened.close);
+        return opened.log;
+      },
+  )
+  .extend('mutedLogAt', ({ closers }) => async (url: string, org: string): Promise<EventLog> => {
+    const opened = await openMutedLog(url, org);
+    closers.push(opened.close);
+    return opened.log;
+  });
 
 /** A log whose appends are stored and told to nobody: what a tail that lost messages has missed. */
-async function mutedLogAt(url: string, org: string): Promise<EventLog> {
+async function openMutedLog(url: string, org: string): Promise<OpenedLog> {
   const real = openRedis({ url, clock: systemClock, timeoutMs: 2000, onError: () => undefined });
   const commands: RedisConnection['commands'] = {
     call: (command, args) =>
@@ -64,12 +80,12 @@ async function mutedLogAt(url: string, org: string): Promise<EventLog> {
     retentionEvents: 10_000,
   };
   const log = createRedisLog({ connection, clock: systemClock, ...options });
-  closers.push(async () => {
+  const close = async (): Promise<void> => {
     await log.close();
     real.close();
-  });
+  };
   await real.ready(5000);
-  return log;
+  return { log, close };
 }
 
 async function isBack(log: EventLog): Promise<void> {
@@ -83,8 +99,8 @@ async function isBack(log: EventLog): Promise<void> {
 const isInterrupted = (tail: Awaited<ReturnType<typeof listen>>): boolean =>
   tail.messages.some(({ kind }) => kind === 'interrupted');
 
-describe('a Redis that lost writes', () => {
-  it('is a fork after a failover: same seqs, other tags', async () => {
+describe.concurrent('a Redis that lost writes', () => {
+  it('is a fork after a failover: same seqs, other tags', async ({ serve, logAt }) => {
     const master = await serve();
     const replica = await serve({ replicaOf: master });
     const log = await logAt(master.url);
@@ -109,8 +125,7 @@ describe('a Redis that lost writes', () => {
       expect(await resetReason(next, 'acme', fromCursor(cursor))).toBe('fork');
   });
 
-  it('is told apart when it comes back with an older file', async () => {
-    const server = await serve();
+  it('is told apart when it comes back with an older file', async ({ server, logAt }) => {
     const log = await logAt(server.url);
     await log.append('acme', 'api', eventRun(1, 5));
     const { head: kept } = await page(log, 'acme', { at: 'head' });
@@ -131,8 +146,7 @@ describe('a Redis that lost writes', () => {
     expect(seqsOf((await page(log, 'acme', fromCursor(kept))).entries)).toEqual([6, 7, 8]);
   });
 
-  it('begins a new epoch when it comes back empty, and interrupts its tails', async () => {
-    const server = await serve();
+  it('begins a new epoch when it comes back empty, and interrupts its tails', async ({ server, logAt }) => {
     const log = await logAt(server.url);
     await log.append('acme', 'api', eventRun(1, 5));
     const tail = await listen(log, 'acme');
@@ -145,8 +159,10 @@ describe('a Redis that lost writes', () => {
     expect(await resetReason(log, 'acme', fromCursor(head))).toBe('epoch');
   });
 
-  it('drops what is left of an org whose meta is gone, rather than mixing two epochs', async () => {
-    const server = await serve();
+  it('drops what is left of an org whose meta is gone, rather than mixing two epochs', async ({
+    server,
+    logAt,
+  }) => {
     const log = await logAt(server.url);
     const { epoch } = await log.append('acme', 'api', eventRun(1, 5));
     await server.client.del('t:{acme}:meta');
@@ -160,13 +176,12 @@ describe('a Redis that lost writes', () => {
   });
 });
 
-describe('a tail that missed something', () => {
-  let server: RedisServer;
-  beforeEach(async () => {
-    server = await serve();
-  });
-
-  it('is told so after its connection was cut, and only where something was missed', async () => {
+describe.concurrent('a tail that missed something', () => {
+  it('is told so after its connection was cut, and only where something was missed', async ({
+    server,
+    logAt,
+    mutedLogAt,
+  }) => {
     const log = await logAt(server.url);
     const muted = await mutedLogAt(server.url, 'acme');
     for (const org of ['acme', 'quiet']) await log.append(org, 'api', eventRun(1, 1));
@@ -181,7 +196,7 @@ describe('a tail that missed something', () => {
     expect(quiet.messages.map(({ kind }) => kind)).toEqual(['appended']);
   });
 
-  it('is told so without any reconnect, by its head', async () => {
+  it('is told so without any reconnect, by its head', async ({ server, logAt, mutedLogAt }) => {
     const log = await logAt(server.url);
     const muted = await mutedLogAt(server.url, 'acme');
     await log.append('acme', 'api', eventRun(1, 1));
@@ -192,7 +207,11 @@ describe('a tail that missed something', () => {
     expect(tail.entries()).toEqual([]);
   });
 
-  it('is made anew when it hears nothing although its connection stands', async () => {
+  it('is made anew when it hears nothing although its connection stands', async ({
+    closers,
+    server,
+    logAt,
+  }) => {
     const proxy = await RedisProxy.start(server.port);
     closers.push(() => proxy.stop());
     let deaf = 0;
@@ -217,7 +236,11 @@ describe('a tail that missed something', () => {
     expect(deaf).toBe(1);
   });
 
-  it('leaves its reader with every event once, however often connections are killed', async () => {
+  it('leaves its reader with every event once, however often connections are killed', async ({
+    closers,
+    server,
+    logAt,
+  }) => {
     const log = await logAt(server.url);
     const { client, close } = await readLive(log, 'acme');
     closers.push(close);
@@ -238,15 +261,8 @@ describe('a tail that missed something', () => {
   });
 });
 
-describe('a Redis that takes no writes', () => {
-  let server: RedisServer;
-  beforeAll(async () => {
-    server = await RedisServer.start();
-  });
-  afterAll(() => server.stop());
-  afterEach(() => server.client.flushall());
-
-  it('refuses a publish whole when it is full, and goes on reading', async () => {
+describe.concurrent('a Redis that takes no writes', () => {
+  it('refuses a publish whole when it is full, and goes on reading', async ({ server, logAt }) => {
     const log = await logAt(server.url);
     await log.append('acme', 'api', eventRun(1, 3));
     await server.client.config('SET', 'maxmemory', '1');
@@ -261,7 +277,10 @@ describe('a Redis that takes no writes', () => {
     await isBack(log);
   });
 
-  it('refuses a publish as a read-only replica, and takes it when it is a master again', async () => {
+  it('refuses a publish as a read-only replica, and takes it when it is a master again', async ({
+    server,
+    logAt,
+  }) => {
     const log = await logAt(server.url);
     await log.append('acme', 'api', eventRun(1, 3));
     await server.client.replicaof('127.0.0.1', '1');
@@ -272,7 +291,7 @@ describe('a Redis that takes no writes', () => {
     expect((await log.append('acme', 'api', eventRun(4, 4))).results).toEqual([{ seq: 4, id: 'e4' }]);
   });
 
-  it('refuses within its time while frozen, and keeps each id once', async () => {
+  it('refuses within its time while frozen, and keeps each id once', async ({ server, logAt }) => {
     const log = await logAt(server.url);
     await log.append('acme', 'api', eventRun(1, 3));
     server.freeze();
@@ -290,15 +309,8 @@ describe('a Redis that takes no writes', () => {
   });
 });
 
-describe('what the log keeps in Redis', () => {
-  let server: RedisServer;
-  beforeAll(async () => {
-    server = await RedisServer.start();
-  });
-  afterAll(() => server.stop());
-  afterEach(() => server.client.flushall());
-
-  it('shares one hash tag for each org, whatever its name, and ends by itself', async () => {
+describe.concurrent('what the log keeps in Redis', () => {
+  it('shares one hash tag for each org, whatever its name, and ends by itself', async ({ server, logAt }) => {
     const log = await logAt(server.url);
     for (const org of ['acme', 'a@b.c:d-e_f']) await log.append(org, 'api', eventRun(1, 1));
     const keys = (await server.client.keys('t:*')).filter((key) => !key.includes('{alive'));
@@ -310,7 +322,7 @@ describe('what the log keeps in Redis', () => {
     for (const key of keys) expect(await server.client.pttl(key)).toBeGreaterThan(60_000);
   });
 
-  it('is kept while a node has a tail of the org', async () => {
+  it('is kept while a node has a tail of the org', async ({ server, logAt }) => {
     const log = await logAt(server.url);
     await log.append('acme', 'api', eventRun(1, 1));
     await log.append('other', 'api', eventRun(1, 1));
@@ -322,7 +334,7 @@ describe('what the log keeps in Redis', () => {
     expect(await server.client.pttl('t:{other}:stream')).toBeLessThanOrEqual(50_000);
   });
 
-  it('is bounded by count, about, and read by age exactly', async () => {
+  it('is bounded by count, about, and read by age exactly', async ({ server, logAt }) => {
     const log = await logAt(server.url, { retentionEvents: 200, retentionMs: 2000 });
     for (let n = 0; n < 2000; n += 100) await log.append('acme', 'api', eventRun(n + 1, n + 100));
     const length = await server.client.xlen('t:{acme}:stream');
@@ -337,7 +349,7 @@ describe('what the log keeps in Redis', () => {
     expect(await resetReason(log, 'acme', fromLastSeq(1999))).toBe('expired');
   });
 
-  it('finds any `lastSeq` in 20 steps, however appends were spread over time', async () => {
+  it('finds any `lastSeq` in 20 steps, however appends were spread over time', async ({ server, logAt }) => {
     const log = await logAt(server.url, { retentionMs: 30 * 24 * 3_600_000 });
     const { head } = await page(log, 'acme', { at: 'head' });
     // Bursts and silences over ten days, stored as append.lua does.

@@ -4,6 +4,7 @@
  */
 import type { Envelope } from '../../schema/envelope.ts';
 import type { PollBody } from '../../schema/http.ts';
+import type { Answer } from './http-client.ts';
 import { PollClient, poll } from './poll-client.ts';
 import type { Random } from './random.ts';
 import { StreamClient } from './stream-client.ts';
@@ -53,6 +54,7 @@ export class OutageReader {
   private token = '';
   private cursor = '';
   private isOver = false;
+  private readonly ending = new AbortController();
 
   constructor(options: OutageReaderOptions) {
     this.options = options;
@@ -84,8 +86,10 @@ export class OutageReader {
     }
   }
 
+  /** It has what it was waited for: nothing that a poll is still held for is its any more. */
   stop(): void {
     this.isOver = true;
+    this.ending.abort();
   }
 
   get epoch(): string {
@@ -114,14 +118,23 @@ export class OutageReader {
   private async pollUntil(isOver: () => boolean): Promise<void> {
     while (!isOver()) {
       const askedMs = performance.now();
-      const { status, text, body } = await poll(this.url, this.token, {
-        services: this.options.services.join(','),
-        cursor: this.cursor,
-        wait: waitS,
-      });
+      const answer = await this.ask();
+      if (answer === undefined) return;
+      const { status, text, body } = answer;
       if (status !== 200) this.faults.push(`a poll with a cursor was answered ${status} ${text}`);
       else this.takeAnswer(body, performance.now() - askedMs);
       await sleep(this.options.random.int(20, 150));
+    }
+  }
+
+  /** Undefined: it was told to stop while it waited. */
+  private async ask(): Promise<Answer<PollBody> | undefined> {
+    const asked = { services: this.options.services.join(','), cursor: this.cursor, wait: waitS };
+    try {
+      return await poll(this.url, this.token, asked, { signal: this.ending.signal });
+    } catch (error) {
+      if (this.isOver) return undefined;
+      throw error;
     }
   }
 
