@@ -16,6 +16,8 @@ export interface RedisConnection {
   readonly commands: RedisCommands;
   /** Commands can be sent now. */
   readonly isReady: boolean;
+  /** How the last connection failed, in the server's or the system's words; undefined: it did not. */
+  readonly failure: string | undefined;
   /** Resolves once it is ready, or after `withinMs`, whichever comes first. */
   ready(withinMs: number): Promise<void>;
   /** On a Cluster `host:port` of the master that serves `key`'s slot, undefined while unknown; else one word for all. */
@@ -44,6 +46,12 @@ export interface RedisConnectionOptions {
 type Options = Omit<RedisOptions, 'replyMapping'>;
 type Shared = Omit<NonNullable<ClusterOptions['redisOptions']>, 'replyMapping'>;
 
+interface Failures {
+  last: string | undefined;
+  readonly tell: (error: Error) => void;
+  readonly forget: () => void;
+}
+
 // A frozen server says nothing: its socket is given up after this much silence, over and above a command's own time.
 const silenceMs = 3000;
 const retryDelayMs = { first: 50, most: 1000 };
@@ -52,6 +60,18 @@ const slotsRefreshMs = 2000;
 /** Opens at once, whether Redis is there or not: it goes on trying until `close`. @throws what `parseRedisUrl` throws */
 export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOptions): RedisConnection {
   const target = parseRedisUrl(url);
+  const failures: Failures = {
+    last: undefined,
+    tell(error) {
+      failures.last = error.message;
+      // ioredis hangs the command that failed on its error: of a refused log-in that is the password.
+      Reflect.deleteProperty(error, 'command');
+      onError(error);
+    },
+    forget() {
+      failures.last = undefined;
+    },
+  };
   const delay = (attempts: number): number => {
     const most = Math.min(retryDelayMs.first * 2 ** Math.min(attempts, 10), retryDelayMs.most);
     return Math.ceil(most * (0.5 + clock.random() / 2));
@@ -71,15 +91,21 @@ export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOpt
   };
   const connect = (more: Options): Redis => {
     const client = new Redis({ ...more, ...shared, retryStrategy: delay, lazyConnect: true });
-    client.on('error', onError);
+    client.on('error', failures.tell);
+    client.on('ready', failures.forget);
     return client;
   };
   return target.kind === 'cluster'
-    ? openCluster(target, shared, delay, connect, clock, onError)
-    : openMaster(target, connect, clock);
+    ? openCluster(target, shared, delay, connect, clock, failures)
+    : openMaster(target, connect, clock, failures);
 }
 
-function openMaster(target: RedisTarget, connect: (more: Options) => Redis, clock: Clock): RedisConnection {
+function openMaster(
+  target: RedisTarget,
+  connect: (more: Options) => Redis,
+  clock: Clock,
+  failures: Failures,
+): RedisConnection {
   const [address] = target.addresses;
   const where: Options =
     target.kind === 'sentinel'
@@ -101,6 +127,9 @@ function openMaster(target: RedisTarget, connect: (more: Options) => Redis, cloc
     get isReady() {
       return client.status === 'ready';
     },
+    get failure() {
+      return failures.last;
+    },
     ready: (withinMs) => untilReady(client, clock, withinMs),
     ownerOf: () => 'single',
     refreshOwners: () => undefined,
@@ -115,7 +144,7 @@ function openCluster(
   delay: (attempts: number) => number,
   connect: (more: Options) => Redis,
   clock: Clock,
-  onError: (error: Error) => void,
+  failures: Failures,
 ): RedisConnection {
   const cluster = new Cluster(
     target.addresses.map(({ host, port }) => ({ host, port })),
@@ -132,8 +161,9 @@ function openCluster(
       ...(target.isTls ? { dnsLookup: (address, callback) => callback(null, address) } : {}),
     },
   );
-  cluster.on('error', onError);
-  cluster.on('node error', onError);
+  cluster.on('ready', failures.forget);
+  cluster.on('error', failures.tell);
+  cluster.on('node error', failures.tell);
   cluster.connect().catch(() => undefined);
   const addressOf = (owner: string | undefined): Options => {
     const known = owner ?? cluster.slots[0]?.[0];
@@ -147,6 +177,9 @@ function openCluster(
     commands: cluster,
     get isReady() {
       return cluster.status === 'ready';
+    },
+    get failure() {
+      return failures.last;
     },
     ready: (withinMs) => untilReady(cluster, clock, withinMs),
     ownerOf: (key) => cluster.slots[slotOf(key)]?.[0],

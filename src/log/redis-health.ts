@@ -30,7 +30,7 @@ export class RedisHealth {
 
   state(): { isUp: boolean; detail: string } {
     const { kind } = this.connection.target;
-    if (!this.connection.isReady) this.fault ??= { what: 'closed', sinceMs: this.clock.now() };
+    if (!this.connection.isReady) this.unreachable();
     const { fault } = this;
     if (fault === undefined) return { isUp: true, detail: `redis, ${kind}` };
     const since = new Date(fault.sinceMs).toISOString();
@@ -39,7 +39,18 @@ export class RedisHealth {
       detail: `redis, ${kind}: ${explanations[fault.what] ?? fault.what} since ${since}`,
     };
   }
+
+  /** A log-in that is refused ends its connection too, but nothing heals that: it is told in its own word. */
+  private unreachable(): void {
+    const word = firstWord(this.connection.failure ?? '');
+    const what = refusals.has(word) ? word : 'closed';
+    const isSame = what === 'closed' && !refusals.has(this.fault?.what ?? '');
+    if (this.fault !== undefined && isSame) return;
+    this.fault = { what, sinceMs: this.fault?.sinceMs ?? this.clock.now() };
+  }
 }
+
+const refusals: ReadonlySet<string> = new Set(['WRONGPASS', 'NOAUTH']);
 
 const explanations: Readonly<Record<string, string>> = {
   OOM: 'full, refuses writes (OOM)',
@@ -55,9 +66,11 @@ const explanations: Readonly<Record<string, string>> = {
   other: 'failing',
 };
 
+const firstWord = (message: string): string => /^[A-Z]+/.exec(message)?.[0] ?? '';
+
 function wordFor(error: unknown): string {
   const message = error instanceof Error ? error.message : '';
-  const word = /^[A-Z]+/.exec(message)?.[0] ?? '';
+  const word = firstWord(message);
   if (Object.hasOwn(explanations, word)) return word;
   if (/timed out|timeout/i.test(message)) return 'timeout';
   return /clos|writeable|ECONN|retries|connect/i.test(message) ? 'closed' : 'other';

@@ -1,4 +1,5 @@
 /** What only a log in Redis can suffer, on real servers: lost writes, old files, deaf tails, a Redis that is full or frozen. */
+import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
@@ -306,6 +307,41 @@ describe.concurrent('a Redis that takes no writes', () => {
     const { results } = await log.append('acme', 'api', eventRun(4, 4));
     expect(results).toMatchObject([{ seq: 4, id: 'e4' }]);
     expect(seqsOf((await page(log, 'acme', { at: 'earliest' })).entries)).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe.concurrent('a Redis that wants another password', () => {
+  it('says so in the health of the log, and shows the password to nobody', async ({ server, closers }) => {
+    const [right, wrong] = ['the-right-password', 'a-wrong-password'];
+    await server.client.config('SET', 'requirepass', right);
+    const told: string[] = [];
+    const connection = openRedis({
+      url: `redis://:${wrong}@127.0.0.1:${server.port}`,
+      clock: systemClock,
+      timeoutMs: 2000,
+      onError: (error) => told.push(inspect(error, { depth: 8 })),
+    });
+    const log = createRedisLog({
+      connection,
+      clock: systemClock,
+      prefix: 't',
+      nodeId: 'n',
+      timeoutMs: 2000,
+      retentionMs: 60_000,
+      retentionEvents: 10_000,
+    });
+    closers.push(async () => {
+      await log.close();
+      connection.close();
+    });
+    await until(() => log.health().detail.includes('refuses our password (WRONGPASS)'), 'the refusal');
+    expect(told.join()).toContain('WRONGPASS');
+    expect(told.join()).not.toContain(wrong);
+    await server.client.config('SET', 'requirepass', wrong);
+    await isBack(log);
+    await server.kill();
+    await until(() => !log.health().isUp);
+    expect(log.health().detail).toContain('cannot be reached');
   });
 });
 

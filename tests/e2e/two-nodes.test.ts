@@ -17,7 +17,8 @@ interface Ready {
 const ready = (gateway: Gateway) => call<Ready>(`${gateway.url}/readyz`);
 const settings = (url: string) => ({ TURNOUT_REDIS_URL: url, TURNOUT_REDIS_TIMEOUT_MS: '1000' });
 
-describe('two nodes on one Redis', () => {
+// The two parts share nothing; the tests of the first share its nodes.
+describe.concurrent('two nodes on one Redis', () => {
   let redis: RedisServer;
   let nodeA: Gateway;
   let nodeB: Gateway;
@@ -62,7 +63,7 @@ describe('two nodes on one Redis', () => {
   const streamOn = async (gateway: Gateway, org: string, first = {}): Promise<StreamClient> =>
     openStream(gateway.url, await makeToken({ org }), ['finance', 'chat'], first);
 
-  it('deliver what either was given, in one order, and take each other’s cursors', async () => {
+  it.sequential('deliver what either was given, in one order, and take each other’s cursors', async () => {
     const org = 'either';
     const stream = await streamOn(nodeB, org);
     const poller = await pollOn(org, ['finance', 'chat']);
@@ -95,7 +96,7 @@ describe('two nodes on one Redis', () => {
     moved.destroy();
   });
 
-  it('lose nothing and reset nobody when Redis is killed and comes back with its file', async () => {
+  it.sequential('lose nothing and reset nobody when Redis is killed and comes back with its file', async () => {
     const org = 'outage';
     const stream = await streamOn(nodeB, org);
     const poller = await pollOn(org, ['finance', 'chat']);
@@ -142,7 +143,7 @@ describe('two nodes on one Redis', () => {
     stream.destroy();
   });
 
-  it('tell every reader reset, with a new epoch, when Redis comes back empty', async () => {
+  it.sequential('tell every reader reset, with a new epoch, when Redis comes back empty', async () => {
     const org = 'emptied';
     await new Publisher(nodeA.url, org).publish({ service: 'finance' }, { service: 'finance' });
     const stream = await streamOn(nodeB, org, { lastSeq: 0 });
@@ -162,7 +163,34 @@ describe('two nodes on one Redis', () => {
   });
 });
 
-describe('a node that starts while Redis is away', () => {
+describe.concurrent('a node that starts without its Redis', () => {
+  it('names a wrong password in /readyz, and never tells it', async () => {
+    const [right, wrong] = ['the-right-password', 'a-wrong-password'];
+    const redis = await RedisServer.start();
+    await redis.client.config('SET', 'requirepass', right);
+    const url = `redis://:${wrong}@127.0.0.1:${redis.port}`;
+    const gateway = await startGateway({ ...settings(url), TURNOUT_LOG_LEVEL: 'debug' });
+    try {
+      await until(async () => (await ready(gateway)).status === 200, 'the node to serve');
+      const { body, text } = await ready(gateway);
+      expect(body).toMatchObject({
+        status: 'degraded',
+        log: { up: false, detail: expect.stringContaining('refuses our password (WRONGPASS)') as string },
+      });
+      expect(text).not.toContain(wrong);
+      expect(gateway.logs.some(({ msg }) => msg === 'a connection to Redis failed')).toBe(true);
+      expect(JSON.stringify(gateway.logs)).not.toContain(wrong);
+
+      await redis.client.config('SET', 'requirepass', wrong);
+      await until(async () => (await ready(gateway)).body.status === 'ok', 'the password to be right');
+    } finally {
+      await gateway.kill();
+      await redis.stop();
+    }
+  });
+});
+
+describe.concurrent('a node that starts while Redis is away', () => {
   it('serves, degraded, holds polls with a cursor, and works once Redis is there', async () => {
     const port = await freePort();
     const gateway = await startGateway(settings(`redis://127.0.0.1:${port}`));
