@@ -3,7 +3,7 @@ import { type Gateway, startGateway } from './node-process.ts';
 import { Outage, type OutageOptions, type Outcome, tellOutcome } from './outage.ts';
 import { testRandom } from './random.ts';
 import { RedisServer } from './redis.ts';
-import { sleep } from './until.ts';
+import { sleep, until } from './until.ts';
 
 export type Fault = Pick<OutageOptions, 'name' | 'keeps' | 'isFelt' | 'strike'>;
 
@@ -108,13 +108,19 @@ export function faultsOf(redis: RedisServer, frozenMs: number) {
   return faults;
 }
 
+/** Three times, each as soon as the nodes are connected again and something was published over it. */
 async function killClients(redis: RedisServer, type: 'pubsub' | 'normal', outage: Outage): Promise<number> {
+  const connected = async (): Promise<number> => {
+    const list = String(await redis.client.call('CLIENT', ['LIST', 'TYPE', type]));
+    return list.split('\n').filter((line) => line !== '').length;
+  };
+  const whole = await connected();
   for (let turn = 0; turn < 3; turn += 1) {
-    const before = outage.publisher.all.length;
+    await until(async () => (await connected()) >= whole, 'the nodes to be connected again');
     const killed = Number(await redis.client.call('CLIENT', ['KILL', 'TYPE', type, 'SKIPME', 'yes']));
     if (killed < 2) throw new Error(`CLIENT KILL found ${killed} connections of two nodes`);
-    await sleep(400);
-    if (outage.publisher.all.length === before) await sleep(400);
+    const before = outage.publisher.all.length;
+    await until(() => outage.publisher.all.length > before, 'a publish after the kill');
   }
   return now();
 }
