@@ -1,10 +1,11 @@
 /** The kill switch of several nodes, with Redis there, away, late, emptied and restored: whoever was told obeys at once. */
 import { describe, expect } from 'vitest';
 import { setPercent } from '../../src/rollout/transitions.ts';
-import { itWithFleet as it, type RolloutFleet } from '../support/rollout-fleet.ts';
+import { itWithFleet, type RolloutFleet } from '../support/rollout-fleet.ts';
 import type { RolloutNode } from '../support/rollout-node.ts';
 import { until } from '../support/until.ts';
 
+const it = itWithFleet(true);
 const by = { who: 'acme/sre', reason: 'smoke' };
 const alice = { org: 'acme', sub: 'alice' };
 const env = { REALTIME_STREAMING_V2: 'true', REALTIME_ROLLOUT_PERCENT: '100' };

@@ -30,9 +30,10 @@ export class RolloutFleet {
   }
 }
 
-/** `it` of a test that is given a fleet without nodes, whose Redis keeps every acknowledged write. */
-export const itWithFleet = test.extend('fleet', async ({ onTestFinished }) => {
-  const fleet = new RolloutFleet(await RedisServer.start({ appendOnly: true }));
-  onTestFinished(() => fleet.close());
-  return fleet;
-});
+/** `it` of a test that is given a fleet without nodes. @param isKept its Redis has every acknowledged write on disk */
+export const itWithFleet = (isKept: boolean) =>
+  test.extend('fleet', async ({ onTestFinished }) => {
+    const fleet = new RolloutFleet(await RedisServer.start({ appendOnly: isKept }));
+    onTestFinished(() => fleet.close());
+    return fleet;
+  });

@@ -46,7 +46,7 @@ export async function openOver(
   const logged: string[] = [];
   const log = (_fields: object, message: string): void => void logged.push(message);
   const logger = { info: log, warn: log, error: log };
-  const connection = openRedis({ url: link.url, clock, timeoutMs: 500, onError: () => undefined });
+  const connection = openRedis({ url: link.url, clock, timeoutMs: 1000, onError: () => undefined });
   const redis = new RulesConnection(connection, clock);
   const sessions = new Sessions();
   const rollout = createRollout({
