@@ -1,93 +1,27 @@
 /** What only a log in Redis can suffer, on real servers: lost writes, old files, deaf tails, a Redis that is full or frozen. */
 import { inspect } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
-import { createRedisLog, type RedisLogOptions } from '../../src/log/redis-log.ts';
-import { openRedis, type RedisConnection } from '../../src/redis.ts';
+import { createRedisLog } from '../../src/log/redis-log.ts';
+import { openRedis } from '../../src/redis.ts';
 import { RedisProxy } from '../support/redis-proxy.ts';
-import { RedisServer } from '../support/redis.ts';
 import { sleep, until } from '../support/until.ts';
 import {
   after,
   event,
   eventRun,
   fromCursor,
-  fromLastSeq,
   listen,
   page,
   resetReason,
   seqRun,
   seqsOf,
 } from './event-log-harness.ts';
-import { type OpenedLog, openRedisLog, publishUntilKept, readLive } from './redis-harness.ts';
+import { it } from './own-redis.ts';
+import { publishUntilKept, readLive } from './redis-harness.ts';
 
 const away = { code: 'log_unavailable' };
-
-type RedisOptions = Parameters<typeof RedisServer.start>[0];
-
-/** Servers and logs of a test's own, so that tests run side by side: most of their time they wait. */
-const it = test
-  .extend('closers', ({ onTestFinished }) => {
-    const closers: (() => Promise<void>)[] = [];
-    onTestFinished(async () => {
-      for (const close of closers.toReversed()) await close();
-    });
-    return closers;
-  })
-  .extend('serve', ({ closers }) => async (options: RedisOptions = {}): Promise<RedisServer> => {
-    const server = await RedisServer.start(options);
-    closers.push(() => server.stop());
-    return server;
-  })
-  .extend('server', ({ serve }) => serve())
-  .extend(
-    'logAt',
-    ({ closers }) =>
-      async (url: string, more: Partial<RedisLogOptions> = {}): Promise<EventLog> => {
-        const opened = await openRedisLog(url, 't', more);
-        closers.push(opened.close);
-        return opened.log;
-      },
-  )
-  .extend('mutedLogAt', ({ closers }) => async (url: string, org: string): Promise<EventLog> => {
-    const opened = await openMutedLog(url, org);
-    closers.push(opened.close);
-    return opened.log;
-  });
-
-/** A log whose appends are stored and told to nobody: what a tail that lost messages has missed. */
-async function openMutedLog(url: string, org: string): Promise<OpenedLog> {
-  const real = openRedis({ url, clock: systemClock, timeoutMs: 2000, onError: () => undefined });
-  const commands: RedisConnection['commands'] = {
-    call: (command, args) =>
-      real.commands.call(
-        command,
-        args.map((arg) => (arg === `t:{${org}}:tail` ? 'nobody' : arg)),
-      ),
-  };
-  const connection: RedisConnection = {
-    ...real,
-    commands,
-    get isReady() {
-      return real.isReady;
-    },
-  };
-  const options = {
-    prefix: 't',
-    nodeId: 'muted',
-    timeoutMs: 2000,
-    retentionMs: 60_000,
-    retentionEvents: 10_000,
-  };
-  const log = createRedisLog({ connection, clock: systemClock, ...options });
-  const close = async (): Promise<void> => {
-    await log.close();
-    real.close();
-  };
-  await real.ready(5000);
-  return { log, close };
-}
 
 async function isBack(log: EventLog): Promise<void> {
   await until(
@@ -342,78 +276,5 @@ describe.concurrent('a Redis that wants another password', () => {
     await server.kill();
     await until(() => !log.health().isUp);
     expect(log.health().detail).toContain('cannot be reached');
-  });
-});
-
-describe.concurrent('what the log keeps in Redis', () => {
-  it('shares one hash tag for each org, whatever its name, and ends by itself', async ({ server, logAt }) => {
-    const log = await logAt(server.url);
-    for (const org of ['acme', 'a@b.c:d-e_f']) await log.append(org, 'api', eventRun(1, 1));
-    const keys = (await server.client.keys('t:*')).filter((key) => !key.includes('{alive'));
-    expect(keys.toSorted()).toEqual(
-      ['acme', 'a%40b.c%3Ad-e_f']
-        .flatMap((org) => ['ids:0', 'meta', 'stream'].map((part) => `t:{${org}}:${part}`))
-        .toSorted(),
-    );
-    for (const key of keys) expect(await server.client.pttl(key)).toBeGreaterThan(60_000);
-  });
-
-  it('is kept while a node has a tail of the org', async ({ server, logAt }) => {
-    const log = await logAt(server.url);
-    await log.append('acme', 'api', eventRun(1, 1));
-    await log.append('other', 'api', eventRun(1, 1));
-    await listen(log, 'acme');
-    for (const org of ['acme', 'other'])
-      for (const part of ['meta', 'stream', 'ids:0'])
-        await server.client.pexpire(`t:{${org}}:${part}`, 50_000);
-    await until(async () => (await server.client.pttl('t:{acme}:stream')) > 60_000);
-    expect(await server.client.pttl('t:{other}:stream')).toBeLessThanOrEqual(50_000);
-  });
-
-  it('is bounded by count, about, and read by age exactly', async ({ server, logAt }) => {
-    const log = await logAt(server.url, { retentionEvents: 200, retentionMs: 2000 });
-    for (let n = 0; n < 2000; n += 100) await log.append('acme', 'api', eventRun(n + 1, n + 100));
-    const length = await server.client.xlen('t:{acme}:stream');
-    expect(length).toBeGreaterThanOrEqual(200);
-    expect(length).toBeLessThan(500);
-    const { entries } = await page(log, 'acme', { at: 'earliest' });
-    expect(entries.at(-1)?.seq).toBe(2000);
-    await sleep(2100);
-    const emptied = await page(log, 'acme', { at: 'earliest' });
-    expect(emptied.entries).toEqual([]);
-    expect(emptied.from).toEqual(emptied.head);
-    expect(await resetReason(log, 'acme', fromLastSeq(1999))).toBe('expired');
-  });
-
-  it('finds any `lastSeq` in 20 steps, however appends were spread over time', async ({ server, logAt }) => {
-    const log = await logAt(server.url, { retentionMs: 30 * 24 * 3_600_000 });
-    const { head } = await page(log, 'acme', { at: 'head' });
-    // Bursts and silences over ten days, stored as append.lua does.
-    const [total, startMs] = [4000, Date.now() - 10 * 24 * 3_600_000];
-    let ms = startMs;
-    const pipeline = server.client.pipeline();
-    for (const seq of seqRun(1, total)) {
-      if (seq % 7 === 0) ms += Math.floor((seq % 500 === 0 ? 1e8 : 3) * Math.abs(Math.sin(seq)));
-      const entry = `tag${seq}\ntag${seq - 1}\n\n"id":"e${seq}","service":"a","type":"t"\n,"payload":1}`;
-      pipeline.xadd('t:{acme}:stream', `${ms}-${seq}`, 'e', entry);
-    }
-    pipeline.hset('t:{acme}:meta', 'seq', total, 'ms', ms, 'tag', `tag${total}`);
-    await pipeline.exec();
-    const steps = async (): Promise<number> => {
-      const stats = await server.client.info('commandstats');
-      return Number(/cmdstat_xrange:calls=(\d+)/.exec(stats)?.[1] ?? 0);
-    };
-    let most = 0;
-    for (const seq of seqRun(1, total - 1).filter((n) => n % 37 === 0)) {
-      const before = await steps();
-      const limits = { maxEvents: 1, maxBytes: 1 };
-      const answer = await log.read('acme', fromLastSeq(seq, head.epoch), limits);
-      if (answer.kind !== 'page') throw new Error(`a page was due for ${seq}, not ${answer.reason}`);
-      expect([answer.from.seq, answer.from.tag]).toEqual([seq, `tag${seq}`]);
-      expect(seqsOf(answer.entries)).toEqual([seq + 1]);
-      most = Math.max(most, (await steps()) - before);
-    }
-    // Besides the search: the first kept entry, two looks by id, a last scan, and the page.
-    expect(most).toBeLessThanOrEqual(20 + 5);
   });
 });
