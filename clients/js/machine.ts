@@ -19,7 +19,16 @@ import {
   refusedWhileServed,
   openingTimedOut,
 } from './losing.ts';
-import { advised, due, heardEphemeral, migrated, progressed, received, wasReset } from './receiving.ts';
+import {
+  advised,
+  due,
+  heardEphemeral,
+  migrated,
+  progressed,
+  received,
+  reported,
+  wasReset,
+} from './receiving.ts';
 import type { Effect, Event, EventOf, EventType, Memory, Phase, State, StateOf, Step } from './states.ts';
 
 type Cell<P extends Phase, T extends EventType> = (state: StateOf<P>, event: EventOf<T>) => Step;
@@ -69,6 +78,7 @@ const unheard = {
   events: keep,
   ephemeral: keep,
   progress: keep,
+  reported: keep,
   reset: keep,
   migrate: keep,
   reconnect: keep,
@@ -80,6 +90,7 @@ const heard = {
   events: received,
   ephemeral: heardEphemeral,
   progress: progressed,
+  reported,
   reset: wasReset,
   migrate: migrated,
   reconnect: advised,
@@ -112,6 +123,7 @@ const table: Table = {
     ...unheard,
     ...unasked,
     opened,
+    reported,
     closed: closedWhileConnecting,
     start: keep,
     stop,
