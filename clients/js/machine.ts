@@ -42,17 +42,18 @@ const timers: readonly Effect[] = [
   { do: 'cancel', timer: 'opening' },
 ];
 
-const start = ({ memory }: State): Step =>
-  negotiate({
-    ...memory,
-    attempts: 0,
-    hasRetriedAtOnce: false,
-    streamFailures: 0,
-    streamAvoided: undefined,
-    isReauthorizing: false,
-    isAskPutOff: false,
-    failure: undefined,
-  });
+/** What a client that begins, or begins again, remembers of its troubles: none. */
+const untroubled = {
+  attempts: 0,
+  hasRetriedAtOnce: false,
+  streamFailures: 0,
+  streamAvoided: undefined,
+  isReauthorizing: false,
+  isAskPutOff: false,
+  failure: undefined,
+} satisfies Partial<Memory>;
+
+const start = ({ memory }: State): Step => negotiate({ ...memory, ...untroubled });
 
 const stop = (state: State): Step => ({
   state: { phase: 'idle', memory: { ...state.memory, audit: undefined } },
@@ -200,13 +201,7 @@ export function initialState(services: readonly string[], cursor?: string): Stat
         reconnectWithinMs: 2000,
         pingMs: 30_000,
       },
-      attempts: 0,
-      hasRetriedAtOnce: false,
-      streamFailures: 0,
-      streamAvoided: undefined,
-      isReauthorizing: false,
-      isAskPutOff: false,
-      failure: undefined,
+      ...untroubled,
       links: 0,
       asks: 0,
     },
