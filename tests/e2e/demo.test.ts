@@ -110,7 +110,7 @@ class Demo {
 }
 
 const it = test.extend<{ demo: Demo }>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern what a fixture needs.
+  // oxlint-disable-next-line no-empty-pattern -- vitest reads from the pattern what a fixture needs
   demo: async ({}, use) => {
     const demo = new Demo();
     await use(demo);

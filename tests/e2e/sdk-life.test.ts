@@ -40,7 +40,7 @@ class Life {
 }
 
 const it = test.extend<{ life: Life }>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern what a fixture needs.
+  // oxlint-disable-next-line no-empty-pattern -- vitest reads from the pattern what a fixture needs
   life: async ({}, use) => {
     const life = new Life();
     await use(life);

@@ -33,7 +33,7 @@ export function skippingClock(): SkippingClock {
     },
     skip(ms) {
       skippedMs += ms;
-      const due = [...timers].filter(({ dueMs }) => dueMs <= now()).sort((a, b) => a.dueMs - b.dueMs);
+      const due = [...timers].filter(({ dueMs }) => dueMs <= now()).toSorted((a, b) => a.dueMs - b.dueMs);
       for (const timer of due) {
         // An earlier one may have cancelled it.
         if (!timers.has(timer)) continue;
