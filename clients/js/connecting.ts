@@ -68,6 +68,7 @@ function follow(memory: Memory, answer: NegotiateResponse): Memory {
   const { transport, assignment, urls, client: settings, cursor } = answer;
   const isOlder = memory.assignment !== undefined && assignment < memory.assignment;
   const isKilled = memory.killedAt !== undefined && assignment <= memory.killedAt;
+  const isNewer = assignment > (memory.assignment ?? 0);
   const decided = transport === 'websocket' && isOlder ? memory.decided : transport;
   return {
     ...memory,
@@ -75,6 +76,8 @@ function follow(memory: Memory, answer: NegotiateResponse): Memory {
     settings,
     decided: isKilled ? 'long-poll' : decided,
     assignment: Math.max(assignment, memory.assignment ?? 0),
+    // A stream that newer rules refused (4410) says nothing of the network.
+    streamFailures: isNewer ? 0 : memory.streamFailures,
     position: memory.position ?? (cursor === undefined ? undefined : { cursor }),
   };
 }

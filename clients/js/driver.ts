@@ -4,12 +4,13 @@ import { drawMs } from './backoff.ts';
 import { type Callbacks, type ClientState, Delivery } from './delivery.ts';
 import type { Cancel, Environment } from './environment.ts';
 import { initialState, step } from './machine.ts';
-import { Negotiation, type TokenSource } from './negotiation.ts';
+import { Negotiation } from './negotiation.ts';
 import { PublishDesk } from './publish.ts';
 import type { Effect, Event, Link, State, TimerName } from './states.ts';
 import { emptyStats, type Stats } from './stats.ts';
+import type { TokenSource } from './token.ts';
 import type { LinkNews, LinkParts, OpenLink, Reply } from './transports/link.ts';
-import { PollLink } from './transports/long-poll.ts';
+import { PollLink, type PollQuestion } from './transports/long-poll.ts';
 import { StreamLink } from './transports/websocket.ts';
 
 export interface DriverParts {
@@ -79,6 +80,7 @@ export class Driver {
     const { links } = this;
     if (event.type === 'closed') {
       this.stats.closes[event.code] = (this.stats.closes[event.code] ?? 0) + 1;
+      if (event.verdict === 'reauth') this.negotiation.refusedToken = links.get(event.link)?.token;
       this.drop(event.link);
     }
     const before = this.state;
@@ -191,9 +193,9 @@ export class Driver {
       this.dispatch({ type: 'negotiated', ask: effect.ask, answer: result.answer });
       return;
     }
-    const { verdict, code } = result;
+    const { verdict, code, retryAfterMs } = result;
     if (this.state.memory.asks === effect.ask) this.delivery.problem({ code, message: 'negotiation failed' });
-    this.dispatch({ type: 'refused', ask: effect.ask, verdict, code });
+    this.dispatch({ type: 'refused', ask: effect.ask, verdict, code, retryAfterMs });
   }
 
   private open(link: Link, path: string, cursor: string | undefined): void {
@@ -216,15 +218,26 @@ export class Driver {
   private stream(parts: LinkParts, cursor: string | undefined): OpenLink {
     const { WebSocket } = this.parts.environment;
     if (WebSocket === undefined) throw new Error('a stream was assigned to a client without WebSocket');
-    return new StreamLink({ ...parts, url: parts.url.replace(/^http/, 'ws'), cursor, WebSocket });
+    const { negotiation } = this;
+    return new StreamLink({
+      ...parts,
+      url: parts.url.replace(/^http/, 'ws'),
+      cursor,
+      token: negotiation.token,
+      freshToken: async () => this.parts.token(),
+      renewed: (token) => {
+        negotiation.token = token;
+      },
+      WebSocket,
+    });
   }
 
   private poll(parts: LinkParts): OpenLink {
-    const now = (): { cursor: string | undefined; assignment: number | undefined } => {
-      const { position, assignment } = this.state.memory;
-      return { cursor: position?.cursor, assignment };
+    const now = (): PollQuestion => {
+      const { position, assignment, audit } = this.state.memory;
+      return { cursor: position?.cursor, assignment, audit, token: this.negotiation.token };
     };
-    return new PollLink({ ...parts, token: this.negotiation.token, now });
+    return new PollLink({ ...parts, now });
   }
 
   private replied(reply: Reply): void {

@@ -36,9 +36,10 @@ function wait(memory: Memory, delay: Delay): Step {
   return { state: { phase: 'waiting', memory }, effects };
 }
 
-function backOff(memory: Memory, code: number | string): Step {
+/** @param retryAfterMs what the gateway asked for: it isn't bothered before. */
+function backOff(memory: Memory, code: number | string, retryAfterMs?: number): Step {
   if (memory.attempts >= memory.settings.maxAttempts) return fail(memory, 'attempts', code);
-  const delay = backoff(memory.attempts, memory.settings);
+  const delay = backoff(memory.attempts, memory.settings, retryAfterMs);
   return wait({ ...memory, attempts: memory.attempts + 1 }, delay);
 }
 
@@ -49,11 +50,12 @@ function reauthorize(memory: Memory, code: number | string): Step {
 }
 
 /** Negotiation failed and nothing serves. */
-export function refused(state: StateOf<'negotiating'>, { ask: id, verdict, code }: EventOf<'refused'>): Step {
+export function refused(state: StateOf<'negotiating'>, event: EventOf<'refused'>): Step {
   const { memory } = state;
+  const { ask: id, verdict, code, retryAfterMs } = event;
   if (id !== memory.asks) return { state, effects: [] };
   if (verdict === 'never') return fail(memory, 'refused', code);
-  return verdict === 'reauth' ? reauthorize(memory, code) : backOff(memory, code);
+  return verdict === 'reauth' ? reauthorize(memory, code) : backOff(memory, code, retryAfterMs);
 }
 
 /** Negotiation failed while something serves: that goes on, and it is asked again later. */
@@ -62,28 +64,30 @@ export function refusedWhileServed(state: Served<'asking'>, event: EventOf<'refu
   if (event.ask !== memory.asks) return { state, effects: [] };
   if (event.verdict === 'reauth' && !memory.isReauthorizing)
     return ask({ ...memory, isReauthorizing: true }, live, true);
-  return askLater({ ...memory, isReauthorizing: false }, live);
+  return askLater({ ...memory, isReauthorizing: false }, live, event);
 }
 
-function askLater(memory: Memory, live: Link): Step {
+function askLater(memory: Memory, live: Link, { retryAfterMs }: EventOf<'refused' | 'closed'>): Step {
   const { attempts, settings } = memory;
   // Whoever is served never runs out of attempts.
   const next = Math.min(attempts + 1, settings.backoffMs.length - 1);
   const { state, effects } = settle({ ...memory, attempts: next, isAskPutOff: true }, live);
-  const delay = backoff(attempts, settings);
+  const delay = backoff(attempts, settings, retryAfterMs);
   return { state, effects: [...effects, { do: 'wait', timer: 'ask', delay }] };
 }
 
 /** A connection failed before it was acknowledged, and nothing else serves. */
 export function closedWhileConnecting(state: Connecting, event: EventOf<'closed'>): Step {
-  const { verdict, code } = event;
+  const { verdict, code, retryAfterMs } = event;
   const memory = withFailure(state.memory, state.next, event);
   const opening: Effect = { do: 'cancel', timer: 'opening' };
   const step = ((): Step => {
     if (verdict === 'never') return fail(memory, 'refused', code);
     if (verdict === 'reauth') return reauthorize(memory, code);
-    const mayRetryAtOnce = !memory.hasRetriedAtOnce || memory.streamAvoided !== state.memory.streamAvoided;
-    return mayRetryAtOnce ? negotiate({ ...memory, hasRetriedAtOnce: true }) : backOff(memory, code);
+    const isFirst = !memory.hasRetriedAtOnce || memory.streamAvoided !== state.memory.streamAvoided;
+    return isFirst && retryAfterMs === undefined
+      ? negotiate({ ...memory, hasRetriedAtOnce: true })
+      : backOff(memory, code, retryAfterMs);
   })();
   return { state: step.state, effects: [opening, ...step.effects] };
 }
@@ -98,7 +102,7 @@ function withFailure(memory: Memory, link: Link, { isKill = false }: EventOf<'cl
 
 /** The only connection ended. */
 export function closedWhileServed(state: Served<'live'> | Served<'asking'>, event: EventOf<'closed'>): Step {
-  const { verdict, code } = event;
+  const { verdict, code, retryAfterMs } = event;
   const { live } = state;
   const isRetry = verdict === 'window' || verdict === 'backoff';
   const fallsBack = isRetry && live.transport === 'websocket' && !state.memory.settings.autoreconnect;
@@ -106,7 +110,7 @@ export function closedWhileServed(state: Served<'live'> | Served<'asking'>, even
   if (verdict === 'never') return fail(memory, 'refused', code);
   if (verdict === 'reauth') return reauthorize(memory, code);
   if (verdict === 'negotiate') return negotiate(memory);
-  if (verdict === 'backoff') return backOff(memory, code);
+  if (verdict === 'backoff') return backOff(memory, code, retryAfterMs);
   return wait(memory, { withinMs: memory.settings.reconnectWithinMs });
 }
 
@@ -123,7 +127,7 @@ export function closedWhileMoving(state: Moving, event: EventOf<'closed'>): Step
       ? ask({ ...memory, isReauthorizing: true }, live, true)
       : verdict === 'never' || (memory.streamAvoided === 'blocked' && live.transport === 'long-poll')
         ? settle({ ...memory, isReauthorizing: false }, live)
-        : askLater({ ...memory, isReauthorizing: false }, live);
+        : askLater({ ...memory, isReauthorizing: false }, live, event);
   return { state: step.state, effects: [opening, ...step.effects] };
 }
 

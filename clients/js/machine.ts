@@ -19,7 +19,16 @@ import {
   refusedWhileServed,
   openingTimedOut,
 } from './losing.ts';
-import { advised, due, heardEphemeral, migrated, progressed, received, wasReset } from './receiving.ts';
+import {
+  advised,
+  due,
+  heardEphemeral,
+  migrated,
+  progressed,
+  received,
+  reported,
+  wasReset,
+} from './receiving.ts';
 import type { Effect, Event, EventOf, EventType, Memory, Phase, State, StateOf, Step } from './states.ts';
 
 type Cell<P extends Phase, T extends EventType> = (state: StateOf<P>, event: EventOf<T>) => Step;
@@ -33,17 +42,18 @@ const timers: readonly Effect[] = [
   { do: 'cancel', timer: 'opening' },
 ];
 
-const start = ({ memory }: State): Step =>
-  negotiate({
-    ...memory,
-    attempts: 0,
-    hasRetriedAtOnce: false,
-    streamFailures: 0,
-    streamAvoided: undefined,
-    isReauthorizing: false,
-    isAskPutOff: false,
-    failure: undefined,
-  });
+/** What a client that begins, or begins again, remembers of its troubles: none. */
+const untroubled = {
+  attempts: 0,
+  hasRetriedAtOnce: false,
+  streamFailures: 0,
+  streamAvoided: undefined,
+  isReauthorizing: false,
+  isAskPutOff: false,
+  failure: undefined,
+} satisfies Partial<Memory>;
+
+const start = ({ memory }: State): Step => negotiate({ ...memory, ...untroubled });
 
 const stop = (state: State): Step => ({
   state: { phase: 'idle', memory: { ...state.memory, audit: undefined } },
@@ -69,6 +79,7 @@ const unheard = {
   events: keep,
   ephemeral: keep,
   progress: keep,
+  reported: keep,
   reset: keep,
   migrate: keep,
   reconnect: keep,
@@ -80,6 +91,7 @@ const heard = {
   events: received,
   ephemeral: heardEphemeral,
   progress: progressed,
+  reported,
   reset: wasReset,
   migrate: migrated,
   reconnect: advised,
@@ -112,6 +124,7 @@ const table: Table = {
     ...unheard,
     ...unasked,
     opened,
+    reported,
     closed: closedWhileConnecting,
     start: keep,
     stop,
@@ -188,13 +201,7 @@ export function initialState(services: readonly string[], cursor?: string): Stat
         reconnectWithinMs: 2000,
         pingMs: 30_000,
       },
-      attempts: 0,
-      hasRetriedAtOnce: false,
-      streamFailures: 0,
-      streamAvoided: undefined,
-      isReauthorizing: false,
-      isAskPutOff: false,
-      failure: undefined,
+      ...untroubled,
       links: 0,
       asks: 0,
     },

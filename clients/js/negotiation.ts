@@ -1,13 +1,12 @@
 /** Asks the gateway which transport to use: a fresh token, one request, and what came of it. Keeps the token, unseen. */
-import type { ErrorBody, NegotiateRequest, NegotiateResponse } from '../../schema/http.ts';
-import { type Verdict, verdictOfStatus } from './closes.ts';
+import type { NegotiateRequest, NegotiateResponse } from '../../schema/http.ts';
 import type { Environment } from './environment.ts';
-
-export type TokenSource = () => string | Promise<string>;
+import { type Refusal, refusalOf } from './refusal.ts';
+import type { TokenSource } from './token.ts';
 
 export type Negotiated =
   | { readonly ok: true; readonly answer: NegotiateResponse }
-  | { readonly ok: false; readonly verdict: Verdict; readonly code: number | string };
+  | ({ readonly ok: false } & Refusal);
 
 const withinMs = 10_000;
 
@@ -16,8 +15,10 @@ export class Negotiation {
   private readonly source: TokenSource;
   private readonly environment: Environment;
   private abort = new AbortController();
-  /** The token of the last negotiation; its connections use it too. */
+  /** The newest that the gateway was shown; connections that are opened use it. */
   token = '';
+  /** The last that was refused. */
+  refusedToken: string | undefined;
 
   constructor(url: string, source: TokenSource, environment: Environment) {
     this.url = url;
@@ -33,7 +34,8 @@ export class Negotiation {
     const cancelTimer = this.environment.clock.after(withinMs, () => abort.abort());
     try {
       const token = await Promise.race([this.source(), aborted(abort.signal)]);
-      if (mustDiffer && token === this.token) return { ok: false, verdict: 'reauth', code: 'same_token' };
+      // Not the newest: an older connection may end with its own token while the next is already here.
+      if (mustDiffer && token === this.refusedToken) return failed('reauth', 'same_token');
       this.token = token;
       const answer = await this.environment.fetch(this.url, {
         method: 'POST',
@@ -44,12 +46,12 @@ export class Negotiation {
       const body: unknown = await answer.json().catch(() => undefined);
       // The gateway answers as its schema says; what stands in between need not.
       if (answer.ok && isDecision(body)) return { ok: true, answer: body };
-      const error = (body as ErrorBody | undefined)?.error;
-      const verdict = verdictOfStatus(answer.status, error?.retry);
-      return { ok: false, verdict, code: error?.code ?? answer.status };
+      const refusal = refusalOf(answer, body);
+      if (refusal.verdict === 'reauth') this.refusedToken = token;
+      return { ok: false, ...refusal };
     } catch (thrown) {
       // No network, no token, or too late: each may pass.
-      return { ok: false, verdict: 'backoff', code: thrown instanceof Error ? thrown.message : 'network' };
+      return failed('backoff', thrown instanceof Error ? thrown.message : 'network');
     } finally {
       cancelTimer();
     }
@@ -58,6 +60,10 @@ export class Negotiation {
   cancel(): void {
     this.abort.abort();
   }
+}
+
+function failed(verdict: Refusal['verdict'], code: string): Negotiated {
+  return { ok: false, verdict, code, retryAfterMs: undefined };
 }
 
 function isDecision(body: unknown): body is NegotiateResponse {

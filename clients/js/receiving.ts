@@ -3,7 +3,7 @@ import { extended, spanFrom } from './audit.ts';
 import { ask, closeAll, open } from './connecting.ts';
 import { advance, freshAfter, isForeign } from './cursor.ts';
 import { closedWhileServed } from './losing.ts';
-import type { Effect, EventOf, Link, Memory, Moving, Served, State, Step } from './states.ts';
+import type { Connecting, Effect, EventOf, Link, Memory, Moving, Served, State, Step } from './states.ts';
 
 type Receiving = Served<'live'> | Served<'asking'> | Moving;
 
@@ -32,12 +32,21 @@ export function progressed(state: Receiving, event: EventOf<'progress'>): Step {
   const span = spanOf(before);
   const audit = span && extended(span, at, [], 0);
   const position = advance(memory.position, at);
+  // The new token may allow fewer services: from here on they are filtered by another set.
+  if (why === 'renewal')
+    return keep({ ...before, memory: { ...memory, position, audit: spanFrom(position) } });
   if (why !== 'ping') return keep({ ...before, memory: { ...memory, position, audit } });
   return {
     // What was reported once is not reported again.
     state: { ...before, memory: { ...memory, position, audit: audit && spanFrom(position) } },
     effects: [{ do: 'pong', link: event.link, audit }],
   };
+}
+
+/** A request took the span so far with it: what was reported once is not reported again. */
+export function reported(state: Receiving | Connecting): Step {
+  const { memory } = state;
+  return keep({ ...state, memory: { ...memory, audit: memory.audit && spanFrom(memory.position) } });
 }
 
 const answered = (link: Link): Link => ({ ...link, unanswered: Math.max(0, link.unanswered - 1) });

@@ -104,7 +104,9 @@ export type LinkEvent = { readonly link: number } & (
   | { readonly type: 'opened'; readonly at: Place | undefined }
   | { readonly type: 'events'; readonly at: Place; readonly events: readonly Envelope[] }
   | { readonly type: 'ephemeral'; readonly events: readonly Envelope[] }
-  | { readonly type: 'progress'; readonly at: Place; readonly why: 'ping' | 'answer' | 'poll' }
+  | { readonly type: 'progress'; readonly at: Place; readonly why: 'ping' | 'answer' | 'poll' | 'renewal' }
+  /** The report of the span so far is on its way. */
+  | { readonly type: 'reported' }
   | { readonly type: 'reset'; readonly at: Place; readonly reason: ResetReason }
   | {
       readonly type: 'migrate';
@@ -121,6 +123,7 @@ export type LinkEvent = { readonly link: number } & (
       readonly code: number | string;
       /** The node that refused the stream is killed; others may not know yet. */
       readonly isKill?: boolean;
+      readonly retryAfterMs?: number | undefined;
     }
 );
 
@@ -136,6 +139,7 @@ export type Event =
       readonly ask: number;
       readonly verdict: Verdict;
       readonly code: number | string;
+      readonly retryAfterMs?: number | undefined;
     }
   | { readonly type: 'timer'; readonly timer: TimerName };
 export type EventType = Event['type'];

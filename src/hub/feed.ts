@@ -7,8 +7,10 @@ import { isSamePlace, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent, LogEntry } from '../log/entry.ts';
 import type { EventLog, Start, Tail, TailMessage } from '../log/event-log.ts';
 import type { ResetReason } from '../../schema/frames.ts';
+import { Audience } from './audience.ts';
 import type { Form } from './chunk.ts';
-import { Group, type Member } from './group.ts';
+import { fillGap, type Gapped } from './gap-fill.ts';
+import type { Group, Member } from './group.ts';
 import { HeldBack } from './held-back.ts';
 import type { Floor, Pages } from './pages.ts';
 import { Ring, type RingRetention } from './ring.ts';
@@ -36,16 +38,11 @@ export interface Placed {
   readonly reset: ResetReason | undefined;
 }
 
-// A feed further behind than this begins anew at the head; its readers read the log at their own pace.
-const farBehindEvents = 5000;
-const repairLimits = { maxEvents: 1000, maxBytes: 1024 * 1024 };
-const repairDelayMs = { first: 50, most: 2000 };
-
 export class Feed {
   readonly org: string;
   private readonly deps: FeedDeps;
   private readonly thinning: Thinning;
-  private readonly groups = new Map<string, Group>();
+  private readonly audience: Audience;
   private ring: Ring | undefined;
   private tail: Tail | undefined;
   private state: 'opening' | 'live' | 'repairing' | 'closed' = 'opening';
@@ -58,6 +55,15 @@ export class Feed {
     this.org = org;
     this.deps = deps;
     this.thinning = new Thinning(deps.clock);
+    const { pages, onFlushed } = deps;
+    this.audience = new Audience({
+      org,
+      pages,
+      ring: () => this.openRing,
+      floor: () => this.floor(),
+      reconcile: () => this.reconcile(),
+      onFlushed,
+    });
   }
 
   /** Attach before read: the tail is heard before the head is asked for, so nothing falls between. @throws log_unavailable */
@@ -85,7 +91,7 @@ export class Feed {
   }
 
   get isIdle(): boolean {
-    return this.groups.size === 0;
+    return this.audience.isEmpty;
   }
 
   /** Drops from the ring what the log's retention no longer keeps. */
@@ -107,23 +113,11 @@ export class Feed {
   }
 
   join(member: Member, services: ReadonlySet<string>, form: Form): Group {
-    const key = `${form.name}|${[...services].toSorted().join(',')}`;
-    let group = this.groups.get(key);
-    if (group === undefined) {
-      const { openRing: ring, org } = this;
-      const { pages } = this.deps;
-      const floor = (): Floor => this.floor();
-      const reconcile = (): Promise<void> => this.reconcile();
-      group = new Group({ key, org, services, form, ring, pages, floor, reconcile });
-      this.groups.set(key, group);
-    }
-    group.members.add(member);
-    return group;
+    return this.audience.join(member, services, form);
   }
 
   leave(member: Member, group: Group): void {
-    group.members.delete(member);
-    if (group.members.size === 0 && this.groups.get(group.key) === group) this.groups.delete(group.key);
+    this.audience.leave(member, group);
   }
 
   /** Gives every reader what came since the last flush. */
@@ -133,13 +127,7 @@ export class Feed {
     this.unflushedSinceMs = undefined;
     this.retain();
     if (ephemeral.length > 0) this.pendingEphemeral = [];
-    for (const group of this.groups.values()) {
-      const readers = group.members.size;
-      for (const member of group.members) member.pump();
-      if (sinceMs !== undefined) this.deps.onFlushed(group.form, sinceMs, readers);
-      const theirs = ephemeral.filter((event) => group.services.has(event.service));
-      if (theirs.length > 0) for (const member of group.members) member.ephemeral(theirs);
-    }
+    this.audience.give(sinceMs, ephemeral);
   }
 
   /** Drops the oldest entry of the ring. False where it is empty. */
@@ -253,40 +241,16 @@ export class Feed {
     this.restart(answer.head);
   }
 
-  private async readOn(): Promise<void> {
-    for (
-      let delayMs = repairDelayMs.first;
-      this.isOpen();
-      delayMs = Math.min(delayMs * 2, repairDelayMs.most)
-    ) {
-      try {
-        if (await this.readToHead()) return;
-      } catch {
-        // The log is away: counted, and tried until it is back or nobody reads this org any more.
-        this.deps.onRepair(this.org, 'failed');
-        await new Promise<void>((resolve) => this.deps.clock.after(delayMs, resolve));
-      }
-    }
-  }
-
-  /** True once the head is reached. */
-  private async readToHead(): Promise<boolean> {
-    const ring = this.openRing;
-    while (this.isOpen()) {
-      const position = ring.head;
-      const answer = await this.deps.pages.readNow(this.org, { at: 'cursor', position }, repairLimits);
-      if (!this.isOpen()) return true;
-      // The ring began anew meanwhile: what was read follows another place.
-      if (!isSamePlace(position, ring.head)) continue;
-      const isFar = answer.head.seq - ring.head.seq > farBehindEvents;
-      if (answer.kind === 'reset' || isFar) {
-        this.restart(answer.head);
-        return true;
-      }
-      if (answer.entries.length > 0) this.append(answer.entries);
-      if (ring.head.seq >= answer.head.seq) return true;
-    }
-    return true;
+  private readOn(): Promise<void> {
+    const { org, deps } = this;
+    const gapped: Gapped = {
+      org,
+      head: () => this.head,
+      isOpen: () => this.isOpen(),
+      append: (entries) => this.append(entries),
+      restart: (head) => this.restart(head),
+    };
+    return fillGap(gapped, { ...deps, onFailed: () => deps.onRepair(org, 'failed') });
   }
 
   /** From holding back to live: what was held is either known by now, or chains to the head, or makes it read again. */
@@ -316,10 +280,7 @@ export class Feed {
     this.openRing.restart(head);
     this.deps.pages.forget(this.org);
     this.deps.onBytes(-before);
-    for (const group of this.groups.values()) {
-      group.forget();
-      for (const member of group.members) member.recheck();
-    }
+    this.audience.recheck();
   }
 
   // A method, so that the compiler doesn't remember the state across an await.

@@ -3,8 +3,7 @@
  * and on each reconnect. A node that finds an older document than its own puts its own back, so neither an emptied Redis
  * nor one that lost writes takes a rollback from anybody (docs/ARCHITECTURE.md, 'The rules document').
  */
-import { z } from 'zod';
-import { type AuditEntry, auditEntrySchema, type CappedNode } from '../../schema/admin.ts';
+import type { AuditEntry, CappedNode } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import { BoundedRedis } from './bounded-redis.ts';
@@ -12,9 +11,10 @@ import type { RolloutLogger } from './logger.ts';
 import { NodeRegister } from './node-register.ts';
 import type { Connected, Pace } from './pacing.ts';
 import { PacedReads } from './paced-reads.ts';
-import { isKilled, isNewer, type Rules, rulesSchema } from './rules.ts';
+import { isNewer, type Rules } from './rules.ts';
+import { parseRules, RulesDocument, storedRules } from './rules-document.ts';
+import { RulesReach } from './rules-reach.ts';
 import { type RulesKeys, type RulesRedis, rulesKeys } from './rules-redis.ts';
-import { auditEntries, scripts } from './rules-scripts.ts';
 import type { Acknowledged, RulesHealth, RulesStore } from './rules-store.ts';
 import { type Author, type Change, firstStory, stamp, type Transition } from './transitions.ts';
 
@@ -24,10 +24,6 @@ const readPaceMs = 250;
 const startMs = 2000;
 /** Compare-and-sets that one change may lose: each loss means that another was written. */
 const maxTries = 20;
-
-const readReply = z.tuple([z.number(), z.string()]);
-const changeReply = z.tuple([z.number(), z.string()]);
-const linesReply = z.array(z.string());
 
 export interface RedisRulesOptions {
   readonly redis: RulesRedis;
@@ -53,17 +49,15 @@ export class RedisRulesStore implements RulesStore {
   readonly register: NodeRegister;
   private readonly options: RedisRulesOptions;
   private readonly redis: RulesRedis;
+  private readonly document: RulesDocument;
   private readonly keys: RulesKeys;
   private readonly reads: PacedReads;
   private readonly pace: Pace;
   private readonly listeners = new Set<(rules: Rules) => void>();
-  private readonly reachedListeners = new Set<() => void>();
+  private readonly reach: RulesReach;
   private readonly closers: (() => void)[] = [];
   private held: Rules | undefined;
   private hasFounded = false;
-  private isUp = false;
-  private hasFailed = false;
-  private readAtMs: number;
   /** Redis's clock minus ours, from the last read. */
   private offsetMs = 0;
   private becomeReady: () => void = () => {};
@@ -72,10 +66,11 @@ export class RedisRulesStore implements RulesStore {
     this.options = options;
     const { redis, prefix, clock, nodeId, capped, connectedHere } = options;
     this.keys = rulesKeys(prefix);
-    this.readAtMs = clock.monotonic();
+    this.reach = new RulesReach(clock, options.logger);
     this.reads = new PacedReads(clock, readPaceMs, () => this.read());
     const caps = capped.flatMap(({ variables }) => variables);
-    this.redis = new BoundedRedis(redis, clock, (error) => this.failed(error));
+    this.redis = new BoundedRedis(redis, clock, (error) => this.reach.failed(error));
+    this.document = new RulesDocument(this.redis, this.keys);
     this.register = new NodeRegister({
       redis: this.redis,
       keys: this.keys,
@@ -109,10 +104,7 @@ export class RedisRulesStore implements RulesStore {
   }
 
   health(): RulesHealth {
-    const ageMs = this.options.clock.monotonic() - this.readAtMs;
-    if (this.isUp) return { isUp: true, detail: 'in Redis', ageMs };
-    const detail = this.held === undefined ? 'never read' : `last read ${Math.round(ageMs / 1000)} s ago`;
-    return { isUp: false, detail, ageMs };
+    return this.reach.health(this.held !== undefined);
   }
 
   nowMs(): number {
@@ -129,8 +121,7 @@ export class RedisRulesStore implements RulesStore {
   }
 
   onReached(listener: () => void): () => void {
-    this.reachedListeners.add(listener);
-    return () => this.reachedListeners.delete(listener);
+    return this.reach.subscribe(listener);
   }
 
   async change(transition: Transition, by: Author, expected?: number): Promise<Rules> {
@@ -160,12 +151,11 @@ export class RedisRulesStore implements RulesStore {
       at: new Date(this.nowMs()).toISOString(),
       ...entry,
     };
-    await this.redis.run(scripts.note, [this.keys.audit], [JSON.stringify(line), String(auditEntries)]);
+    await this.document.note(line);
   }
 
-  async audit(limit: number): Promise<readonly AuditEntry[]> {
-    const lines = linesReply.parse(await this.redis.run(scripts.trail, [this.keys.audit], [String(limit)]));
-    return lines.map((line) => auditEntrySchema.parse(JSON.parse(line)));
+  audit(limit: number): Promise<readonly AuditEntry[]> {
+    return this.document.trail(limit);
   }
 
   acknowledge(version: number): void {
@@ -174,13 +164,13 @@ export class RedisRulesStore implements RulesStore {
 
   async acknowledged(version: number, withinMs: number): Promise<Acknowledged> {
     // While Redis is known to be away an answer must not take its timeouts too: it may be a kill's.
-    return this.isUp ? this.register.acknowledged(version, withinMs) : this.register.known(version);
+    return this.reach.isUp ? this.register.acknowledged(version, withinMs) : this.register.known(version);
   }
 
   async close(): Promise<void> {
     for (const close of this.closers.splice(0).toReversed()) close();
     this.listeners.clear();
-    this.reachedListeners.clear();
+    this.reach.close();
     await this.register.close();
   }
 
@@ -190,23 +180,21 @@ export class RedisRulesStore implements RulesStore {
       await this.fetch();
       await this.found();
     } catch (error) {
-      this.failed(error);
+      this.reach.failed(error);
       return;
     }
-    if (this.hasFailed) this.options.logger.info({}, 'the rules can be reached again');
-    this.isUp = true;
-    this.hasFailed = false;
+    this.reach.succeeded();
     this.becomeReady();
-    for (const listener of this.reachedListeners) listener();
+    this.reach.tell();
   }
 
   /** @throws log_unavailable */
   private async fetch(): Promise<void> {
     const { clock } = this.options;
-    const [nowMs, json] = readReply.parse(await this.redis.run(scripts.read, [this.keys.document], []));
+    const { nowMs, json } = await this.document.read();
     this.offsetMs = nowMs - clock.now();
-    this.readAtMs = clock.monotonic();
-    await this.meet(json === '' ? undefined : parseRules(json));
+    this.reach.answered();
+    await this.meet(storedRules(json));
   }
 
   /** Lets the environment write what it has to, once: the first rules, or changed ones that nobody else ever wrote. */
@@ -229,29 +217,21 @@ export class RedisRulesStore implements RulesStore {
     const version = before === undefined ? Math.floor(nowMs / 1000) : before.version + 1;
     const nonce = this.options.clock.tag(48);
     const [rules, entry] = stamp(change, { version, nonce, nowMs, before }, by, this.pace);
-    const args = [
-      ...(before === undefined ? ['', ''] : [String(before.version), orderable(before.nonce)]),
-      ...documentArgs(rules),
-      JSON.stringify(entry),
-      this.keys.changed,
-      String(auditEntries),
-    ];
-    const reply = await this.redis.run(scripts.change, [this.keys.document, this.keys.audit], args);
-    const [isWritten, other] = changeReply.parse(reply);
-    if (isWritten === 1) {
-      this.isUp = true;
+    const outcome = await this.document.replace(before, rules, entry);
+    if (outcome.isWritten) {
+      this.reach.wrote();
       this.adopt(rules);
       return rules;
     }
-    await this.meet(other === '' ? undefined : parseRules(other));
+    await this.meet(outcome.stored);
     return undefined;
   }
 
   private hear(message: string): void {
     try {
-      this.meet(parseRules(message)).catch((error: unknown) => this.failed(error));
+      this.meet(parseRules(message)).catch((error: unknown) => this.reach.failed(error));
     } catch (error) {
-      this.failed(error);
+      this.reach.failed(error);
     }
   }
 
@@ -275,8 +255,7 @@ export class RedisRulesStore implements RulesStore {
       await this.write(change, { who, reason }, stored);
       return;
     }
-    const args = [...documentArgs(held), this.keys.changed];
-    if ((await this.redis.run(scripts.restore, [this.keys.document], args)) === 1)
+    if (await this.document.putBack(held))
       this.options.logger.warn(
         { version: held.version, found: stored?.version ?? 0 },
         'Redis had older rules than this node: they were put back',
@@ -289,13 +268,6 @@ export class RedisRulesStore implements RulesStore {
     for (const listener of this.listeners) listener(rules);
   }
 
-  private failed(error: unknown): void {
-    if (!this.hasFailed)
-      this.options.logger.warn({ err: error }, 'the rules cannot be reached: those held go on');
-    this.hasFailed = true;
-    this.isUp = false;
-  }
-
   private async whoWasFirst(version: number, expected: number): Promise<string> {
     const lines = await this.audit(50);
     return firstStory(
@@ -305,16 +277,3 @@ export class RedisRulesStore implements RulesStore {
     );
   }
 }
-
-/** @throws what zod throws on a document that another kind of node wrote */
-const parseRules = (json: string): Rules => rulesSchema.parse(JSON.parse(json));
-
-const documentArgs = (rules: Rules): string[] => [
-  String(rules.version),
-  orderable(rules.nonce),
-  isKilled(rules) ? '1' : '0',
-  JSON.stringify(rules),
-];
-
-// Lua compares strings by the locale of its Redis; of hexadecimal digits every locale thinks alike, and as `isNewer` does.
-const orderable = (nonce: string): string => Buffer.from(nonce).toString('hex');

@@ -7,7 +7,6 @@ import type { WebSocket } from 'ws';
 import { type CloseCode, codes, limits } from '../../schema/codes.ts';
 import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
-import type { Cancel } from '../clock.ts';
 import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
 import type { Form, Part } from '../hub/chunk.ts';
 import type { Feed } from '../hub/feed.ts';
@@ -19,10 +18,12 @@ import type { EphemeralEvent } from '../log/entry.ts';
 import { parseClientFrame, parseFirstFrame } from './client-frames.ts';
 import { endedBy } from './close-report.ts';
 import { Commands } from './commands.ts';
+import { Deadlines } from './deadlines.ts';
 import { frames } from './frames.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
+import { makeRoom } from './room-for-user.ts';
 import type { StreamDeps, Visitor } from './stream-deps.ts';
 
 interface Admitted extends Visitor {
@@ -47,6 +48,7 @@ export class StreamConnection implements LiveSession, Sink {
   private readonly outbox: Outbox;
   private readonly inbox: Inbox;
   private readonly heartbeat: Heartbeat;
+  private readonly deadlines: Deadlines;
   private admitted: Admitted | undefined;
   private live: Live | undefined;
   private holdsFeed = false;
@@ -54,9 +56,6 @@ export class StreamConnection implements LiveSession, Sink {
   private ending: CloseCode | undefined;
   private errors = 0;
   private isPingDue = false;
-  private cancelHandshake: Cancel;
-  private cancelExpiry: Cancel = () => undefined;
-  private cancelMove: Cancel = () => undefined;
 
   constructor(deps: StreamDeps, ws: WebSocket, socket: Duplex & { bytesRead?: number }, form: Form) {
     this.deps = deps;
@@ -79,7 +78,7 @@ export class StreamConnection implements LiveSession, Sink {
       ping: () => this.ping(),
       dead: () => this.end('dead_peer'),
     });
-    this.cancelHandshake = deps.wheel.after(limits.handshakeMs, () => this.end('handshake_timeout'));
+    this.deadlines = new Deadlines(deps, (code) => this.end(code));
     ws.on('message', (data, isBinary) => {
       if (isBinary) this.end('binary_frame');
       else if (this.ending === undefined) this.inbox.push(textOf(data));
@@ -127,9 +126,9 @@ export class StreamConnection implements LiveSession, Sink {
         return;
       }
       this.admitted = { ...visitor, cohort: verdict.cohort, assignment: verdict.assignment };
-      this.makeRoom();
+      makeRoom(this.deps.sessions.ofUser(this.org, this.sub), this.deps.maxPerUser);
       this.deps.sessions.add(this);
-      this.armExpiry();
+      this.deadlines.expireAt(visitor.identity.expiresAtMs);
       this.inbox.release();
     } catch (thrown) {
       this.endWith(thrown);
@@ -153,7 +152,7 @@ export class StreamConnection implements LiveSession, Sink {
       return;
     }
     this.outbox.control(frames.migrate(this.live.reader.position, order));
-    this.cancelMove = this.deps.wheel.after(order.withinMs, () => this.end('moved'));
+    this.deadlines.moveWithin(order.withinMs);
   }
 
   /** Advises the client to open another connection in the time, which ends this one. */
@@ -225,7 +224,7 @@ export class StreamConnection implements LiveSession, Sink {
     const { position, reset } = await feed.place(opening.start);
     if (this.ending !== undefined) return;
 
-    this.cancelHandshake();
+    this.deadlines.shookHands();
     this.outbox.replayUpTo(opening.start.at === 'head' ? 0 : feed.head.seq);
     const { form } = this;
     const reader = new Reader({ feed, form, sub, services, position, sink: this, clock: deps.clock });
@@ -264,7 +263,7 @@ export class StreamConnection implements LiveSession, Sink {
   private renewed(identity: Identity): void {
     if (this.admitted === undefined || this.ending !== undefined) return;
     this.admitted = { ...this.admitted, identity };
-    this.armExpiry();
+    this.deadlines.expireAt(identity.expiresAtMs);
   }
 
   private ping(): void {
@@ -282,20 +281,6 @@ export class StreamConnection implements LiveSession, Sink {
     this.inbox.resume();
   }
 
-  private armExpiry(): void {
-    this.cancelExpiry();
-    const leftMs = (this.admitted?.identity.expiresAtMs ?? 0) - this.deps.clock.now();
-    this.cancelExpiry = this.deps.wheel.after(Math.max(0, leftMs), () => this.end('unauthorized'));
-  }
-
-  /** The oldest of this user's streams makes room for the newest; those told to move don't count. */
-  private makeRoom(): void {
-    const ofUser = [...this.deps.sessions.ofUser(this.org, this.sub)];
-    const counted = ofUser.filter((other) => other.transport === 'websocket' && !other.isMoving);
-    const excess = counted.length + 1 - this.deps.maxPerUser;
-    for (const oldest of counted.slice(0, Math.max(0, excess))) oldest.end('too_many_connections');
-  }
-
   private endWith(thrown: unknown): void {
     const error = asTurnoutError(thrown);
     if (error.code === 'internal') this.deps.onFault(error);
@@ -305,9 +290,7 @@ export class StreamConnection implements LiveSession, Sink {
 
   /** Lets go of everything but the socket; harmless twice. */
   private release(): void {
-    this.cancelHandshake();
-    this.cancelExpiry();
-    this.cancelMove();
+    this.deadlines.stop();
     this.heartbeat.stop();
     this.inbox.close();
     this.outbox.close();

@@ -1,14 +1,24 @@
-/** The page of `npm start`, in Chromium, as a visitor uses it: the slider, the kill switch, and what the page then claims. */
+/**
+ * The page of `npm start`, in Chromium, as a visitor uses it: the slider, the kill switch, and what the page then claims.
+ * Two of these tests run at a time, each with a gateway and pages of its own: mostly they wait.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from 'playwright-core';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { CrowdState } from '../../clients/demo/state.ts';
 import type { NodeMetrics } from '../../schema/http.ts';
 import { ensureCommand } from '../support/debian.ts';
-import { type Gateway, startGateway } from '../support/node-process.ts';
+import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
+import { testSecret } from '../support/token-maker.ts';
 import { until } from '../support/until.ts';
 
 /** Nothing given: the demo, as `npm start` has it. */
@@ -18,17 +28,15 @@ const unconfigured = {
   REALTIME_STREAMING_V2: undefined,
   REALTIME_ROLLOUT_PERCENT: undefined,
 };
+// More browsers at once would share two cores.
+vi.setConfig({ maxConcurrency: 2 });
+
 const crowdSize = 60;
 const sdkUsers = 40;
 const moveMs = 20_000;
 
-let gateway: Gateway;
 let browser: Browser;
 let profile = '';
-/** Addresses that the open page asked for, and what it complained of. */
-const asked: string[] = [];
-const complaints: string[] = [];
-const open: Page[] = [];
 
 beforeAll(async () => {
   const executablePath = await ensureCommand('chromium', 'chromium');
@@ -55,34 +63,60 @@ afterAll(async () => {
   await rm(profile, { recursive: true, force: true });
 });
 
-beforeEach(async () => {
-  gateway = await startGateway(unconfigured);
-});
+/** One test's demo, and the pages that it opened there. */
+class Demo {
+  /** Addresses that the pages asked for, and what they complained of. */
+  readonly asked: string[] = [];
+  readonly complaints: string[] = [];
+  private started: Gateway | undefined;
+  private readonly contexts: BrowserContext[] = [];
 
-afterEach(async () => {
-  for (const page of open.splice(0)) await page.context().close();
-  await gateway.kill();
-  asked.length = complaints.length = 0;
-});
+  get url(): string {
+    return this.started?.url ?? '';
+  }
 
-async function visit(options: BrowserContextOptions = {}): Promise<Page> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  const page = await context.newPage();
-  open.push(page);
-  page.on('request', (made) => asked.push(made.url()));
-  page.on('websocket', (socket) => asked.push(socket.url()));
-  page.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => complaints.push(error.message));
-  await page.goto(gateway.url);
-  await until(
-    async () => (await marks(page, '*')) === crowdSize,
-    () => `the crowd on the page; ${complaints.join('; ')}`,
-    moveMs,
-  );
-  return page;
+  async serve(settings: Settings = {}): Promise<void> {
+    this.started = await startGateway({ ...unconfigured, ...settings });
+  }
+
+  async visit(options: BrowserContextOptions = {}): Promise<Page> {
+    const { asked, complaints } = this;
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    this.contexts.push(context);
+    const page = await context.newPage();
+    page.on('request', (made) => asked.push(made.url()));
+    page.on('websocket', (socket) => asked.push(socket.url()));
+    page.on('console', (message) => {
+      if (message.type() === 'error') complaints.push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await page.goto(this.url);
+    await until(
+      async () => (await marks(page, '*')) === crowdSize,
+      () => `the crowd on the page; ${complaints.join('; ')}`,
+      moveMs,
+    );
+    return page;
+  }
+
+  async crowd(): Promise<CrowdState> {
+    return (await (await fetch(`${this.url}/demo/state`)).json()) as CrowdState;
+  }
+
+  async end(): Promise<void> {
+    for (const context of this.contexts) await context.close();
+    await this.started?.kill();
+  }
 }
+
+const it = test.extend<{ demo: Demo }>({
+  // oxlint-disable-next-line no-empty-pattern -- vitest reads from the pattern what a fixture needs
+  demo: async ({}, use) => {
+    const demo = new Demo();
+    await use(demo);
+    await demo.end();
+  },
+}).concurrent;
 
 const marks = (page: Page, look: string): Promise<number> =>
   page.locator(look === '*' ? '.dots .dot' : `.dots .dot.${look}`).count();
@@ -91,14 +125,11 @@ const text = async (page: Page, id: string): Promise<string> =>
 const count = async (page: Page, id: string): Promise<number> =>
   Number((await text(page, id)).replaceAll(',', ''));
 
-const crowd = async (): Promise<CrowdState> =>
-  (await (await fetch(`${gateway.url}/demo/state`)).json()) as CrowdState;
-
 /** Waits until every SDK user's mark says so, and none is still on its way. */
 const allOn = (page: Page, transport: 'websocket' | 'long-poll'): Promise<void> =>
   until(
     async () => (await marks(page, transport)) === sdkUsers && (await marks(page, 'moving')) === 0,
-    () => `all ${sdkUsers} SDK users on ${transport}; ${complaints.join('; ')}`,
+    `all ${sdkUsers} SDK users on ${transport}`,
     moveMs,
   );
 
@@ -115,9 +146,9 @@ async function expectEventsFlow(page: Page): Promise<void> {
   );
 }
 
-async function expectNothingLost(page: Page): Promise<void> {
+async function expectNothingLost(demo: Demo, page: Page): Promise<void> {
   expect([await text(page, 'total-lost'), await text(page, 'total-repeated')]).toEqual(['0', '0']);
-  const { totals } = await crowd();
+  const { totals } = await demo.crowd();
   expect(totals).toMatchObject({ lost: 0, repeated: 0 });
 }
 
@@ -129,8 +160,11 @@ const statusUnder = (host: string, url: string): Promise<number | undefined> =>
       .end();
   });
 
-it('turns every SDK user at 100 %, brings all back by the kill, and loses and repeats nothing', async () => {
-  const page = await visit();
+it('turns every SDK user at 100 %, brings all back by the kill, and loses and repeats nothing', async ({
+  demo,
+}) => {
+  await demo.serve();
+  const page = await demo.visit();
   await allOn(page, 'long-poll');
   expect(await marks(page, 'legacy')).toBe(crowdSize - sdkUsers);
   await expectEventsFlow(page);
@@ -150,35 +184,43 @@ it('turns every SDK user at 100 %, brings all back by the kill, and loses and re
   await page.getByRole('button', { name: 'Bring back' }).click();
   await allOn(page, 'websocket');
   await expectEventsFlow(page);
-  await expectNothingLost(page);
+  await expectNothingLost(demo, page);
   const rows = await page.locator('#moves tr').allInnerTexts();
   expect(rows).toEqual([
     expect.stringMatching(/bring back\s+40 up\s+[\d.]+ s/),
     expect.stringMatching(/kill\s+40 down\s+[\d.]+ s/),
     expect.stringMatching(/100 %\s+40 up\s+[\d.]+ s/),
   ]);
-  console.log(`demo: ${JSON.stringify((await crowd()).totals)}; ${rows.join(' | ')}`);
+  console.log(`demo: ${JSON.stringify((await demo.crowd()).totals)}; ${rows.join(' | ')}`);
 });
 
-it('asks no other host, breaks no rule of its own policy, and keeps to a handful of subscriptions', async () => {
-  const page = await visit();
+it('asks no other host, breaks no rule of its own policy, and keeps to a handful of subscriptions', async ({
+  demo,
+}) => {
+  await demo.serve();
+  const page = await demo.visit();
   await page.getByRole('slider').fill('100');
   await allOn(page, 'websocket');
-  const metrics = (await (await fetch(`${gateway.url}/v2/realtime/metrics`)).json()) as NodeMetrics;
+  const metrics = (await (await fetch(`${demo.url}/v2/realtime/metrics`)).json()) as NodeMetrics;
   expect(metrics.connectionPoolStats.totalConnections).toBeGreaterThanOrEqual(sdkUsers);
   expect(metrics.connectionPoolStats.totalSubscriptions).toBeLessThanOrEqual(10);
-  const { host } = new URL(gateway.url);
-  expect(asked.length).toBeGreaterThan(10);
-  expect(asked.filter((url) => new URL(url).host !== host)).toEqual([]);
-  expect(complaints).toEqual([]);
-  const policy = (await fetch(`${gateway.url}/`)).headers.get('content-security-policy');
+  const { host } = new URL(demo.url);
+  expect(demo.asked.length).toBeGreaterThan(10);
+  expect(demo.asked.filter((url) => new URL(url).host !== host)).toEqual([]);
+  expect(demo.complaints).toEqual([]);
+  const policy = (await fetch(`${demo.url}/`)).headers.get('content-security-policy');
   expect(policy).toContain("script-src 'self'; style-src 'self'");
   expect(policy).not.toContain('unsafe');
 });
 
-it('fits a phone, by day and by night, with the kill switch in view wherever the page is', async () => {
+it('fits a phone, by day and by night, with the kill switch in view wherever the page is', async ({
+  demo,
+}) => {
+  await demo.serve();
+  const page = await demo.visit({ viewport: { width: 360, height: 740 } });
   for (const colorScheme of ['light', 'dark'] as const) {
-    const page = await visit({ colorScheme, viewport: { width: 360, height: 740 } });
+    await page.emulateMedia({ colorScheme });
+    await page.evaluate('scrollTo(0, 0)');
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
     await page.locator('footer').scrollIntoViewIfNeeded();
     const box = await page.getByRole('button', { name: 'Kill' }).boundingBox();
@@ -187,16 +229,17 @@ it('fits a phone, by day and by night, with the kill switch in view wherever the
   }
 });
 
-it('works under a base path', async () => {
-  await gateway.kill();
-  gateway = await startGateway({ ...unconfigured, TURNOUT_BASE_PATH: '/live' });
-  const page = await visit();
+it('works under a base path', async ({ demo }) => {
+  await demo.serve({ TURNOUT_BASE_PATH: '/live' });
+  const page = await demo.visit();
   await expectEventsFlow(page);
-  expect(complaints).toEqual([]);
+  expect(demo.complaints).toEqual([]);
 });
 
-it('works by keyboard alone, and says in words what the marks show', async () => {
-  const page = await visit();
+it('works by keyboard alone, and says in words what the marks show', async ({ demo }) => {
+  // How long a kill takes is the first test's.
+  await demo.serve({ TURNOUT_KILL_WINDOW_MS: '200' });
+  const page = await demo.visit();
   await until(() => page.locator('#percent').isEnabled(), 'the slider');
   await page.keyboard.press('Tab');
   await page.keyboard.press('End');
@@ -213,8 +256,9 @@ it('works by keyboard alone, and says in words what the marks show', async () =>
   await allOn(page, 'long-poll');
 });
 
-it('hands its tokens to nobody who came under another name, and serves no other file', async () => {
-  const tokens = `${gateway.url}/demo/tokens`;
+it('hands its tokens to nobody who came under another name, and serves no other file', async ({ demo }) => {
+  await demo.serve();
+  const tokens = `${demo.url}/demo/tokens`;
   expect((await fetch(tokens)).status).toBe(200);
   expect((await fetch(tokens, { headers: { origin: 'http://elsewhere.example' } })).status).toBe(403);
   expect(await statusUnder('elsewhere.example', tokens)).toBe(403);
@@ -223,15 +267,11 @@ it('hands its tokens to nobody who came under another name, and serves no other 
     'clients/js/..%2f..%2fsrc/main.js',
     'clients/loadtest/swarm.js',
   ])
-    expect((await fetch(`${gateway.url}/demo/${path}`)).status).toBe(404);
+    expect((await fetch(`${demo.url}/demo/${path}`)).status).toBe(404);
 });
 
-it('is not there where a key is configured', async () => {
-  const real = await startGateway({ TURNOUT_DEMO: 'true' });
-  try {
-    for (const path of ['/', '/demo/state', '/demo/tokens', '/demo/style.css'])
-      expect((await fetch(real.url + path)).status).toBe(404);
-  } finally {
-    await real.kill();
-  }
+it('is not there where a key is configured', async ({ demo }) => {
+  await demo.serve({ TURNOUT_DEMO: 'true', TURNOUT_JWT_SECRET: testSecret });
+  for (const path of ['/', '/demo/state', '/demo/tokens', '/demo/style.css'])
+    expect((await fetch(demo.url + path)).status).toBe(404);
 });

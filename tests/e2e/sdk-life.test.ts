@@ -1,52 +1,70 @@
-/** What an SDK client lives through besides moves: drains, restarts, expiring tokens, networks that block WebSocket. */
-import { afterEach, expect, it } from 'vitest';
+/**
+ * What an SDK client lives through besides moves: drains, restarts, expiring tokens, networks that block WebSocket or fall
+ * silent. Mostly it waits, so these tests run beside each other, each with gateways, a proxy and clients of its own.
+ */
+import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Published } from '../../clients/js/index.ts';
 import { Crowd } from '../support/crowd.ts';
 import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
 import { admin, Publisher } from '../support/publisher.ts';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { skippingClock } from '../support/skipping-clock.ts';
 import { makeShortToken, makeToken } from '../support/token-maker.ts';
 import { sleep, until } from '../support/until.ts';
 
-const gateways: Gateway[] = [];
-let proxy: TcpProxy | undefined;
-const crowd = new Crowd();
+class Life {
+  readonly crowd = new Crowd();
+  private readonly gateways: Gateway[] = [];
+  private readonly proxies: TcpProxy[] = [];
 
-afterEach(async () => {
-  crowd.stop();
-  await proxy?.close();
-  proxy = undefined;
-  for (const gateway of gateways.splice(0)) await gateway.kill();
-});
+  async serve(settings: Settings = {}): Promise<Gateway> {
+    const gateway = await startGateway(settings);
+    this.gateways.push(gateway);
+    return gateway;
+  }
 
-async function serve(settings: Settings = {}): Promise<Gateway> {
-  const gateway = await startGateway(settings);
-  gateways.push(gateway);
-  return gateway;
+  async behindProxy(gateway: Gateway): Promise<TcpProxy> {
+    const proxy = await startProxy(gateway.url);
+    this.proxies.push(proxy);
+    return proxy;
+  }
+
+  async end(): Promise<void> {
+    this.crowd.stop();
+    await Promise.all([
+      ...this.proxies.map((proxy) => proxy.close()),
+      ...this.gateways.map((gateway) => gateway.kill()),
+    ]);
+  }
 }
 
-async function behindProxy(gateway: Gateway): Promise<TcpProxy> {
-  proxy = await startProxy(gateway.url);
-  return proxy;
-}
+const it = test.extend<{ life: Life }>({
+  // oxlint-disable-next-line no-empty-pattern -- vitest reads from the pattern what a fixture needs
+  life: async ({}, use) => {
+    const life = new Life();
+    await use(life);
+    await life.end();
+  },
+}).concurrent;
 
 /** Each handed over what was published to its services: all of it, in order, once. */
-async function expectComplete(publisher: Publisher): Promise<void> {
+async function expectComplete(crowd: Crowd, publisher: Publisher): Promise<void> {
   const { received, expected } = await crowd.lists(publisher);
   expect(received).toEqual(expected);
 }
 
-it('follows a drain to another node before its deadline, never without a transport', async () => {
-  const old = await serve({ TURNOUT_DRAIN_MS: '3000' });
-  const next = await serve();
-  const { url } = await behindProxy(old);
-  for (let index = 0; index < 10; index += 1) crowd.add(url, `user-${index}`, ['finance']);
+it('follows a drain to another node before its deadline, never without a transport', async ({ life }) => {
+  const { crowd } = life;
+  const old = await life.serve({ TURNOUT_DRAIN_MS: '3000' });
+  const next = await life.serve();
+  const proxy = await life.behindProxy(old);
+  for (let index = 0; index < 10; index += 1) crowd.add(proxy.url, `user-${index}`, ['finance']);
   await crowd.allOn('websocket');
   await new Publisher(old.url).publishMany(20, 'finance');
   await until(() => crowd.members.every(({ events }) => events.length === 20), 'the events of the old node');
 
-  if (proxy !== undefined) proxy.target = next.url;
+  proxy.target = next.url;
   for (const { states } of crowd.members) states.length = 0;
   old.signal('SIGTERM');
   await old.exited;
@@ -62,22 +80,23 @@ it('follows a drain to another node before its deadline, never without a transpo
   }
   const publisher = new Publisher(next.url);
   await publisher.publishMany(20, 'finance');
-  await expectComplete(publisher);
+  await expectComplete(crowd, publisher);
 });
 
-it('tells every client reset: epoch after a node died with its log, and goes on', async () => {
-  const old = await serve();
-  const { url } = await behindProxy(old);
-  crowd.add(url, 'ann', ['finance']);
+it('tells every client reset: epoch after a node died with its log, and goes on', async ({ life }) => {
+  const { crowd } = life;
+  const old = await life.serve();
+  const proxy = await life.behindProxy(old);
+  crowd.add(proxy.url, 'ann', ['finance']);
   // This one polls: it was given no WebSocket that it could use.
-  crowd.add(url, 'bob', ['finance'], { WebSocket: undefined });
+  crowd.add(proxy.url, 'bob', ['finance'], { WebSocket: undefined });
   await until(() => crowd.members.every(({ client }) => client.state.phase === 'live'), 'both live');
   await new Publisher(old.url).publishMany(5, 'finance');
   await until(() => crowd.members.every(({ events }) => events.length === 5), 'the events of the old node');
 
   await old.kill();
-  const next = await serve();
-  if (proxy !== undefined) proxy.target = next.url;
+  const next = await life.serve();
+  proxy.target = next.url;
   await until(
     () => crowd.members.every(({ resets }) => resets.length > 0),
     () => crowd.describe(),
@@ -89,33 +108,103 @@ it('tells every client reset: epoch after a node died with its log, and goes on'
   }
   const publisher = new Publisher(next.url);
   await publisher.publishMany(20, 'finance');
-  await expectComplete(publisher);
+  await expectComplete(crowd, publisher);
 });
 
-it.each(['100', '0'])(
-  'asks for a new token when one expires, and loses nothing (percent %s)',
-  async (percent) => {
-    const gateway = await serve({ REALTIME_ROLLOUT_PERCENT: percent, REALTIME_STREAMING_V2: 'true' });
-    const asked: Promise<string>[] = [];
-    const token = (): Promise<string> => {
-      const next = asked.length === 0 ? makeShortToken(1) : makeToken();
-      asked.push(next);
-      return next;
-    };
-    crowd.add(gateway.url, 'ann', ['finance'], { token });
-    await until(() => crowd.members.every(({ client }) => client.state.phase === 'live'), 'live');
-    const publisher = new Publisher(gateway.url);
-    while (asked.length < 2) {
-      await publisher.publish({ service: 'finance' });
-      await sleep(50);
-    }
-    await publisher.publishMany(10, 'finance');
-    await expectComplete(publisher);
-  },
-);
+/** A source of tokens: one that ends in 1 to 2 s, then good ones. */
+function endingSoon() {
+  const asked: Promise<string>[] = [];
+  const token = (): Promise<string> => {
+    const next = asked.length === 0 ? makeShortToken(1) : makeToken();
+    asked.push(next);
+    return next;
+  };
+  return { asked, token };
+}
 
-it('gives up in one clear state when its token is refused and no other comes', async () => {
-  const gateway = await serve();
+it('asks for a new token when one expired on long-poll, and loses nothing', async ({ life }) => {
+  const { crowd } = life;
+  const gateway = await life.serve({ REALTIME_ROLLOUT_PERCENT: '0', REALTIME_STREAMING_V2: 'true' });
+  const { asked, token } = endingSoon();
+  const { client } = crowd.add(gateway.url, 'ann', ['finance'], { token });
+  await until(() => client.state.phase === 'live', 'live');
+  const publisher = new Publisher(gateway.url);
+  while (asked.length < 2) {
+    await publisher.publish({ service: 'finance' });
+    await sleep(50);
+  }
+  await publisher.publishMany(10, 'finance');
+  await expectComplete(crowd, publisher);
+});
+
+it('renews the token of an open stream, which lives on past the end of the old one', async ({ life }) => {
+  const { crowd } = life;
+  const gateway = await life.serve();
+  const { asked, token } = endingSoon();
+  const startMs = Date.now();
+  const { client, states } = crowd.add(gateway.url, 'ann', ['finance'], { token });
+  await crowd.allOn('websocket');
+  const publisher = new Publisher(gateway.url);
+  // Past two seconds the first token has ended, whenever it was made.
+  while (Date.now() < startMs + 2300) {
+    await publisher.publish({ service: 'finance' });
+    await sleep(50);
+  }
+  await expectComplete(crowd, publisher);
+  expect(asked).toHaveLength(2);
+  expect(client.stats).toMatchObject({ negotiations: 1, closes: {}, opened: { websocket: 1 } });
+  expect(states.at(-1)).toBe('live websocket');
+});
+
+it('leaves a stream whose peer fell silent without a goodbye, and loses nothing', async ({ life }) => {
+  const { crowd } = life;
+  const gateway = await life.serve({ TURNOUT_PING_MS: '300', WS_AUTORECONNECT: 'true' });
+  const proxy = await life.behindProxy(gateway);
+  const clock = skippingClock();
+  const { client, events } = crowd.add(proxy.url, 'ann', ['finance'], { clock });
+  await crowd.allOn('websocket');
+  const publisher = new Publisher(gateway.url);
+  await publisher.publishMany(5, 'finance');
+  await expectComplete(crowd, publisher);
+  // For longer than this test may take: nothing comes of waiting.
+  expect(proxy.stall(1, () => 0, 300_000)).toBeGreaterThan(0);
+  await publisher.publishMany(5, 'finance');
+  await until(async () => {
+    // The kept connection that it negotiated on may be as dead: that has 10 s.
+    if (client.state.phase === 'negotiating') clock.skip(11_000);
+    await sleep(300);
+    return events.length === 10;
+  }, crowd.describe());
+  await crowd.allOn('websocket');
+  await expectComplete(crowd, publisher);
+  expect(client.stats.closes).toEqual({ silent: 1 });
+});
+
+it('leaves a poll whose peer fell silent without a goodbye, and loses nothing', async ({ life }) => {
+  const { crowd } = life;
+  const gateway = await life.serve({ REALTIME_ROLLOUT_PERCENT: '0', REALTIME_STREAMING_V2: 'true' });
+  const proxy = await life.behindProxy(gateway);
+  const clock = skippingClock();
+  const { client, events } = crowd.add(proxy.url, 'ann', ['finance'], { clock });
+  await crowd.allOn('long-poll');
+  const publisher = new Publisher(gateway.url);
+  await publisher.publishMany(5, 'finance');
+  await expectComplete(crowd, publisher);
+  expect(proxy.stall(1, () => 0, 300_000)).toBeGreaterThan(0);
+  await publisher.publishMany(5, 'finance');
+  await until(async () => {
+    // Past the 25 s of its wait and 10 more. Another kept connection may be as dead: then once more.
+    clock.skip(36_000);
+    await sleep(300);
+    return events.length === 10;
+  }, crowd.describe());
+  await expectComplete(crowd, publisher);
+  expect(client.stats.closes['network']).toBeGreaterThan(0);
+});
+
+it('gives up in one clear state when its token is refused and no other comes', async ({ life }) => {
+  const { crowd } = life;
+  const gateway = await life.serve();
   const token = makeShortToken(1);
   const { client, states } = crowd.add(gateway.url, 'ann', ['finance'], { token: () => token });
   await until(
@@ -127,20 +216,21 @@ it('gives up in one clear state when its token is refused and no other comes', a
   expect(states.filter((state) => state === 'failed')).toHaveLength(1);
 });
 
-it('serves by long-poll where the network blocks WebSocket', async () => {
-  const gateway = await serve();
-  const blocked = await behindProxy(gateway);
+it('serves by long-poll where the network blocks WebSocket', async ({ life }) => {
+  const { crowd } = life;
+  const gateway = await life.serve();
+  const blocked = await life.behindProxy(gateway);
   blocked.blocksUpgrades = true;
   const { client } = crowd.add(blocked.url, 'ann', ['finance']);
   await crowd.allOn('long-poll');
   expect(client.stats.opened.websocket).toBeGreaterThan(1);
   const publisher = new Publisher(gateway.url);
   await publisher.publishMany(20, 'finance');
-  await expectComplete(publisher);
+  await expectComplete(crowd, publisher);
   // It is not asked to try again by every poll.
   const { negotiations } = client.stats;
   await publisher.publish({ service: 'finance' });
-  await expectComplete(publisher);
+  await expectComplete(crowd, publisher);
   expect(client.stats.negotiations).toBe(negotiations);
 
   blocked.blocksUpgrades = false;
@@ -148,20 +238,24 @@ it('serves by long-poll where the network blocks WebSocket', async () => {
   await crowd.allOn('websocket');
 });
 
-it('goes to long-poll after a cut where the flag says not to reconnect by itself', async () => {
-  const gateway = await serve({ WS_AUTORECONNECT: 'false' });
-  const cut = await behindProxy(gateway);
+it('goes to long-poll after a cut where the flag says not to reconnect by itself', async ({ life }) => {
+  const { crowd } = life;
+  const gateway = await life.serve({ WS_AUTORECONNECT: 'false' });
+  const cut = await life.behindProxy(gateway);
   crowd.add(cut.url, 'ann', ['finance']);
   await crowd.allOn('websocket');
   cut.cut(1, () => 0);
   await crowd.allOn('long-poll');
   const publisher = new Publisher(gateway.url);
   await publisher.publishMany(20, 'finance');
-  await expectComplete(publisher);
+  await expectComplete(crowd, publisher);
 });
 
-it('moves by the percentage without a moment without a transport, and replays nothing that it had', async () => {
-  const gateway = await serve({ TURNOUT_MOVE_WITHIN_MS: '2000' });
+it('moves by the percentage without a moment without a transport, and replays nothing that it had', async ({
+  life,
+}) => {
+  const { crowd } = life;
+  const gateway = await life.serve({ TURNOUT_MOVE_WITHIN_MS: '2000' });
   // `ws` also calls close itself, to answer the peer's.
   const servedAtClose: unknown[] = [];
   class RecordingSocket extends WebSocket {
@@ -184,7 +278,7 @@ it('moves by the percentage without a moment without a transport, and replays no
     await crowd.allOn(transport);
     await publisher.publishMany(3, 'finance');
   }
-  await expectComplete(publisher);
+  await expectComplete(crowd, publisher);
   expect(client.stats.moves).toEqual({ up: 2, down: 2, same: 0 });
   // Each stream was left when the poll served already.
   expect(new Set(servedAtClose)).toEqual(new Set(['long-poll']));
@@ -194,10 +288,11 @@ it('moves by the percentage without a moment without a transport, and replays no
   expect(served.filter((state) => !state.includes(' '))).toEqual([]);
 });
 
-it.each(['100', '0'])(
+it.for(['100', '0'])(
   'subscribes, unsubscribes and publishes on either transport (percent %s)',
-  async (percent) => {
-    const gateway = await serve({ REALTIME_ROLLOUT_PERCENT: percent, REALTIME_STREAMING_V2: 'true' });
+  async (percent, { life }) => {
+    const { crowd } = life;
+    const gateway = await life.serve({ REALTIME_ROLLOUT_PERCENT: percent, REALTIME_STREAMING_V2: 'true' });
     const { client, events } = crowd.add(gateway.url, 'ann', ['finance']);
     await until(() => client.state.phase === 'live', 'live');
     const say = (service: string, word: string): Promise<Published> =>

@@ -187,8 +187,9 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'cursor after a move: the SDK polls from where it once began',
     file: 'clients/js/driver.ts',
-    find: 'return { cursor: position?.cursor, assignment };',
-    replace: 'return { cursor: this.parts.cursor ?? position?.cursor, assignment };',
+    find: 'return { cursor: position?.cursor, assignment, audit, token: this.negotiation.token };',
+    replace:
+      'return { cursor: this.parts.cursor ?? position?.cursor, assignment, audit, token: this.negotiation.token };',
     test: 'tests/e2e/heart-replay.test.ts',
     expectRed: 'replays nothing after a move',
   },

@@ -9,6 +9,8 @@ type Said<E> = E extends LinkEvent ? Omit<E, 'link'> : never;
 export type LinkNews = Said<LinkEvent>;
 
 export interface OpenLink {
+  /** The token that it was opened with, or that it showed since. */
+  readonly token: string;
   /** Ends it at once: nothing more is heard from it. Harmless twice. */
   close(): void;
   setServices(services: readonly string[]): void;

@@ -1,12 +1,20 @@
 /** One run of polls, each asking with the cursor that the client has by then. Says what it hears and decides nothing. */
-import type { ErrorBody, PollBody } from '../../../schema/http.ts';
-import { verdictOfStatus } from '../closes.ts';
+import type { Audit } from '../../../schema/frames.ts';
+import type { PollBody } from '../../../schema/http.ts';
+import { type Refusal, refusalOf } from '../refusal.ts';
 import type { LinkParts, OpenLink } from './link.ts';
 
-export interface PollParts extends LinkParts {
+export interface PollQuestion {
+  readonly cursor: string | undefined;
+  readonly assignment: number | undefined;
+  /** The latest: a question that was asked meanwhile may have brought a newer one. */
   readonly token: string;
+  readonly audit: Audit | undefined;
+}
+
+export interface PollParts extends LinkParts {
   /** What to ask with now: the cursor is the acknowledgement of the answer before. */
-  now(): { readonly cursor: string | undefined; readonly assignment: number | undefined };
+  now(): PollQuestion;
 }
 
 const waitS = 25;
@@ -16,6 +24,7 @@ const graceMs = 10_000;
 const paceMs = 50;
 
 export class PollLink implements OpenLink {
+  token = '';
   private readonly parts: PollParts;
   private services: readonly string[];
   private isOpened = false;
@@ -82,7 +91,9 @@ export class PollLink implements OpenLink {
   }
 
   private async poll(): Promise<void> {
-    const { environment, token } = this.parts;
+    const { environment } = this.parts;
+    const question = this.parts.now();
+    this.token = question.token;
     const abort = new AbortController();
     let isInterrupted = false;
     const wait = this.isOpened ? waitS : 0;
@@ -92,8 +103,8 @@ export class PollLink implements OpenLink {
       abort.abort();
     };
     try {
-      const answer = await environment.fetch(this.query(wait), {
-        headers: { authorization: `Bearer ${token}` },
+      const answer = await environment.fetch(this.address(question, wait), {
+        headers: this.headers(question),
         signal: abort.signal,
       });
       // The gateway answers as its schema says; what stands in between need not.
@@ -101,31 +112,34 @@ export class PollLink implements OpenLink {
       const body: unknown = answer.ok ? await read : await read.catch(() => undefined);
       if (isInterrupted) return;
       if (answer.ok) this.tell(body as PollBody);
-      else this.refused(answer.status, body as ErrorBody | undefined);
+      else this.ended(refusalOf(answer, body));
     } catch {
-      if (!isInterrupted) this.ended('window', 'network');
+      if (!isInterrupted) this.ended({ verdict: 'window', code: 'network', retryAfterMs: undefined });
     } finally {
       cancel();
     }
   }
 
-  private query(wait: number): string {
+  /** With the report of what was handed over since the last one, where there is something to report. */
+  private headers({ token, audit }: PollQuestion): Record<string, string> {
+    const authorization = `Bearer ${token}`;
+    if (audit === undefined || audit.to === audit.from) return { authorization };
+    this.parts.tell({ type: 'reported' });
+    return { authorization, 'turnout-audit': JSON.stringify(audit) };
+  }
+
+  private address({ cursor, assignment }: PollQuestion, wait: number): string {
     const { url, session } = this.parts;
-    const { cursor, assignment } = this.parts.now();
     const query = new URLSearchParams({ services: this.services.join(','), wait: String(wait), session });
     if (cursor !== undefined) query.set('cursor', cursor);
     if (assignment !== undefined) query.set('assignment', String(assignment));
     return `${url}?${query.toString()}`;
   }
 
-  private refused(status: number, body: ErrorBody | undefined): void {
-    this.ended(verdictOfStatus(status, body?.error?.retry), body?.error?.code ?? status);
-  }
-
-  private ended(verdict: ReturnType<typeof verdictOfStatus>, code: string | number): void {
+  private ended(refusal: Refusal): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.parts.tell({ type: 'closed', verdict, code });
+    this.parts.tell({ type: 'closed', ...refusal });
   }
 
   private tell({ events, ephemeral, reset, cursor, seq, epoch, transport, assignment }: PollBody): void {

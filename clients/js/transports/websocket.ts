@@ -5,9 +5,15 @@ import type { Place } from '../cursor.ts';
 import { type Verdict, verdictOfClose } from '../closes.ts';
 import type { Cancel, WebSocketLike, WebSocketMaker } from '../environment.ts';
 import type { LinkNews, LinkParts, OpenLink } from './link.ts';
+import { Renewal } from './renewal.ts';
 
 export interface StreamParts extends LinkParts {
   readonly cursor: string | undefined;
+  readonly token: string;
+  /** The application's next token. May reject. */
+  freshToken(): Promise<string>;
+  /** The gateway took another token. */
+  renewed(token: string): void;
   readonly WebSocket: WebSocketMaker;
 }
 
@@ -22,6 +28,10 @@ export class StreamLink implements OpenLink {
   private heardMs: number;
   private cancelWatch: Cancel = () => undefined;
   private isClosed = false;
+  private readonly renewal: Renewal;
+  /** What was asked and not yet answered by an `ack`, in order. */
+  private readonly asked: ('services' | 'token')[] = [];
+  token: string;
   private readonly onOpen = (): void => {
     const { services, cursor, session } = this.parts;
     const start = cursor === undefined ? {} : { cursor };
@@ -35,6 +45,15 @@ export class StreamLink implements OpenLink {
     this.parts = parts;
     this.services = parts.services;
     this.heardMs = parts.environment.clock.now();
+    this.token = parts.token;
+    this.renewal = new Renewal(
+      {
+        clock: parts.environment.clock,
+        freshToken: () => parts.freshToken(),
+        show: (token) => this.ask({ type: 'auth', token }),
+      },
+      parts.token,
+    );
     this.socket = new parts.WebSocket(parts.url);
     this.socket.addEventListener('open', this.onOpen);
     this.socket.addEventListener('message', this.onMessage);
@@ -54,8 +73,12 @@ export class StreamLink implements OpenLink {
     const added = services.filter((service) => !this.services.includes(service));
     const removed = this.services.filter((service) => !services.includes(service));
     this.services = services;
-    if (removed.length > 0) this.send({ type: 'unsubscribe', services: removed });
-    if (added.length > 0) this.send({ type: 'subscribe', services: added });
+    if (removed.length > 0) this.ask({ type: 'unsubscribe', services: removed });
+    if (added.length > 0) this.ask({ type: 'subscribe', services: added });
+  }
+
+  private ask(frame: Extract<ClientFrame, { type: 'subscribe' | 'unsubscribe' | 'auth' }>): void {
+    if (this.send(frame)) this.asked.push(frame.type === 'auth' ? 'token' : 'services');
   }
 
   send(frame: ClientFrame): boolean {
@@ -74,6 +97,7 @@ export class StreamLink implements OpenLink {
 
   private leave(): void {
     this.cancelWatch();
+    this.renewal.stop();
     this.socket.removeEventListener('open', this.onOpen);
     this.socket.removeEventListener('message', this.onMessage);
     this.socket.removeEventListener('close', this.onClose);
@@ -96,11 +120,11 @@ export class StreamLink implements OpenLink {
   private newsOf(frame: ServerFrame): LinkNews | undefined {
     switch (frame.type) {
       case 'ack': {
-        const isFirst = this.epoch === undefined;
         const at: Place = { epoch: frame.epoch, seq: frame.seq, cursor: frame.cursor };
-        if (!isFirst) return { type: 'progress', at, why: 'answer' };
+        if (this.epoch !== undefined) return { type: 'progress', at, why: this.answered(frame.timestamp) };
         this.epoch = frame.epoch;
         this.watch(frame.pingMs * silentRounds);
+        this.renewal.begin(frame.timestamp);
         return { type: 'opened', at };
       }
       case 'event':
@@ -125,11 +149,23 @@ export class StreamLink implements OpenLink {
         this.parts.reply({ ok: true, id: frame.id, seq: frame.seq });
         return undefined;
       case 'error':
+        if (frame.ref === 'auth' && this.asked[0] === 'token') this.answered(undefined);
         this.parts.reply({ ok: false, code: frame.code, message: frame.message, ref: frame.ref });
         return undefined;
     }
     // A type that a later gateway knows: passed over, as the protocol grows.
     return undefined;
+  }
+
+  /** The gateway answered what was asked first. @param timestamp its time; undefined where it refused. */
+  private answered(timestamp: string | undefined): 'answer' | 'renewal' {
+    if (this.asked.shift() !== 'token') return 'answer';
+    const token = this.renewal.answered(timestamp);
+    if (token !== undefined) {
+      this.token = token;
+      this.parts.renewed(token);
+    }
+    return 'renewal';
   }
 
   /** The epoch stands in `ack` and `reset` and holds until the next of them. */

@@ -1,9 +1,9 @@
 /** The client over real sockets, against a server that a test directs. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Client, type ClientOptions, createClient, systemClock } from '../../../clients/js/index.ts';
+import { type Client, type ClientOptions, systemClock } from '../../../clients/js/index.ts';
 import { sleep, until } from '../../support/until.ts';
-import { eventFrame, place, type ScriptedGateway, startScripted } from './scripted-gateway.ts';
+import { eventFrame, place, type ScriptedGateway, startClient, startScripted } from './scripted-gateway.ts';
 
 let gateway: ScriptedGateway;
 let client: Client | undefined;
@@ -18,16 +18,7 @@ afterEach(async () => {
 });
 
 function connect(more: Partial<ClientOptions> = {}): Client {
-  client = createClient({
-    url: gateway.url,
-    token: () => 'token',
-    services: ['chat'],
-    WebSocket,
-    onEvent: () => undefined,
-    onReset: () => undefined,
-    ...more,
-  });
-  client.start();
+  client = startClient(gateway, more);
   return client;
 }
 const isLive = (): boolean => client?.state.phase === 'live';

@@ -163,6 +163,17 @@ describe('retries', () => {
     expect(did(played, 'negotiate')).toMatchObject([{ supports: ['long-poll'], isBlocked: true }]);
   });
 
+  it('takes streams that changing rules refused for no sign of a blocked network', () => {
+    let played = play(fresh, { type: 'start' });
+    for (let failure = 1; failure <= 4; failure += 1) {
+      const ask = played.state.memory.asks;
+      played = play(played.state, negotiated(ask, 'websocket', 10 + failure));
+      played = play(played.state, closed(failure, 'negotiate', 4410));
+      if (played.state.phase === 'waiting') played = play(played.state, { type: 'timer', timer: 'retry' });
+    }
+    expect(did(played, 'negotiate')).toMatchObject([{ supports: ['websocket', 'long-poll'] }]);
+  });
+
   it('counts a stream that never acknowledges as failed, and closes it', () => {
     const played = play(fresh, { type: 'start' }, negotiated(1, 'websocket'), {
       type: 'timer',

@@ -11,6 +11,11 @@ describe('waits', () => {
     expect([0, 0.5, 0.999_999].map((random) => Math.round(drawMs(delay, random)))).toEqual([800, 1000, 1200]);
   });
 
+  it('spreads what was asked for past it, never before', () => {
+    const delay = { baseMs: 1000, jitter: 0.2, atLeastMs: 5000 };
+    expect([0, 0.5].map((random) => Math.round(drawMs(delay, random)))).toEqual([5000, 5500]);
+  });
+
   it('falls anywhere in a window', () => {
     expect([0, 0.25].map((random) => drawMs({ withinMs: 2000 }, random))).toEqual([0, 500]);
   });

@@ -1,8 +1,18 @@
 /** A server on loopback that says what a test has it say: for what a real gateway does only when something breaks. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
+import { type Client, type ClientOptions, createClient } from '../../../clients/js/index.ts';
 import { until } from '../../support/until.ts';
+
+export interface ScriptedPoll {
+  readonly token: string;
+  /** Its report, parsed. */
+  readonly audit: unknown;
+  /** Answers it with these events of `chat`, at the place of the last one (or at `seq`). */
+  answer(seqs: readonly number[], seq?: number): void;
+  refuse(status: number, headers: Record<string, string>): void;
+}
 
 export interface ScriptedGateway {
   readonly url: string;
@@ -12,8 +22,14 @@ export interface ScriptedGateway {
   /** Bearer tokens of negotiations. */
   readonly tokens: string[];
   readonly published: Record<string, unknown>[];
-  /** Status that negotiations are answered with. */
+  /** Polls in the order that they came; each is held until the test answers it. */
+  readonly polls: ScriptedPoll[];
+  /** Status that negotiations are answered with, and what else their answer says. */
   status: number;
+  headers: Record<string, string>;
+  transport: 'websocket' | 'long-poll';
+  /** Whether a renewed token is taken. */
+  takesTokens: boolean;
   say(frame: object): void;
   nextFrame(isWanted: (frame: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
   close(): Promise<void>;
@@ -36,6 +52,27 @@ export const eventFrame = (...seqs: number[]) => ({
 });
 const now = '2026-01-01T00:00:00.000Z';
 
+/** A token that ends `ms` after the gateway's now. */
+export function tokenFor(ms: number, sub = 'ann'): string {
+  const claims = { sub, org: 'acme', exp: (Date.parse(now) + ms) / 1000 };
+  return `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`;
+}
+
+/** A client of `chat`, started. */
+export function startClient(gateway: ScriptedGateway, more: Partial<ClientOptions> = {}): Client {
+  const client = createClient({
+    url: gateway.url,
+    token: () => 'token',
+    services: ['chat'],
+    WebSocket,
+    onEvent: () => undefined,
+    onReset: () => undefined,
+    ...more,
+  });
+  client.start();
+  return client;
+}
+
 export async function startScripted(options: { pingMs?: number } = {}): Promise<ScriptedGateway> {
   const { pingMs = 30_000 } = options;
   const streams: WebSocket[] = [];
@@ -49,9 +86,10 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
     socket.on('message', (data: Buffer) => {
       const frame = JSON.parse(data.toString()) as Record<string, unknown>;
       heard.push(frame);
-      if (!('version' in frame)) return;
       const ack = { type: 'ack', ...place(0), timestamp: now, connection: 'c', pingMs, assignment: 1 };
-      socket.send(JSON.stringify(ack));
+      const refusal = { type: 'error', code: 'unauthorized', message: 'no', ref: 'auth' };
+      if ('version' in frame) socket.send(JSON.stringify(ack));
+      if (frame['type'] === 'auth') socket.send(JSON.stringify(gateway.takesTokens ? ack : refusal));
     });
   });
   const gateway: ScriptedGateway = {
@@ -60,7 +98,11 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
     heard,
     tokens,
     published,
+    polls: [],
     status: 200,
+    headers: {},
+    transport: 'websocket',
+    takesTokens: true,
     say: (frame) => streams.at(-1)?.send(JSON.stringify(frame)),
     async nextFrame(isWanted) {
       await until(
@@ -77,7 +119,32 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
     },
   };
 
+  function hold({ headers }: IncomingMessage, response: ServerResponse): void {
+    const audit = headers['turnout-audit'];
+    const say = (status: number, more: Record<string, string>, body: object): void => {
+      response.writeHead(status, { 'content-type': 'application/json', ...more });
+      response.end(JSON.stringify(body));
+    };
+    gateway.polls.push({
+      token: headers.authorization ?? '',
+      audit: typeof audit === 'string' ? JSON.parse(audit) : undefined,
+      answer: (seqs, seq = seqs.at(-1) ?? 0) =>
+        say(
+          200,
+          {},
+          {
+            ...place(seq),
+            events: eventFrame(...seqs).events,
+            transport: 'long-poll',
+            assignment: 1,
+          },
+        ),
+      refuse: (status, more) => say(status, more, {}),
+    });
+  }
+
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.url?.startsWith('/v1/realtime/poll') === true) return hold(request, response);
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = JSON.parse(Buffer.concat(chunks).toString() || '{}') as Record<string, unknown>;
@@ -85,11 +152,15 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
     if (isNegotiation) tokens.push(request.headers.authorization ?? '');
     else published.push(body);
     const results = [{ id: body['id'], seq: 9, duplicate: true }];
-    response.writeHead(isNegotiation ? gateway.status : 200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(isNegotiation ? decision : { results, epoch: 'e1' }));
+    const more = isNegotiation ? gateway.headers : {};
+    response.writeHead(isNegotiation ? gateway.status : 200, { 'content-type': 'application/json', ...more });
+    response.end(
+      JSON.stringify(
+        isNegotiation ? { ...decision, transport: gateway.transport } : { results, epoch: 'e1' },
+      ),
+    );
   }
   const decision = {
-    transport: 'websocket',
     cohort: 'canary',
     reason: 'rollout',
     assignment: 1,
