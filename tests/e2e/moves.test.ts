@@ -2,8 +2,9 @@
  * Two nodes on one Redis move people as one: each user at a moment of their own that both know, and everybody off a node
  * that drains, while events flow.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ChangeAnswer } from '../../schema/admin.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { ChangeAnswer, DecisionBody } from '../../schema/admin.ts';
+import { momentOf } from '../../src/rollout/due-times.ts';
 import { Heart, numberOf } from '../support/heart.ts';
 import { call } from '../support/http-client.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
@@ -13,11 +14,12 @@ import { testRandom } from '../support/random.ts';
 import { RedisServer } from '../support/redis.ts';
 import { openStream, type StreamClient } from '../support/stream-client.ts';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { byTier, isFullRun } from '../support/tier.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { asAdmin, turnout } from '../support/turnout-command.ts';
 import { until, within } from '../support/until.ts';
 
-const drainMs = 2500;
+const drainMs = 4000;
 const users = 60;
 const sdkClients = 24;
 const legacyClients = 8;
@@ -32,7 +34,7 @@ async function start(node: string): Promise<Gateway> {
     TURNOUT_REDIS_URL: redis.url,
     TURNOUT_NODE_ID: node,
     TURNOUT_DRAIN_MS: String(drainMs),
-    TURNOUT_MOVE_RATE: '60',
+    TURNOUT_MOVE_RATE: '40',
     TURNOUT_MOVE_WITHIN_MS: '200',
     WS_AUTORECONNECT: 'true',
   });
@@ -67,56 +69,78 @@ function tenthsOf(moments: readonly number[], startMs: number, spanMs: number): 
 }
 
 describe('a change of the percentage', () => {
-  /** When this user's stream was told to migrate. */
-  async function toldOn(url: string, user: string): Promise<{ atMs?: number; stream: StreamClient }> {
-    const told: { atMs?: number; stream: StreamClient } = {
-      stream: await openStream(url, await makeToken({ sub: user }), ['ops']),
-    };
-    told.stream.onFrame = ({ type }) => {
+  const opened: StreamClient[] = [];
+  afterEach(async () => {
+    for (const stream of opened.splice(0)) await stream.close();
+  });
+
+  interface Told {
+    readonly user: string;
+    readonly stream: StreamClient;
+    /** When it was told to migrate. */
+    atMs: number;
+  }
+
+  async function toldOn(url: string, user: string): Promise<Told> {
+    const stream = await openStream(url, await makeToken({ sub: user }), ['ops']);
+    const told: Told = { user, stream, atMs: Number.NaN };
+    stream.onFrame = ({ type }) => {
       if (type === 'migrate') told.atMs = performance.now();
     };
+    opened.push(stream);
     return told;
   }
 
+  async function isMovedBy(url: string, user: string): Promise<boolean> {
+    const { body } = await admin<DecisionBody>(url, 'GET', `/decisions/acme/${user}`);
+    return body.transport === 'long-poll';
+  }
+
   it('moves each user at one moment on both nodes, over the window, and later writes for others put off none', async () => {
-    const [urlA, urlB] = [running('node-a').url, running('node-b').url];
-    const pairs = await Promise.all(
-      Array.from({ length: users }, (_, at) =>
-        Promise.all([urlA, urlB].map((url) => toldOn(url, `user-${at}`))),
-      ),
-    );
-    const all = pairs.flat();
-    const toldCount = (): number => all.filter(({ atMs }) => atMs !== undefined).length;
-    const changed = await admin<ChangeAnswer>(urlA, 'PUT', '/rollout/percent', {
-      percent: 0,
-      reason: 'test',
-    });
+    const urls = [running('node-a').url, running('node-b').url];
+    const [urlA = '', urlB = ''] = urls;
+    const names = Array.from({ length: users }, (_, at) => `user-${at}`);
+    const all = await Promise.all(names.flatMap((user) => urls.map((url) => toldOn(url, user))));
+    const setPercent = (url: string, percent: number) =>
+      admin<ChangeAnswer>(url, 'PUT', '/rollout/percent', { percent, reason: 'test' });
+    const { body: change } = await setPercent(urlA, 20);
     const startMs = performance.now();
-    const windowMs = changed.body.movesInProgress?.[0]?.etaMs ?? 0;
-    await until(() => toldCount() > all.length / 4, 'a quarter of the moves');
+    const { version } = change;
+    const windowMs = change.movesInProgress?.[0]?.etaMs ?? 0;
+    const areMoved = await Promise.all(names.map((user) => isMovedBy(urlA, user)));
+    const moved = all.filter(({ user }) => areMoved[names.indexOf(user)]);
+    const toldCount = (): number => moved.filter(({ atMs }) => atMs > 0).length;
+    await until(() => toldCount() > moved.length / 4, 'a quarter of the moves');
     const before = toldCount();
-    const writes = await Promise.all([
-      admin(urlB, 'PUT', '/rollout/flags/ws-autoreconnect', { percent: 50, reason: 'test' }),
-      admin(urlB, 'PUT', '/rollout/allowlist', { users: ['acme/somebody-else'], reason: 'test' }),
-    ]);
+    const writes = [
+      await admin(urlB, 'PUT', '/rollout/flags/ws-autoreconnect', { percent: 50, reason: 'test' }),
+      await setPercent(urlB, 1),
+    ];
     expect(writes.map(({ status }) => status)).toEqual([200, 200]);
-    expect(before).toBeLessThan(all.length / 2);
+    expect(before).toBeLessThan(moved.length);
     await until(
-      () => toldCount() === all.length,
-      () => `${all.length} moves; ${toldCount()} came`,
+      () => toldCount() === moved.length,
+      () => `${moved.length} moves; ${toldCount()} came`,
     );
 
-    const moments = all.map(({ atMs = 0 }) => atMs);
-    const apart = pairs.map(([onA, onB]) => Math.abs((onA?.atMs ?? 0) - (onB?.atMs ?? 0)));
-    const tenths = tenthsOf(moments, startMs, windowMs);
-    const atWorst = Math.max(...apart);
+    const toldMs = moved.map(({ atMs }) => atMs);
+    const tenths = tenthsOf(toldMs, startMs, windowMs);
+    // By the change that moved them, wherever they are connected: docs/PROTOCOL.md, 9.
+    const offMs = moved
+      .map(({ user, atMs }) => atMs - momentOf({ org: 'acme', sub: user }, String(version), 0, windowMs))
+      .toSorted((one, other) => one - other);
+    // The change was made some time before we had its answer: that much is the same for all.
+    const beganMs = offMs[Math.floor(offMs.length / 2)] ?? 0;
+    const worstMs = Math.max(...offMs.map((ms) => Math.abs(ms - beganMs)));
     console.log(
-      `window ${windowMs} ms, by tenths ${tenths.join(' ')}, ${atWorst.toFixed(0)} ms apart at worst`,
+      `${moved.length} streams over ${windowMs} ms, by tenths ${tenths.join(' ')}; ` +
+        `at worst ${worstMs.toFixed(0)} ms from their moment`,
     );
-    expect(apart.filter((ms) => ms > windowMs / 10).length).toBeLessThan(users / 10);
-    expect(Math.max(...tenths)).toBeLessThan(all.length * 0.4);
-    expect(Math.max(...moments) - startMs).toBeLessThan(windowMs * 1.25);
-    for (const { stream } of all) expect((await stream.nextClose()).code).toBe(4410);
+    const strays = offMs.filter((ms) => Math.abs(ms - beganMs) > windowMs / 8);
+    // With moments of another kind three quarters would be.
+    expect(strays.length).toBeLessThan(moved.length / 4);
+    expect(Math.max(...tenths)).toBeLessThan(moved.length * 0.4);
+    for (const { stream } of moved) expect((await stream.nextClose()).code).toBe(4410);
   });
 });
 
@@ -157,17 +181,15 @@ describe('a node that drains', () => {
     const publishing = heart.publishUntil(() => isOver);
     await deaf.nextEvents(20);
 
-    const startMs = performance.now();
-    await order();
+    const logged = from.logs.length;
+    const ordered = order();
     // As a balancer does: new connections go to the node that is ready.
-    await until(async () => (await call(`${from.url}/readyz`)).status === 503, '/readyz to fail', 3000);
+    await until(async () => (await call(`${from.url}/readyz`)).status === 503, '/readyz to fail');
     proxy.target = to.url;
+    await ordered;
     const answers = await within(Promise.all(held), 'the held polls', 2 * drainMs);
-    const tenths = tenthsOf(
-      answers.map(({ atMs }) => atMs),
-      startMs,
-      drainMs,
-    );
+    const answeredMs = answers.map(({ atMs }) => atMs);
+    const tenths = tenthsOf(answeredMs, Math.min(...answeredMs), drainMs);
     const left = await deaf.nextClose();
     const elsewhere = await metric(to.url, 'turnout_streams_open');
     const gone = `${elsewhere} of ${sdkClients} streams elsewhere when the time was up`;
@@ -178,7 +200,10 @@ describe('a node that drains', () => {
     expect(new Set(answers.map(({ connection }) => connection))).toEqual(new Set(['close']));
     expect(Math.max(...tenths)).toBeLessThan(heldPolls / 2);
     expect(await within(from.exited, 'its end')).toBe(0);
-    const ends = from.logs.filter(({ msg }) => msg === 'stream closed').map(({ code }) => code);
+    const ends = from.logs
+      .slice(logged)
+      .filter(({ msg }) => msg === 'stream closed')
+      .map(({ code }) => code);
     expect(ends.length).toBeGreaterThan(sdkClients);
     expect(ends).not.toContain(1006);
 
@@ -201,18 +226,20 @@ describe('a node that drains', () => {
     const heart = new Heart(proxy.url, random);
     try {
       await heart.join(sdkClients, legacyClients);
-      await drain(heart, proxy, [nodeA, nodeB], async () => nodeA.signal('SIGTERM'));
-      const nodeC = await start('node-c');
-      await drain(heart, proxy, [nodeB, nodeC], async () => {
-        const { exit, err } = await turnout(['drain', 'node-b', '--reason', 'test'], asAdmin(nodeC.url));
+      await drain(heart, proxy, [nodeA, nodeB], async () => {
+        const { exit, err } = await turnout(['drain', 'node-a', '--reason', 'test'], asAdmin(nodeB.url));
         expect([exit, err]).toEqual([0, '']);
       });
+      if (isFullRun) {
+        const nodeC = await start('node-c');
+        await drain(heart, proxy, [nodeB, nodeC], async () => nodeB.signal('SIGTERM'));
+      }
       expect(await heart.incomplete(10_000)).toEqual([]);
       const closes = heart.members.flatMap(({ client }) => Object.keys(client?.stats.closes ?? {}));
       console.log(`drain: ${JSON.stringify({ ...heart.counts(), closes: [...new Set(closes)] })}`);
       expect(heart.members.flatMap(({ resets, problems }) => [...resets, ...problems])).toEqual([]);
       expect(closes).not.toContain('1006');
-      expect(heart.counts().movesSame).toBeGreaterThanOrEqual(2 * sdkClients);
+      expect(heart.counts().movesSame).toBeGreaterThanOrEqual(byTier(1, 2) * sdkClients);
     } finally {
       await heart.stop();
       await proxy.close();
