@@ -32,8 +32,8 @@ export interface WebSocketOptions extends StreamDeps {
 
 // How long a refused peer may take to read why.
 const refusalMs = 1000;
-// The part of a drain's time that a stream has once it was told.
-const adviceLength = 0.4;
+// The part of a drain's time that a stream has once it was told: a fifth is left for a slow hand-over or a stalled node.
+const adviceLength = 0.3;
 // How long a drained peer may take to answer the close, which comes behind what it still has to read.
 const goodbyeMs = 1500;
 
