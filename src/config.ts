@@ -160,7 +160,9 @@ const variables = {
     .describe('How long a stream stays open after `migrate`.'),
   TURNOUT_DRAIN_MS: int(0, 10_000)
     .default(5000)
-    .describe('How long streams have to go elsewhere after SIGTERM before they are closed with 1012.'),
+    .describe(
+      'How long streams have to go elsewhere after SIGTERM before they are closed with 1012. Held polls are answered over its first half.',
+    ),
   TURNOUT_KILL_WINDOW_MS: int(0, 600_000)
     .default(2000)
     .describe('Time over which a kill sends people to long-poll; longer where there are many.'),

@@ -182,8 +182,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     phase = 'draining';
     logger.info({ streams: stream.open, polls: traffic.pollsHeld }, 'draining');
     await stage?.end();
-    longPoll.drain();
-    await stream.drain(config.TURNOUT_DRAIN_MS);
+    const withinMs = config.TURNOUT_DRAIN_MS;
+    await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs)]);
     await server.close();
     await rollout.close();
     rules?.close();

@@ -9,6 +9,7 @@ import type { Feed, Placed } from '../hub/feed.ts';
 import { HeldPoll, type PollOutcome } from './held-poll.ts';
 import { chunkBody, emptyBody } from './poll-body.ts';
 import type { LongPollDeps, PollRequest } from './poll-request.ts';
+import { inTurns, toldPart } from './turns.ts';
 
 export interface PollAnswer {
   readonly body: Buffer;
@@ -76,11 +77,12 @@ export class LongPoll {
     }
   }
 
-  /** Every held poll is answered, none is cut. */
-  drain(): void {
+  /** Every held poll is answered, each at its own moment, and none is cut. Who comes now is not held at all. */
+  async drain(withinMs: number): Promise<void> {
     this.isDraining = true;
-    for (const poll of this.held) poll.migrate();
     for (const giveUp of this.waiting) giveUp();
+    const answer = (poll: HeldPoll): void => poll.migrate();
+    await inTurns([...this.held], withinMs * toldPart, this.deps.clock, answer, () => this.held.size === 0);
   }
 
   private async attach(request: PollRequest, endMs: number): Promise<Feed | undefined> {

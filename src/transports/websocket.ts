@@ -13,6 +13,7 @@ import type { Authenticator } from '../identity.ts';
 import { StreamConnection } from './connection.ts';
 import { streamForm } from './frames.ts';
 import type { StreamDeps, Visitor } from './stream-deps.ts';
+import { inTurns, toldPart } from './turns.ts';
 
 export interface WebSocketOptions extends StreamDeps {
   readonly authenticator: Authenticator;
@@ -31,9 +32,8 @@ export interface WebSocketOptions extends StreamDeps {
 
 // How long a refused peer may take to read why.
 const refusalMs = 1000;
-// Parts of a drain's time: over which streams are told, and which each then has. What is left is for the slow.
-const advisedPart = 0.5;
-const adviceLength = 0.4;
+// The part of a drain's time that a stream has once it was told: a fifth is left for a slow hand-over or a stalled node.
+const adviceLength = 0.3;
 // How long a drained peer may take to answer the close, which comes behind what it still has to read.
 const goodbyeMs = 1500;
 
@@ -80,24 +80,16 @@ export class WebSocketTransport {
     this.isDraining = true;
     const { clock } = this.options;
     const endMs = clock.monotonic() + withinMs;
-    await this.adviseAll(withinMs * advisedPart, Math.floor(withinMs * adviceLength));
+    const adviceMs = Math.floor(withinMs * adviceLength);
+    const advise = (connection: StreamConnection): void => {
+      if (this.connections.has(connection)) connection.advise(adviceMs);
+    };
+    const isOver = (): boolean => this.connections.size === 0;
+    await inTurns([...this.connections], withinMs * toldPart, clock, advise, isOver);
     await this.emptied(Math.max(0, endMs - clock.monotonic()));
     for (const connection of this.connections) connection.end('draining');
     await this.emptied(goodbyeMs);
     for (const connection of this.connections) connection.cut();
-  }
-
-  /** Evenly over `spreadMs`, so that those who leave don't arrive elsewhere all at once. */
-  private async adviseAll(spreadMs: number, withinMs: number): Promise<void> {
-    const { clock } = this.options;
-    const all = [...this.connections];
-    const beganMs = clock.monotonic();
-    for (const [place, connection] of all.entries()) {
-      const turnMs = beganMs + (place / all.length) * spreadMs;
-      while (clock.monotonic() < turnMs && this.connections.size > 0)
-        await new Promise<void>((resolve) => clock.after(10, resolve));
-      if (this.connections.has(connection)) connection.advise(withinMs);
-    }
   }
 
   /** Resolves when nobody is left, or the time is up. */

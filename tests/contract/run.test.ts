@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { root } from '../support/sources.ts';
+import { addUp, lastCount } from '../support/tally.ts';
 
 /** A project of its own for each case, so that no test of ours is run by this one. */
 const files = {
@@ -16,6 +17,8 @@ const files = {
     "import { beforeAll, describe, it } from 'vitest'; describe('a suite', () => { beforeAll(() => { throw new Error('broken'); }); it('never runs', () => {}); });",
   'unhandled.test.ts':
     "import { it } from 'vitest'; it('looks fine', async () => { void Promise.reject(new Error('nobody waits for it')); await new Promise((done) => setTimeout(done, 50)); });",
+  'tier.test.ts':
+    "import { expect, it } from 'vitest'; it('is the full tier', () => expect(process.env.TURNOUT_FULL).toBe('1'));",
 } as const;
 
 let scratch = '';
@@ -26,11 +29,13 @@ interface Outcome {
   readonly output: string;
 }
 
-const runTests = (...args: string[]): Promise<Outcome> => {
+const runTests = (...args: string[]): Promise<Outcome> => runScript('tests/run.ts', ...args);
+
+const runScript = (script: string, ...args: string[]): Promise<Outcome> => {
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(VITEST|NODE_ENV$|TEST$|npm_)/.test(name)),
   );
-  const command = ['--import', 'tsx', join(root, 'tests/run.ts'), ...args];
+  const command = ['--import', 'tsx', join(root, script), ...args];
   return new Promise((resolve) => {
     const child = execFile(process.execPath, command, { cwd: scratch, env }, (_error, stdout) => {
       const lastLine = stdout.trimEnd().split('\n').at(-1) ?? '';
@@ -72,5 +77,25 @@ describe('the test command', { timeout: 60_000 }, () => {
   it('leaves tests out where it was asked to by name', async () => {
     const { exitCode, lastLine } = await runTests('good', '-t', 'too');
     expect([exitCode, lastLine]).toEqual([0, '1 passed, 0 failed']);
+  });
+
+  it('runs the tests it was told to in the full tier, and no mutations with them', async () => {
+    const { exitCode, lastLine, output } = await runScript('tests/full-run.ts', 'tier', 'bad');
+    expect([exitCode, lastLine]).toEqual([1, '1 passed, 1 failed']);
+    expect(output).not.toContain('caught');
+  });
+});
+
+describe('the count of a full run', () => {
+  it('is the last line of each part, and a part that ends without one has failed', () => {
+    expect(lastCount('1 passed, 9 failed\n\n3 passed, 0 failed\n', true)).toEqual({ passed: 3, failed: 0 });
+    expect(lastCount('3 passed, 0 failed\nkilled', false)).toEqual({ passed: 0, failed: 1 });
+    expect(lastCount('3 passed, 0 failed\n', false)).toEqual({ passed: 3, failed: 1 });
+    expect(
+      addUp([
+        { passed: 3, failed: 0 },
+        { passed: 2, failed: 1 },
+      ]),
+    ).toEqual({ passed: 5, failed: 1 });
   });
 });

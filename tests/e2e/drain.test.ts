@@ -9,6 +9,7 @@ import { makeToken } from '../support/token-maker.ts';
 import { sleep, until, within } from '../support/until.ts';
 
 const services = ['finance', 'chat'];
+const drainMs = 4000;
 
 /** What was acknowledged before the first refusal counts. */
 async function publishUntilRefused(publisher: Publisher): Promise<void> {
@@ -23,14 +24,18 @@ async function publishUntilRefused(publisher: Publisher): Promise<void> {
 }
 
 it('drains on SIGTERM: streams advised and closed 1012, held polls answered, exit 0, nothing lost', async () => {
-  const gateway = await startGateway();
+  const gateway = await startGateway({ TURNOUT_DRAIN_MS: String(drainMs) });
   try {
     const publisher = new Publisher(gateway.url);
     const readers = await Promise.all(
       Array.from({ length: 50 }, async (_, index) => {
         const user = `user-${index}`;
         const token = await makeToken({ sub: user });
-        return { user, token, stream: await openStream(gateway.url, token, services) };
+        const reader = { user, token, stream: await openStream(gateway.url, token, services), advisedMs: 0 };
+        reader.stream.onFrame = ({ type }) => {
+          if (type === 'reconnect') reader.advisedMs = performance.now();
+        };
+        return reader;
       }),
     );
     const publishing = publishUntilRefused(publisher);
@@ -60,6 +65,12 @@ it('drains on SIGTERM: streams advised and closed 1012, held polls answered, exi
       expect((await stream.nextClose(12_000)).code).toBe(1012);
     }
     expect(await within(gateway.exited, 'the exit', 12_000)).toBe(0);
+    // Not all at once, or they would arrive elsewhere all at once.
+    const advisedMs = readers.map((reader) => reader.advisedMs).toSorted((a, b) => a - b);
+    const spreadMs = (advisedMs.at(-1) ?? 0) - (advisedMs[0] ?? 0);
+    const amongTheFirst = advisedMs.filter((ms) => ms < (advisedMs[0] ?? 0) + spreadMs / 10).length;
+    expect(amongTheFirst).toBeLessThan(readers.length / 2);
+    expect(spreadMs).toBeGreaterThan(drainMs / 4);
     await publishing;
     for (const { user, stream } of readers) {
       const last = stream.ofType('event').at(-1)?.seq ?? 0;

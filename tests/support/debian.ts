@@ -41,11 +41,25 @@ async function aptGet(...args: string[]): Promise<void> {
  * @returns its path
  * @throws one line that says what to install
  */
-export async function ensureCommand(command: string, debianPackage: string): Promise<string> {
-  const found = await findCommand(command);
+export function ensureCommand(command: string, debianPackage: string): Promise<string> {
+  return ensureFromDebian(command, debianPackage, () => findCommand(command));
+}
+
+/**
+ * Makes sure that there is what `find` looks for, installing the package where it isn't.
+ * @param what its name, for who reads the failure
+ * @returns what `find` found
+ * @throws one line that says what to install
+ */
+export async function ensureFromDebian(
+  what: string,
+  debianPackage: string,
+  find: () => Promise<string | undefined>,
+): Promise<string> {
+  const found = await find();
   if (found !== undefined) return found;
   const isRoot = process.getuid?.() === 0;
-  const advice = `${command} is missing: install it with \`apt-get install ${debianPackage}\``;
+  const advice = `${what} is missing: install it with \`apt-get install ${debianPackage}\``;
   if (!isRoot || (await findCommand('apt-get')) === undefined) throw new Error(advice);
 
   let failure: unknown;
@@ -53,9 +67,9 @@ export async function ensureCommand(command: string, debianPackage: string): Pro
     try {
       await aptGet('update');
       await aptGet('install', '--yes', '--no-install-recommends', debianPackage);
-      const installed = await findCommand(command);
+      const installed = await find();
       if (installed !== undefined) return installed;
-      failure = new Error(`the package ${debianPackage} does not bring ${command}`);
+      failure = new Error(`the package ${debianPackage} does not bring ${what}`);
     } catch (thrown) {
       failure = thrown;
     }

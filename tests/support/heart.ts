@@ -28,7 +28,7 @@ export const services = ['finance', 'guest', 'staff', 'chat', 'chat/run-1'] as c
 const burstMs = 200;
 const answerMs = 3000;
 const idOf = (number: number): string => `event-${number}`;
-const numberOf = (id: string): number => Number(id.slice(idOf(0).length - 1));
+export const numberOf = (id: string): number => Number(id.slice(idOf(0).length - 1));
 
 /** One org's backend: a burst at a time, each repeated under its ids until it is acknowledged. */
 export class Backend {

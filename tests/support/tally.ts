@@ -42,3 +42,16 @@ export function tallyRun(
   if (passed + failed === 0) complain('no test ran');
   return { passed, failed, suites, complaints };
 }
+
+export type Count = Pick<Tally, 'passed' | 'failed'>;
+
+/** The count that a run's output ends with. One that ended badly without a failure to show for it has one. */
+export function lastCount(output: string, hasSucceeded: boolean): Count {
+  const [, passed, failed] = /(\d+) passed, (\d+) failed\s*$/.exec(output) ?? ['', '0', '1'];
+  return { passed: Number(passed), failed: Math.max(Number(failed), hasSucceeded ? 0 : 1) };
+}
+
+export const addUp = (counts: readonly Count[]): Count => ({
+  passed: counts.reduce((sum, { passed }) => sum + passed, 0),
+  failed: counts.reduce((sum, { failed }) => sum + failed, 0),
+});

@@ -85,7 +85,7 @@ describe('a poll with a cursor, while the log is away,', () => {
     log.hold('read');
     const answer = ask(30_000);
     await until(() => log.waiting('read') > 0, 'the read');
-    longPoll.drain();
+    void longPoll.drain(1000);
     expect((await within(answer, 'the answer', 3000)).mustClose).toBe(true);
   });
 

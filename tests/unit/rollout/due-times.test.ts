@@ -1,7 +1,12 @@
 /** When each user moves: spread evenly over the window, alike on every node, and put off by nothing that isn't theirs. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { momentOf } from '../../../src/rollout/due-times.ts';
-import { pause, resume, setFlag, setPercent, unkill } from '../../../src/rollout/transitions.ts';
+import { Decider } from '../../../src/rollout/decider.ts';
+import { DueTimes, momentOf } from '../../../src/rollout/due-times.ts';
+import { Evaluator } from '../../../src/rollout/evaluator.ts';
+import { pastToggles } from '../../../src/rollout/history.ts';
+import { KillLatch } from '../../../src/rollout/latch.ts';
+import { rulesSchema } from '../../../src/rollout/rules.ts';
+import { pause, resume, setFlag, setList, setPercent, unkill } from '../../../src/rollout/transitions.ts';
 import { by, session, stage, type RecordedSession, type Stage } from './support.ts';
 
 const stages: Stage[] = [];
@@ -50,17 +55,65 @@ it('moves people at the rate, and all of them by the end of the window', async (
   expect(toldOf(streams)).toBe(201);
 });
 
+it('is another moment at another change: nobody is among the first each time', () => {
+  const users = 10_000;
+  const firstOf = (key: string): string[] =>
+    Array.from({ length: users }, (_, at) => `user-${at}`).filter(
+      (sub) => momentOf({ org: 'acme', sub }, key, 0, 10) < 1,
+    );
+  const again = new Set(firstOf('1767225602'));
+  const both = firstOf('1767225601').filter((sub) => again.has(sub)).length;
+  expect(Math.abs(both - users / 100)).toBeLessThan(3.5 * Math.sqrt(users / 100));
+});
+
+/** Another node: it knows the document alone, and has its own connections, clock and settings. */
+function dueTimesOnceRead(document: string, nowMs: number): { dueAtMs: (sub: string) => number } {
+  const rules = rulesSchema.parse(JSON.parse(document));
+  const evaluator = new Evaluator(
+    () => 0.1,
+    () => {},
+  );
+  evaluator.apply([...rules.features, ...pastToggles(rules)]);
+  const ofRules = () => rules;
+  const decider = new Decider({
+    rules: ofRules,
+    evaluator,
+    latch: new KillLatch(),
+    isCapped: false,
+    allowsOverride: false,
+  });
+  const connected = () => ({ streams: 7, polls: 3 });
+  const pace = { connected, moveRate: 1, killWindowMs: 1, pollCapacity: 1 };
+  const dueTimes = new DueTimes({
+    decider,
+    rules: ofRules,
+    nowMs: () => nowMs,
+    pace,
+    connectedHere: connected,
+  });
+  return {
+    dueAtMs: (sub) => dueTimes.dueAtMs({ org: 'acme', sub }, decider.decide({ org: 'acme', sub })),
+  };
+}
+
 it('is the same moment on two nodes, and no later write that concerns others puts it off', async () => {
   const { on, streams } = crowd(101);
   const { decider, dueTimes, store } = on.rollout;
   await store.change(setPercent(50), by);
   const moved = streams.filter((one) => decider.decide(one).transport === 'long-poll');
   const moments = () => moved.map((one) => dueTimes.dueAtMs(one, decider.decide(one)));
+  const momentsElsewhere = (): number[] => {
+    const other = dueTimesOnceRead(JSON.stringify(store.current()), on.clock.now() + 777);
+    return moved.map(({ sub }) => other.dueAtMs(sub));
+  };
   const before = moments();
+  expect(momentsElsewhere()).toEqual(before);
   on.clock.advance(100);
   await store.change(setFlag('ws-autoreconnect', { percent: 50 }), by);
   await store.change(setPercent(40), by);
+  await store.change(setList('allowlist', ['acme/somebody-else']), by);
   expect(moments()).toEqual(before);
+  expect(momentsElsewhere()).toEqual(before);
   expect(before.every(Number.isFinite)).toBe(true);
 });
 
@@ -105,6 +158,20 @@ it('a pause stops the moves, and they go on where they stood', async () => {
   on.clock.advance(10_000);
   const { decider } = on.rollout;
   expect(toldOf(streams)).toBe(streams.filter((one) => decider.decide(one).transport === 'long-poll').length);
+});
+
+it('the end of a pause puts no rollback off: it never held one', async () => {
+  const { on, streams } = crowd(101);
+  const { decider, dueTimes, store } = on.rollout;
+  await store.change(pause('operator'), by);
+  const everybody = streams.map(({ sub }) => `acme/${sub}`);
+  await store.change(setList('denylist', everybody), by);
+  const moments = () => streams.map((one) => dueTimes.dueAtMs(one, decider.decide(one)));
+  const before = moments();
+  on.clock.advance(500);
+  await store.change(resume('operator'), by);
+  expect(moments()).toEqual(before);
+  expect(newest(on)?.windowMs).toBeGreaterThan(5000);
 });
 
 it('tells how far it is', async () => {

@@ -1,0 +1,28 @@
+/** A drain's timetable: who is sent elsewhere goes in turns, so that those who leave don't arrive there all at once. */
+import type { Clock } from '../clock.ts';
+
+/** The part of a drain's time over which people are told to go. What is left is for them to go in, and for the slow. */
+export const toldPart = 0.5;
+
+// Turns are met up to this much late.
+const stepMs = 10;
+
+/**
+ * Calls `tell` for each of `all`, evenly over `overMs`, the first at once.
+ * @param isOver nobody is left to be told: the rest of the time isn't waited for
+ */
+export async function inTurns<T>(
+  all: readonly T[],
+  overMs: number,
+  clock: Clock,
+  tell: (one: T) => void,
+  isOver: () => boolean,
+): Promise<void> {
+  const beganMs = clock.monotonic();
+  for (const [place, one] of all.entries()) {
+    const turnMs = beganMs + (place / all.length) * overMs;
+    while (clock.monotonic() < turnMs && !isOver())
+      await new Promise<void>((resolve) => clock.after(stepMs, resolve));
+    tell(one);
+  }
+}
