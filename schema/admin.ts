@@ -162,6 +162,46 @@ export const sessionsBodySchema = z.object({
 });
 export type SessionsBody = z.infer<typeof sessionsBodySchema>;
 
+const shadowCountSchema = z.int().min(0);
+/** What the shadow of one profile has found since the nodes started. It holds nothing of what events say. */
+export const shadowSummarySchema = z.object({
+  compared: shadowCountSchema.meta({ description: 'answers of the old backend that were compared' }),
+  same: shadowCountSchema,
+  differences: z.object({
+    missing: shadowCountSchema.meta({ description: "answers with an event that Turnout's log lacks" }),
+    extra: shadowCountSchema.meta({ description: 'answers that leave out an event that Turnout has' }),
+    order: shadowCountSchema,
+    shape: shadowCountSchema.meta({
+      description: 'answers with an event that Turnout would write otherwise',
+    }),
+    late: shadowCountSchema.meta({ description: 'answers whose events came to the log only after them' }),
+    unreadable: shadowCountSchema.meta({ description: 'answers that the profile does not describe' }),
+  }),
+  skipped: z.object({
+    'no-cursor': shadowCountSchema,
+    'unknown-cursor': shadowCountSchema,
+    reset: shadowCountSchema,
+    'log-away': shadowCountSchema,
+  }),
+  mostLateMs: z.number().min(0),
+  examples: z.array(
+    z.object({
+      kind: z.enum(['missing', 'extra', 'order', 'shape', 'late', 'unreadable']),
+      /** Unix milliseconds. */
+      at: z.number(),
+      keys: z.array(z.string()).meta({ description: 'at most three' }),
+      detail: z.string().optional(),
+    }),
+  ),
+});
+export type ShadowSummary = z.infer<typeof shadowSummarySchema>;
+export const shadowNodeSchema = z.record(z.string(), shadowSummarySchema);
+export const shadowBodySchema = z.object({
+  profiles: shadowNodeSchema.meta({ description: 'by the name of the profile, summed over the nodes' }),
+  missing: missingSchema,
+});
+export type ShadowBody = z.infer<typeof shadowBodySchema>;
+
 export const auditActionSchema = z.enum([
   'start',
   'restore',

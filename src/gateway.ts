@@ -164,7 +164,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   app.route('/', publishRoutes({ authenticate, publisher }));
   const drainThis = (): void => void drain();
   app.route('/', adminRoutes({ rollout, authenticator, adminToken, drain: drainThis }));
-  joinFleet({ rollout, sessions, drain: drainThis });
+  joinFleet({ rollout, sessions, drain: drainThis, shadows: () => ({}) });
   app.route('/', ops);
   app.route(
     '/',

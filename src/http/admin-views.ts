@@ -7,9 +7,12 @@ import {
   type RolloutBody,
   type SessionsBody,
   sessionsBodySchema,
+  type ShadowBody,
+  shadowNodeSchema,
 } from '../../schema/admin.ts';
 import { fail } from '../errors.ts';
 import type { LiveSession, Sessions } from '../hub/sessions.ts';
+import { sumShadows } from '../legacy/shadow-report.ts';
 import { encodeCursor } from '../log/cursor.ts';
 import { percentOf } from '../rollout/features.ts';
 import type { Fleet } from '../rollout/fleet.ts';
@@ -138,6 +141,18 @@ export async function sessionsView(fleet: Fleet, asked: SessionFilter): Promise<
   return {
     sessions: found.slice(0, adminLimits.sessions),
     more: found.length > adminLimits.sessions || parts.some(({ more }) => more),
+    missing: [...missing],
+  };
+}
+
+/** What the shadows of all nodes have found, by profile. */
+export async function shadowView(fleet: Fleet): Promise<ShadowBody> {
+  const { answers, missing } = await fleet.ask({ kind: 'shadow' } satisfies FleetQuestion);
+  const nodes = [...answers.values()].map((answer) => shadowNodeSchema.parse(answer));
+  const names = [...new Set(nodes.flatMap((node) => Object.keys(node)))].toSorted();
+  const partsOf = (name: string) => nodes.flatMap((node) => node[name] ?? []);
+  return {
+    profiles: Object.fromEntries(names.map((name) => [name, sumShadows(partsOf(name))])),
     missing: [...missing],
   };
 }

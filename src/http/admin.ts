@@ -16,6 +16,7 @@ import {
   reasonBodySchema,
   rolloutBodySchema,
   sessionsBodySchema,
+  shadowBodySchema,
 } from '../../schema/admin.ts';
 import { orgSchema, userSchema } from '../../schema/envelope.ts';
 import { fail } from '../errors.ts';
@@ -30,7 +31,7 @@ import {
   setPercent,
 } from '../rollout/transitions.ts';
 import { type AdminAccess, type AdminEnv, type AdminRole, requiring } from './admin-access.ts';
-import { rolloutView, sessionsView } from './admin-views.ts';
+import { rolloutView, sessionsView, shadowView } from './admin-views.ts';
 import type { FleetQuestion } from './fleet-questions.ts';
 import { atMost, readJson } from './json-body.ts';
 
@@ -184,6 +185,10 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
       }),
     );
   });
+
+  app.get('/legacy/shadow', reads('What the shadows found', shadowBodySchema), may('viewer'), async (c) =>
+    c.json(await shadowView(fleet)),
+  );
 
   app.get('/audit', reads('Every change, newest first', auditBodySchema), may('viewer'), async (c) =>
     c.json({ entries: await store.audit(adminLimits.auditEntries) }),

@@ -6,6 +6,7 @@ const filterSchema = z.object({ org: z.string().optional(), user: z.string().opt
 export const fleetQuestionSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('counts') }),
   filterSchema.extend({ kind: z.literal('sessions') }),
+  z.object({ kind: z.literal('shadow') }),
   z.object({ kind: z.literal('drain'), node: z.string() }),
 ]);
 export type FleetQuestion = z.infer<typeof fleetQuestionSchema>;

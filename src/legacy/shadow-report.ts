@@ -1,31 +1,12 @@
 /** What the shadow has found on this node: counts by kind, and the last examples, named by keys and places alone. */
+import type { ShadowSummary } from '../../schema/admin.ts';
 import type { Difference } from './compare.ts';
 
 /** Why an answer could not be compared. */
-export type Skipped = 'no-cursor' | 'unknown-cursor' | 'reset' | 'log-away';
+export type Skipped = keyof ShadowSummary['skipped'];
 export type DifferenceKind = Difference['kind'] | 'unreadable';
 
-export interface ShadowExample {
-  readonly kind: DifferenceKind;
-  /** Unix milliseconds. */
-  readonly at: number;
-  /** At most three. */
-  readonly keys: readonly string[];
-  /** Where the events differ, or why the answer could not be read. */
-  readonly detail: string | undefined;
-}
-
-export interface ShadowSummary {
-  readonly compared: number;
-  readonly same: number;
-  /** Answers with a difference of that kind. */
-  readonly differences: Readonly<Record<DifferenceKind, number>>;
-  readonly skipped: Readonly<Record<Skipped, number>>;
-  /** The longest that the log was behind an answer, milliseconds. */
-  readonly mostLateMs: number;
-  /** The newest last. */
-  readonly examples: readonly ShadowExample[];
-}
+type ShadowExample = ShadowSummary['examples'][number];
 
 const maxExamples = 50;
 const maxKeys = 3;
@@ -57,7 +38,7 @@ export class ShadowReport {
           : kind === 'late'
             ? `by ${Math.round(difference.lateMs)} ms`
             : undefined;
-      this.keep({ kind, at: nowMs, keys: keys.slice(0, maxKeys), detail });
+      this.keep({ kind, at: nowMs, keys: keys.slice(0, maxKeys), ...(detail !== undefined && { detail }) });
     }
   }
 
@@ -92,4 +73,23 @@ export class ShadowReport {
     this.examples.push(example);
     if (this.examples.length > maxExamples) this.examples.shift();
   }
+}
+
+/** The reports of all nodes as one; of their examples the newest. */
+export function sumShadows(parts: readonly ShadowSummary[]): ShadowSummary {
+  const sum = new ShadowReport().summary();
+  for (const part of parts) {
+    sum.compared += part.compared;
+    sum.same += part.same;
+    sum.mostLateMs = Math.max(sum.mostLateMs, part.mostLateMs);
+    addUp(sum.differences, part.differences);
+    addUp(sum.skipped, part.skipped);
+    sum.examples.push(...part.examples);
+  }
+  const examples = sum.examples.toSorted((one, other) => one.at - other.at).slice(-maxExamples);
+  return { ...sum, examples };
+}
+
+function addUp<K extends string>(sum: Record<K, number>, part: Readonly<Record<K, number>>): void {
+  for (const name of Object.keys(part) as K[]) sum[name] += part[name];
 }
