@@ -47,6 +47,10 @@ export class HttpWire {
     });
   }
 
+  get isOpen(): boolean {
+    return !this.isClosed;
+  }
+
   /** @param request head and body, as `httpRequest` writes them. */
   send(request: string): Promise<WireAnswer> {
     if (this.isClosed) return Promise.reject(new Error('the connection was closed'));
