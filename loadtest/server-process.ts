@@ -70,7 +70,12 @@ export class ServerProcess {
   }
 
   /** @throws with what it printed, when it ends or stays silent instead of listening. */
-  static async start({ entry, env = {}, nodeFlags = [], isPinned = canPin }: ServerOptions): Promise<ServerProcess> {
+  static async start({
+    entry,
+    env = {},
+    nodeFlags = [],
+    isPinned = canPin,
+  }: ServerOptions): Promise<ServerProcess> {
     const file = fileURLToPath(new URL(`../dist/${entry}.js`, import.meta.url));
     const command = [process.execPath, ...nodeFlags, file];
     // `env` runs the command as it is, in its own place, where nothing pins it.
@@ -123,11 +128,14 @@ async function listeningUrl(child: ChildProcess): Promise<string> {
     for (const stream of [child.stdout, child.stderr]) {
       // Read to the end: a full pipe would block the server.
       if (stream === null) continue;
-      createInterface({ input: stream }).on('line', (line) => {
+      const lines = createInterface({ input: stream }).on('line', (line) => {
         if (said.length < 50) said.push(line);
         if (!line.includes('"msg":"listening"')) return;
         clearTimeout(late);
         resolve((JSON.parse(line) as { url: string }).url);
+        // A line for each stream that closes is not the load's to take apart.
+        lines.close();
+        stream.resume();
       });
     }
   });

@@ -1,7 +1,7 @@
 /**
  * Everybody is killed off the streams, and brought back: how long until the last polls against what the kill's answer
  * announced, the poll rate that it brings, and what the others, who poll anyhow, notice of it. Two nodes on a Redis of its
- * own, where there is no `--target`.
+ * own, where there is no `--target`; `--window` is their TURNOUT_KILL_WINDOW_MS.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ChangeAnswer } from '../../schema/admin.ts';
@@ -59,7 +59,10 @@ export async function loadMove(): Promise<Outcome> {
   /** Of each phase at rest: before the kill, on long-poll, back on streams. */
   const seconds = numberOption('seconds', 8);
   const redis = process.argv.includes('--target') ? undefined : await startRedis();
-  const env: Readonly<Record<string, string>> = redis === undefined ? {} : { TURNOUT_REDIS_URL: redis.url };
+  const env: Readonly<Record<string, string>> = {
+    ...(redis && { TURNOUT_REDIS_URL: redis.url }),
+    TURNOUT_KILL_WINDOW_MS: String(numberOption('window', 2000)),
+  };
   const gateway = await openTarget(env, env);
   const { urls } = gateway;
   const [url = ''] = urls;
