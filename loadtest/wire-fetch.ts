@@ -35,7 +35,7 @@ export class WireFetch {
     }
   };
 
-  close(): void {
+  readonly close = (): void => {
     this.idle?.close();
-  }
+  };
 }
