@@ -83,9 +83,9 @@ async function subscriptionsOf(server: ServerProcess, token: string): Promise<nu
 
 async function main(): Promise<void> {
   const placed = pinLoad();
-  const { port, url, stop } = await startRedis();
-  const redis = new Redis({ host: '127.0.0.1', port });
-  const server = await startGateway({ TURNOUT_REDIS_URL: url });
+  const redisServer = await startRedis();
+  const redis = new Redis({ host: '127.0.0.1', port: redisServer.port });
+  const server = await startGateway({ TURNOUT_REDIS_URL: redisServer.url });
   const state = { isOver: false };
   let failure: unknown;
   try {
@@ -109,7 +109,7 @@ async function main(): Promise<void> {
     state.isOver = true;
     await server.stop();
     redis.disconnect();
-    await stop();
+    await redisServer.stop();
   }
 }
 
