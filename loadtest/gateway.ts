@@ -1,11 +1,8 @@
 /** The gateway as a bench runs it, with the tokens of its users and of the backend that publishes. */
 import { SignJWT } from 'jose';
-import { ServerProcess } from './server-process.ts';
+import { profileFlags, ServerProcess } from './server-process.ts';
 
 const secret = 'a-secret-of-the-benches-and-of-nobody-else';
-
-/** With `--profile` on a bench's command line the gateway leaves a CPU profile in loadtest/results. */
-const nodeFlags = process.argv.includes('--profile') ? ['--cpu-prof', '--cpu-prof-dir=loadtest/results'] : [];
 
 /** Everybody is on WebSocket; a stream or a poll is whatever the bench opens. */
 export function startGateway(env: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
@@ -18,7 +15,7 @@ export function startGateway(env: Readonly<Record<string, string>> = {}): Promis
       REALTIME_ROLLOUT_PERCENT: '100',
       ...env,
     },
-    nodeFlags,
+    nodeFlags: profileFlags,
   });
 }
 

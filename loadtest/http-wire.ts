@@ -24,7 +24,6 @@ export class HttpWire {
   private readonly socket: Socket;
   private rest: Buffer = none;
   private waiting: Waiting | undefined;
-  private isClosed = false;
 
   private constructor(socket: Socket) {
     this.socket = socket;
@@ -32,10 +31,7 @@ export class HttpWire {
     socket.on('data', (bytes) => this.read(bytes));
     // A reset is told by the close that follows it.
     socket.on('error', () => undefined);
-    socket.on('close', () => {
-      this.isClosed = true;
-      this.settle()?.reject(new Error('the connection was closed'));
-    });
+    socket.on('close', () => this.settle()?.reject(new Error('the connection was closed')));
   }
 
   static open(url: string): Promise<HttpWire> {
@@ -47,9 +43,13 @@ export class HttpWire {
     });
   }
 
+  get isOpen(): boolean {
+    return this.socket.writable;
+  }
+
   /** @param request head and body, as `httpRequest` writes them. */
   send(request: string): Promise<WireAnswer> {
-    if (this.isClosed) return Promise.reject(new Error('the connection was closed'));
+    if (!this.isOpen) return Promise.reject(new Error('the connection was closed'));
     return new Promise((resolve, reject) => {
       this.waiting = { resolve, reject };
       this.socket.write(request);

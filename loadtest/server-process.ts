@@ -5,15 +5,19 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { availableParallelism, setPriority } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { goAhead, processCpuMs } from './machine.ts';
 
 /** Servers run on core 0 and the load on core 1; where there is one core, or no taskset, the kernel places both. */
 const canPin = availableParallelism() > 1 && hasTaskset();
 
-// The unit of utime and stime in /proc/PID/stat: USER_HZ, which Linux has fixed at 100.
-const tickMs = 10;
+/** With `--profile` on the command line a server leaves its CPU profile in loadtest/results. */
+export const profileFlags: readonly string[] = process.argv.includes('--profile')
+  ? ['--cpu-prof', '--cpu-prof-dir=loadtest/results']
+  : [];
+
 const startMs = 20_000;
 const stopMs = 12_000;
 
@@ -33,17 +37,9 @@ function hasTaskset(): boolean {
   }
 }
 
-/**
- * Runs the load and a server ahead of whatever else the machine does: what a neighbour holds up is no figure of ours.
- * @returns false where this user may not.
- */
+/** Runs the load and a server ahead of whatever else the machine does. @returns false where this user may not */
 export function goFirst(server: ServerProcess): boolean {
-  try {
-    for (const pid of [process.pid, server.pid]) setPriority(pid, -15);
-    return true;
-  } catch {
-    return false;
-  }
+  return goAhead([process.pid, server.pid]);
 }
 
 /** Moves this process, the load, off the servers' core. @returns one line that says where things run. */
@@ -58,6 +54,8 @@ export interface ServerOptions {
   readonly entry: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly nodeFlags?: readonly string[];
+  /** False: the kernel places it, for several servers whose one core would be the figure. */
+  readonly isPinned?: boolean;
 }
 
 export class ServerProcess {
@@ -72,11 +70,16 @@ export class ServerProcess {
   }
 
   /** @throws with what it printed, when it ends or stays silent instead of listening. */
-  static async start({ entry, env = {}, nodeFlags = [] }: ServerOptions): Promise<ServerProcess> {
+  static async start({
+    entry,
+    env = {},
+    nodeFlags = [],
+    isPinned = canPin,
+  }: ServerOptions): Promise<ServerProcess> {
     const file = fileURLToPath(new URL(`../dist/${entry}.js`, import.meta.url));
     const command = [process.execPath, ...nodeFlags, file];
     // `env` runs the command as it is, in its own place, where nothing pins it.
-    const child = spawn(canPin ? 'taskset' : 'env', [...(canPin ? ['-c', '0'] : []), ...command], {
+    const child = spawn(isPinned ? 'taskset' : 'env', [...(isPinned ? ['-c', '0'] : []), ...command], {
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -87,10 +90,7 @@ export class ServerProcess {
 
   /** Processor time it has used since it started, all threads, milliseconds. */
   cpuMs(): number {
-    const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
-    // The name in brackets may hold spaces: the fields are counted from behind it. utime is field 14, stime 15.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * tickMs;
+    return processCpuMs(this.pid);
   }
 
   rssBytes(): number {
@@ -128,11 +128,14 @@ async function listeningUrl(child: ChildProcess): Promise<string> {
     for (const stream of [child.stdout, child.stderr]) {
       // Read to the end: a full pipe would block the server.
       if (stream === null) continue;
-      createInterface({ input: stream }).on('line', (line) => {
+      const lines = createInterface({ input: stream }).on('line', (line) => {
         if (said.length < 50) said.push(line);
         if (!line.includes('"msg":"listening"')) return;
         clearTimeout(late);
         resolve((JSON.parse(line) as { url: string }).url);
+        // A line for each stream that closes is not the load's to take apart.
+        lines.close();
+        stream.resume();
       });
     }
   });

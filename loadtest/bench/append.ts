@@ -2,15 +2,12 @@
  * Appends to a log in Redis: `POST /v1/publish` with one event and a hundred a request, against the log's own script called
  * bare from ioredis, on the same server, in turn. Nobody listens. Needs `redis-server` on the PATH.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import autocannon from 'autocannon';
 import { Redis } from 'ioredis';
 import { producerToken, startGateway } from '../gateway.ts';
+import { startRedis } from '../redis-process.ts';
 import { median, newHistogram, numberOption, quantileMs, report, round, type Row } from '../report.ts';
 import { pinLoad } from '../server-process.ts';
 
@@ -25,17 +22,6 @@ interface Measured {
   readonly p50: number;
   readonly p99: number;
   readonly errors: number;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = address !== null && typeof address === 'object' ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-    server.on('error', reject);
-  });
 }
 
 async function throughGateway(url: string, token: string, batch: number): Promise<Measured> {
@@ -96,17 +82,11 @@ const rowOf = (what: string, batch: number, measured: readonly Measured[]): Row 
 
 async function main(): Promise<void> {
   const pinned = pinLoad();
-  const port = await freePort();
-  const folder = mkdtempSync(join(tmpdir(), 'turnout-bench-redis-'));
-  const args = `--port ${port} --bind 127.0.0.1 --appendonly yes --dir ${folder}`.split(' ');
-  const server: ChildProcess = spawn('redis-server', args, { stdio: 'ignore' });
-  const redis = new Redis({ host: '127.0.0.1', port, retryStrategy: () => 50 });
-  // Refused until it listens; what matters is told by the first command.
-  redis.on('error', () => undefined);
+  const server = await startRedis({ isDurable: true });
+  const redis = new Redis({ host: '127.0.0.1', port: server.port });
   try {
-    await redis.ping();
     const gateway = await startGateway({
-      TURNOUT_REDIS_URL: `redis://127.0.0.1:${port}`,
+      TURNOUT_REDIS_URL: server.url,
       TURNOUT_RETENTION_EVENTS: String(retentionEvents),
     });
     try {
@@ -132,9 +112,7 @@ async function main(): Promise<void> {
     }
   } finally {
     redis.disconnect();
-    // Asked politely, it would first save what is worth nothing.
-    server.kill('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
+    await server.stop();
   }
 }
 

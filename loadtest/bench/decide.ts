@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   const redis = await startRedis();
   const settings = (nodeId: string) => ({
     TURNOUT_NODE_ID: nodeId,
-    TURNOUT_REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+    TURNOUT_REDIS_URL: redis.url,
     TURNOUT_ADMIN_TOKEN: adminToken,
     REALTIME_ROLLOUT_PERCENT: '10',
   });
@@ -100,7 +100,7 @@ async function main(): Promise<void> {
     );
   } finally {
     await Promise.all(nodes.map((node) => node.stop()));
-    redis.child.kill();
+    await redis.stop();
     agent.destroy();
   }
 }

@@ -83,14 +83,9 @@ async function subscriptionsOf(server: ServerProcess, token: string): Promise<nu
 
 async function main(): Promise<void> {
   const placed = pinLoad();
-  const { port, child } = await startRedis();
-  const redis = new Redis({ host: '127.0.0.1', port, retryStrategy: () => 50 });
-  // Refused until it listens; what matters is told by the first command.
-  redis.on('error', () => undefined);
-  await redis.ping();
-  const server = await startGateway({
-    TURNOUT_REDIS_URL: `redis://127.0.0.1:${port}`,
-  });
+  const redisServer = await startRedis();
+  const redis = new Redis({ host: '127.0.0.1', port: redisServer.port });
+  const server = await startGateway({ TURNOUT_REDIS_URL: redisServer.url });
   const state = { isOver: false };
   let failure: unknown;
   try {
@@ -114,7 +109,7 @@ async function main(): Promise<void> {
     state.isOver = true;
     await server.stop();
     redis.disconnect();
-    child.kill('SIGKILL');
+    await redisServer.stop();
   }
 }
 

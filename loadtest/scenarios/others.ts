@@ -10,7 +10,8 @@ import { LoadPublisher } from '../publisher.ts';
 import { newHistogram, quantileMs } from '../report.ts';
 
 interface Plan {
-  readonly url: string;
+  /** The nodes: each serves its part of them, the first the backend. */
+  readonly urls: readonly string[];
   readonly org: string;
   readonly tokens: readonly string[];
   readonly producer: string;
@@ -19,6 +20,7 @@ interface Plan {
 }
 
 export interface Noticed {
+  readonly p50Ms: number;
   readonly p99Ms: number;
   /** Since the beginning: events out of place, and polls that failed. */
   readonly wrong: number;
@@ -27,6 +29,7 @@ export interface Noticed {
 export interface Others {
   /** What they noticed since the last call. */
   readonly noticed: () => Promise<Noticed>;
+  readonly pid: number;
   readonly stop: () => void;
 }
 
@@ -43,17 +46,23 @@ export async function startOthers(plan: Plan): Promise<Others> {
   await answer(plan);
   return {
     noticed: () => answer('noticed'),
+    pid: child.pid ?? 0,
     stop: () => {
       child.kill();
     },
   };
 }
 
-async function serve({ url, org, tokens, producer, services, ratePerS }: Plan): Promise<void> {
+async function serve({ urls, org, tokens, producer, services, ratePerS }: Plan): Promise<void> {
   const latency = newHistogram();
-  const swarm = await PollSwarm.open({ url, tokens, services, latency });
+  const swarms = await Promise.all(
+    urls.map((url, index) => {
+      const seated = tokens.filter((_, seat) => seat % urls.length === index);
+      return PollSwarm.open({ url, tokens: seated, services, latency });
+    }),
+  );
   const publisher = await LoadPublisher.open({
-    url,
+    url: urls[0] ?? '',
     token: producer,
     org,
     services,
@@ -62,7 +71,8 @@ async function serve({ url, org, tokens, producer, services, ratePerS }: Plan): 
   });
   void publisher.run(ratePerS, Number.POSITIVE_INFINITY);
   const tell = (): void => {
-    process.send?.({ p99Ms: quantileMs(latency, 99), wrong: swarm.misplaced + swarm.failed });
+    const wrong = swarms.reduce((sum, { misplaced, failed }) => sum + misplaced + failed, 0);
+    process.send?.({ p50Ms: quantileMs(latency, 50), p99Ms: quantileMs(latency, 99), wrong });
     latency.reset();
   };
   process.on('message', tell);

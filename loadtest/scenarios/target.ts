@@ -1,6 +1,6 @@
 /** The gateway under load: the one at `--target`, or one that is started for the run; and its tokens. */
 import { SignJWT } from 'jose';
-import { ServerProcess } from '../server-process.ts';
+import { profileFlags, ServerProcess } from '../server-process.ts';
 
 const ownSecret = 'a-secret-of-the-load-and-of-nobody-else';
 const ownAdminToken = 'an-admin-token-of-the-load';
@@ -20,15 +20,19 @@ export interface Target {
   /** One for each node. */
   readonly urls: readonly string[];
   readonly isOurs: boolean;
+  /** Of those that were started, in the order of `urls`. */
+  readonly pids: readonly number[];
   stop(): Promise<void>;
 }
 
 /** @param nodeEnvs what each node that is started runs with. */
 export async function openTarget(...nodeEnvs: readonly Readonly<Record<string, string>>[]): Promise<Target> {
-  if (target !== undefined) return { urls: [target], isOurs: false, stop: () => Promise.resolve() };
+  if (target !== undefined) return { urls: [target], isOurs: false, pids: [], stop: () => Promise.resolve() };
   const started = (nodeEnvs.length === 0 ? [{}] : nodeEnvs).map((env) =>
     ServerProcess.start({
       entry: 'src/main',
+      nodeFlags: profileFlags,
+      ...(nodeEnvs.length > 1 && { isPinned: false }),
       env: {
         TURNOUT_PORT: '0',
         TURNOUT_JWT_SECRET: secret,
@@ -44,6 +48,7 @@ export async function openTarget(...nodeEnvs: readonly Readonly<Record<string, s
   return {
     urls: nodes.map(({ url }) => url),
     isOurs: true,
+    pids: nodes.map(({ pid }) => pid),
     stop: async () => {
       await Promise.all(nodes.map((node) => node.stop()));
     },

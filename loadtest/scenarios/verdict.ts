@@ -24,6 +24,8 @@ interface LoadBudgets {
   /** Beyond the announced window. */
   readonly lastMovedLateMs: number;
   readonly othersP99Ms: number;
+  /** Polls a second that a node can take: TURNOUT_POLL_CAPACITY, from which the kill's window is made. */
+  readonly pollCapacity: number;
 }
 
 export const budgets = (

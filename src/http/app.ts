@@ -22,7 +22,11 @@ import { streamDescription } from './stream-description.ts';
 export interface AppEnv {
   /** Absent where a test asks the app without a server. */
   Bindings: Partial<HttpBindings>;
-  Variables: { requestId: string };
+  Variables: {
+    requestId: string;
+    /** What every answer carries, for a route that writes its own. Unset where CORS adds to it. */
+    shellHeaders?: Readonly<Record<string, string>>;
+  };
 }
 
 export interface AppDeps {
@@ -38,6 +42,12 @@ export interface AppDeps {
   readonly atRoot?: Hono;
 }
 
+const fixedHeaders = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+};
 const requestIdForm = /^[A-Za-z0-9._:-]{1,128}$/;
 const defaultRetryAfterS = 1;
 const requestHeaders = ['Authorization', 'Content-Type', 'If-Match', 'Turnout-Audit', 'X-Request-Id'];
@@ -53,11 +63,9 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     const asked = c.req.header('x-request-id') ?? '';
     const requestId = requestIdForm.test(asked) ? asked : deps.clock.id();
     c.set('requestId', requestId);
-    c.header('x-request-id', requestId);
-    c.header('cache-control', 'no-store');
-    c.header('x-content-type-options', 'nosniff');
-    c.header('referrer-policy', 'no-referrer');
-    c.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
+    const headers = { 'x-request-id': requestId, ...fixedHeaders };
+    for (const [name, value] of Object.entries(headers)) c.header(name, value);
+    if (deps.origins.length === 0) c.set('shellHeaders', headers);
     await next();
     deps.metrics.httpRequests.inc({ route: routeOf(c), status: c.res.status });
   });

@@ -13,6 +13,7 @@ import {
 import { fail } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { startOf } from '../transports/client-frames.ts';
+import type { AppEnv } from './app.ts';
 import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
 import type { PollClient } from '../transports/poll-request.ts';
 
@@ -63,8 +64,9 @@ const description = describeRoute({
   },
 });
 
-export function pollRoute(deps: PollDeps): Hono<{ Bindings: Partial<HttpBindings> }> {
-  const app = new Hono<{ Bindings: Partial<HttpBindings> }>();
+/** Its context is that of the shell around it. */
+export function pollRoute(deps: PollDeps): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
   app.get('/v1/realtime/poll', description, async (c) => {
     const identity = await deps.authenticate(c);
     const asked = parseQuery(c.req.queries());
@@ -122,9 +124,11 @@ function parseLastSeq(text: string | undefined): number | undefined {
 }
 
 /** Hundreds of held polls are answered by one event: a Response for each would cost more than the event. */
-function respond(c: Context<{ Bindings: Partial<HttpBindings> }>, { body, mustClose }: PollAnswer): Response {
+function respond(c: Context<AppEnv>, { body, mustClose }: PollAnswer): Response {
   const outgoing = c.env?.outgoing;
-  const headers: Record<string, string> = Object.fromEntries(c.res.headers);
+  // Asked for `c.res`, Hono makes a Response of the headers so far, and another when the handler returns.
+  const shell = c.get('shellHeaders') ?? Object.fromEntries(c.res.headers);
+  const headers: Record<string, string> = { ...shell };
   headers['content-type'] = 'application/json';
   headers['cache-control'] = 'no-store';
   // Hono's cors() adds this behind the handler, when the answer is on its way already.

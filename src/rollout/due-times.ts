@@ -28,13 +28,21 @@ export interface DueTimesParts {
   readonly connectedHere: () => Connected;
 }
 
+/** What these rules say to everybody: made once, and not for each of thousands who are due in the same seconds. */
+interface Known {
+  readonly rules: Rules;
+  readonly past: readonly PastState[];
+  /** Kill ids, each with its change while that is open. */
+  readonly kills: ReadonlyMap<string, OpenChange | undefined>;
+  readonly withoutKills: Rules;
+}
+
 /** Due already. */
 export const atOnce = Number.NEGATIVE_INFINITY;
 
 export class DueTimes {
   private readonly parts: DueTimesParts;
-  private of: Rules | undefined;
-  private past: readonly PastState[] = [];
+  private known: Known | undefined;
   private readonly causes = new Map<string, LocalCause>();
   private ended: LocalCause | undefined;
 
@@ -89,11 +97,7 @@ export class DueTimes {
 
   /** The earliest open change since which the decision has stayed the same. */
   private changeDue(user: User, asked: Asked, transport: string, rules: Rules): number {
-    if (this.of !== rules) {
-      this.of = rules;
-      this.past = pastStates(rules);
-    }
-    for (const state of this.past)
+    for (const state of this.knownOf(rules).past)
       if (this.parts.decider.decideIn(state, user, asked).transport !== transport)
         return dueBy(state.change, user);
     return atOnce;
@@ -101,21 +105,34 @@ export class DueTimes {
 
   /** One moment a kill: by its change while that is open, by when this node heard of it while it stands nowhere else. */
   private killDues(user: User, rules: Rules): number[] {
-    const written = new Set(rules.kills.map(({ id }) => id));
-    const dues = rules.kills.map(({ id }) => {
-      const change = rules.openChanges.find(({ kills }) => kills.includes(id));
-      return change === undefined ? atOnce : momentOf(user, id, change.changedAt, change.windowMs);
-    });
-    return [...dues, ...this.localDues(user, (key) => key !== rulesLost && !written.has(key))];
+    const { kills } = this.knownOf(rules);
+    const dues = [...kills].map(([id, change]) =>
+      change === undefined ? atOnce : momentOf(user, id, change.changedAt, change.windowMs),
+    );
+    return [...dues, ...this.localDues(user, (key) => key !== rulesLost && !kills.has(key))];
   }
 
   /** A kill must not put off whom the rules beneath it send down sooner. */
   private beneathKill(user: User, asked: Asked, rules: Rules): number {
-    const beneath = { rules: { ...rules, kills: [] }, flag: undefined };
+    const beneath = { rules: this.knownOf(rules).withoutKills, flag: undefined };
     const { transport } = this.parts.decider.decideIn(beneath, user, asked);
     return transport === 'websocket'
       ? Number.POSITIVE_INFINITY
       : this.changeDue(user, asked, transport, rules);
+  }
+
+  private knownOf(rules: Rules): Known {
+    if (this.known?.rules === rules) return this.known;
+    const { kills, openChanges } = rules;
+    const changeOf = (id: string): OpenChange | undefined =>
+      openChanges.find((change) => change.kills.includes(id));
+    this.known = {
+      rules,
+      past: pastStates(rules),
+      kills: new Map(kills.map(({ id }) => [id, changeOf(id)])),
+      withoutKills: { ...rules, kills: [] },
+    };
+    return this.known;
   }
 
   private localDues(user: User, concerns: (key: string) => boolean): number[] {

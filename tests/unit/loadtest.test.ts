@@ -10,6 +10,7 @@ import { HttpWire, httpRequest } from '../../loadtest/http-wire.ts';
 import { median, newHistogram, slope } from '../../loadtest/report.ts';
 import { Swarm } from '../../loadtest/swarm.ts';
 import { until } from '../../loadtest/until.ts';
+import { WireFetch } from '../../loadtest/wire-fetch.ts';
 
 const eventFrame = (...seqs: number[]): string =>
   JSON.stringify({
@@ -20,6 +21,7 @@ const eventFrame = (...seqs: number[]): string =>
   });
 
 const server = createServer((request, response) => {
+  if (request.url === '/held') return;
   if (request.url === '/chunked') {
     response.write('{"a":');
     response.end('1}');
@@ -99,6 +101,34 @@ describe('the HTTP wire', () => {
     expect([posted.status, posted.body.toString()]).toEqual([201, '{"b":"ä"}']);
     expect([chunked.status, chunked.body.toString()]).toEqual([200, '{"a":1}']);
     wire.close();
+  });
+});
+
+describe('the fetch of one client', () => {
+  it('asks again on the connection that it has, and on a new one where that is gone', async () => {
+    let connections = 0;
+    const count = (): void => {
+      connections += 1;
+    };
+    server.on('connection', count);
+    const { fetch, close } = new WireFetch();
+    const post = async (body: string): Promise<unknown> => {
+      const answer = await fetch(`${url}/`, { method: 'POST', headers: { authorization: 'Bearer t' }, body });
+      return [answer.status, await answer.json()];
+    };
+    expect([await post('1'), await post('2'), connections]).toEqual([[201, 1], [201, 2], 1]); // biome-ignore format: pairs
+    close();
+    expect([await post('3'), connections]).toEqual([[201, 3], 2]); // biome-ignore format: pairs
+    server.off('connection', count);
+    close();
+  });
+
+  it('is given up when its signal says so', async () => {
+    const { fetch } = new WireFetch();
+    const abort = new AbortController();
+    const asked = fetch(`${url}/held`, { headers: { authorization: 'Bearer t' }, signal: abort.signal });
+    abort.abort();
+    await expect(asked).rejects.toThrow('closed');
   });
 });
 
