@@ -56,7 +56,7 @@ const cursorSchema = z.strictObject({
   /** What a request without a cursor is given: what comes from now on, or what the old backend says. */
   absent: z.enum(['head', 'upstream']).default('upstream'),
   /** What surrounds the value on the wire, `"{}"` for an ETag. */
-  wrap: z.string().max(64).includes('{}').default('{}'),
+  wrap: z.string().max(64).regex(/\{\}/, 'text with {} in it').default('{}'),
 });
 
 const requestSchema = z.strictObject({
