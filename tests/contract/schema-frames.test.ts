@@ -127,6 +127,24 @@ const accepted: [path: string, name: string, value: unknown][] = [
     },
   ],
   [
+    'generated/profile.schema.json',
+    'the least that a profile says',
+    {
+      name: 'acme-v1',
+      match: { path: '/api/updates' },
+      upstream: 'http://backend:3000',
+      request: {
+        cursor: { in: 'query', name: 'since', format: 'integer' },
+        services: { fixed: ['updates'] },
+      },
+      response: {
+        idle: { status: 204 },
+        events: { status: 200, body: { updates: '$events', next: '$cursor' } },
+        event: { id: '$.id' },
+      },
+    },
+  ],
+  [
     'generated/poll-query.schema.json',
     'a poll query',
     { services: 'finance,chat', cursor, wait: '25', limit: '500' },
