@@ -172,6 +172,11 @@ const variables = {
   TURNOUT_KILL_FILE: text
     .optional()
     .describe('Path of a file; while it exists, everybody on this node is on long-poll.'),
+  TURNOUT_PROFILES: list
+    .default([])
+    .describe(
+      'Profiles of APIs that were there before (schema/profile.ts): files, or folders whose `.yaml`, `.yml` and `.json` are taken. A node does not start with a wrong one.',
+    ),
   TURNOUT_ALLOW_OVERRIDE: flag
     .default(false)
     .describe('Whether a client may choose its transport by `override` in negotiate.'),

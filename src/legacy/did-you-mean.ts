@@ -1,0 +1,30 @@
+/** The word that somebody meant, out of those there are. */
+
+/** The closest candidate within a third of its letters; undefined where none is that close. */
+export function closest(word: string, candidates: readonly string[]): string | undefined {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .filter(({ candidate, far }) => far <= Math.max(1, Math.floor(candidate.length / 3)))
+    .toSorted((a, b) => a.far - b.far);
+  return ranked[0]?.candidate;
+}
+
+/** `; did you mean x?`, or nothing. */
+export function suggestion(word: string, candidates: readonly string[]): string {
+  const meant = closest(word.slice(0, 64), candidates);
+  return meant === undefined ? '' : `; did you mean ${meant}?`;
+}
+
+/** Levenshtein's. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (const [i, letter] of Array.from(a).entries()) {
+    const next = [i + 1];
+    for (const [j, other] of Array.from(b).entries()) {
+      const [left = 0, above = 0, corner = 0] = [next[j], row[j + 1], row[j]];
+      next.push(Math.min(left + 1, above + 1, corner + Number(letter !== other)));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}

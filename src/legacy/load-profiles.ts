@@ -1,0 +1,167 @@
+/**
+ * Profiles from files and folders, all of them checked before a node starts: every problem with its file, line, path and
+ * cure, none with a value. Reads files; asks nothing else.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Profile } from '../../schema/profile.ts';
+import { ConfigError, type Environment, isLoopbackHost } from '../config.ts';
+import { fault, type ProfilePath, type ProfileProblem } from './profile-problem.ts';
+import { profileProblems } from './profile-problems.ts';
+import { parseShape } from './profile-shape.ts';
+import { parseProfileText } from './profile-text.ts';
+
+/** Where this node itself listens: an upstream that is it would ask itself for ever. */
+export interface OwnAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface LoadedProfiles {
+  readonly profiles: readonly Profile[];
+  /** One line each. */
+  readonly warnings: readonly string[];
+}
+
+/** A profile's file as it was read. `profile` is there where nothing but warnings were found. */
+export interface ReadProfile {
+  readonly profile: Profile | undefined;
+  readonly problems: readonly ProfileProblem[];
+  /** `acme.yaml:12 request.cursor.format: …` */
+  readonly say: (problem: ProfileProblem) => string;
+}
+
+interface Loaded {
+  readonly profile: Profile;
+  readonly say: ReadProfile['say'];
+}
+
+const fileKinds = /\.(ya?ml|json)$/;
+const maxBytes = 1024 * 1024;
+const maxProfiles = 100;
+
+/** @param places files, or folders whose `.yaml`, `.yml` and `.json` are taken. @throws ConfigError with every problem */
+export function loadProfiles(
+  places: readonly string[],
+  env: Environment,
+  own: OwnAddress | undefined,
+): LoadedProfiles {
+  const [faults, warnings, loaded]: [string[], string[], Loaded[]] = [[], [], []];
+  for (const file of filesOf(places, faults)) {
+    const { profile, problems, say } = readProfile(file, env);
+    for (const problem of problems) (problem.level === 'error' ? faults : warnings).push(say(problem));
+    if (profile !== undefined) loaded.push({ profile, say });
+  }
+  if (loaded.length > maxProfiles) faults.push(`TURNOUT_PROFILES: more than ${maxProfiles} profiles`);
+  faults.push(...repeatedProblems(loaded));
+  if (own !== undefined) faults.push(...loaded.flatMap((one) => ownProblems(one, own)));
+  if (faults.length > 0) throw new ConfigError(faults);
+  return { profiles: loaded.map(({ profile }) => profile), warnings };
+}
+
+/** Reads one file. `${NAME}` in its source is taken from the environment. */
+export function readProfile(file: string, env: Environment): ReadProfile {
+  const unread = (message: string, line?: number): ReadProfile => ({
+    profile: undefined,
+    problems: [fault([], message)],
+    say: (problem) => `${basename(file)}${line === undefined ? '' : `:${line}`}: ${problem.message}`,
+  });
+  let text: string;
+  try {
+    if (statSync(file).size > maxBytes) return unread('a profile has at most 1 MiB');
+    text = readFileSync(file, 'utf8');
+  } catch (thrown) {
+    return unread(`can't be read: ${codeOf(thrown)}`);
+  }
+  const parsed = parseProfileText(text);
+  if (!('value' in parsed)) {
+    const say: ReadProfile['say'] = ({ path, message }) => `${basename(file)}:${path.join('')}: ${message}`;
+    const problems = parsed.map(({ line, message }) => fault([line], message));
+    return { profile: undefined, problems, say };
+  }
+  const say: ReadProfile['say'] = ({ path, message }) =>
+    `${basename(file)}:${parsed.lineOf(path)} ${path.length === 0 ? '' : `${spelled(path)}: `}${message}`;
+  const filled = withEnvironment(parsed.value, env);
+  const shape = parseShape(filled.value);
+  if (!('name' in shape)) return { profile: undefined, problems: [...filled.problems, ...shape], say };
+  const problems = [...filled.problems, ...profileProblems(shape)];
+  const isFaulty = problems.some(({ level }) => level === 'error');
+  return { profile: isFaulty ? undefined : shape, problems, say };
+}
+
+/** `request.cursor`, `source.readers[0].org`. */
+const spelled = (path: ProfilePath): string =>
+  path.map((step, at) => (typeof step === 'number' ? `[${step}]` : `${at > 0 ? '.' : ''}${step}`)).join('');
+
+function filesOf(places: readonly string[], faults: string[]): string[] {
+  return places.flatMap((place) => {
+    try {
+      if (!statSync(place).isDirectory()) return [place];
+      const found = readdirSync(place)
+        .filter((name) => fileKinds.test(name))
+        .toSorted();
+      if (found.length === 0) faults.push(`TURNOUT_PROFILES: ${place} holds no .yaml, .yml or .json`);
+      return found.map((name) => join(place, name));
+    } catch (thrown) {
+      faults.push(`TURNOUT_PROFILES: ${place} can't be read: ${codeOf(thrown)}`);
+      return [];
+    }
+  });
+}
+
+const codeOf = (thrown: unknown): string =>
+  thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown';
+
+/** Secrets of a source stay out of its file: `url: ${OLD_REDIS_URL}`. */
+function withEnvironment(
+  value: unknown,
+  env: Environment,
+): { readonly value: unknown; readonly problems: readonly ProfileProblem[] } {
+  const problems: ProfileProblem[] = [];
+  const fill = (at: unknown, path: ProfilePath): unknown => {
+    if (typeof at === 'string')
+      return at.replaceAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => {
+        const found = env[name];
+        if (found === undefined || found === '')
+          problems.push(fault(path, `the variable ${name} is not set`));
+        return found ?? '';
+      });
+    if (Array.isArray(at)) return at.map((item, index) => fill(item, [...path, index]));
+    if (typeof at !== 'object' || at === null) return at;
+    return Object.fromEntries(Object.entries(at).map(([name, item]) => [name, fill(item, [...path, name])]));
+  };
+  if (typeof value !== 'object' || value === null || !('source' in value)) return { value, problems };
+  return { value: { ...value, source: fill(value.source, ['source']) }, problems };
+}
+
+function repeatedProblems(loaded: readonly Loaded[]): string[] {
+  const [names, routes] = [new Map<string, string>(), new Map<string, string>()];
+  return loaded.flatMap(({ profile, say }) => {
+    const { name, match, passthrough } = profile;
+    const found: string[] = [];
+    const repeats = (path: ProfilePath, message: string): void => void found.push(say(fault(path, message)));
+    if (names.has(name)) repeats(['name'], `another profile is called ${name} too`);
+    names.set(name, name);
+    const own: [ProfilePath, string][] = [
+      [['match', 'path'], `${match.method} ${match.path}`],
+      ...passthrough.map((route, at): [ProfilePath, string] => [['passthrough', at], `* ${route}`]),
+    ];
+    for (const [path, route] of own) {
+      const other = routes.get(route);
+      if (other !== undefined) repeats(path, `${route.replace('* ', '')} is ${other}'s already`);
+      routes.set(route, name);
+    }
+    return found;
+  });
+}
+
+function ownProblems({ profile, say }: Loaded, own: OwnAddress): string[] {
+  const { hostname, port, protocol } = new URL(profile.upstream);
+  const upstreamPort = Number(port === '' ? (protocol === 'https:' ? 443 : 80) : port);
+  const host = hostname.replaceAll(/[[\]]/g, '');
+  const isAny = own.host === '0.0.0.0' || own.host === '::';
+  const isHere = host === own.host || (isLoopbackHost(host) && (isAny || isLoopbackHost(own.host)));
+  if (own.port === 0 || upstreamPort !== own.port || !isHere) return [];
+  const message = 'is where this node itself listens: name the old backend';
+  return [say(fault(['upstream'], message))];
+}
