@@ -1,8 +1,9 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
 import { hostname } from 'node:os';
+import type { Profile } from '../schema/profile.ts';
 import { createAuthenticator, createDemoSecret } from './auth.ts';
 import type { Clock } from './clock.ts';
-import { type Config, isLoopbackHost } from './config.ts';
+import { type Config, environment, isLoopbackHost } from './config.ts';
 import { demoBackendIdentity, demoConfig, demoLines, type DemoPublish, demoTokens } from './demo/demo.ts';
 import { openStage } from './demo/stage.ts';
 import { adminRoutes } from './http/admin.ts';
@@ -18,6 +19,7 @@ import { publishRoutes } from './http/publish.ts';
 import { openServer } from './http/server.ts';
 import { Hub } from './hub/hub.ts';
 import { Sessions } from './hub/sessions.ts';
+import { loadProfiles } from './legacy/load-profiles.ts';
 import type { EventLog } from './log/event-log.ts';
 import { connectRedis, openLog } from './log/open-log.ts';
 import { type Logger, logClose } from './logger.ts';
@@ -56,12 +58,22 @@ export interface Gateway {
 const startMs = 2000;
 const maxPerUser = { loopback: 5000, elsewhere: 256 };
 
+/** The APIs of before that this node speaks for. @throws ConfigError */
+function readProfiles(config: Config, logger: Logger): readonly Profile[] {
+  const { TURNOUT_PROFILES: places, TURNOUT_HOST: host, TURNOUT_PORT: port } = config;
+  const { profiles, warnings } = loadProfiles(places, environment(), { host, port });
+  for (const warning of warnings) logger.warn(warning);
+  if (profiles.length > 0) logger.info({ profiles: profiles.map(({ name }) => name) }, 'profiles are read');
+  return profiles;
+}
+
 /** Opens a node and listens. @throws ConfigError, or what listening throws (EADDRINUSE). */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock, logger } = options;
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
   if (config.TURNOUT_DEMO === true && !config.isDemo)
     logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
+  readProfiles(config, logger);
   const madeUpSecret = createDemoSecret();
   const authenticator = createAuthenticator(config, clock, madeUpSecret);
   const nodeId = config.TURNOUT_NODE_ID ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-${process.pid}`;

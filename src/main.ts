@@ -12,7 +12,7 @@ async function main(): Promise<void> {
     clock: systemClock,
     logger,
     onClosed: () => process.exit(0),
-  });
+  }).catch(refuse);
   // A second signal is not an escape: npm hands on the Ctrl-C that the terminal has sent already.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void gateway.drain());
   logger.info({ url: gateway.url, node: process.version }, 'listening');
@@ -23,10 +23,15 @@ function settings(): Config {
   try {
     return readConfig();
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    for (const problem of error.problems) process.stderr.write(`turnout: ${problem}\n`);
-    process.exit(1);
+    return refuse(error);
   }
+}
+
+/** Tells what is wrong with the settings, or with the profiles that they name, and ends the process. */
+function refuse(error: unknown): never {
+  if (!(error instanceof ConfigError)) throw error;
+  for (const problem of error.problems) process.stderr.write(`turnout: ${problem}\n`);
+  process.exit(1);
 }
 
 await main();

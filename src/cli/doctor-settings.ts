@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { createAuthenticator } from '../auth.ts';
 import type { Clock } from '../clock.ts';
 import { type Config, ConfigError, type Environment, readConfig } from '../config.ts';
+import { loadProfiles } from '../legacy/load-profiles.ts';
 import { capsOf } from '../rollout/environment.ts';
 import { error, type Finding, ok, warning } from './findings.ts';
 import { standingKillFile } from './kill-file.ts';
@@ -21,8 +22,11 @@ export function settingsFindings(env: Environment, clock: Clock): SettingsVerdic
     const config = readConfig(env);
     // Reads the key, as a node does at its start.
     createAuthenticator(config, clock);
+    const { TURNOUT_PROFILES: places, TURNOUT_HOST: host, TURNOUT_PORT: port } = config;
+    const { warnings } = loadProfiles(places, env, { host, port });
     const findings = [
       ok('settings', 'can be read'),
+      ...warnings.map((line) => warning('profiles', line)),
       ...keyFindings(config),
       capFinding(config),
       ...killFileFindings(config, clock.now()),

@@ -23,6 +23,7 @@ const proxies = { TURNOUT_TRUSTED_PROXIES: 'not-an-address' };
 
 it.each([
   ['a proxy that is none', proxies, ['TURNOUT_TRUSTED_PROXIES']],
+  ['profiles that are not there', { TURNOUT_PROFILES: 'nowhere.yaml' }, ['TURNOUT_PROFILES', 'nowhere.yaml']],
   ['a key that is none', { TURNOUT_JWT_PUBLIC_KEY: 'not-a-key' }, ['TURNOUT_JWT_PUBLIC_KEY']],
   [
     'both, and a port',

@@ -62,7 +62,7 @@ export const rooms: readonly Room[] = [
   {
     name: 'cli',
     owns: /^src\/cli\//,
-    imports: ['schema', 'leaf', 'gateway', 'main', 'rollout', 'local kill'],
+    imports: ['schema', 'leaf', 'gateway', 'main', 'rollout', 'local kill', 'legacy'],
   },
   { name: 'clients', owns: /^clients\//, imports: ['schema'] },
   { name: 'loadtest', owns: /^loadtest\//, imports: ['schema', 'clients'] },
