@@ -13,6 +13,8 @@ export const pathSchema = z
   .regex(/^\$(\.[A-Za-z_][A-Za-z0-9_-]*|\[\d{1,6}\])*$/, 'a path is `$`, `$.name` or `$.list[0].name`');
 
 const urlSchema = z.url({ protocol: /^https?$/, error: 'an http or https URL' }).refine((url) => {
+  // Asked of what is no URL, too: that has its own message already.
+  if (!URL.canParse(url)) return true;
   const { username, password } = new URL(url);
   return username === '' && password === '';
 }, 'a URL without user and password: files are read by many');

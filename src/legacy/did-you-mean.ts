@@ -4,7 +4,7 @@
 export function closest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
     .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate.toLowerCase()) }))
-    .filter(({ candidate, far }) => far <= Math.max(1, Math.floor(candidate.length / 3)))
+    .filter(({ candidate, far }) => far <= Math.ceil(candidate.length / 3))
     .toSorted((a, b) => a.far - b.far);
   return ranked[0]?.candidate;
 }

@@ -18,7 +18,7 @@ function problemsOf(issue: Issue, value: unknown): ProfileProblem[] {
   if (issue.code === 'unrecognized_keys') {
     const known = knownNames(path);
     return issue.keys.map((key) =>
-      problem(
+      fault(
         [...path, key],
         `there is no such field${suggestion(key, known) || listed('; there are ', known)}`,
       ),

@@ -16,13 +16,13 @@ export interface SyntaxProblem {
 /** JSON is YAML too. */
 export function parseProfileText(text: string): ProfileText | readonly SyntaxProblem[] {
   const lines = new LineCounter();
-  // Pretty errors quote the line.
+  // Pretty errors quote the line, and what stands behind a colon quotes a word of it.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const faults = [...document.errors, ...document.warnings];
   if (faults.length > 0)
     return faults.slice(0, 10).map(({ pos, message }) => ({
       line: Math.max(lines.linePos(pos[0]).line, 1),
-      message: withoutQuotes(message),
+      message: message.split(': ')[0] ?? '',
     }));
   const { contents } = document;
   const value = parsed(() => document.toJS({ maxAliasCount: 100 }));
@@ -30,8 +30,6 @@ export function parseProfileText(text: string): ProfileText | readonly SyntaxPro
     return [{ line: 1, message: 'aliases (*name) that lead nowhere, or to too much' }];
   return { value, lineOf: (path) => lines.linePos(offsetOf(contents, path)).line };
 }
-
-const withoutQuotes = (message: string): string => message.replace(/[:,]? *["'`].*$/s, '');
 
 function parsed(parse: () => unknown): unknown {
   try {
