@@ -1,10 +1,13 @@
 /** How a command ends: the one table of exit codes, and the error that carries a row of it to the shell. */
 
 export const exits = {
-  done: { code: 0, means: 'done (doctor: nothing wrong, or warnings only)' },
-  usage: { code: 1, means: 'wrong usage, settings or input (doctor: something must be put right)' },
+  done: { code: 0, means: 'done (doctor, legacy check: nothing wrong, or warnings only)' },
+  usage: {
+    code: 1,
+    means: 'wrong usage, settings or input (doctor, legacy check: something must be put right)',
+  },
   refused: { code: 2, means: 'the gateway refused; its error code is shown' },
-  unreachable: { code: 3, means: 'no Turnout gateway answers at the URL' },
+  unreachable: { code: 3, means: 'no Turnout gateway answers at the URL (legacy: no old API)' },
   conflict: { code: 4, means: 'somebody else changed the rules first, or a kill file still stands' },
   partial: {
     code: 5,

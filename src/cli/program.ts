@@ -6,6 +6,7 @@ import { addDoctorCommand } from './doctor-command.ts';
 import { exitHelp } from './exits.ts';
 import { addDrainCommand } from './drain-command.ts';
 import { addKillCommand } from './kill-command.ts';
+import { addLegacyCommands } from './legacy-commands.ts';
 import { addPublishCommand } from './publish-command.ts';
 import { addRolloutCommands } from './rollout-commands.ts';
 import { addServeCommand } from './serve-command.ts';
@@ -31,6 +32,7 @@ export function turnoutProgram(terminal: Terminal): Command {
   addKillCommand(program, terminal);
   addDrainCommand(program, terminal);
   addRolloutCommands(program, terminal);
+  addLegacyCommands(program, terminal);
   return program;
 }
 

@@ -9,9 +9,15 @@ export function parseExact(text: string): unknown {
   if (firstInexactNumber(text) === undefined) return parsed;
   return JSON.parse(
     text.replaceAll(stringsAndNumbers, (token) =>
-      token.startsWith('"') || firstInexactNumber(token) === undefined ? token : `"${token}"`,
+      token.startsWith('"') || isKept(token) ? token : `"${token}"`,
     ),
   );
+}
+
+/** True for a number that is the same after it was read; many beyond 2^53 are. */
+function isKept(token: string): boolean {
+  const value = Number(token);
+  return /^-?\d+$/.test(token) ? String(value) === token || token === '-0' : Number.isFinite(value);
 }
 
 /** What the text means as JSON; the text itself where it is none. */
