@@ -24,7 +24,12 @@ const headerNameSchema = z
   .string()
   .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/, 'a header, cookie or parameter name');
 const statusSchema = z.int().min(200).max(599);
-/** Any JSON; strings that are paths stand for what is there, `$events` and `$cursor` for the answer's own. */
+/**
+ * Any JSON. In an event's, strings that are paths stand for what is there in the envelope, in the form that may follow
+ * (`$.id:number`, `:text`, `:epoch-s`, `:epoch-ms`). In an answer's, `$events` and `$cursor` are its own; `$cursor` is a
+ * number where the format is one and nothing is wrapped around it, `$cursor:text` never, and in a header or a longer text
+ * it stands inside. `$$` begins a text that begins with `$`.
+ */
 const templateSchema = z.json();
 
 /** Paths that come here: exact, or with `/*` at the end for all below. */
@@ -99,7 +104,10 @@ const responseSchema = z.strictObject({
   error: z.record(z.string().regex(/^[45]\d\d$/), answerSchema).default({}),
 });
 
-/** How an item of the source becomes an event. */
+/**
+ * How an item of the source becomes an event: the name of a field, a path, `$` for the whole item, `$id` for the id of a
+ * Redis stream's entry, or `=order` for the word itself. In all of a source `${NAME}` is taken from the environment.
+ */
 const itemFields = {
   /** Names the event in the source for ever: what is read twice is stored once. */
   id: z.string().max(256),

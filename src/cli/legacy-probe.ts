@@ -128,7 +128,7 @@ async function cursorFindings(
     return [
       error(
         'cursor',
-        `nothing at its place that is a ${profile.request.cursor.format}`,
+        `nothing at its place in the format ${profile.request.cursor.format}`,
         '$cursor in response.events, and the format',
       ),
     ];
