@@ -1,5 +1,5 @@
 /** What a profile means, piece by piece: cursors of every format, requests, answers and items. */
-import { assert, bigInt, property } from 'fast-check';
+import { assert, bigInt, constantFrom, property } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Envelope } from '../../../schema/envelope.ts';
 import { type Profile, profileSchema } from '../../../schema/profile.ts';
@@ -232,6 +232,50 @@ describe('read', () => {
     const read = dialectOf().read(answer);
     expect(read).toMatchObject({ kind: 'unreadable', why: expect.stringContaining(why) });
     expect(JSON.stringify(read)).not.toContain('secret');
+  });
+
+  it('takes a full list behind an idle status for no idleness', () => {
+    const idle = { status: 202, body: { list: '$events' } };
+    const dialect = dialectOf({ response: { ...acme.response, idle } });
+    expect(dialect.read(json('{"list":[]}', 202)).kind).toBe('idle');
+    expect(dialect.read(json('{"list":[1]}', 202)).kind).toBe('unreadable');
+  });
+
+  it('reads the cursor that it wrote, wherever it stands and whatever is around it', () => {
+    const values = {
+      integer: ['0', '-7', '90071992547409931'],
+      timestamp: ['1700000000.25', '2026-01-01T00:00:00Z'],
+      'stream-id': ['5-1'],
+      string: ['12', 'a{}b', '"', 'W/x'],
+      opaque: ['-', '$cursor'],
+    };
+    const cases = Object.entries(values).flatMap(([format, all]) => all.map((value) => ({ format, value })));
+    const texts = ['$cursor', '$cursor:text', '/p?since=$cursor&x=1'];
+    assert(
+      property(
+        constantFrom(...cases),
+        constantFrom('{}', '"{}"', 'c-{}', '{}!'),
+        constantFrom(...texts),
+        constantFrom('body', 'header'),
+        ({ format, value }, wrap, text, place) => {
+          const events = {
+            status: 200,
+            headers: place === 'header' ? { 'X-Next': text.replace(':text', '') } : {},
+            body: { list: '$events', ...(place === 'body' && { next: text }) },
+          };
+          const request = { ...acme.request, cursor: { in: 'query', name: 'since', format, wrap } };
+          const dialect = dialectOf({ request, response: { ...acme.response, events, event: '$.payload' } });
+          expect(dialect.read(dialect.answer(['1'], value))).toMatchObject({ cursor: value });
+          const { search } = dialect.query(value, 0);
+          expect(dialect.ask(asking(search)).cursor).toBe(value);
+        },
+      ),
+    );
+  });
+
+  it('writes a cursor with something around it as a text', () => {
+    const dialect = withCursor({ format: 'integer', wrap: 'c-{}' });
+    expect(bodyOf(dialect.answer(['1'], '42'))).toBe('{"updates":[1],"next":"c-42"}');
   });
 
   it('tells an idle 200 from an error that is 200 too', () => {
