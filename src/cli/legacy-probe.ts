@@ -3,10 +3,10 @@ import type { Profile } from '../../schema/profile.ts';
 import { itemCursor } from '../legacy/answer-reading.ts';
 import { cursorWire } from '../legacy/cursor-wire.ts';
 import type { Dialect, LegacyReading } from '../legacy/dialect.ts';
-import { compilePath, isPath } from '../legacy/json-path.ts';
 import { createDialect } from '../legacy/profile-dialect.ts';
 import { error, type Finding, ok, warning } from './findings.ts';
-import { answerFindings, bodyOf, eventsFindings, headerFindings } from './legacy-answers.ts';
+import { answerFindings, eventsFindings, headerFindings } from './legacy-answers.ts';
+import { anonymousFinding, resolveFindings } from './legacy-identity.ts';
 import { askOldApi, type OldAnswer } from './legacy-old-api.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -43,7 +43,13 @@ export async function probeFindings(
   const probe: Probe = { terminal, profile, dialect: createDialect(profile), url, headers };
   const found = await answeredFindings(probe);
   const isKnown = profile.auth !== undefined;
-  return [...found, ...(isKnown ? [await anonymousFinding(probe), ...(await resolveFindings(probe))] : [])];
+  return [...found, ...(isKnown ? await identityFindings(probe) : [])];
+}
+
+async function identityFindings(probe: Probe): Promise<Finding[]> {
+  const { terminal, profile, dialect, headers } = probe;
+  const stranger = await ask(probe, undefined, {});
+  return [anonymousFinding(dialect, stranger.answer), ...(await resolveFindings(terminal, profile, headers))];
 }
 
 async function ask(probe: Probe, cursor: string | undefined, headers = probe.headers): Promise<Seen> {
@@ -203,49 +209,4 @@ function idleFindings({ profile, dialect }: Probe, { answer }: Seen): Finding[] 
     );
   const isFine = found.every(({ level }) => level === 'ok');
   return isFine ? [ok('idle', `status ${answer.status}`), ...found] : found;
-}
-
-/** What somebody gets whom it doesn't know. */
-async function anonymousFinding(probe: Probe): Promise<Finding> {
-  const { answer, reading } = await ask(probe, undefined, {});
-  const { status } = answer;
-  if (reading.kind !== 'unreadable')
-    return warning(
-      'errors',
-      `answered ${status} to a request without credentials: does auth name the right place?`,
-    );
-  const known = probe.profile.response.error[String(status)];
-  if (known === undefined)
-    return warning(
-      'errors',
-      `who isn't known gets ${status}, for which the profile has no body`,
-      `response.error.${status}`,
-    );
-  const same =
-    probe.dialect.error(status)?.body?.equals(answer.body ?? Buffer.alloc(0)) ?? answer.body === undefined;
-  return same
-    ? ok('errors', `${status} reads the same`)
-    : warning('errors', `${status} has another body than the profile's`, `response.error.${status}.body`);
-}
-
-/** Asks who the given credential is, as the profile says to. */
-async function resolveFindings({ terminal, profile, headers }: Probe): Promise<Finding[]> {
-  const resolve = profile.auth?.resolve;
-  if (resolve === undefined || Object.keys(headers).length === 0) return [];
-  const next = 'auth.resolve';
-  try {
-    const answer = await askOldApi(terminal, { url: new URL(resolve.url), headers, timeoutMs: slackMs });
-    if (answer.status >= 300) return [error('auth', `who it is, was answered ${answer.status}`, next)];
-    const body = bodyOf(answer);
-    const names = (['user', 'org'] as const).filter((name) => {
-      const place = resolve[name];
-      return isPath(place) && !['string', 'number'].includes(typeof compilePath(place)(body));
-    });
-    if (names.length === 0) return [ok('auth', 'the old backend says who it is')];
-    return names.map((name) =>
-      error('auth', `the answer has no ${name} at ${resolve[name]}`, `auth.resolve.${name}`),
-    );
-  } catch (thrown) {
-    return [warning('auth', thrown instanceof Error ? thrown.message : 'no answer', next)];
-  }
 }

@@ -1,23 +1,14 @@
 /** Proposes a profile from two answers of an old API: one with events where there are any, and an idle one. */
 import { stringify } from 'yaml';
 import { parseExact } from '../legacy/exact-json.ts';
-import { compileSteps, pathOf } from '../legacy/json-path.ts';
+import { compileSteps } from '../legacy/json-path.ts';
 import { profileProblems } from '../legacy/profile-problems.ts';
 import { parseShape } from '../legacy/profile-shape.ts';
-import type { Template } from '../legacy/template.ts';
 import { CommandError } from './exits.ts';
 import { bodyOf } from './legacy-answers.ts';
-import {
-  findCursor,
-  findFields,
-  findList,
-  findParameters,
-  type Format,
-  formatOf,
-  type ItemFields,
-  templateOf,
-} from './legacy-detect.ts';
+import { findCursor, findFields, findList, findParameters, formatOf, templateOf } from './legacy-detect.ts';
 import { askOldApi, type OldAnswer, parseHeader, parseOldUrl } from './legacy-old-api.ts';
+import { answerOf, authOf, eventOf, type Found, requestOf, sourceOf, type Steps } from './legacy-proposal.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface RecordTarget {
@@ -31,22 +22,6 @@ export interface Proposal {
   readonly profile: unknown;
   /** What to look at by hand. */
   readonly notes: readonly string[];
-}
-
-type Steps = readonly (string | number)[];
-
-/** What was found in the first answer. */
-interface Found {
-  readonly list: Steps | undefined;
-  readonly items: readonly unknown[];
-  readonly cursor: { readonly in: 'query' | 'header'; readonly name: string; readonly wrap: string };
-  readonly value: string | undefined;
-  readonly format: Format;
-  /** In the body; a header's is `etag`. */
-  readonly place: Steps | undefined;
-  /** The cursor's word in the body's template. */
-  readonly word: string;
-  readonly fields: ItemFields;
 }
 
 const timeoutMs = 70_000;
@@ -76,6 +51,7 @@ export async function recordProfile(terminal: Terminal, target: RecordTarget): P
       idle: idle === undefined ? { status: 204 } : answerOf(idle, found),
       events: first.body === undefined ? { status: 200, body: '$events' } : answerOf(first, found),
       event: eventOf(found),
+      ...(await errorOf(terminal, url, headers)),
     },
     source: sourceOf(headers, found),
   };
@@ -150,104 +126,18 @@ async function askIdle(
   return Array.isArray(items) && items.length > 0 ? undefined : answer;
 }
 
-function answerOf(answer: OldAnswer, { list, place, word, cursor }: Found): object {
-  const headers =
-    cursor.in === 'header' && answer.headers['etag'] !== undefined ? { ETag: '$cursor' } : undefined;
-  const places = [
-    ...(list === undefined ? [] : [{ steps: list, word: '$events' }]),
-    ...(place === undefined ? [] : [{ steps: place, word }]),
-  ];
-  const hasBody = answer.body !== undefined;
-  return {
-    status: answer.status,
-    ...(headers && { headers }),
-    ...(hasBody && { body: templateOf(bodyOf(answer), places) }),
-  };
-}
-
-function requestOf(
+/** What somebody gets whom it doesn't know. */
+async function errorOf(
+  terminal: Terminal,
   url: URL,
-  { wait, limit }: ReturnType<typeof findParameters>,
-  found: Found,
-  notes: string[],
-): object {
-  const { cursor, format, fields } = found;
-  const value =
-    isWhole(found) && fields.cursor !== undefined ? pathOf(['payload', fields.cursor]) : undefined;
-  const given = Number(url.searchParams.get(wait ?? '') ?? Number.NaN);
-  const unit = given >= 1000 ? 'ms' : 's';
-  const most = unit === 'ms' ? 60_000 : 60;
-  if (wait !== undefined)
-    notes.push(`request.wait: ${wait} counts ${unit}, so it seems; what holds without it is a guess`);
-  return {
-    cursor: {
-      in: cursor.in,
-      name: cursor.name,
-      format,
-      ...(value !== undefined && { value }),
-      ...(cursor.wrap !== '{}' && { wrap: cursor.wrap }),
-    },
-    ...(wait !== undefined && {
-      wait: { in: 'query', name: wait, unit, default: Math.min(given || most / 2, most), max: most },
-    }),
-    ...(limit !== undefined && { limit: { in: 'query', name: limit, default: 100, max: 1000 } }),
-    services: { fixed: ['updates'] },
-  };
-}
-
-/** A long one comes as text: no double holds it. */
-const isNumber = (value: unknown): boolean =>
-  typeof value === 'number' || (typeof value === 'string' && /^-?\d{16,}$/.test(value));
-
-/** True where an item has more than an id, a type and a payload: it goes through as it is. */
-const isWhole = ({ items, fields: { id, type, payload } }: Found): boolean => {
-  const item = items.at(-1);
-  const known = [id, type, payload];
-  if (payload === undefined || id === undefined) return true;
-  return typeof item !== 'object' || item === null || Object.keys(item).some((name) => !known.includes(name));
-};
-
-function eventOf(found: Found): Template {
-  const { id, type, payload } = found.fields;
-  if (isWhole(found) || id === undefined || payload === undefined) return '$.payload';
-  const item = found.items.at(-1) as Record<string, unknown>;
-  const places: Record<string, string> = {
-    [id]: isNumber(item[id]) ? '$.id:number' : '$.id',
-    [payload]: '$.payload',
-    ...(type !== undefined && { [type]: '$.type' }),
-  };
-  // In the order of the old answer.
-  return Object.fromEntries(Object.keys(item).map((name) => [name, places[name] ?? '$.payload']));
-}
-
-function sourceOf(headers: Readonly<Record<string, string>>, found: Found): object {
-  const { fields, list, place, cursor } = found;
-  const refOf = (name: string | undefined, otherwise: string): string =>
-    name === undefined ? otherwise : (pathOf([name]) ?? name);
-  const next = place === undefined ? undefined : pathOf(place);
-  const secrets = Object.keys(headers).map((name) => [
-    name,
-    `\${OLD_${name.toUpperCase().replaceAll('-', '_')}}`,
-  ]);
-  return {
-    kind: 'long-poll',
-    readers: [{ org: 'acme', headers: Object.fromEntries(secrets) as Record<string, string> }],
-    items: pathOf(list ?? []) ?? '$',
-    ...(next !== undefined && { next }),
-    ...(cursor.in === 'header' && { nextHeader: 'ETag' }),
-    id: refOf(fields.id, '$.id'),
-    type: refOf(fields.type, '=update'),
-    payload: isWhole(found) ? '$' : refOf(fields.payload, '$'),
-  };
-}
-
-function authOf(headers: Readonly<Record<string, string>>, url: URL, notes: string[]): object {
-  const resolve = { url: `${url.origin}/whoami`, user: '$.id', org: '$.org' };
-  const cookie = /^([^=;\s]+)=/.exec(headers['cookie'] ?? '')?.[1];
-  const isBearer = /^bearer /i.test(headers['authorization'] ?? '');
-  if (cookie === undefined && !isBearer) return {};
-  notes.push('auth.resolve is a placeholder: the address that says who a request is, or auth.jwt');
-  return { auth: isBearer ? { from: 'bearer', resolve } : { from: 'cookie', name: cookie, resolve } };
+  headers: Readonly<Record<string, string>>,
+): Promise<{ error?: object }> {
+  if (Object.keys(headers).length === 0) return {};
+  const answer = await askOldApi(terminal, { url, timeoutMs });
+  const body = bodyOf(answer);
+  if (answer.status < 400 || answer.status >= 500) return {};
+  const { status } = answer;
+  return { error: { [status]: { status, ...(body !== undefined && { body: templateOf(body, []) }) } } };
 }
 
 function problemsOf(profile: unknown): string[] {
