@@ -2,7 +2,9 @@
 import type { Command } from 'commander';
 import { CommandError, type Exit } from './exits.ts';
 import { findingLines, reportOf } from './findings.ts';
-import { type OutputOptions, reportsTo, withOutput } from './options.ts';
+import { gatewayClient } from './gateway-client.ts';
+import { isClean, shadowLines } from './legacy-shadow-view.ts';
+import { type CommonOptions, type OutputOptions, reportsTo, withGateway, withOutput } from './options.ts';
 import { printable } from './printable.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -57,6 +59,21 @@ export function addLegacyCommands(program: Command, terminal: Terminal): void {
         terminal.say(...notes.map((note) => printable(`# ${note}`)));
         await terminal.print(options.output === 'json' ? JSON.stringify({ profile, notes }) : yaml.trimEnd());
         return 'done';
+      }),
+    );
+
+  withOutput(withGateway(legacy.command('shadow')))
+    .description(
+      'what the shadows found: would Turnout have answered as the old backend did? exit 1 where not',
+    )
+    .action(
+      reportsTo(terminal, async (options: CommonOptions): Promise<Exit> => {
+        const { shadowBodySchema } = await import('../../schema/admin.ts');
+        const client = gatewayClient(terminal, options, ['TURNOUT_ADMIN_TOKEN', 'TURNOUT_TOKEN']);
+        const found = await client.call(shadowBodySchema, '/admin/v1/legacy/shadow');
+        const lines = options.output === 'json' ? [JSON.stringify(found)] : shadowLines(found);
+        await terminal.print(...lines.map(printable));
+        return Object.values(found.profiles).every(isClean) ? 'done' : 'usage';
       }),
     );
 }
