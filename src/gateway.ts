@@ -1,6 +1,7 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
 import { hostname } from 'node:os';
 import { createAuthenticator, createDemoSecret } from './auth.ts';
+import { authServerReport } from './auth-report.ts';
 import type { Clock } from './clock.ts';
 import { type Config, isLoopbackHost } from './config.ts';
 import { demoBackendIdentity, demoConfig, demoLines, type DemoPublish, demoTokens } from './demo/demo.ts';
@@ -12,7 +13,7 @@ import { docsRoutes } from './http/docs.ts';
 import { createRequestLimits } from './http/limits.ts';
 import { negotiateRoute } from './http/negotiate.ts';
 import { opsRoutes, type Readiness } from './http/ops.ts';
-import { originPolicy } from './http/origins.ts';
+import { cookiePolicy, originPolicy } from './http/origins.ts';
 import { pollRoute } from './http/poll.ts';
 import { publishRoutes } from './http/publish.ts';
 import { openServer } from './http/server.ts';
@@ -63,12 +64,14 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   if (config.TURNOUT_DEMO === true && !config.isDemo)
     logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
   const madeUpSecret = createDemoSecret();
-  const authenticator = createAuthenticator(config, clock, madeUpSecret);
   const nodeId = config.TURNOUT_NODE_ID ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-${process.pid}`;
   const basePath = config.TURNOUT_BASE_PATH;
 
   const metrics = createMetrics(new Traffic());
   const { traffic } = metrics;
+  const onAsked = authServerReport(metrics, logger, clock);
+  const authenticator = createAuthenticator(config, clock, madeUpSecret, onAsked);
+  const cookie = cookiePolicy(config.TURNOUT_AUTH_COOKIE, config.TURNOUT_ORIGINS);
   const sessions = new Sessions();
   const wheel = new Wheel(clock);
   const node = { config, clock, logger, metrics, nodeId };
@@ -123,6 +126,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
     addressOf: (request) => limits.addressOf(request),
     isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
+    cookie,
     mayUpgrade: (request) => limits.take(request) === 0,
     verifyToken: (token) => authenticator.verifyToken(token),
     publish: (identity, event) => publisher.publishOne(identity, 'user', event),
@@ -140,7 +144,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const version = (): number => rollout.decider.assignment;
   metrics.onCollect(() => collect(metrics, hub, sessions, log, version()));
-  const authenticate = authenticating(authenticator);
+  const authenticate = authenticating(authenticator, cookie);
   const asBackend: DemoPublish = (org, event) =>
     publisher.publishOne(demoBackendIdentity(org), 'producer', event);
   const { decider, store } = rollout;
@@ -158,7 +162,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     feeds: () => hub.feeds,
   });
   const origins = config.TURNOUT_ORIGINS;
-  const app = createApp({ basePath, origins, clock, logger, metrics, limits, atRoot: ops });
+  const takesCookies = cookie !== undefined;
+  const app = createApp({ basePath, origins, takesCookies, clock, logger, metrics, limits, atRoot: ops });
   app.route('/', pollRoute({ authenticate, longPoll }));
   app.route('/', negotiateRoute(negotiate));
   app.route('/', publishRoutes({ authenticate, publisher }));
@@ -191,6 +196,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     await log.close();
     stopSharing();
     redis?.close();
+    await authenticator.close();
     wheel.close();
     logger.info('closed');
     options.onClosed?.();
