@@ -39,7 +39,7 @@ interface Known {
 const answerBytes = 64 * 1024;
 const knownCredentials = 10_000;
 // Apart from the known, so that made-up credentials never push out a real one.
-const refusedCredentials = 1000;
+const refusedCredentials = 500;
 // Who is refused is not asked about again at once; who has just logged in doesn't wait long.
 const refusedMs = 1500;
 // A sealed credential stands in a ticket's URL, which proxies bound at 8 KiB.
