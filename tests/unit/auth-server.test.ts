@@ -160,7 +160,6 @@ describe('an answer', () => {
     ['429', 'overloaded', (response) => response.writeHead(429).end()],
     ['404', 'overloaded', (response) => response.writeHead(404).end()],
     ['a cut connection', 'overloaded', (response) => response.socket?.destroy()],
-    ['20 MB', 'overloaded', (response) => response.end(Buffer.alloc(20 << 20, 32))],
     ['a lie about its length', 'overloaded', (response) => lie(response)],
     [
       'endless headers',
@@ -172,6 +171,15 @@ describe('an answer', () => {
     whoami.instead = answering(respond);
     await expect(open({ timeoutMs: 150 }).identify(anns)).rejects.toMatchObject({ code });
     expect(whoami.asked.length).toBe(1);
+  });
+
+  it('of 20 MB is left where its bound is', async () => {
+    const told: string[] = [];
+    const pad = 'x'.repeat(20 << 20);
+    whoami.instead = answering((response) => response.end(JSON.stringify({ user: 'ann', org: 'acme', pad })));
+    const server = open({ timeoutMs: 10_000, onAsked: (_outcome, why) => told.push(why) });
+    await expect(server.identify(anns)).rejects.toMatchObject({ code: 'overloaded' });
+    expect(told).toEqual(['too_large']);
   });
 
   it('that fails is no verdict: the next one is asked again, and what was known stays known', async () => {
