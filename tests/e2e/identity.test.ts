@@ -67,7 +67,7 @@ const poll = (headers: Headers, query = 'wait=0') =>
 const negotiate = (headers: Headers) => ask<NegotiateResponse>('/v2/realtime/negotiate', headers, {});
 const say = (headers: Headers) =>
   ask('/v2/realtime/publish', headers, { service: 'chat', type: 'note', payload: 1 });
-const refusedAs = (answer: Answer<unknown>): string => (answer.body as ErrorAnswer).error.code;
+const refusedAs = (answer: Answer): string => (answer.body as ErrorAnswer).error.code;
 const stream = (headers: Headers, path?: string) =>
   new StreamClient(gateway.url, { headers, first, ...(path !== undefined && { path }) });
 
