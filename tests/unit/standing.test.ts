@@ -27,8 +27,7 @@ function watch(isVouched: boolean, livesMs = 10_000) {
     if (state.fails !== undefined) throw fail(state.fails);
     return identity();
   }
-  const host = { renewed: () => undefined, ended: (code: string) => void ended.push(code) };
-  const standing = new Standing({ clock, wheel }, identity(), host);
+  const standing = new Standing({ clock, wheel }, identity(), (code) => void ended.push(code));
   /** In steps, so that answers come between the timers. */
   const pass = async (ms: number): Promise<void> => {
     for (let left = ms; left > 0; left -= 500) {
