@@ -54,6 +54,8 @@ export interface KeyedAuthenticator extends Authenticator {
   readonly needsTicketSecret: boolean;
   /** Signs with this from now on; what was signed before goes on being good for its five minutes. */
   useTicketSecret(secret: string): void;
+  /** By the key alone, nobody is asked: for callers whose roles only a token gives. @throws as `verifyToken` */
+  verifySigned(token: string | undefined): Promise<Identity>;
   /** What a token claims, its signature and expiry verified, nothing mapped. @throws as `verifyToken` */
   verifiedClaims(token: string): Promise<VerifiedClaims>;
   close(): Promise<void>;
@@ -120,18 +122,21 @@ export function createAuthenticator(
     cache.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + cacheMs) });
     return identity;
   };
+  const verifySigned = async (token: string | undefined): Promise<Identity> => {
+    if (token === undefined || token.length > maxTokenChars) throw fail('unauthorized');
+    return verifyJwt(token, Credential.bearer(token).digest());
+  };
   const verify = async (credential: Credential | undefined): Promise<Identity> => {
     if (credential === undefined) throw fail('unauthorized');
     const { token } = credential;
     const isAsked = server !== undefined && (verifier === undefined || !jwtForm.test(token ?? ''));
-    if (isAsked) return server.identify(credential);
-    if (token === undefined || token.length > maxTokenChars) throw fail('unauthorized');
-    return verifyJwt(token, credential.digest());
+    return isAsked ? server.identify(credential) : verifySigned(token);
   };
 
   return {
     verify,
     verifyToken: (token) => verify(token === undefined ? undefined : Credential.bearer(token)),
+    verifySigned,
     verifiedClaims,
     async verifyTicket(ticket) {
       try {

@@ -167,8 +167,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   app.route('/', pollRoute({ authenticate, longPoll }));
   app.route('/', negotiateRoute(negotiate));
   app.route('/', publishRoutes({ authenticate, publisher }));
+  // Nobody whom the auth server knows has a role: a mistyped admin token is none of its business.
+  const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
   const drainThis = (): void => void drain();
-  app.route('/', adminRoutes({ rollout, authenticator, adminToken, drain: drainThis }));
+  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: drainThis }));
   joinFleet({ rollout, sessions, drain: drainThis, shadows: () => ({}) });
   app.route('/', ops);
   app.route(

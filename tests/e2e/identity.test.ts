@@ -219,10 +219,12 @@ describe('a page that is not ours', () => {
     expect(await allowed(listed)).toEqual([listed, 'true']);
   });
 
-  it('and no other either is let into the admin API by a cookie', async () => {
-    const { cookie } = logIn();
-    const answer = await ask('/admin/v1/rollout', { cookie, origin: gateway.url });
-    expect(answer.status).toBe(401);
+  it('and no other either is let into the admin API by a cookie or an opaque token', async () => {
+    const { cookie, bearer } = logIn();
+    for (const headers of [{ cookie, origin: gateway.url }, { authorization: bearer }])
+      expect((await ask('/admin/v1/rollout', headers)).status).toBe(401);
+    // A mistyped admin token is none of its business.
+    expect(whoami.askedOf(cookie) + whoami.askedOf(bearer)).toBe(0);
   });
 });
 
