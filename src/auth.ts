@@ -1,15 +1,20 @@
 /**
- * Verifies the tokens that callers bring. Algorithms are pinned by the kind of key, never chosen by the token; whatever
- * is wrong with one is `unauthorized` and no more, and nothing here logs or keeps a token in clear.
+ * Verifies what callers bring: a token by its key, anything else by asking the server that knows. Algorithms are pinned by
+ * the kind of key, never chosen by the token; whatever is wrong with one is `unauthorized` and no more, and nothing here
+ * logs a token or keeps one in clear.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { randomBytes } from 'node:crypto';
+import type { JWTPayload } from 'jose';
 import { type Claims, claimsSchema, type Role, roleSchema } from '../schema/token.ts';
+import { DigestCache } from './auth-cache.ts';
+import { nameOf, type OrgPlace, valueAt } from './auth-claims.ts';
+import { Credential } from './auth-credential.ts';
+import { payloadOf, verifierOf } from './auth-jwt.ts';
+import { type AskOutcome, AuthServer } from './auth-server.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { asTurnoutError, fail } from './errors.ts';
 import { type Authenticator, type Identity, ServiceClaim } from './identity.ts';
-import { readPublicKey } from './public-key.ts';
 import { createTicketOffice } from './tickets.ts';
 
 /** What of the settings says which tokens are good. */
@@ -20,18 +25,28 @@ export type AuthConfig = Pick<
   | 'TURNOUT_JWKS_URL'
   | 'TURNOUT_JWT_LEEWAY_S'
   | 'TURNOUT_TICKET_SECRET'
->;
+> &
+  Partial<
+    Pick<
+      Config,
+      | 'TURNOUT_CLAIM_USER'
+      | 'TURNOUT_CLAIM_ORG'
+      | 'TURNOUT_CLAIM_GRANTS'
+      | 'TURNOUT_ORG'
+      | 'TURNOUT_USER_PUBLISH'
+      | 'TURNOUT_AUTH_URL'
+      | 'TURNOUT_AUTH_USER'
+      | 'TURNOUT_AUTH_ORG'
+      | 'TURNOUT_AUTH_CACHE_S'
+      | 'TURNOUT_AUTH_TIMEOUT_MS'
+      | 'TURNOUT_AUTH_OUTAGE_S'
+    >
+  >;
 
 const maxTokenChars = 16_384;
 const cachedTokens = 10_000;
 // A key that the issuer withdrew must not outlive it by more than this.
 const cacheMs = 5 * 60_000;
-const jwksTimeoutMs = 5000;
-
-interface Verifier {
-  readonly algorithms: readonly string[];
-  readonly keyOf: JWTVerifyGetKey;
-}
 
 /** An authenticator whose tickets may be signed with another key than the one it began with. */
 export interface KeyedAuthenticator extends Authenticator {
@@ -39,6 +54,25 @@ export interface KeyedAuthenticator extends Authenticator {
   readonly needsTicketSecret: boolean;
   /** Signs with this from now on; what was signed before goes on being good for its five minutes. */
   useTicketSecret(secret: string): void;
+  /** By the key alone, nobody is asked: for callers whose roles only a token gives. @throws as `verifyToken` */
+  verifySigned(token: string | undefined): Promise<Identity>;
+  /** What a token claims, its signature and expiry verified, nothing mapped. @throws as `verifyToken` */
+  verifiedClaims(token: string): Promise<VerifiedClaims>;
+  close(): Promise<void>;
+}
+
+export interface VerifiedClaims {
+  readonly payload: JWTPayload;
+  /** Unix milliseconds, the configured leeway included. */
+  readonly expiresAtMs: number;
+}
+
+// Only this form is ever verified here; three parts that are no JWT's are asked about.
+const jwtForm = /^eyJ[\w-]*\.[\w-]+\.[\w-]*$/;
+
+interface CachedIdentity {
+  readonly identity: Identity;
+  readonly untilMs: number;
 }
 
 /** A secret for one run of the demo: HS256, 256 random bits. */
@@ -46,35 +80,64 @@ export const createDemoSecret = (): string => randomBytes(32).toString('base64ur
 
 /**
  * @param demoSecret signs and verifies where no key is configured; a random one that nobody knows unless given.
+ * @param onAsked told of each question to TURNOUT_AUTH_URL
  */
 export function createAuthenticator(
   config: AuthConfig,
   clock: Clock,
   demoSecret: string = createDemoSecret(),
+  onAsked?: (outcome: AskOutcome, why: string) => void,
 ): KeyedAuthenticator {
-  const verifier = verifierOf(config, demoSecret);
   const leewayS = config.TURNOUT_JWT_LEEWAY_S;
+  const server = authServerOf(config, clock, onAsked);
   const hasKeyPair = config.TURNOUT_JWT_PUBLIC_KEY !== undefined || config.TURNOUT_JWKS_URL !== undefined;
+  const hasKey = hasKeyPair || config.TURNOUT_JWT_SECRET !== undefined;
+  // Who only asks signs nobody in: a made-up key would be one more way.
+  const verifier = hasKey || server === undefined ? verifierOf(config, demoSecret) : undefined;
   const ownSecret = hasKeyPair ? randomSecret() : (config.TURNOUT_JWT_SECRET ?? demoSecret);
-  let tickets = createTicketOffice(config.TURNOUT_TICKET_SECRET ?? ownSecret, clock);
+  const vouchFor = (credential: Credential, who?: Pick<Identity, 'org' | 'sub'>): Promise<Identity> => {
+    if (server === undefined) throw fail('unauthorized');
+    return server.identify(credential, who);
+  };
+  let tickets = createTicketOffice(config.TURNOUT_TICKET_SECRET ?? ownSecret, clock, vouchFor);
   let earlier = tickets;
-  const cache = new IdentityCache();
+  const cache = new DigestCache<CachedIdentity>(cachedTokens);
+
+  const verifiedClaims = async (token: string): Promise<VerifiedClaims> => {
+    if (verifier === undefined || token.length > maxTokenChars) throw fail('unauthorized');
+    const nowMs = clock.now();
+    const payload = await payloadOf(token, verifier, leewayS, nowMs);
+    const expiresAtMs = ((payload.exp ?? 0) + leewayS) * 1000;
+    if (expiresAtMs <= nowMs) throw fail('unauthorized');
+    return { payload, expiresAtMs };
+  };
+  const verifyJwt = async (token: string, digest: string): Promise<Identity> => {
+    const nowMs = clock.now();
+    const known = cache.get(digest, nowMs);
+    if (known !== undefined) return known.identity;
+    const { payload, expiresAtMs } = await verifiedClaims(token);
+    const parsed = claimsSchema.safeParse(mappedClaims(payload, config));
+    if (!parsed.success) throw fail('unauthorized', undefined, { cause: parsed.error });
+    const identity = identityOf(parsed.data, expiresAtMs, config.TURNOUT_USER_PUBLISH);
+    cache.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + cacheMs) });
+    return identity;
+  };
+  const verifySigned = async (token: string | undefined): Promise<Identity> => {
+    if (token === undefined || token.length > maxTokenChars) throw fail('unauthorized');
+    return verifyJwt(token, Credential.bearer(token).digest());
+  };
+  const verify = async (credential: Credential | undefined): Promise<Identity> => {
+    if (credential === undefined) throw fail('unauthorized');
+    const { token } = credential;
+    const isAsked = server !== undefined && (verifier === undefined || !jwtForm.test(token ?? ''));
+    return isAsked ? server.identify(credential) : verifySigned(token);
+  };
 
   return {
-    async verifyToken(token) {
-      if (token === undefined || token.length > maxTokenChars) throw fail('unauthorized');
-      const nowMs = clock.now();
-      const digest = createHash('sha256').update(token).digest('base64');
-      const known = cache.get(digest, nowMs);
-      if (known !== undefined) return known;
-      const payload = await payloadOf(token, verifier, leewayS, nowMs);
-      const parsed = claimsSchema.safeParse(payload);
-      if (!parsed.success) throw fail('unauthorized', undefined, { cause: parsed.error });
-      const identity = identityOf(parsed.data, leewayS);
-      if (identity.expiresAtMs <= nowMs) throw fail('unauthorized');
-      cache.set(digest, identity, nowMs);
-      return identity;
-    },
+    verify,
+    verifyToken: (token) => verify(token === undefined ? undefined : Credential.bearer(token)),
+    verifySigned,
+    verifiedClaims,
     async verifyTicket(ticket) {
       try {
         return await tickets.verify(ticket);
@@ -85,124 +148,63 @@ export function createAuthenticator(
       }
     },
     issueTicket: (ticket) => tickets.issue(ticket),
-    needsTicketSecret: hasKeyPair && config.TURNOUT_TICKET_SECRET === undefined,
+    needsTicketSecret:
+      (hasKeyPair || (server !== undefined && !hasKey)) && config.TURNOUT_TICKET_SECRET === undefined,
     useTicketSecret(secret) {
       earlier = tickets;
-      tickets = createTicketOffice(secret, clock);
+      tickets = createTicketOffice(secret, clock, vouchFor);
     },
+    close: async () => server?.close(),
   };
 }
 
-/** @throws unauthorized; overloaded when the issuer's keys can't be fetched, which no new token would cure. */
-async function payloadOf(
-  token: string,
-  { algorithms, keyOf }: Verifier,
-  leewayS: number,
-  nowMs: number,
-): Promise<JWTPayload> {
-  const options = {
-    algorithms: [...algorithms],
-    clockTolerance: leewayS,
-    currentDate: new Date(nowMs),
-    requiredClaims: ['sub', 'exp'],
-  };
-  try {
-    return (await jwtVerify(token, keyOf, options)).payload;
-  } catch (thrown) {
-    if (thrown instanceof errors.JWKSMultipleMatchingKeys)
-      for await (const key of thrown) {
-        const verified = await jwtVerify(token, key, options).catch(() => undefined);
-        if (verified !== undefined) return verified.payload;
-      }
-    if (isKeyOutage(thrown))
-      throw fail('overloaded', 'the signing keys cannot be fetched', { cause: thrown });
-    throw fail('unauthorized', undefined, { cause: thrown });
-  }
+function authServerOf(
+  config: AuthConfig,
+  clock: Clock,
+  onAsked: ((outcome: AskOutcome, why: string) => void) | undefined,
+): AuthServer | undefined {
+  const { TURNOUT_AUTH_URL: url } = config;
+  if (url === undefined) return undefined;
+  return new AuthServer({
+    url,
+    clock,
+    userPath: config.TURNOUT_AUTH_USER ?? 'user',
+    org: orgPlace(config, config.TURNOUT_AUTH_ORG),
+    cacheMs: (config.TURNOUT_AUTH_CACHE_S ?? 30) * 1000,
+    timeoutMs: config.TURNOUT_AUTH_TIMEOUT_MS ?? 3000,
+    outageMs: (config.TURNOUT_AUTH_OUTAGE_S ?? 300) * 1000,
+    publishes: config.TURNOUT_USER_PUBLISH ?? [],
+    ...(onAsked && { onAsked }),
+  });
 }
 
-/** True where fetching the key set failed: a timeout, a refused connection, an answer that is no key set. */
-function isKeyOutage(thrown: unknown): boolean {
-  if (thrown instanceof errors.JWKSTimeout || thrown instanceof errors.JWKSInvalid) return true;
-  return thrown instanceof KeySetUnreachable;
-}
+const orgPlace = ({ TURNOUT_ORG: fixed }: AuthConfig, path = 'org'): OrgPlace =>
+  fixed === undefined ? { path } : { fixed };
 
-class KeySetUnreachable extends Error {}
-
-function verifierOf(config: AuthConfig, demoSecret: string): Verifier {
-  if (config.TURNOUT_JWKS_URL !== undefined) return keySetVerifier(new URL(config.TURNOUT_JWKS_URL));
-  if (config.TURNOUT_JWT_PUBLIC_KEY !== undefined) return pemVerifier(config.TURNOUT_JWT_PUBLIC_KEY);
-  const secret = new TextEncoder().encode(config.TURNOUT_JWT_SECRET ?? demoSecret);
-  return { algorithms: ['HS256'], keyOf: async () => secret };
-}
-
-function keySetVerifier(url: URL): Verifier {
-  const keys = createRemoteJWKSet(url, { timeoutDuration: jwksTimeoutMs });
-  return {
-    // Never HS256: a key set is public, so its bytes must not serve as a secret.
-    algorithms: ['RS256', 'ES256', 'EdDSA'],
-    async keyOf(header, token) {
-      try {
-        return await keys(header, token);
-      } catch (thrown) {
-        // jose tells "the set has no such key" by classes of its own; anything it let through is the network's fault.
-        const isVerdict = thrown instanceof errors.JOSEError && thrown.code !== 'ERR_JOSE_GENERIC';
-        if (isVerdict) throw thrown;
-        throw new KeySetUnreachable('the key set cannot be fetched', { cause: thrown });
-      }
-    },
-  };
-}
-
-function pemVerifier(pem: string): Verifier {
-  const { key, algorithm } = readPublicKey(pem);
-  return { algorithms: [algorithm], keyOf: async () => key };
+/** The token's claims by the names of docs/PROTOCOL.md, 4. */
+function mappedClaims(payload: JWTPayload, config: AuthConfig): unknown {
+  const grantsPath = config.TURNOUT_CLAIM_GRANTS;
+  // An issuer's own `roles` may mean something else altogether: then ours stand in a place of their own.
+  const grants = grantsPath === undefined ? payload : valueAt(payload, grantsPath);
+  const { services, publish, roles, orgs } = (grants ?? {}) as Partial<Record<keyof Claims, unknown>>;
+  const place = orgPlace(config, config.TURNOUT_CLAIM_ORG);
+  const sub = nameOf(valueAt(payload, config.TURNOUT_CLAIM_USER ?? 'sub'));
+  const org = 'fixed' in place ? place.fixed : nameOf(valueAt(payload, place.path));
+  return { sub, org, exp: payload.exp, services, publish, roles, orgs };
 }
 
 const randomSecret = (): string => randomBytes(32).toString('base64url');
 
-function identityOf(claims: Claims, leewayS: number): Identity {
+function identityOf(claims: Claims, expiresAtMs: number, publishes: readonly string[] = []): Identity {
   return {
     org: claims.org,
     sub: claims.sub,
-    expiresAtMs: (claims.exp + leewayS) * 1000,
+    expiresAtMs,
     reads: new ServiceClaim(claims.services ?? ['*']),
-    publishes: new ServiceClaim(claims.publish ?? []),
+    publishes: new ServiceClaim(claims.publish ?? publishes),
     roles: new Set((claims.roles ?? []).filter(isRole)),
     producerOrgs: claims.orgs ?? [claims.org],
   };
 }
 
 const isRole = (name: string): name is Role => roleSchema.safeParse(name).success;
-
-interface CachedIdentity {
-  readonly identity: Identity;
-  readonly untilMs: number;
-}
-
-/**
- * Who the newest tokens belong to, so that a polling client doesn't pay for its signature every time. Two generations: a
- * full one becomes the old one, and what is asked for moves back. Nothing is ever searched for its oldest.
- */
-class IdentityCache {
-  private young = new Map<string, CachedIdentity>();
-  private old = new Map<string, CachedIdentity>();
-
-  get(digest: string, nowMs: number): Identity | undefined {
-    const found = this.young.get(digest) ?? this.old.get(digest);
-    if (found === undefined || found.untilMs <= nowMs) return undefined;
-    if (!this.young.has(digest)) this.keep(digest, found);
-    return found.identity;
-  }
-
-  set(digest: string, identity: Identity, nowMs: number): void {
-    this.keep(digest, { identity, untilMs: Math.min(identity.expiresAtMs, nowMs + cacheMs) });
-  }
-
-  private keep(digest: string, entry: CachedIdentity): void {
-    if (this.young.size >= cachedTokens / 2) {
-      this.old = this.young;
-      this.young = new Map();
-    }
-    this.young.set(digest, entry);
-  }
-}

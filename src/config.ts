@@ -4,6 +4,8 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { orgSchema } from '../schema/envelope.ts';
+import { servicePatternSchema } from '../schema/token.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import { readPublicKey } from './public-key.ts';
 
@@ -51,6 +53,12 @@ function isOrigin(origin: string): boolean {
   return URL.canParse(origin) && new URL(origin).origin.toLowerCase() === origin.toLowerCase();
 }
 
+function isPlainHttpUrl(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { protocol, username, password } = new URL(value);
+  return /^https?:$/.test(protocol) && username === '' && password === '';
+}
+
 /** `10.0.0.0/8`, `::1`. */
 function isAddressOrRange(proxy: string): boolean {
   const [address = '', bits, ...more] = proxy.split('/');
@@ -67,6 +75,13 @@ const redisUrl = text.superRefine((value, context) => {
   }
 });
 const url = text.refine((value) => URL.canParse(value), 'must be a URL').meta({ takes: 'URL' });
+const httpUrl = text
+  .refine(isPlainHttpUrl, 'must be an http or https URL, without user and password')
+  .meta({ takes: '`http://` or `https://` URL' });
+/** `sub`, `user.id`, or a claim that is named by a URL. */
+const place = text
+  .regex(/^\S{1,256}$/, 'must be the name of a claim or field, or a dotted path to one')
+  .meta({ takes: 'name or dotted path' });
 
 const variables = {
   TURNOUT_PORT: int(0, 65_535)
@@ -113,6 +128,46 @@ const variables = {
     .describe('Verifies tokens signed with RS256, ES256 or EdDSA: a public key in PEM.'),
   TURNOUT_JWKS_URL: url.optional().describe('The same, with the keys that stand at this address.'),
   TURNOUT_JWT_LEEWAY_S: int(0, 300).default(0).describe('Seconds for which an expired token is still good.'),
+  TURNOUT_CLAIM_USER: place
+    .default('sub')
+    .describe('Where the user stands in a token: `sub`, `user.id`, `https://example.com/user`.'),
+  TURNOUT_CLAIM_ORG: place.optional().describe('Where the org stands in a token; absent: `org`.'),
+  TURNOUT_CLAIM_GRANTS: place
+    .optional()
+    .describe(
+      "Where in a token the object stands that holds `services`, `publish`, `roles` and `orgs`; absent: the token itself. To be set where the issuer's own `roles` mean something else.",
+    ),
+  TURNOUT_ORG: text
+    .refine((value) => orgSchema.safeParse(value).success, 'must be 1 to 128 of A-Z a-z 0-9 . _ @ : -')
+    .optional()
+    .describe('The org of every user, whatever tokens and the auth server say.'),
+  TURNOUT_USER_PUBLISH: list
+    .refine(
+      (patterns) => patterns.every((pattern) => servicePatternSchema.safeParse(pattern).success),
+      'must be a list of services, or of patterns such as chat/*',
+    )
+    .default([])
+    .describe('Services that a user may publish to where no claim `publish` says which.'),
+  TURNOUT_AUTH_COOKIE: text
+    .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/, 'must be the name of a cookie')
+    .optional()
+    .describe(
+      "Name of the cookie that is taken where no `Authorization` header comes: for polls; for what changes something or opens a stream, from this origin's and `TURNOUT_ORIGINS`' pages only.",
+    ),
+  TURNOUT_AUTH_URL: httpUrl
+    .optional()
+    .describe(
+      'Asked whose a credential is that no key verifies: a GET with it and nothing else, answered 2xx with JSON. With it, no key for tokens is needed.',
+    ),
+  TURNOUT_AUTH_USER: place.default('user').describe("Where the user stands in that server's answer."),
+  TURNOUT_AUTH_ORG: place.optional().describe("Where the org stands in that server's answer; absent: `org`."),
+  TURNOUT_AUTH_CACHE_S: int(1, 3600)
+    .default(30)
+    .describe('Seconds for which its answer is good: a withdrawn credential outlives its end by no more.'),
+  TURNOUT_AUTH_TIMEOUT_MS: int(50, 30_000).default(3000).describe('How long that server may take.'),
+  TURNOUT_AUTH_OUTAGE_S: int(0, 86_400)
+    .default(300)
+    .describe('How long an open stream stays while that server cannot be asked; new ones are answered 503.'),
   TURNOUT_TICKET_SECRET: secret
     .optional()
     .describe('Signs tickets; absent: derived from the JWT secret, or random for this run.'),
@@ -259,7 +314,7 @@ type Variables = { readonly [K in keyof typeof variables]: z.output<(typeof vari
 export interface Config extends Variables {
   /** True where no secret was given: one is made up for this run, on a loopback host only. */
   readonly isDemo: boolean;
-  /** Tokens are verified with a key that was given, not with one that was made up. */
+  /** Who is asking is told by a key or a server that was given, not by a key that was made up. */
   readonly hasKey: boolean;
 }
 
@@ -300,10 +355,16 @@ export function readConfig(env: Environment = environment()): Config {
   const keys = keyNames.filter((name) => (env[name] ?? '').trim() !== '');
   const host = values.TURNOUT_HOST ?? '127.0.0.1';
   if (keys.length > 1) problems.push(`${keys.join(', ')}: give one of them`);
-  if (keys.length === 0 && !isLoopbackHost(host))
-    problems.push('TURNOUT_JWT_SECRET (or TURNOUT_JWT_PUBLIC_KEY, TURNOUT_JWKS_URL) is needed off loopback');
+  const isAsked = values.TURNOUT_AUTH_URL !== undefined;
+  if (keys.length === 0 && !isAsked && !isLoopbackHost(host))
+    problems.push(
+      'TURNOUT_JWT_SECRET (or TURNOUT_JWT_PUBLIC_KEY, TURNOUT_JWKS_URL, TURNOUT_AUTH_URL) is needed off loopback',
+    );
+  for (const name of ['TURNOUT_CLAIM_ORG', 'TURNOUT_AUTH_ORG'] as const)
+    if (values.TURNOUT_ORG !== undefined && values[name] !== undefined)
+      problems.push(`TURNOUT_ORG, ${name}: give one of them`);
   if (problems.length > 0) throw new ConfigError(problems);
-  const hasKey = keys.length > 0;
+  const hasKey = keys.length > 0 || isAsked;
   const isUnconfigured = values.TURNOUT_REDIS_URL === undefined;
   return Object.freeze({ ...values, hasKey, isDemo: !hasKey && (values.TURNOUT_DEMO ?? isUnconfigured) });
 }

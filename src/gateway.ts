@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import type { Profile } from '../schema/profile.ts';
 import { createAuthenticator, createDemoSecret } from './auth.ts';
+import { authServerReport } from './auth-report.ts';
 import type { Clock } from './clock.ts';
 import { type Config, environment, isLoopbackHost } from './config.ts';
 import { demoBackendIdentity, demoConfig, demoLines, type DemoPublish, demoTokens } from './demo/demo.ts';
@@ -13,7 +14,7 @@ import { docsRoutes } from './http/docs.ts';
 import { createRequestLimits } from './http/limits.ts';
 import { negotiateRoute } from './http/negotiate.ts';
 import { opsRoutes, type Readiness } from './http/ops.ts';
-import { originPolicy } from './http/origins.ts';
+import { cookiePolicy, originPolicy } from './http/origins.ts';
 import { pollRoute } from './http/poll.ts';
 import { publishRoutes } from './http/publish.ts';
 import { openServer } from './http/server.ts';
@@ -75,12 +76,14 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
   readProfiles(config, logger);
   const madeUpSecret = createDemoSecret();
-  const authenticator = createAuthenticator(config, clock, madeUpSecret);
   const nodeId = config.TURNOUT_NODE_ID ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-${process.pid}`;
   const basePath = config.TURNOUT_BASE_PATH;
 
   const metrics = createMetrics(new Traffic());
   const { traffic } = metrics;
+  const onAsked = authServerReport(metrics, logger, clock);
+  const authenticator = createAuthenticator(config, clock, madeUpSecret, onAsked);
+  const cookie = cookiePolicy(config.TURNOUT_AUTH_COOKIE, config.TURNOUT_ORIGINS);
   const sessions = new Sessions();
   const wheel = new Wheel(clock);
   const node = { config, clock, logger, metrics, nodeId };
@@ -135,6 +138,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
     addressOf: (request) => limits.addressOf(request),
     isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
+    cookie,
     mayUpgrade: (request) => limits.take(request) === 0,
     verifyToken: (token) => authenticator.verifyToken(token),
     publish: (identity, event) => publisher.publishOne(identity, 'user', event),
@@ -152,7 +156,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const version = (): number => rollout.decider.assignment;
   metrics.onCollect(() => collect(metrics, hub, sessions, log, version()));
-  const authenticate = authenticating(authenticator);
+  const authenticate = authenticating(authenticator, cookie);
   const asBackend: DemoPublish = (org, event) =>
     publisher.publishOne(demoBackendIdentity(org), 'producer', event);
   const { decider, store } = rollout;
@@ -170,12 +174,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     feeds: () => hub.feeds,
   });
   const origins = config.TURNOUT_ORIGINS;
-  const app = createApp({ basePath, origins, clock, logger, metrics, limits, atRoot: ops });
+  const takesCookies = cookie !== undefined;
+  const app = createApp({ basePath, origins, takesCookies, clock, logger, metrics, limits, atRoot: ops });
   app.route('/', pollRoute({ authenticate, longPoll }));
   app.route('/', negotiateRoute(negotiate));
   app.route('/', publishRoutes({ authenticate, publisher }));
+  // Nobody whom the auth server knows has a role: a mistyped admin token is none of its business.
+  const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
   const drainThis = (): void => void drain();
-  app.route('/', adminRoutes({ rollout, authenticator, adminToken, drain: drainThis }));
+  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: drainThis }));
   joinFleet({ rollout, sessions, drain: drainThis, shadows: () => ({}) });
   app.route('/', ops);
   app.route(
@@ -203,6 +210,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     await log.close();
     stopSharing();
     redis?.close();
+    await authenticator.close();
     wheel.close();
     logger.info('closed');
     options.onClosed?.();

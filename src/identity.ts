@@ -1,5 +1,6 @@
 /** Who is asking, once a token was verified, and what they may read and publish. Pure: src/auth.ts verifies. */
 import type { Role } from '../schema/token.ts';
+import type { Credential } from './auth-credential.ts';
 
 /** A set of service names and `prefix*` patterns, matched whole: `chat` is not `chat/thread-7`. */
 export class ServiceClaim {
@@ -32,7 +33,22 @@ export interface Identity {
   readonly roles: ReadonlySet<Role>;
   /** Orgs that a producer may publish for ('*': any); its own org where the token names none. */
   readonly producerOrgs: readonly string[];
+  /** Another server vouches for it, for as long as `expiresAtMs` says; absent where a token speaks for itself. */
+  readonly vouch?: Vouch;
 }
+
+/** Whom to ask when the time of an identity is up that is no token's own. */
+export interface Vouch {
+  readonly credential: Credential;
+  /** How long whoever is connected stays while nobody can be asked. */
+  readonly outageMs: number;
+  /** The same caller, for longer. @throws unauthorized, also where it is somebody else by now; overloaded in an outage */
+  askAgain(): Promise<Identity>;
+}
+
+/** How long a connection of theirs may wait for events without anybody being asked about them, milliseconds. */
+export const heldAtMostMs = ({ vouch, expiresAtMs }: Identity, nowMs: number): number =>
+  vouch === undefined ? expiresAtMs - nowMs : Number.POSITIVE_INFINITY;
 
 /** What a ticket carries besides the identity (docs/PROTOCOL.md, 6). */
 export interface Ticket {
@@ -46,7 +62,9 @@ export interface Ticket {
 
 /** Verifies what callers bring. */
 export interface Authenticator {
-  /** @throws unauthorized, whatever is wrong with the token: missing, malformed, forged, expired. */
+  /** @throws unauthorized, whatever is wrong with it or where there is none; overloaded while nobody can be asked. */
+  verify(credential: Credential | undefined): Promise<Identity>;
+  /** The same for a bearer token. @throws unauthorized: missing, malformed, forged, expired. */
   verifyToken(token: string | undefined): Promise<Identity>;
   /** @throws ticket_expired when it expired or doesn't verify (keys change); unauthorized when the token behind it expired. */
   verifyTicket(ticket: string): Promise<Ticket>;

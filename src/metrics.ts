@@ -60,6 +60,11 @@ export class Metrics {
     'commands to Redis that failed, by what it said',
     ['what'],
   );
+  readonly authAsked = this.counter(
+    'turnout_auth_asked_total',
+    'questions to the auth server, by how they ended',
+    ['outcome'],
+  );
   readonly decisions = this.counter(
     'turnout_decisions_total',
     'decisions taken: by negotiate, and for streams that came without a ticket',

@@ -9,6 +9,8 @@ import { limits } from '../schema/codes.ts';
 import { orgSchema, userSchema } from '../schema/envelope.ts';
 import { transportSchema } from '../schema/frames.ts';
 import { roleSchema, servicePatternSchema } from '../schema/token.ts';
+import { Credential } from './auth-credential.ts';
+import { seal, unseal } from './auth-seal.ts';
 import type { Clock } from './clock.ts';
 import { fail } from './errors.ts';
 import { type Identity, ServiceClaim, type Ticket } from './identity.ts';
@@ -29,6 +31,8 @@ const ticketClaimsSchema = z.object({
   supports: z.array(z.string()),
   assignment: z.int().min(0),
   override: transportSchema.optional(),
+  /** Sealed: what another server is asked about, since no token behind the ticket speaks for itself. */
+  credential: z.string().optional(),
 });
 type TicketClaims = z.infer<typeof ticketClaimsSchema>;
 
@@ -38,11 +42,19 @@ export interface TicketOffice {
   verify(ticket: string): Promise<Ticket>;
 }
 
-export function createTicketOffice(secret: string, clock: Clock): TicketOffice {
+/** @param vouchFor asks whether a credential is still that user's. @throws unauthorized, overloaded */
+export function createTicketOffice(
+  secret: string,
+  clock: Clock,
+  vouchFor: (credential: Credential, who: Pick<Identity, 'org' | 'sub'>) => Promise<Identity>,
+): TicketOffice {
+  const sealKey = Buffer.from(hkdfSync('sha256', secret, '', 'turnout-ticket-credential', 32));
   const key = new Uint8Array(hkdfSync('sha256', secret, '', 'turnout-ticket', 32));
   return {
     issue(ticket) {
-      const { sub, exp, ...claims } = claimsOf(ticket, clock.now());
+      const { vouch } = ticket.identity;
+      const credential = vouch && seal(vouch.credential.pack(), sealKey);
+      const { sub, exp, ...claims } = { ...claimsOf(ticket, clock.now()), credential };
       return new SignJWT(claims)
         .setProtectedHeader({ alg: 'HS256', typ: type })
         .setSubject(sub)
@@ -52,8 +64,14 @@ export function createTicketOffice(secret: string, clock: Clock): TicketOffice {
     async verify(text) {
       const nowMs = clock.now();
       const claims = await readClaims(text, key, nowMs);
+      const ticket = ticketOf(claims);
+      if (claims.credential !== undefined) {
+        const credential = Credential.unpack(unseal(claims.credential, sealKey));
+        // Known still, or asked about now: who was refused since it was issued doesn't come in by it.
+        return { ...ticket, identity: await vouchFor(credential, ticket.identity) };
+      }
       if (claims.tokenExpMs <= nowMs) throw fail('unauthorized');
-      return ticketOf(claims);
+      return ticket;
     },
   };
 }

@@ -63,6 +63,8 @@ function keyFindings(config: Config): Finding[] {
     findings.push(ok('signing key', `TURNOUT_JWT_PUBLIC_KEY ${fingerprint(publicBytes(pem))}: ${same}`));
   else if (jwks !== undefined)
     findings.push(ok('signing key', `TURNOUT_JWKS_URL ${fingerprint(jwks)}: ${same}`));
+  else if (config.TURNOUT_AUTH_URL !== undefined)
+    findings.push(ok('signing key', `none: TURNOUT_AUTH_URL says who is asking: ${same}`));
   else
     findings.push(
       warning(

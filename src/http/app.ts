@@ -4,7 +4,6 @@
  */
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
-import { cors } from 'hono/cors';
 import { HTTPException } from 'hono/http-exception';
 import { routePath } from 'hono/route';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
@@ -12,11 +11,14 @@ import { codes } from '../../schema/codes.ts';
 import type { ErrorBody } from '../../schema/http.ts';
 import type { Clock } from '../clock.ts';
 import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
+import { readCredential } from '../auth-credential.ts';
 import type { Authenticator, Identity } from '../identity.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import { allowedMethods } from './allowed-methods.ts';
+import { crossOrigin } from './cross-origin.ts';
 import type { RequestLimits } from './limits.ts';
+import type { CookiePolicy } from './origins.ts';
 import { streamDescription } from './stream-description.ts';
 
 export interface AppEnv {
@@ -34,6 +36,8 @@ export interface AppDeps {
   readonly basePath: string;
   /** Browser origins that may call from elsewhere; `*` for all. None: same origin only. */
   readonly origins: readonly string[];
+  /** Pages of the origins that are named may send their cookies, and read what those bring. */
+  readonly takesCookies?: boolean;
   readonly clock: Pick<Clock, 'id'>;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'httpRequests'>;
@@ -50,8 +54,6 @@ const fixedHeaders = {
 };
 const requestIdForm = /^[A-Za-z0-9._:-]{1,128}$/;
 const defaultRetryAfterS = 1;
-const requestHeaders = ['Authorization', 'Content-Type', 'If-Match', 'Turnout-Audit', 'X-Request-Id'];
-const responseHeaders = ['ETag', 'Retry-After', 'X-Request-Id'];
 
 /** The app, its base path applied: mount each room's routes on it with `app.route('/', …)`. */
 export function createApp(deps: AppDeps): Hono<AppEnv> {
@@ -69,16 +71,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     await next();
     deps.metrics.httpRequests.inc({ route: routeOf(c), status: c.res.status });
   });
-  if (deps.origins.length > 0)
-    root.use(
-      cors({
-        origin: deps.origins.includes('*') ? '*' : [...deps.origins],
-        allowHeaders: requestHeaders,
-        exposeHeaders: responseHeaders,
-        allowMethods: ['GET', 'POST', 'PUT', 'OPTIONS'],
-        maxAge: 600,
-      }),
-    );
+  if (deps.origins.length > 0) root.use(crossOrigin(deps.origins, deps.takesCookies ?? false));
   root.use(async (c, next) => {
     const { incoming } = c.env ?? {};
     const retryAfterS = incoming === undefined ? 0 : deps.limits.take(incoming);
@@ -96,16 +89,25 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   return app;
 }
 
-/** The token of the Authorization header; a token in the query is read on the stream alone. */
-export function bearerOf(c: Context): string | undefined {
-  return /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
-}
-
-/** Says who calls a users' route. The function it gives throws unauthorized. */
+/**
+ * Says who calls a users' route: by the Authorization header, else by the cookie; a token in the query is read on the
+ * stream alone. The function it gives throws unauthorized, and origin_forbidden where a cookie would change something, or
+ * bring a ticket, for a page that may not.
+ */
 export function authenticating(
-  authenticator: Pick<Authenticator, 'verifyToken'>,
+  authenticator: Pick<Authenticator, 'verify'>,
+  cookie?: CookiePolicy,
 ): (c: Context) => Promise<Identity> {
-  return (c) => authenticator.verifyToken(bearerOf(c));
+  return (c) => {
+    const header = (name: string): string | undefined => c.req.header(name);
+    const brought = { authorization: header('authorization'), cookie: header('cookie') };
+    const credential = readCredential(brought, cookie?.name);
+    const page = { origin: header('origin'), host: header('host'), site: header('sec-fetch-site') };
+    const isReading = c.req.method === 'GET' || c.req.method === 'HEAD';
+    if (credential?.place === 'cookie' && !isReading && cookie?.mayChange(page) !== true)
+      throw fail('origin_forbidden', 'a cookie changes nothing for a page of this origin');
+    return authenticator.verify(credential);
+  };
 }
 
 function asKnown(error: unknown): TurnoutError {

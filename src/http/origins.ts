@@ -1,4 +1,4 @@
-/** Which browser pages may come from another origin: the same answer for CORS and for upgrades. */
+/** Which browser pages may come from another origin: for CORS, for upgrades, and for what a cookie may do. */
 
 /**
  * Whether a page of `origin` may open streams on `host`. Same origin always may; `null` (a sandboxed page, a file) only
@@ -11,6 +11,46 @@ export function originPolicy(
   const known = new Set(allowed.map((origin) => origin.toLowerCase()));
   return (origin, host) =>
     known.has('*') || known.has(origin.toLowerCase()) || (host !== undefined && isSameHost(origin, host));
+}
+
+/** What a browser says of the page that a request comes from. */
+export interface PageHeaders {
+  readonly origin: string | undefined;
+  readonly host: string | undefined;
+  /** `Sec-Fetch-Site`. */
+  readonly site?: string | undefined;
+}
+
+/** The cookie that stands for a token. Browsers send it along whatever page asks: so the page has to be looked at. */
+export interface CookiePolicy {
+  readonly name: string;
+  /** Whether a page may open a stream by it: `*` lists nobody, and without an `Origin` nobody knows. */
+  mayOpen(origin: string | undefined, host: string | undefined): boolean;
+  /** Whether a page may change something by it, or be given a ticket. */
+  mayChange(page: PageHeaders): boolean;
+}
+
+/** @param allowed TURNOUT_ORIGINS; undefined `name`: no cookie is taken */
+export function cookiePolicy(name: string | undefined, allowed: readonly string[]): CookiePolicy | undefined {
+  if (name === undefined) return undefined;
+  const isOwnOrListed = originPolicy(allowed.filter((origin) => origin !== '*'));
+  const isListed = listedOrigin(allowed);
+  return {
+    name,
+    mayOpen: (origin, host) => origin !== undefined && isOwnOrListed(origin, host),
+    mayChange({ origin, host, site }) {
+      if (origin === undefined) return site === 'same-origin';
+      // The same host by another scheme is another origin, which only the browser can see behind a proxy that ends TLS.
+      const isForeign = site !== undefined && site !== 'same-origin';
+      return isListed(origin) || (!isForeign && isOwnOrListed(origin, host));
+    },
+  };
+}
+
+/** Whether an origin is named, `*` apart: only such a page may read answers that a cookie brought. */
+export function listedOrigin(allowed: readonly string[]): (origin: string) => boolean {
+  const known = new Set(allowed.filter((origin) => origin !== '*').map((origin) => origin.toLowerCase()));
+  return (origin) => known.has(origin.toLowerCase());
 }
 
 function isSameHost(origin: string, host: string): boolean {

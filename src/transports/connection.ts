@@ -128,7 +128,7 @@ export class StreamConnection implements LiveSession, Sink {
       this.admitted = { ...visitor, cohort: verdict.cohort, assignment: verdict.assignment };
       makeRoom(this.deps.sessions.ofUser(this.org, this.sub), this.deps.maxPerUser);
       this.deps.sessions.add(this);
-      this.deadlines.expireAt(visitor.identity.expiresAtMs);
+      this.deadlines.standBy(visitor.identity);
       this.inbox.release();
     } catch (thrown) {
       this.endWith(thrown);
@@ -263,7 +263,7 @@ export class StreamConnection implements LiveSession, Sink {
   private renewed(identity: Identity): void {
     if (this.admitted === undefined || this.ending !== undefined) return;
     this.admitted = { ...this.admitted, identity };
-    this.deadlines.expireAt(identity.expiresAtMs);
+    this.deadlines.standBy(identity);
   }
 
   private ping(): void {

@@ -1,14 +1,16 @@
-/** What ends a stream by time alone: no first frame, its token's end, the end of the time that it had to move. */
+/** What ends a stream by time: no first frame, its token's end, the end of the time that it had to move. */
 import { type CloseCode, limits } from '../../schema/codes.ts';
 import type { Cancel, Clock } from '../clock.ts';
+import type { Identity } from '../identity.ts';
+import { Standing } from './standing.ts';
 import type { StreamDeps } from './stream-deps.ts';
 
 export class Deadlines {
-  private readonly wheel: StreamDeps['wheel'];
-  private readonly clock: Clock;
+  readonly wheel: StreamDeps['wheel'];
+  readonly clock: Clock;
   private readonly end: (code: CloseCode) => void;
   private readonly cancelHandshake: Cancel;
-  private cancelExpiry: Cancel = () => undefined;
+  private standing: Standing | undefined;
   private cancelMove: Cancel = () => undefined;
 
   constructor({ wheel, clock }: Pick<StreamDeps, 'wheel' | 'clock'>, end: (code: CloseCode) => void) {
@@ -23,11 +25,10 @@ export class Deadlines {
     this.cancelHandshake();
   }
 
-  /** The token, or the one that it was renewed by, ends then. */
-  expireAt(atMs: number): void {
-    this.cancelExpiry();
-    const leftMs = atMs - this.clock.now();
-    this.cancelExpiry = this.wheel.after(Math.max(0, leftMs), () => this.end('unauthorized'));
+  /** It lasts as long as that token, or the one that it was renewed by, or whoever vouches for the caller. */
+  standBy(identity: Identity): void {
+    this.standing?.close();
+    this.standing = new Standing(this, identity, (code) => this.end(code));
   }
 
   moveWithin(ms: number): void {
@@ -36,7 +37,7 @@ export class Deadlines {
 
   stop(): void {
     this.cancelHandshake();
-    this.cancelExpiry();
+    this.standing?.close();
     this.cancelMove();
   }
 }

@@ -9,10 +9,12 @@ import { type Chunk, partsFor } from '../hub/chunk.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
 import type { Group, Member } from '../hub/group.ts';
 import type { LiveSession } from '../hub/sessions.ts';
+import { heldAtMostMs } from '../identity.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
 import { fitting, pollForm, type PollState } from './poll-body.ts';
 import type { LongPollDeps, PollRequest } from './poll-request.ts';
+import { Standing } from './standing.ts';
 
 // Looking through what isn't the reader's ends after this much, with `more`.
 const maxPages = 10;
@@ -72,7 +74,7 @@ export class HeldPoll implements Member, LiveSession {
     const due = deps.admission.poll(identity, { assignment, session });
     const isDueNow = start.at === 'head' || due.mayMoveUp;
     this.cohort = due.cohort;
-    this.holdMs = isDueNow ? 0 : Math.min(waitMs, identity.expiresAtMs - deps.clock.now());
+    this.holdMs = isDueNow ? 0 : Math.min(waitMs, heldAtMostMs(identity, deps.clock.now()));
     this.group = feed.join(this, request.services, request.form ?? pollForm(request.limit));
     if (placed.reset === undefined) this.pump();
     else this.finish(undefined, { reset: placed.reset });
@@ -171,6 +173,10 @@ export class HeldPoll implements Member, LiveSession {
     this.deps.sessions.add(this);
     const finish = (): void => this.finish();
     this.cancels.push(this.deps.wheel.after(this.holdMs, finish), this.request.client.onGone(finish));
+    const { identity } = this.request;
+    if (identity.vouch === undefined) return;
+    const standing = new Standing(this.deps, identity, finish);
+    this.cancels.push(() => standing.close());
   }
 
   private async readLog(): Promise<void> {

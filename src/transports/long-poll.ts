@@ -6,6 +6,7 @@ import { codes } from '../../schema/codes.ts';
 import type { Cancel } from '../clock.ts';
 import { fail, TurnoutError } from '../errors.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
+import { heldAtMostMs } from '../identity.ts';
 import { HeldPoll, type PollOutcome } from './held-poll.ts';
 import { chunkBody, emptyBody } from './poll-body.ts';
 import type { LongPollDeps, PollRequest } from './poll-request.ts';
@@ -53,7 +54,7 @@ export class LongPoll {
     if (this.held.size >= deps.maxHeld) throw fail('overloaded');
 
     const cameMs = deps.clock.monotonic();
-    const livesMs = request.identity.expiresAtMs - deps.clock.now();
+    const livesMs = heldAtMostMs(request.identity, deps.clock.now());
     const endMs = cameMs + Math.min(request.waitMs, livesMs);
     const feed = await this.attach(request, endMs);
     if (feed === undefined) return this.unplaced(request);

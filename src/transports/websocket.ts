@@ -6,6 +6,7 @@ import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Code, codes, limits } from '../../schema/codes.ts';
+import { Credential } from '../auth-credential.ts';
 import { isLoopbackHost } from '../config.ts';
 import { fail } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
@@ -26,8 +27,16 @@ export interface WebSocketOptions extends StreamDeps {
   addressOf(request: IncomingMessage): string | undefined;
   /** True where a browser page of this origin may open streams. */
   isOriginAllowed(origin: string, host: string | undefined): boolean;
+  /** The cookie that opens a stream where nothing else was brought; absent: none does. */
+  readonly cookie?: CookieRule | undefined;
   /** Counts one more upgrade from this peer. False: it comes in a flood and gets 429. */
   mayUpgrade(request: IncomingMessage): boolean;
+}
+
+export interface CookieRule {
+  readonly name: string;
+  /** A browser sends the cookie along whatever page opens the stream: only these pages may. */
+  mayOpen(origin: string | undefined, host: string | undefined): boolean;
 }
 
 // How long a refused peer may take to read why.
@@ -177,25 +186,35 @@ export class WebSocketTransport {
   private async identify(request: IncomingMessage): Promise<Visitor> {
     const { options } = this;
     const { origin, host, authorization } = request.headers;
+    const { authenticator } = options;
     if (this.isDraining) throw fail('draining');
     if (this.connections.size > options.maxConnections) throw fail('overloaded');
     if (origin !== undefined && !options.isOriginAllowed(origin, host)) throw fail('origin_forbidden');
 
     const query = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?'));
-    const bearer = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
     const ticketText = query.get('ticket');
     if (ticketText === null) {
-      const isHeaderBroken = authorization !== undefined && bearer === undefined;
-      const token = bearer ?? (isHeaderBroken ? undefined : (query.get('access_token') ?? undefined));
-      return { identity: await options.authenticator.verifyToken(token), ticket: undefined };
+      const credential = this.credentialOf(request, query.get('access_token'));
+      return { identity: await authenticator.verify(credential), ticket: undefined };
     }
-    const ticket = await options.authenticator.verifyTicket(ticketText);
+    const ticket = await authenticator.verifyTicket(ticketText);
     if (authorization !== undefined) {
-      const identity = await options.authenticator.verifyToken(bearer);
+      const identity = await authenticator.verify(Credential.authorization(authorization));
       const isSame = identity.org === ticket.identity.org && identity.sub === ticket.identity.sub;
       if (!isSame) throw fail('unauthorized', 'the ticket is of another user or org');
     }
     return { identity: ticket.identity, ticket };
+  }
+
+  /** The header, else the query's token, else the cookie. @throws origin_forbidden for a cookie from a foreign page */
+  private credentialOf(request: IncomingMessage, queryToken: string | null): Credential | undefined {
+    const { authorization, cookie: cookies, origin, host } = request.headers;
+    const { cookie } = this.options;
+    if (authorization !== undefined) return Credential.authorization(authorization);
+    if (queryToken !== null) return Credential.bearer(queryToken);
+    const found = cookie && Credential.cookie(cookies, cookie.name);
+    if (found !== undefined && cookie?.mayOpen(origin, host) !== true) throw fail('origin_forbidden');
+    return found;
   }
 }
 

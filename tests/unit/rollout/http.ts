@@ -12,6 +12,7 @@ export const plainAuthenticator: Authenticator = {
     if (!org || !sub) throw fail('unauthorized');
     return identity(sub, org, roles?.split(',') ?? []);
   },
+  verify: (credential) => plainAuthenticator.verifyToken(credential?.token),
   async verifyTicket(ticket) {
     return JSON.parse(ticket) as Ticket;
   },

@@ -1,0 +1,103 @@
+/**
+ * What a caller brought to say who they are, read from a request and passed on as it came. The secret stays in a private
+ * field: no log line, error or dump of an object can show it.
+ */
+import { createHash } from 'node:crypto';
+
+/** Where in a request it stood, and where it stands when somebody else is asked about it. */
+export type CredentialPlace = 'authorization' | 'cookie' | 'header' | 'query';
+
+// What may stand in a header's value; anything else was never a credential, and would fail in the asking.
+const headerText = /^[\x20-\x7e\x80-\xff]+$/;
+
+export class Credential {
+  readonly place: CredentialPlace;
+  readonly #name: string;
+  readonly #value: string;
+
+  private constructor(place: CredentialPlace, name: string, value: string) {
+    this.place = place;
+    this.#name = name;
+    this.#value = value;
+  }
+
+  /** The whole `Authorization` header, whatever its scheme. */
+  static authorization(value: string): Credential {
+    return new Credential('authorization', 'authorization', value);
+  }
+
+  static bearer(token: string): Credential {
+    return Credential.authorization(`Bearer ${token}`);
+  }
+
+  /**
+   * The cookie of that name; undefined where there is none, or an empty one. One that came twice stays twice, in its
+   * order: which of them counts is for whoever gave them.
+   */
+  static cookie(header: string | undefined, name: string): Credential | undefined {
+    const pairs = (header ?? '')
+      .split(';')
+      .map((pair) => pair.trim())
+      .filter((pair) => pair.startsWith(`${name}=`) && pair.length > name.length + 1);
+    return pairs.length === 0 ? undefined : new Credential('cookie', name, pairs.join('; '));
+  }
+
+  static header(name: string, value: string): Credential {
+    return new Credential('header', name.toLowerCase(), value);
+  }
+
+  static query(name: string, value: string): Credential {
+    return new Credential('query', name, value);
+  }
+
+  /** What `pack` wrote. @throws where it is anything else */
+  static unpack(text: string): Credential {
+    const [place, name, value] = JSON.parse(text) as [CredentialPlace, string, string];
+    return new Credential(place, name, value);
+  }
+
+  /** All of it as text: for sealing, never for showing. */
+  pack(): string {
+    return JSON.stringify([this.place, this.#name, this.#value]);
+  }
+
+  /** The token alone; undefined where the header's scheme is another. */
+  get token(): string | undefined {
+    if (this.place === 'authorization') return /^Bearer +(\S+)$/i.exec(this.#value)?.[1];
+    if (this.place === 'cookie') return this.#value.slice(this.#name.length + 1).split(';', 1)[0];
+    return this.#value;
+  }
+
+  get length(): number {
+    return this.#value.length;
+  }
+
+  /** False where it could not be passed on in a header. */
+  get isSendable(): boolean {
+    return this.place === 'query' || headerText.test(this.#value);
+  }
+
+  /** Names it in caches: two credentials never share one, and it leads back to none. */
+  digest(): string {
+    return createHash('sha256').update(this.pack()).digest('base64');
+  }
+
+  /** A request about it, with it and nothing else of the caller's. */
+  askAt(url: string): { readonly url: URL; readonly headers: Readonly<Record<string, string>> } {
+    const asked = new URL(url);
+    if (this.place === 'query') {
+      asked.searchParams.set(this.#name, this.#value);
+      return { url: asked, headers: {} };
+    }
+    return { url: asked, headers: { [this.place === 'cookie' ? 'cookie' : this.#name]: this.#value } };
+  }
+}
+
+/** A caller's credential: the `Authorization` header; the cookie of that name only where no such header came. */
+export function readCredential(
+  headers: { readonly authorization: string | undefined; readonly cookie: string | undefined },
+  cookieName: string | undefined,
+): Credential | undefined {
+  if (headers.authorization !== undefined) return Credential.authorization(headers.authorization);
+  return cookieName === undefined ? undefined : Credential.cookie(headers.cookie, cookieName);
+}

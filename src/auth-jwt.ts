@@ -1,0 +1,79 @@
+/** Verifies a token's signature and expiry. Algorithms are pinned by the kind of key, never chosen by the token. */
+import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import type { Config } from './config.ts';
+import { fail } from './errors.ts';
+import { readPublicKey } from './public-key.ts';
+
+type KeyConfig = Pick<Config, 'TURNOUT_JWT_SECRET' | 'TURNOUT_JWT_PUBLIC_KEY' | 'TURNOUT_JWKS_URL'>;
+
+const jwksTimeoutMs = 5000;
+
+export interface Verifier {
+  readonly algorithms: readonly string[];
+  readonly keyOf: JWTVerifyGetKey;
+}
+
+/** @throws unauthorized; overloaded when the issuer's keys can't be fetched, which no new token would cure. */
+export async function payloadOf(
+  token: string,
+  { algorithms, keyOf }: Verifier,
+  leewayS: number,
+  nowMs: number,
+): Promise<JWTPayload> {
+  const options = {
+    algorithms: [...algorithms],
+    clockTolerance: leewayS,
+    currentDate: new Date(nowMs),
+    requiredClaims: ['exp'],
+  };
+  try {
+    return (await jwtVerify(token, keyOf, options)).payload;
+  } catch (thrown) {
+    if (thrown instanceof errors.JWKSMultipleMatchingKeys)
+      for await (const key of thrown) {
+        const verified = await jwtVerify(token, key, options).catch(() => undefined);
+        if (verified !== undefined) return verified.payload;
+      }
+    if (isKeyOutage(thrown))
+      throw fail('overloaded', 'the signing keys cannot be fetched', { cause: thrown });
+    throw fail('unauthorized', undefined, { cause: thrown });
+  }
+}
+
+/** True where fetching the key set failed: a timeout, a refused connection, an answer that is no key set. */
+function isKeyOutage(thrown: unknown): boolean {
+  if (thrown instanceof errors.JWKSTimeout || thrown instanceof errors.JWKSInvalid) return true;
+  return thrown instanceof KeySetUnreachable;
+}
+
+class KeySetUnreachable extends Error {}
+
+export function verifierOf(config: KeyConfig, demoSecret: string): Verifier {
+  if (config.TURNOUT_JWKS_URL !== undefined) return keySetVerifier(new URL(config.TURNOUT_JWKS_URL));
+  if (config.TURNOUT_JWT_PUBLIC_KEY !== undefined) return pemVerifier(config.TURNOUT_JWT_PUBLIC_KEY);
+  const secret = new TextEncoder().encode(config.TURNOUT_JWT_SECRET ?? demoSecret);
+  return { algorithms: ['HS256'], keyOf: async () => secret };
+}
+
+function keySetVerifier(url: URL): Verifier {
+  const keys = createRemoteJWKSet(url, { timeoutDuration: jwksTimeoutMs });
+  return {
+    // Never HS256: a key set is public, so its bytes must not serve as a secret.
+    algorithms: ['RS256', 'ES256', 'EdDSA'],
+    async keyOf(header, token) {
+      try {
+        return await keys(header, token);
+      } catch (thrown) {
+        // jose tells "the set has no such key" by classes of its own; anything it let through is the network's fault.
+        const isVerdict = thrown instanceof errors.JOSEError && thrown.code !== 'ERR_JOSE_GENERIC';
+        if (isVerdict) throw thrown;
+        throw new KeySetUnreachable('the key set cannot be fetched', { cause: thrown });
+      }
+    },
+  };
+}
+
+function pemVerifier(pem: string): Verifier {
+  const { key, algorithm } = readPublicKey(pem);
+  return { algorithms: [algorithm], keyOf: async () => key };
+}
