@@ -4,8 +4,9 @@
  */
 import type { Clock } from '../clock.ts';
 import { asTurnoutError } from '../errors.ts';
-import { type Identity, ServiceClaim } from '../identity.ts';
+import { heldAtMostMs } from '../identity.ts';
 import type { Dialect, LegacyAnswer, LegacyAsk } from '../legacy/dialect.ts';
+import type { LegacyCaller } from '../legacy/identity.ts';
 import { envelopeOf, type Places } from '../legacy/places.ts';
 import { decodeCursor, encodeCursor, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
@@ -20,12 +21,6 @@ export interface LegacyServeDeps {
   readonly longPoll: Pick<LongPoll, 'hold'>;
   readonly log: Pick<EventLog, 'read'>;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
-}
-
-export interface LegacyCaller {
-  readonly org: string;
-  readonly user: string;
-  readonly expiresAtMs: number;
 }
 
 /** Why a poll was left to the old backend: a label of `legacy_unserved_total`. */
@@ -80,14 +75,14 @@ export class LegacyServe {
 
   private async serve(caller: LegacyCaller, asked: LegacyAsk, client: PollClient): Promise<Served> {
     const { clock, longPoll } = this.deps;
-    const endMs = clock.monotonic() + Math.min(asked.waitMs, caller.expiresAtMs - clock.now());
+    const endMs = clock.monotonic() + Math.min(asked.waitMs, heldAtMostMs(caller.identity, clock.now()));
     const from = await this.place(caller.org, asked.cursor);
     if (typeof from === 'string') return no(from);
     let at = from;
     for (;;) {
       const waitMs = Math.max(0, endMs - clock.monotonic());
       const { chunk, state } = await longPoll.hold({
-        identity: identityOf(caller),
+        identity: caller.identity,
         services: this.services,
         start: { at: 'cursor', position: at },
         waitMs,
@@ -160,13 +155,3 @@ function ownCursor(text: string): Position | undefined {
     return undefined;
   }
 }
-
-const identityOf = ({ org, user, expiresAtMs }: LegacyCaller): Identity => ({
-  org,
-  sub: user,
-  expiresAtMs,
-  reads: new ServiceClaim(['*']),
-  publishes: new ServiceClaim([]),
-  roles: new Set(),
-  producerOrgs: [],
-});
