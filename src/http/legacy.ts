@@ -7,6 +7,7 @@ import { codes } from '../../schema/codes.ts';
 import type { ErrorBody } from '../../schema/http.ts';
 import type { Profile } from '../../schema/profile.ts';
 import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
 import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
 import type { AnswerTap } from '../legacy/answer-tap.ts';
 import type { LegacyAnswer } from '../legacy/dialect.ts';
@@ -15,6 +16,7 @@ import type { RelayEnd } from '../legacy/relay.ts';
 import { type LegacyRoute, type LegacyRoutes, legacyRoutes } from '../legacy/routes.ts';
 import type { LegacyMetrics } from '../legacy-metrics.ts';
 import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics.ts';
 import type { RequestLimits } from './limits.ts';
 
 /** A poll of the old API. */
@@ -50,6 +52,21 @@ export interface LegacyDeps {
 
 const maxBodyBytes = 64 * 1024;
 
+/** Undefined without profiles. @throws ConfigError where profiles want one path, or Turnout's own */
+export function openLegacyApi(
+  options: Omit<LegacyDeps, 'metrics' | 'bounds'> & {
+    readonly config: Pick<Config, 'TURNOUT_LEGACY_CONNECTIONS'>;
+    readonly metrics: Pick<Metrics, 'legacy' | 'onCollect'>;
+  },
+): LegacyApi | undefined {
+  const { config, metrics, ...deps } = options;
+  if (deps.profiles.length === 0) return undefined;
+  const bounds = { connections: config.TURNOUT_LEGACY_CONNECTIONS };
+  const api = new LegacyApi({ ...deps, bounds, metrics: metrics.legacy });
+  metrics.onCollect(() => metrics.legacy.setOpen(api.open));
+  return api;
+}
+
 export class LegacyApi {
   private readonly deps: LegacyDeps;
   private readonly routes: LegacyRoutes;
@@ -57,7 +74,7 @@ export class LegacyApi {
   /** Backends whose failure has been told and whose return has not. */
   private readonly down = new Set<string>();
 
-  /** @throws Error where profiles want one path, or Turnout's own */
+  /** @throws ConfigError where profiles want one path, or Turnout's own */
   constructor(deps: LegacyDeps) {
     this.deps = deps;
     const { clock, limits, profiles, isOwn, bounds } = deps;

@@ -26,7 +26,7 @@ export async function openServer(options: {
   config: Pick<Config, 'TURNOUT_HOST' | 'TURNOUT_PORT' | 'TURNOUT_BASE_PATH'>;
   clock: Clock;
   /** Asked before the app, which never sees what it took: answers that aren't ours get no header of ours. */
-  takes?: (request: IncomingMessage, response: ServerResponse) => boolean;
+  takes: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
   /** Called before it listens: where upgrades are taken. */
   attach: (server: Server) => void;
 }): Promise<ListeningServer> {

@@ -99,4 +99,4 @@ function without(flat: FlatHeaders, dropped: ReadonlySet<string>): FlatHeaders {
 
 // The bytes of a header are kept: node:http writes them as Latin-1 too.
 const textOf = (part: Buffer | string | undefined): string =>
-  typeof part === 'string' ? part : (part?.latin1Slice() ?? '');
+  typeof part === 'string' ? part : (part?.toString('latin1') ?? '');

@@ -83,7 +83,7 @@ export class Passthrough {
   forward({ profile, request, response, body, tap, onEnd }: Forwarding): void {
     const { bounds, clock, refuse, isTrusted } = this.deps;
     const upstream = this.upstreamOf(profile);
-    const silenceMs = Math.max(bounds.silenceMs, longestWaitMs(profile) + marginMs);
+    const silenceMs = Math.max(bounds.silenceMs, longestHoldMs(profile));
     let hasSlot = false;
     let giveUp: Cancel | undefined;
     const relay: Relay = new Relay({
@@ -170,7 +170,6 @@ function openPool(origin: string, { connectMs, headerBytes }: PassthroughBounds)
   });
 }
 
-function longestWaitMs({ request: { wait } }: Profile): number {
-  if (wait === undefined) return 0;
-  return wait.max * (wait.unit === 's' ? 1000 : 1);
+function longestHoldMs({ request: { wait } }: Profile): number {
+  return wait === undefined ? 0 : wait.max * (wait.unit === 's' ? 1000 : 1) + marginMs;
 }

@@ -1,5 +1,6 @@
 /** Which requests belong to an old API: exact paths, or everything below one. Pure; a query is no part of a path. */
 import type { Profile } from '../../schema/profile.ts';
+import { ConfigError } from '../config.ts';
 
 export interface LegacyRoute {
   readonly profile: Profile;
@@ -21,7 +22,7 @@ const climbs = /(?:[/\\]|%2f|%5c)(?:\.|%2e){2}(?:[/\\]|%2f|%5c|$)/i;
  * The poll's path comes here with every method, so that one API isn't split; exact paths go before wildcards, a longer
  * wildcard before a shorter one.
  * @param isOwn paths that Turnout answers itself: no wildcard takes them
- * @throws Error where two profiles want one path, or one wants Turnout's own
+ * @throws ConfigError where two profiles want one path, or one wants Turnout's own
  */
 export function legacyRoutes(
   profiles: readonly Profile[],
@@ -32,10 +33,12 @@ export function legacyRoutes(
   const below: (LegacyRoute & { readonly prefix: string })[] = [];
   const claim = (into: Map<string, LegacyRoute>, key: string, route: LegacyRoute): void => {
     if (isOwn(route.pattern))
-      throw new Error(`profile ${route.profile.name}: ${route.pattern} is a path of Turnout's own`);
+      throw new ConfigError([`profile ${route.profile.name}: ${route.pattern} is a path of Turnout's own`]);
     const other = into.get(key)?.profile;
     if (other !== undefined && other !== route.profile)
-      throw new Error(`profiles ${other.name} and ${route.profile.name} both take ${route.pattern}`);
+      throw new ConfigError([
+        `profiles ${other.name} and ${route.profile.name} both take ${route.pattern}`,
+      ]);
     if (other === undefined) into.set(key, route);
   };
   const add = (route: LegacyRoute): void => {
