@@ -15,7 +15,9 @@ export interface LegacyAnswered {
 }
 
 // A held poll's time is its hold: up to minutes.
-const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300];
+const buckets = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300,
+];
 
 export class LegacyMetrics {
   private readonly seconds: Histogram<'profile' | 'route' | 'answered_by'>;

@@ -87,9 +87,18 @@ async function main(): Promise<number> {
   const rows: Row[] = contenders.map(({ name }) => ({
     server: name,
     'requests/s': round(middle(name, ({ requestsPerS }) => requestsPerS)),
-    'CPU µs/request': round(middle(name, ({ cpuUsEach }) => cpuUsEach), 1),
-    'p50 ms': round(middle(name, ({ latency }) => quantileMs(latency, 50)), 2),
-    'p99 ms': round(middle(name, ({ latency }) => quantileMs(latency, 99)), 2),
+    'CPU µs/request': round(
+      middle(name, ({ cpuUsEach }) => cpuUsEach),
+      1,
+    ),
+    'p50 ms': round(
+      middle(name, ({ latency }) => quantileMs(latency, 50)),
+      2,
+    ),
+    'p99 ms': round(
+      middle(name, ({ latency }) => quantileMs(latency, 99)),
+      2,
+    ),
     errors: (measured.get(name) ?? []).reduce((sum, { errors }) => sum + errors, 0),
   }));
   // Of each round by itself: a neighbour that slows one round slows both.
@@ -100,7 +109,11 @@ async function main(): Promise<number> {
   );
   const p50 = (name: string): number => middle(name, ({ latency }) => quantileMs(latency, 50));
   const addedP50Ms = round(p50('gateway') - p50('nobody in between'), 2);
-  report('passthrough', { pinned, connections, bytes, rounds, addedP50Ms, shareOfHttpProxy: round(share, 2) }, rows);
+  report(
+    'passthrough',
+    { pinned, connections, bytes, rounds, addedP50Ms, shareOfHttpProxy: round(share, 2) },
+    rows,
+  );
   const isMet =
     addedP50Ms <= budgets.addedP50Ms &&
     share >= budgets.shareOfHttpProxy &&

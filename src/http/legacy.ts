@@ -33,9 +33,9 @@ export interface LegacyHooks {
    * Answers in Turnout's name. Undefined: the old backend does, as if nobody had asked here.
    * `readBody` gives the request's body, which is passed on all the same; it throws `too_large` past 64 KiB.
    */
-  serve?(poll: LegacyPoll, readBody: () => Promise<Buffer>): Promise<LegacyAnswer | undefined>;
+  readonly serve?: (poll: LegacyPoll, readBody: () => Promise<Buffer>) => Promise<LegacyAnswer | undefined>;
   /** Wants to see what the old backend answers. */
-  observe?(poll: LegacyPoll): AnswerTap | undefined;
+  readonly observe?: (poll: LegacyPoll) => AnswerTap | undefined;
 }
 
 export interface LegacyDeps {
@@ -111,11 +111,7 @@ export class LegacyApi {
     return this.passthrough.close();
   }
 
-  private async offer(
-    route: LegacyRoute,
-    request: IncomingMessage,
-    response: ServerResponse,
-  ): Promise<void> {
+  private async offer(route: LegacyRoute, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { hooks, clock, metrics, logger } = this.deps;
     const { profile, pattern } = route;
     const beganMs = clock.monotonic();

@@ -98,7 +98,7 @@ export class Passthrough {
       dispatch: (given) =>
         void upstream.pool.dispatch(
           {
-            method: (request.method ?? 'GET') as 'GET',
+            method: request.method ?? 'GET',
             path: `${upstream.path}${request.url ?? '/'}`,
             headers: requestHeaders(request, isTrusted(request), upstream.host),
             // An iterable is streamed as it is; undici's types name only the common bodies.

@@ -157,7 +157,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.controller?.abort(clientGone);
   };
 
-  private over(outcome: RelayEnd['outcome'], status: number | undefined, error: TurnoutError | undefined): void {
+  private over(
+    outcome: RelayEnd['outcome'],
+    status: number | undefined,
+    error: TurnoutError | undefined,
+  ): void {
     const { response, onEnd, clock } = this.options;
     this.isOver = true;
     this.stopStall?.();

@@ -36,9 +36,7 @@ export function legacyRoutes(
       throw new ConfigError([`profile ${route.profile.name}: ${route.pattern} is a path of Turnout's own`]);
     const other = into.get(key)?.profile;
     if (other !== undefined && other !== route.profile)
-      throw new ConfigError([
-        `profiles ${other.name} and ${route.profile.name} both take ${route.pattern}`,
-      ]);
+      throw new ConfigError([`profiles ${other.name} and ${route.profile.name} both take ${route.pattern}`]);
     if (other === undefined) into.set(key, route);
   };
   const add = (route: LegacyRoute): void => {

@@ -13,7 +13,7 @@ interface Served {
 
 interface Way {
   readonly name: string;
-  open(acme: Acme, redis: RedisServer): Promise<Served>;
+  readonly open: (acme: Acme, redis: RedisServer) => Promise<Served>;
 }
 
 let redis: RedisServer;
@@ -29,17 +29,19 @@ afterAll(async () => {
 });
 
 /** A node in front of the company. */
-const through = (settings: Settings) => async (company: Acme, { url: redisUrl }: RedisServer): Promise<Served> => {
-  const profile = await writeAcmeProfile({ url: company.url, redisUrl });
-  const gateway = await startGateway({ ...profile.settings, ...settings });
-  return {
-    url: gateway.url,
-    async close() {
-      await gateway.kill();
-      await profile.remove();
-    },
+const through =
+  (settings: Settings) =>
+  async (company: Acme, { url: redisUrl }: RedisServer): Promise<Served> => {
+    const profile = await writeAcmeProfile({ url: company.url, redisUrl });
+    const gateway = await startGateway({ ...profile.settings, ...settings });
+    return {
+      url: gateway.url,
+      async close() {
+        await gateway.kill();
+        await profile.remove();
+      },
+    };
   };
-};
 
 const ways: readonly Way[] = [
   { name: 'by itself', open: ({ url }) => Promise.resolve({ url, close: () => Promise.resolve() }) },
@@ -53,5 +55,7 @@ describe.each(ways)('the company’s API, served $name', ({ open }) => {
   });
   afterAll(() => served.close());
 
-  it.concurrent.each(acmeSuite)('$promise', ({ run }) => run(served.url));
+  it.concurrent.for(acmeSuite)('$promise', async ({ run }, { expect }) => {
+    await expect(run(served.url)).resolves.toBeUndefined();
+  });
 });

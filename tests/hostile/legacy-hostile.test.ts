@@ -36,14 +36,14 @@ async function behind(say: Say, bounds: Partial<PassthroughBounds> = {}) {
 
 const get = (path = '/api/updates'): string => `GET ${path} HTTP/1.1\r\nHost: old\r\n\r\n`;
 
-/** @throws what an HTTP client throws where an answer breaks off */
-async function refused(url: string, status: number, code: string, method?: string): Promise<string> {
+/** Asks, and gives what the node said in the backend's place. */
+async function refusal(url: string, method?: string) {
   const asked = method === undefined ? {} : { method, body: { a: 1 } };
-  const answer = await within(call<ErrorAnswer>(url, asked), 'an answer');
-  expect([answer.status, answer.body.error.code]).toEqual([status, code]);
-  expect(answer.body.error.requestId).not.toBe('');
-  return answer.text;
+  const { status, body, text } = await within(call<ErrorAnswer>(url, asked), 'an answer');
+  return { status, code: body.error.code, text };
 }
+
+const unreachable = { status: 502, code: 'upstream_unreachable' };
 
 describe('a backend that cannot be asked', () => {
   it('is told as 502 with a reason, and without its address', async () => {
@@ -51,9 +51,9 @@ describe('a backend that cannot be asked', () => {
     const node = await openLegacyNode(plainProfile(`http://127.0.0.1:${port}`));
     onTestFinished(() => node.close());
     for (const method of [undefined, 'POST']) {
-      const text = await refused(`${node.url}/api/updates`, 502, 'upstream_unreachable', method);
-      expect(text).not.toContain(String(port));
-      expect(text).not.toContain('127.0.0.1');
+      const told = await refusal(`${node.url}/api/updates`, method);
+      expect(told).toMatchObject(unreachable);
+      expect(told.text).not.toMatch(new RegExp(`${port}|127\\.0\\.0\\.1`));
     }
     expect(node.api.open).toBe(0);
     expect(await node.metrics()).toContain(
@@ -74,7 +74,7 @@ describe('a backend that cannot be asked', () => {
 
   it('is never asked twice with what changes something', async () => {
     const { upstream, url } = await behind((socket) => socket.destroy());
-    await refused(url, 502, 'upstream_unreachable', 'POST');
+    expect(await refusal(url, 'POST')).toMatchObject(unreachable);
     expect(upstream.asked.length).toBe(1);
   });
 
@@ -86,11 +86,11 @@ describe('a backend that cannot be asked', () => {
     });
     const held = await Promise.all([openRaw(node.url, get()), openRaw(node.url, get())]);
     await until(() => upstream.asked.length === 2, 'both held');
-    const waiting = refused(url, 503, 'overloaded');
+    const waiting = refusal(url);
     await until(() => node.api.open === 3, 'one queued');
     const answer = await call<ErrorAnswer>(url);
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
-    await waiting;
+    expect(await waiting).toMatchObject({ status: 503, code: 'overloaded' });
     expect(upstream.asked.length).toBe(2);
     for (const { socket } of held) socket.destroy();
     // Their places are free again.
@@ -139,10 +139,13 @@ describe('a backend whose answer is no answer', () => {
   it.each([
     ['garbage', 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
     ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nfour'],
-    ['a length and chunks', 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    [
+      'a length and chunks',
+      'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
   ])('%s: 502', async (_, text) => {
     const { url } = await behind((socket) => void socket.write(text));
-    await refused(url, 502, 'upstream_unreachable');
+    expect(await refusal(url)).toMatchObject(unreachable);
   });
 
   it('headers without end: 502, and its connection is closed', async () => {
@@ -153,8 +156,9 @@ describe('a backend whose answer is no answer', () => {
       };
       more();
     });
-    const text = await refused(url, 502, 'upstream_unreachable');
-    expect(text).toContain('headers');
+    const told = await refusal(url);
+    expect(told).toMatchObject(unreachable);
+    expect(told.text).toContain('headers');
     await until(() => upstream.sockets.size === 0, 'the connection closed');
   });
 
@@ -167,7 +171,7 @@ describe('a backend whose answer is no answer', () => {
       },
       { silenceMs: 300 },
     );
-    await refused(url, 504, 'upstream_timeout');
+    expect(await refusal(url)).toMatchObject({ status: 504, code: 'upstream_timeout' });
     await until(() => upstream.sockets.size === 0, 'the connection closed');
   });
 

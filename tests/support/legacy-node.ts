@@ -20,9 +20,13 @@ export interface LegacyNodeOptions {
 export interface LegacyNode {
   readonly url: string;
   readonly api: LegacyApi;
+  /** The lines of the old API's metrics. */
   readonly metrics: () => Promise<string>;
   readonly close: () => Promise<void>;
 }
+
+// One for all: each listens on standard output.
+const silent = createLogger('silent');
 
 /** A profile of a plain poll at `/api/updates`; everything below `/api/` passes through. */
 export function plainProfile(upstream: string, more: { readonly source?: ProfileSource } = {}): Profile {
@@ -55,7 +59,7 @@ export async function openLegacyNode(profile: Profile, options: LegacyNodeOption
     limits: createRequestLimits({ perSecond: 2000, trustedProxies: options.trustedProxies ?? [], clock }),
     metrics: metrics.legacy,
     clock,
-    logger: createLogger('silent'),
+    logger: silent,
   });
   const config = { ...readConfig({}), TURNOUT_PORT: 0 };
   const server = await openServer({
@@ -68,7 +72,10 @@ export async function openLegacyNode(profile: Profile, options: LegacyNodeOption
   return {
     url: server.url,
     api,
-    metrics: () => metrics.text(),
+    async metrics() {
+      const lines = (await metrics.registry.metrics()).split('\n');
+      return lines.filter((line) => line.startsWith('legacy_')).join('\n');
+    },
     async close() {
       await api.close();
       await server.close();

@@ -5,7 +5,8 @@ import { AcmeClient, AcmeReader, type Update } from './client.ts';
 
 export interface AcmeCheck {
   readonly promise: string;
-  run(url: string): Promise<void>;
+  /** @throws what is otherwise */
+  readonly run: (url: string) => Promise<void>;
 }
 
 /** Nobody else's, so that checks can run side by side. */
@@ -167,7 +168,13 @@ export const acmeSuite: readonly AcmeCheck[] = [
     promise: 'carries any text and any JSON as it is',
     async run(url) {
       const client = await person(url, newTenant());
-      const given = [{ text: 'Grüße 👋 \u2028 "quoted" \\ \u0000' }, [1, 2.5, -3e10, null], 'just text', true, {}];
+      const given = [
+        { text: 'Grüße 👋 \u2028 "quoted" \\ \u0000' },
+        [1, 2.5, -3e10, null],
+        'just text',
+        true,
+        {},
+      ];
       for (const data of given) await client.create('odd', data);
       const { updates } = await client.poll(0, 5);
       assert.deepEqual(
