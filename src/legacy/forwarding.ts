@@ -85,7 +85,7 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 
 /** What `Connection` names besides the usual; undefined for nothing, which is nearly always. */
 function namedBy(connection: string | undefined): ReadonlySet<string> | undefined {
-  if (connection === undefined) return undefined;
+  if (connection === undefined || connection === 'keep-alive') return undefined;
   const names = connection
     .split(',')
     .map((name) => name.trim().toLowerCase())

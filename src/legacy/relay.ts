@@ -64,8 +64,10 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   /** Asks the backend. */
   send(): void {
+    const { request, response, body, dispatch, clock } = this.options;
+    // It left while somebody else thought about its request.
+    if (response.destroyed) this.onClosed();
     if (this.isOver) return;
-    const { request, body, dispatch, clock } = this.options;
     this.sentMs = clock.monotonic();
     // Not the stream itself: undici would destroy it with the request, and the client's connection with it.
     const own = hasBody(request) ? request.iterator({ destroyOnReturn: false }) : null;
@@ -116,9 +118,9 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.isOver) return;
-    this.tapped?.take(chunk);
     const { response, clock, silenceMs } = this.options;
+    if (this.isOver || response.destroyed) return;
+    this.tapped?.take(chunk);
     if (response.write(chunk) || controller.paused) return;
     controller.pause();
     this.stopStall = clock.after(silenceMs, () => response.destroy());
