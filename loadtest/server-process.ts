@@ -56,6 +56,8 @@ export interface ServerOptions {
   readonly nodeFlags?: readonly string[];
   /** False: the kernel places it, for several servers whose one core would be the figure. */
   readonly isPinned?: boolean;
+  /** Core 0, or the load's for what stands behind the server that is measured. */
+  readonly core?: 0 | 1;
 }
 
 export class ServerProcess {
@@ -75,11 +77,13 @@ export class ServerProcess {
     env = {},
     nodeFlags = [],
     isPinned = canPin,
+    core = 0,
   }: ServerOptions): Promise<ServerProcess> {
     const file = fileURLToPath(new URL(`../dist/${entry}.js`, import.meta.url));
     const command = [process.execPath, ...nodeFlags, file];
     // `env` runs the command as it is, in its own place, where nothing pins it.
-    const child = spawn(isPinned ? 'taskset' : 'env', [...(isPinned ? ['-c', '0'] : []), ...command], {
+    const pinned = isPinned ? ['taskset', '-c', String(core)] : ['env'];
+    const child = spawn(pinned[0] ?? 'env', [...pinned.slice(1), ...command], {
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -53,6 +53,12 @@ export const codes = {
   upgrade_required: { status: 426, retry: 'never', message: 'this path speaks WebSocket only' },
   rate_limited: { status: 429, retry: 'backoff', message: 'too many requests' },
   internal: { status: 500, close: 1011, retry: 'backoff', message: 'something went wrong on our side' },
+  upstream_unreachable: {
+    status: 502,
+    retry: 'backoff',
+    message: 'the backend behind this path cannot be reached, or hung up',
+  },
+  upstream_timeout: { status: 504, retry: 'backoff', message: 'the backend behind this path did not answer' },
   log_unavailable: { status: 503, close: 1013, retry: 'backoff', message: 'the event log cannot be reached' },
   overloaded: {
     status: 503,

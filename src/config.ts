@@ -232,6 +232,11 @@ const variables = {
     .describe(
       'Profiles of APIs that were there before (schema/profile.ts): files, or folders whose `.yaml`, `.yml` and `.json` are taken. A node does not start with a wrong one.',
     ),
+  TURNOUT_LEGACY_CONNECTIONS: int(1)
+    .default(10_000)
+    .describe(
+      'Connections to each old backend, one for each request that it holds; past them a request waits 2 s, then is answered 503.',
+    ),
   TURNOUT_ALLOW_OVERRIDE: flag
     .default(false)
     .describe('Whether a client may choose its transport by `override` in negotiate.'),

@@ -10,7 +10,9 @@ import { openStage } from './demo/stage.ts';
 import { adminRoutes } from './http/admin.ts';
 import { joinFleet } from './http/admin-fleet.ts';
 import { authenticating, createApp } from './http/app.ts';
+import { allowedMethods } from './http/allowed-methods.ts';
 import { docsRoutes } from './http/docs.ts';
+import { openLegacyApi } from './http/legacy.ts';
 import { createRequestLimits } from './http/limits.ts';
 import { negotiateRoute } from './http/negotiate.ts';
 import { opsRoutes, type Readiness } from './http/ops.ts';
@@ -68,13 +70,13 @@ function readProfiles(config: Config, logger: Logger): readonly Profile[] {
   return profiles;
 }
 
-/** Opens a node and listens. @throws ConfigError, or what listening throws (EADDRINUSE). */
+/** Opens a node and listens. @throws ConfigError, a profile's problems among them, or what listening throws (EADDRINUSE). */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock, logger } = options;
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
   if (config.TURNOUT_DEMO === true && !config.isDemo)
     logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
-  readProfiles(config, logger);
+  const profiles = readProfiles(config, logger);
   const madeUpSecret = createDemoSecret();
   const nodeId = config.TURNOUT_NODE_ID ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-${process.pid}`;
   const basePath = config.TURNOUT_BASE_PATH;
@@ -194,7 +196,16 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const stage = config.isDemo ? await openStage(staged) : undefined;
   if (stage !== undefined) app.route('/', stage.routes);
 
-  const server = await openServer({ fetch: app.fetch, config, clock, attach: (on) => stream.attach(on) });
+  const isOwn = (path: string): boolean => allowedMethods(app.routes, path).length > 0;
+  const legacy = openLegacyApi({ config, profiles, isOwn, limits, metrics, clock, logger });
+
+  const server = await openServer({
+    fetch: app.fetch,
+    config,
+    clock,
+    takes: legacy?.takes,
+    attach: (on) => stream.attach(on),
+  });
   await stage?.begin(server.url);
 
   const shutDown = async (): Promise<void> => {
@@ -202,8 +213,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     logger.info({ streams: stream.open, polls: traffic.pollsHeld }, 'draining');
     await stage?.end();
     const withinMs = config.TURNOUT_DRAIN_MS;
-    await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs)]);
+    await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), legacy?.drain(withinMs)]);
     await server.close();
+    await legacy?.close();
     await rollout.close();
     rules?.close();
     await hub.close();

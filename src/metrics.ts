@@ -4,6 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { codes } from '../schema/codes.ts';
+import { LegacyMetrics } from './legacy-metrics.ts';
 import { Spread } from './spread.ts';
 import { Traffic } from './traffic.ts';
 
@@ -87,6 +88,8 @@ export class Metrics {
     'version of the rollout rules that this node holds',
   );
   readonly isLogUp = this.gauge('turnout_log_up', '1 while the event log can be reached');
+  /** What passes between old clients and their old backend. */
+  readonly legacy = new LegacyMetrics(this.registry);
   private readonly closes = this.counter('ws_closes_total', 'streams that ended', ['code', 'reason']);
   private readonly durations = new Histogram({
     name: 'ws_connection_duration_seconds',

@@ -17,6 +17,8 @@ export interface RequestLimits {
   take(arrival: Arrival): number;
   /** The caller's own address; undefined where the socket is gone. */
   addressOf(arrival: Arrival): string | undefined;
+  /** The peer is a proxy whose word on the caller is believed. */
+  trustsPeer(arrival: Arrival): boolean;
 }
 
 interface Bucket {
@@ -46,6 +48,10 @@ export function createRequestLimits(options: {
     trustsAny ? callerOf(arrival, trusted) : plain(arrival.socket.remoteAddress ?? '') || undefined;
   return {
     addressOf,
+    trustsPeer({ socket }) {
+      const peer = plain(socket.remoteAddress ?? '');
+      return trustsAny && peer !== '' && isTrusted(peer, trusted);
+    },
     take(arrival) {
       const address = addressOf(arrival);
       if (address === undefined || isLoopbackHost(address)) return 0;

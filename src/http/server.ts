@@ -1,7 +1,7 @@
 /** The listening socket: opened with a backlog that a storm of returning clients fits into, closed without cutting an answer. */
-import type { Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 
@@ -25,6 +25,8 @@ export async function openServer(options: {
   fetch: (request: Request, env: never) => Response | Promise<Response>;
   config: Pick<Config, 'TURNOUT_HOST' | 'TURNOUT_PORT' | 'TURNOUT_BASE_PATH'>;
   clock: Clock;
+  /** Asked before the app, which never sees what it took: answers that aren't ours get no header of ours. */
+  takes: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
   /** Called before it listens: where upgrades are taken. */
   attach: (server: Server) => void;
 }): Promise<ListeningServer> {
@@ -34,11 +36,13 @@ export async function openServer(options: {
     headersTimeout: headersMs,
     connectionsCheckingInterval: 5000,
   };
-  // Without TLS or HTTP/2 options it is a plain node:http server.
   // The adaptor's own Response would be written after a poll has answered by itself (RESPONSE_ALREADY_SENT).
   const overrideGlobalObjects = false;
-  const fetch = options.fetch as never;
-  const server = createAdaptorServer({ fetch, serverOptions, overrideGlobalObjects }) as Server;
+  const answer = getRequestListener(options.fetch as never, { overrideGlobalObjects });
+  const { takes } = options;
+  const server = createServer(serverOptions, (request, response) => {
+    if (takes?.(request, response) !== true) void answer(request, response);
+  });
   options.attach(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -10,11 +10,11 @@ it('commits docs/METRICS.md as the metrics are declared', async () => {
   );
 });
 
-it('names counters with _total, and ours with turnout_ or ws_', async () => {
+it('names counters with _total, and ours with turnout_, ws_ or legacy_', async () => {
   const rows = [...(await metricsDocument()).matchAll(/^\| `(\w+)` \| (\w+) \|/gm)];
   expect(rows.length).toBeGreaterThan(20);
   for (const [, name = '', type] of rows) {
-    expect(name).toMatch(/^(turnout|ws)_[a-z_]+$/);
+    expect(name).toMatch(/^(turnout|ws|legacy)_[a-z_]+$/);
     expect(name.endsWith('_total')).toBe(type === 'counter');
   }
 });

@@ -26,7 +26,7 @@ export const rooms: readonly Room[] = [
   { name: 'flags', owns: /^flags\//, imports: [] },
   {
     name: 'leaf',
-    owns: /^src\/(errors|clock|config|identity|public-key|exact-numbers|auth(-[a-z]+)?|tickets|ticket-key|logger|metrics|spread|traffic|redis|redis-url)\.ts$/,
+    owns: /^src\/(errors|clock|config|identity|public-key|exact-numbers|auth(-[a-z]+)?|tickets|ticket-key|logger|metrics|legacy-metrics|spread|traffic|redis|redis-url)\.ts$/,
     imports: ['schema'],
   },
   { name: 'log port', owns: /^src\/log\/(event-log|entry|cursor)\.ts$/, imports: ['schema', 'leaf'] },
@@ -70,6 +70,7 @@ export const rooms: readonly Room[] = [
 
 /** Packages that only those whose job they are may import. */
 export const soleUsers: Readonly<Record<string, RegExp>> = {
+  undici: /^src\/legacy\//,
   ws: /^(src\/transports|src\/cli|src\/demo|loadtest|clients)\//,
   'unleash-client': /^src\/rollout\//,
   ioredis:

@@ -1,0 +1,194 @@
+/**
+ * The old API's paths. They are taken in front of the app: none of its headers, limits and CORS may change what an old
+ * client is answered. Each request is passed through to the old backend, or offered to `serve` first.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { codes } from '../../schema/codes.ts';
+import type { ErrorBody } from '../../schema/http.ts';
+import type { Profile } from '../../schema/profile.ts';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
+import type { AnswerTap } from '../legacy/answer-tap.ts';
+import type { LegacyAnswer } from '../legacy/dialect.ts';
+import { defaultBounds, Passthrough, type PassthroughBounds } from '../legacy/passthrough.ts';
+import type { RelayEnd } from '../legacy/relay.ts';
+import { type LegacyRoute, type LegacyRoutes, legacyRoutes } from '../legacy/routes.ts';
+import type { LegacyMetrics } from '../legacy-metrics.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics.ts';
+import type { RequestLimits } from './limits.ts';
+
+/** A poll of the old API. */
+export interface LegacyPoll {
+  readonly profile: Profile;
+  readonly request: IncomingMessage;
+  /** To see a client that leaves; only `legacy.ts` writes to it. */
+  readonly response: ServerResponse;
+}
+
+/** What may happen to a poll besides passing through. */
+export interface LegacyHooks {
+  /**
+   * Answers in Turnout's name. Undefined: the old backend does, as if nobody had asked here.
+   * `readBody` gives the request's body, which is passed on all the same; it throws `too_large` past 64 KiB.
+   */
+  readonly serve?: (poll: LegacyPoll, readBody: () => Promise<Buffer>) => Promise<LegacyAnswer | undefined>;
+  /** Wants to see what the old backend answers. */
+  readonly observe?: (poll: LegacyPoll) => AnswerTap | undefined;
+}
+
+export interface LegacyDeps {
+  readonly profiles: readonly Profile[];
+  readonly hooks?: LegacyHooks;
+  readonly bounds?: Partial<PassthroughBounds>;
+  /** Paths of the app, base path included. */
+  readonly isOwn: (path: string) => boolean;
+  readonly limits: Pick<RequestLimits, 'trustsPeer'>;
+  readonly metrics: LegacyMetrics;
+  readonly clock: Pick<Clock, 'monotonic' | 'after' | 'id'>;
+  readonly logger: Logger;
+}
+
+const maxBodyBytes = 64 * 1024;
+
+/** Undefined without profiles. @throws ConfigError where profiles want one path, or Turnout's own */
+export function openLegacyApi(
+  options: Omit<LegacyDeps, 'metrics' | 'bounds'> & {
+    readonly config: Pick<Config, 'TURNOUT_LEGACY_CONNECTIONS'>;
+    readonly metrics: Pick<Metrics, 'legacy' | 'onCollect'>;
+  },
+): LegacyApi | undefined {
+  const { config, metrics, ...deps } = options;
+  if (deps.profiles.length === 0) return undefined;
+  const bounds = { connections: config.TURNOUT_LEGACY_CONNECTIONS };
+  const api = new LegacyApi({ ...deps, bounds, metrics: metrics.legacy });
+  metrics.onCollect(() => metrics.legacy.setOpen(api.open));
+  return api;
+}
+
+export class LegacyApi {
+  private readonly deps: LegacyDeps;
+  private readonly routes: LegacyRoutes;
+  private readonly passthrough: Passthrough;
+  /** Backends whose failure has been told and whose return has not. */
+  private readonly down = new Set<string>();
+
+  /** @throws ConfigError where profiles want one path, or Turnout's own */
+  constructor(deps: LegacyDeps) {
+    this.deps = deps;
+    const { clock, limits, profiles, isOwn, bounds } = deps;
+    this.routes = legacyRoutes(profiles, isOwn);
+    this.passthrough = new Passthrough({
+      bounds: { ...defaultBounds, ...bounds },
+      clock,
+      isTrusted: (request) => limits.trustsPeer(request),
+      refuse: (response, error) => this.refuse(response, error),
+    });
+  }
+
+  /** Requests on their way to an old backend and back. */
+  get open(): number {
+    return this.passthrough.open;
+  }
+
+  /** Takes what is of an old API. False: it is not. */
+  readonly takes = (request: IncomingMessage, response: ServerResponse): boolean => {
+    const route = this.routes.find(request.method ?? '', request.url ?? '');
+    if (route === undefined) return false;
+    const { serve } = this.deps.hooks ?? {};
+    if (route.isPoll && serve !== undefined) void this.offer(route, request, response);
+    else this.pass(route, request, response);
+    return true;
+  };
+
+  /** Those on their way may finish until the time is up. */
+  drain(withinMs: number): Promise<void> {
+    return this.passthrough.drain(withinMs);
+  }
+
+  close(): Promise<void> {
+    return this.passthrough.close();
+  }
+
+  private async offer(route: LegacyRoute, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { hooks, clock, metrics, logger } = this.deps;
+    const { profile, pattern } = route;
+    const beganMs = clock.monotonic();
+    let body: Promise<Buffer> | undefined;
+    const readBody = (): Promise<Buffer> => (body ??= readBounded(request));
+    try {
+      const answer = await hooks?.serve?.({ profile, request, response }, readBody);
+      if (answer === undefined) return this.pass(route, request, response, await body);
+      write(response, answer);
+      metrics.answered({
+        profile: profile.name,
+        route: pattern,
+        answeredBy: 'turnout',
+        outcome: response.destroyed ? 'gone' : 'answered',
+        status: answer.status,
+        firstByteMs: clock.monotonic() - beganMs,
+      });
+    } catch (thrown) {
+      const error = asTurnoutError(thrown);
+      if (error.code === 'internal')
+        logger.error({ err: error.cause ?? error, profile: profile.name }, 'a legacy poll failed');
+      this.refuse(response, error);
+    }
+  }
+
+  private pass(route: LegacyRoute, request: IncomingMessage, response: ServerResponse, body?: Buffer): void {
+    const { profile, pattern, isPoll } = route;
+    const { hooks, metrics } = this.deps;
+    const tap = isPoll ? hooks?.observe?.({ profile, request, response }) : undefined;
+    const onEnd = (end: RelayEnd): void => {
+      metrics.answered({ profile: profile.name, route: pattern, answeredBy: 'upstream', ...end });
+      this.tell(profile, end);
+    };
+    this.passthrough.forward({ profile, request, response, body, tap, onEnd });
+  }
+
+  /** Once when a backend goes away, once when it is back: not for each of a thousand clients. */
+  private tell({ name, upstream }: Profile, { outcome, error }: RelayEnd): void {
+    const { logger } = this.deps;
+    if (outcome === 'answered') {
+      if (this.down.delete(upstream)) logger.info({ profile: name }, 'the old backend answers again');
+    } else if ((error?.code ?? '').startsWith('upstream_') && !this.down.has(upstream)) {
+      this.down.add(upstream);
+      logger.warn({ profile: name, err: error?.cause ?? error }, 'the old backend failed a request');
+    }
+  }
+
+  private refuse(response: ServerResponse, error: TurnoutError): void {
+    if (response.destroyed || response.headersSent) return;
+    const { status, retry } = codes[error.code];
+    const requestId = this.deps.clock.id();
+    const body: ErrorBody = { error: { code: error.code, message: error.message, retry, requestId } };
+    const headers: Record<string, string> = {
+      'content-type': 'application/json',
+      'cache-control': 'no-store',
+      'x-request-id': requestId,
+    };
+    if (status === 429 || status === 503) headers['retry-after'] = String(error.retryAfterS ?? 1);
+    if (error.code === 'draining') headers['connection'] = 'close';
+    write(response, { status, headers, body: Buffer.from(JSON.stringify(body)) });
+  }
+}
+
+function write(response: ServerResponse, { status, headers, body }: LegacyAnswer): void {
+  if (response.destroyed) return;
+  response.writeHead(status, body === undefined ? headers : { ...headers, 'content-length': body.length });
+  response.end(body);
+}
+
+/** @throws too_large */
+async function readBounded(request: IncomingMessage): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes > maxBodyBytes) throw fail('too_large');
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}

@@ -1,0 +1,61 @@
+/** What passes between old clients and their old backend, measured: the control cohort's baseline. Labels are a profile's own names. */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+/** Who gave the answer: the old backend, or Turnout in its words. */
+export type AnsweredBy = 'upstream' | 'turnout';
+
+export interface LegacyAnswered {
+  readonly profile: string;
+  /** The pattern of the profile, never the path that was asked. */
+  readonly route: string;
+  readonly answeredBy: AnsweredBy;
+  readonly outcome: 'answered' | 'refused' | 'broken' | 'gone';
+  readonly status: number | undefined;
+  readonly firstByteMs: number;
+}
+
+// A held poll's time is its hold: up to minutes.
+const buckets = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300,
+];
+
+export class LegacyMetrics {
+  private readonly seconds: Histogram<'profile' | 'route' | 'answered_by'>;
+  private readonly requests: Counter<'profile' | 'route' | 'answered_by' | 'status'>;
+  private readonly open: Gauge;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    const labels = ['profile', 'route', 'answered_by'] as const;
+    this.seconds = new Histogram({
+      name: 'legacy_request_seconds',
+      help: "from a request of the old API to its answer's first byte, the hold included",
+      labelNames: labels,
+      buckets,
+      registers,
+    });
+    this.requests = new Counter({
+      name: 'legacy_requests_total',
+      help: 'requests of the old API by class of status; refused: by us, broken: off by the backend, gone: the client',
+      labelNames: [...labels, 'status'],
+      registers,
+    });
+    this.open = new Gauge({
+      name: 'legacy_requests_open',
+      help: 'requests of the old API that wait for their answer or its end',
+      registers,
+    });
+  }
+
+  setOpen(open: number): void {
+    this.open.set(open);
+  }
+
+  answered({ profile, route, answeredBy, outcome, status, firstByteMs }: LegacyAnswered): void {
+    const labels = { profile, route, answered_by: answeredBy };
+    const kind = outcome === 'answered' ? `${Math.floor((status ?? 0) / 100)}xx` : outcome;
+    this.requests.inc({ ...labels, status: kind });
+    // One who left before an answer came tells nothing of how long it takes.
+    if (status !== undefined) this.seconds.observe(labels, firstByteMs / 1000);
+  }
+}

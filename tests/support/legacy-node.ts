@@ -1,0 +1,84 @@
+/** The old API's paths alone, behind a real server in this process: with bounds that a test can reach. */
+import type { ProfileSource } from '../../schema/profile.ts';
+import { type Profile, profileSchema } from '../../schema/profile.ts';
+import { systemClock } from '../../src/clock.ts';
+import { readConfig } from '../../src/config.ts';
+import { createRequestLimits } from '../../src/http/limits.ts';
+import { LegacyApi, type LegacyHooks } from '../../src/http/legacy.ts';
+import { openServer } from '../../src/http/server.ts';
+import type { PassthroughBounds } from '../../src/legacy/passthrough.ts';
+import { createLogger } from '../../src/logger.ts';
+import { createMetrics } from '../../src/metrics.ts';
+
+export interface LegacyNodeOptions {
+  readonly bounds?: Partial<PassthroughBounds>;
+  readonly hooks?: LegacyHooks;
+  readonly trustedProxies?: readonly string[];
+  readonly isOwn?: (path: string) => boolean;
+}
+
+export interface LegacyNode {
+  readonly url: string;
+  readonly api: LegacyApi;
+  /** The lines of the old API's metrics. */
+  readonly metrics: () => Promise<string>;
+  readonly close: () => Promise<void>;
+}
+
+// One for all: each listens on standard output.
+const silent = createLogger('silent');
+
+/** A profile of a plain poll at `/api/updates`; everything below `/api/` passes through. */
+export function plainProfile(upstream: string, more: { readonly source?: ProfileSource } = {}): Profile {
+  return profileSchema.parse({
+    name: 'plain',
+    match: { method: 'GET', path: '/api/updates' },
+    upstream,
+    passthrough: ['/api/*', '/login'],
+    request: {
+      cursor: { in: 'query', name: 'since', format: 'integer' },
+      services: { fixed: ['updates'] },
+    },
+    response: {
+      idle: { status: 204 },
+      events: { status: 200, body: { updates: '$events', next: '$cursor' } },
+      event: { id: '$.id' },
+    },
+    ...more,
+  });
+}
+
+export async function openLegacyNode(profile: Profile, options: LegacyNodeOptions = {}): Promise<LegacyNode> {
+  const clock = systemClock;
+  const metrics = createMetrics();
+  const api = new LegacyApi({
+    profiles: [profile],
+    hooks: options.hooks ?? {},
+    bounds: options.bounds ?? {},
+    isOwn: options.isOwn ?? (() => false),
+    limits: createRequestLimits({ perSecond: 2000, trustedProxies: options.trustedProxies ?? [], clock }),
+    metrics: metrics.legacy,
+    clock,
+    logger: silent,
+  });
+  const config = { ...readConfig({}), TURNOUT_PORT: 0 };
+  const server = await openServer({
+    fetch: () => new Response('not of the old API', { status: 404 }),
+    config,
+    clock,
+    takes: api.takes,
+    attach: () => undefined,
+  });
+  return {
+    url: server.url,
+    api,
+    async metrics() {
+      const lines = (await metrics.registry.metrics()).split('\n');
+      return lines.filter((line) => line.startsWith('legacy_')).join('\n');
+    },
+    async close() {
+      await api.close();
+      await server.close();
+    },
+  };
+}

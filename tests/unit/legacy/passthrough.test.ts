@@ -1,0 +1,304 @@
+/** What an old client and an old backend see of the node between them: as little as HTTP allows. */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { SeenAnswer } from '../../../src/legacy/answer-tap.ts';
+import { call } from '../../support/http-client.ts';
+import { type LegacyNodeOptions, openLegacyNode, plainProfile } from '../../support/legacy-node.ts';
+import { openRaw } from '../../support/raw-socket.ts';
+import { answerText, RawUpstream, type Say } from '../../support/raw-upstream.ts';
+import { until } from '../../support/until.ts';
+
+async function behindRaw(say: Say, options: LegacyNodeOptions = {}) {
+  const upstream = await RawUpstream.open(say);
+  const node = await openLegacyNode(plainProfile(upstream.url), options);
+  onTestFinished(async () => {
+    await node.close();
+    upstream.close();
+  });
+  return { upstream, node };
+}
+
+async function behindHttp(listener: RequestListener, options: LegacyNodeOptions = {}) {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const node = await openLegacyNode(plainProfile(`http://127.0.0.1:${port}`), options);
+  onTestFinished(async () => {
+    await node.close();
+    server.close();
+    server.closeAllConnections();
+  });
+  return node;
+}
+
+/** Asks on a connection of its own. @returns all that came until the node closed it */
+async function ask(url: string, lines: readonly string[], body = ''): Promise<string> {
+  const raw = await openRaw(url, [...lines, 'Connection: close', '', body].join('\r\n'));
+  await until(() => raw.isClosed(), 'the answer’s end');
+  return raw.said();
+}
+
+describe('an answer', () => {
+  it('keeps its headers as they came, twice where they came twice, and gets none of ours', async () => {
+    const headers = [
+      'Server: old/1.0',
+      'Set-Cookie: a=1; Path=/',
+      'set-cookie: b=2',
+      'X-ODD-Case: Gr\u00fc\u00dfe',
+      'Content-Encoding: gzip',
+      'Date: Thu, 01 Jan 1970 00:00:00 GMT',
+    ];
+    const { node } = await behindRaw(
+      (socket) =>
+        void socket.write(answerText('200 All Right', headers, '\u001f\u008bnot touched'), 'latin1'),
+    );
+    const said = await ask(node.url, [
+      'GET /api/updates HTTP/1.1',
+      'Host: old',
+      'Origin: https://else.where',
+    ]);
+    const [head = '', body] = said.split('\r\n\r\n');
+    const [status, ...lines] = head.split('\r\n');
+    expect(status).toBe('HTTP/1.1 200 All Right');
+    expect(body).toBe('\u001f\u008bnot touched');
+    expect(lines.toSorted()).toEqual([...headers, 'Content-Length: 13', 'Connection: close'].toSorted());
+  });
+
+  it('loses what is of the other connection alone, and what that names', async () => {
+    const { node } = await behindRaw(
+      (socket) =>
+        void socket.write(
+          answerText('200 OK', [
+            'Connection: X-Hop, keep-alive',
+            'X-Hop: 1',
+            'Keep-Alive: timeout=9',
+            'X-Stays: 1',
+          ]),
+        ),
+    );
+    const said = await ask(node.url, ['GET /api/updates HTTP/1.1', 'Host: old']);
+    expect(said).toContain('X-Stays: 1');
+    expect(said).not.toMatch(/x-hop|timeout=9|date:/i);
+  });
+
+  it.each([
+    ['204', 'GET', answerText('204 No Content', [])],
+    ['304', 'GET', 'HTTP/1.1 304 Not Modified\r\nETag: "7"\r\nContent-Length: 99\r\n\r\n'],
+    ['HEAD', 'HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n'],
+  ])('%s has no body, and the next request is answered', async (_, method, text) => {
+    const { node, upstream } = await behindRaw((socket) => void socket.write(text));
+    const lines = [`${method} /api/updates HTTP/1.1`, 'Host: old'];
+    for (let turn = 0; turn < 2; turn += 1) expect(await ask(node.url, lines)).toMatch(/\r\n\r\n$/);
+    expect(upstream.asked.length).toBe(2);
+  });
+
+  it('shows its head and each piece as soon as the backend sends them', async () => {
+    const pieces: ((text: string) => void)[] = [];
+    const node = await behindHttp((_, response) => {
+      response.flushHeaders();
+      pieces.push((text) => response.write(text));
+    });
+    const raw = await openRaw(node.url, 'GET /api/updates HTTP/1.1\r\nHost: old\r\n\r\n');
+    await until(() => raw.said().includes('\r\n\r\n'), 'the head');
+    pieces[0]?.('first');
+    await until(() => raw.said().includes('first'), 'the first piece');
+    expect(raw.said()).not.toContain('second');
+    pieces[0]?.('second');
+    await until(() => raw.said().includes('second'), 'the second piece');
+    raw.socket.destroy();
+    await until(() => node.api.open === 0, 'nothing open');
+  });
+
+  it('may be early hints first: those stay here', async () => {
+    const { node } = await behindRaw(
+      (socket) =>
+        void socket.write(
+          `HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n${answerText('200 OK', [], 'fine')}`,
+        ),
+    );
+    expect((await call(`${node.url}/api/updates`)).text).toBe('fine');
+  });
+});
+
+describe('a request', () => {
+  const echo: Say = (socket, head) => void socket.write(answerText('200 OK', [], head));
+
+  it('arrives with its method, target, headers and body as they were sent', async () => {
+    const { node, upstream } = await behindRaw(echo);
+    await ask(
+      node.url,
+      [
+        'PUT /api/a%20b?x=1&x=2&y=%C3%BC HTTP/1.1',
+        'Host: shop.example',
+        'X-Twice: 1',
+        'X-Twice: 2',
+        'Content-Length: 5',
+      ],
+      'hello',
+    );
+    const [head = ''] = upstream.asked;
+    expect(head).toMatch(/^PUT \/api\/a%20b\?x=1&x=2&y=%C3%BC HTTP\/1\.1\r\n/);
+    expect(head).toMatch(/host: shop\.example\r\n/i);
+    expect(head).toContain('X-Twice: 1\r\nX-Twice: 2\r\n');
+    expect(head.toLowerCase()).not.toContain('via:');
+  });
+
+  it('of any size is streamed, with a length or in chunks', async () => {
+    const sizes: number[] = [];
+    const node = await behindHttp((request, response) => {
+      let bytes = 0;
+      request.on('data', (chunk: Buffer) => (bytes += chunk.length));
+      request.on('end', () => {
+        sizes.push(bytes);
+        response.end(String(request.headers['content-length'] ?? request.headers['transfer-encoding']));
+      });
+    });
+    const body = 'x'.repeat(3_000_000);
+    expect((await call(`${node.url}/api/upload`, { body })).text).toBe('3000000');
+    const chunked = await ask(
+      node.url,
+      ['POST /api/upload HTTP/1.1', 'Host: old', 'Transfer-Encoding: chunked', 'Expect: 100-continue'],
+      '5\r\nhello\r\n0\r\n\r\n',
+    );
+    expect(chunked).toContain('HTTP/1.1 100 Continue');
+    expect(chunked).toContain('chunked');
+    expect(sizes).toEqual([3_000_000, 5]);
+  });
+
+  it('loses what is of its connection alone, and tells who asks', async () => {
+    const { node, upstream } = await behindRaw(echo);
+    await ask(node.url, [
+      'GET /api/updates HTTP/1.1',
+      'Host: shop.example',
+      'TE: trailers',
+      'Keep-Alive: 5',
+      'X-Forwarded-For: 9.9.9.9',
+      'X-Forwarded-Proto: https',
+      'X-Forwarded-Host: evil.example',
+    ]);
+    const [head = ''] = upstream.asked;
+    expect(head).not.toMatch(/^(te|keep-alive):|9\.9\.9\.9|evil/im);
+    expect(head).toContain('X-Forwarded-For: 127.0.0.1\r\n');
+    expect(head).toContain('X-Forwarded-Proto: http\r\n');
+    expect(head).toContain('X-Forwarded-Host: shop.example\r\n');
+  });
+
+  it('of a trusted proxy keeps what that says, and the chain grows', async () => {
+    const { node, upstream } = await behindRaw(echo, { trustedProxies: ['127.0.0.0/8'] });
+    await ask(node.url, [
+      'GET /api/updates HTTP/1.1',
+      'Host: node-7',
+      'X-Forwarded-For: 9.9.9.9',
+      'X-Forwarded-Proto: https',
+      'X-Forwarded-Host: shop.example',
+    ]);
+    const [head = ''] = upstream.asked;
+    expect(head).toContain('X-Forwarded-For: 9.9.9.9, 127.0.0.1\r\n');
+    expect(head).toContain('X-Forwarded-Proto: https\r\n');
+    expect(head).toContain('X-Forwarded-Host: shop.example\r\n');
+  });
+
+  it('is of the old API only where the profile says so', async () => {
+    const { node, upstream } = await behindRaw(echo, { isOwn: (path) => path === '/api/mine' });
+    for (const path of [
+      '/',
+      '/api',
+      '/login/x',
+      '/apis',
+      '/api/mine',
+      '/api/../secret',
+      '/api/%2e%2e/secret',
+    ])
+      expect(await ask(node.url, [`GET ${path} HTTP/1.1`, 'Host: old'])).toContain('not of the old API');
+    for (const path of ['/api/', '/api/x?y=/../z', '/login?next=/'])
+      expect(await ask(node.url, [`GET ${path} HTTP/1.1`, 'Host: old'])).toContain(`GET ${path} HTTP`);
+    expect(upstream.asked.length).toBe(3);
+  });
+
+  it('that the client gives up is given up at the backend', async () => {
+    const closed: IncomingMessage[] = [];
+    const node = await behindHttp((request, response) => {
+      response.on('close', () => closed.push(request));
+    });
+    const raw = await openRaw(node.url, 'GET /api/updates HTTP/1.1\r\nHost: old\r\n\r\n');
+    await until(() => node.api.open === 1, 'held');
+    raw.socket.destroy();
+    await until(() => closed.length === 1, 'the backend’s end');
+    expect(await node.metrics()).toContain('status="gone"} 1');
+  });
+});
+
+describe('a drain', () => {
+  it('lets a held request finish, and tells its client to go elsewhere', async () => {
+    let answer = (): void => undefined;
+    const { node } = await behindRaw((socket) => {
+      answer = () => void socket.write(answerText('200 OK', [], 'in time'));
+    });
+    const held = call(`${node.url}/api/updates`);
+    await until(() => node.api.open === 1, 'held');
+    const drained = node.api.drain(5000);
+    answer();
+    const { text, headers } = await held;
+    expect([text, headers.connection]).toEqual(['in time', 'close']);
+    await drained;
+  });
+
+  it('answers what is still held when its time is up', async () => {
+    const { node } = await behindRaw(() => undefined);
+    const held = call(`${node.url}/api/updates`);
+    await until(() => node.api.open === 1, 'held');
+    await node.api.drain(50);
+    const { status, headers } = await held;
+    expect([status, headers.connection, headers['retry-after']]).toEqual([503, 'close', '1']);
+  });
+});
+
+describe('a poll', () => {
+  it('is offered to those who could serve it; left by them, it passes with its body', async () => {
+    const offered: string[] = [];
+    const { node, upstream } = await behindRaw(
+      (socket) => void socket.write(answerText('200 OK', [], 'theirs')),
+      {
+        hooks: {
+          async serve({ request }, readBody) {
+            offered.push(`${request.url} ${String(await readBody())}`);
+            if (request.url?.includes('since=1') !== true) return undefined;
+            return { status: 200, headers: { 'x-by': 'turnout' }, body: Buffer.from('ours') };
+          },
+        },
+      },
+    );
+    const lines = ['Host: old', 'Content-Length: 4'];
+    expect(await ask(node.url, ['GET /api/updates?since=1 HTTP/1.1', ...lines], 'body')).toContain(
+      '\r\n\r\nours',
+    );
+    expect(await ask(node.url, ['GET /api/updates?since=2 HTTP/1.1', ...lines], 'body')).toContain('theirs');
+    await ask(node.url, ['POST /api/updates HTTP/1.1', ...lines], 'body');
+    expect(offered).toEqual(['/api/updates?since=1 body', '/api/updates?since=2 body']);
+    expect(upstream.asked.map((head) => head.split(' ')[0])).toEqual(['GET', 'POST']);
+    const metrics = await node.metrics();
+    expect(metrics).toContain('answered_by="turnout",status="2xx"} 1');
+    expect(metrics).toContain('route="/api/updates",answered_by="upstream",status="2xx"} 2');
+  });
+
+  it('can be watched: head and first bytes, whole or not', async () => {
+    const seen: SeenAnswer[] = [];
+    const { node } = await behindRaw(
+      (socket, head) =>
+        void socket.write(answerText('200 OK', ['ETag: "7"'], head.includes('long') ? 'too much' : 'all')),
+      { hooks: { observe: () => ({ maxBytes: 4, onAnswer: (answer) => seen.push(answer) }) } },
+    );
+    await call(`${node.url}/api/updates`);
+    await call(`${node.url}/api/updates?long`);
+    // Not a poll.
+    await call(`${node.url}/api/other`);
+    await until(() => seen.length === 2, 'both seen');
+    expect(seen.map(({ body, isWhole }) => [String(body), isWhole])).toEqual([
+      ['all', true],
+      ['too ', false],
+    ]);
+    expect(seen[0]).toMatchObject({ status: 200, headers: { etag: '"7"' } });
+  });
+});
