@@ -13,6 +13,7 @@ import { authenticating, createApp } from './http/app.ts';
 import { allowedMethods } from './http/allowed-methods.ts';
 import { docsRoutes } from './http/docs.ts';
 import { openLegacyApi } from './http/legacy.ts';
+import { LegacyStands } from './http/legacy-hooks.ts';
 import { createRequestLimits } from './http/limits.ts';
 import { negotiateRoute } from './http/negotiate.ts';
 import { opsRoutes, type Readiness } from './http/ops.ts';
@@ -185,7 +186,17 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
   const drainThis = (): void => void drain();
   app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: drainThis }));
-  joinFleet({ rollout, sessions, drain: drainThis, shadows: () => ({}) });
+  const hooks = new LegacyStands({
+    profiles,
+    decider,
+    longPoll,
+    log,
+    clock,
+    authenticator,
+    onAsked,
+    metrics: metrics.legacy,
+  });
+  joinFleet({ rollout, sessions, drain: drainThis, shadows: () => hooks.shadows() });
   app.route('/', ops);
   app.route(
     '/',
@@ -197,7 +208,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   if (stage !== undefined) app.route('/', stage.routes);
 
   const isOwn = (path: string): boolean => allowedMethods(app.routes, path).length > 0;
-  const legacy = openLegacyApi({ config, profiles, isOwn, limits, metrics, clock, logger });
+  const legacy = openLegacyApi({ config, profiles, hooks, isOwn, limits, metrics, clock, logger });
 
   const server = await openServer({
     fetch: app.fetch,
@@ -216,6 +227,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), legacy?.drain(withinMs)]);
     await server.close();
     await legacy?.close();
+    await hooks.close();
     await rollout.close();
     rules?.close();
     await hub.close();

@@ -1,6 +1,19 @@
 /** What passes between old clients and their old backend, measured: the control cohort's baseline. Labels are a profile's own names. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
+/** Why a poll that was to be served was left to the old backend: a label. */
+export type Unserved =
+  | 'anonymous'
+  | 'unavailable'
+  | 'bad-request'
+  | 'no-cursor'
+  | 'unknown-cursor'
+  | 'reset'
+  | 'log-away'
+  | 'overloaded';
+/** What the shadow said of an answer: a label. */
+export type Shadowed = 'same' | 'missing' | 'extra' | 'order' | 'shape' | 'late' | 'unreadable';
+
 /** Who gave the answer: the old backend, or Turnout in its words. */
 export type AnsweredBy = 'upstream' | 'turnout';
 
@@ -22,6 +35,8 @@ const buckets = [
 export class LegacyMetrics {
   private readonly seconds: Histogram<'profile' | 'route' | 'answered_by'>;
   private readonly requests: Counter<'profile' | 'route' | 'answered_by' | 'status'>;
+  private readonly left: Counter<'profile' | 'why'>;
+  private readonly shadows: Counter<'profile' | 'result'>;
   private readonly open: Gauge;
 
   constructor(registry: Registry) {
@@ -40,6 +55,18 @@ export class LegacyMetrics {
       labelNames: [...labels, 'status'],
       registers,
     });
+    this.left = new Counter({
+      name: 'legacy_unserved_total',
+      help: 'polls that the flag would have served and that were left to the old backend',
+      labelNames: ['profile', 'why'],
+      registers,
+    });
+    this.shadows = new Counter({
+      name: 'legacy_shadow_total',
+      help: 'answers of the old backend that were compared with what Turnout would have answered',
+      labelNames: ['profile', 'result'],
+      registers,
+    });
     this.open = new Gauge({
       name: 'legacy_requests_open',
       help: 'requests of the old API that wait for their answer or its end',
@@ -49,6 +76,14 @@ export class LegacyMetrics {
 
   setOpen(open: number): void {
     this.open.set(open);
+  }
+
+  unserved(profile: string, why: Unserved): void {
+    this.left.inc({ profile, why });
+  }
+
+  shadowed(profile: string, result: Shadowed): void {
+    this.shadows.inc({ profile, result });
   }
 
   answered({ profile, route, answeredBy, outcome, status, firstByteMs }: LegacyAnswered): void {

@@ -8,6 +8,7 @@ import { heldAtMostMs } from '../identity.ts';
 import type { Dialect, LegacyAnswer, LegacyAsk } from '../legacy/dialect.ts';
 import type { LegacyCaller } from '../legacy/identity.ts';
 import { envelopeOf, type Places } from '../legacy/places.ts';
+import type { Unserved } from '../legacy-metrics.ts';
 import { decodeCursor, encodeCursor, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -22,9 +23,6 @@ export interface LegacyServeDeps {
   readonly log: Pick<EventLog, 'read'>;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
 }
-
-/** Why a poll was left to the old backend: a label of `legacy_unserved_total`. */
-export type Unserved = 'no-cursor' | 'unknown-cursor' | 'reset' | 'log-away' | 'overloaded';
 
 export type Served =
   | { readonly isServed: true; readonly answer: LegacyAnswer; readonly events: boolean }

@@ -1,5 +1,4 @@
 /** `GET /v1/realtime/poll` (docs/PROTOCOL.md, 7): reads the query, and writes the answer's shared bytes as they are. */
-import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import { describeRoute, resolver } from 'hono-openapi';
@@ -15,7 +14,7 @@ import type { Identity } from '../identity.ts';
 import { startOf } from '../transports/client-frames.ts';
 import type { AppEnv } from './app.ts';
 import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
-import type { PollClient } from '../transports/poll-request.ts';
+import { pollClientOf } from './poll-client.ts';
 
 export interface PollDeps {
   /** @throws unauthorized */
@@ -78,24 +77,11 @@ export function pollRoute(deps: PollDeps): Hono<AppEnv> {
       limit: asked.limit,
       session: asked.session,
       assignment: asked.assignment,
-      client: clientOf(c.env?.outgoing),
+      client: pollClientOf(c.env?.outgoing),
     });
     return respond(c, answer);
   });
   return app;
-}
-
-/** Undefined where a test asks the app without a server. */
-function clientOf(outgoing: HttpBindings['outgoing'] | undefined): PollClient {
-  return {
-    get isGone() {
-      return outgoing?.destroyed ?? false;
-    },
-    onGone(run) {
-      outgoing?.once('close', run);
-      return () => outgoing?.off('close', run);
-    },
-  };
 }
 
 /** @throws bad_request */

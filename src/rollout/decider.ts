@@ -2,7 +2,7 @@
 import type { Reason } from '../../schema/http.ts';
 import { type Asked, type Decision, decide } from './decide.ts';
 import type { Evaluator } from './evaluator.ts';
-import { autoreconnectFlag, legacyServeFlag, transportFlag } from './features.ts';
+import { autoreconnectFlag, legacyServeFlag, percentOf, transportFlag } from './features.ts';
 import type { KillLatch } from './latch.ts';
 import { areMovesHeld, featureOf, isKilled, isListed, rolloutPercent, type Rules } from './rules.ts';
 import type { User } from './user.ts';
@@ -75,6 +75,15 @@ export class Decider {
     if (rules === undefined || latch.isSet || isKilled(rules) || areRulesLost?.() === true) return false;
     if (isListed(rules.denylist, user) || featureOf(rules, legacyServeFlag) === undefined) return false;
     return evaluator.ask(legacyServeFlag, user).isIn;
+  }
+
+  /** Whether anybody's is: while nobody's is, nobody need be asked who they are. */
+  servesAnyLegacy(): boolean {
+    const rules = this.parts.rules();
+    const flag = rules && featureOf(rules, legacyServeFlag);
+    if (rules === undefined || flag?.enabled !== true || isKilled(rules) || this.parts.latch.isSet)
+      return false;
+    return percentOf(flag) > 0 || flag.strategies.some(({ name }) => name !== 'flexibleRollout');
   }
 
   /** The version of the rules now; 0 while there are none. */

@@ -1,0 +1,166 @@
+/**
+ * What is done with the polls of an old API besides passing them through: answered from the log where the flag says so,
+ * and watched by the shadow. Whatever goes wrong here leaves the poll to the old backend.
+ */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { ShadowSummary } from '../../schema/admin.ts';
+import type { Profile } from '../../schema/profile.ts';
+import type { AskOutcome } from '../auth-server.ts';
+import type { KeyedAuthenticator } from '../auth.ts';
+import type { Clock } from '../clock.ts';
+import type { AnswerTap } from '../legacy/answer-tap.ts';
+import {
+  type Dialect,
+  type LegacyAnswer,
+  type LegacyRequest,
+  LegacyRequestError,
+} from '../legacy/dialect.ts';
+import { createLegacyIdentity, type LegacyIdentity } from '../legacy/identity.ts';
+import { Places } from '../legacy/places.ts';
+import { createDialect } from '../legacy/profile-dialect.ts';
+import { Shadow } from '../legacy/shadow.ts';
+import type { LegacyMetrics } from '../legacy-metrics.ts';
+import type { EventLog } from '../log/event-log.ts';
+import type { Decider } from '../rollout/decider.ts';
+import type { LongPoll } from '../transports/long-poll.ts';
+import type { LegacyHooks, LegacyPoll } from './legacy.ts';
+import { LegacyServe } from './legacy-serve.ts';
+import { pollClientOf } from './poll-client.ts';
+
+export interface LegacyHooksDeps {
+  readonly profiles: readonly Profile[];
+  readonly decider: Pick<Decider, 'servesLegacy' | 'servesAnyLegacy'>;
+  readonly longPoll: Pick<LongPoll, 'hold' | 'mustClose'>;
+  readonly log: Pick<EventLog, 'read'>;
+  readonly clock: Clock;
+  readonly authenticator: Pick<KeyedAuthenticator, 'verifiedClaims'>;
+  readonly onAsked: (outcome: AskOutcome, why: string) => void;
+  readonly metrics: Pick<LegacyMetrics, 'unserved' | 'shadowed'>;
+}
+
+/** All that stands behind one profile. */
+interface Stand {
+  readonly dialect: Dialect;
+  readonly identity: LegacyIdentity;
+  readonly serve: LegacyServe;
+  /** Absent: the profile has none. */
+  readonly shadow: Shadow | undefined;
+}
+
+const maxWatchedBytes = 256 * 1024;
+
+export class LegacyStands implements LegacyHooks {
+  private readonly deps: LegacyHooksDeps;
+  private readonly stands: ReadonlyMap<Profile, Stand>;
+
+  constructor(deps: LegacyHooksDeps) {
+    this.deps = deps;
+    this.stands = new Map(deps.profiles.map((profile) => [profile, this.stand(profile)]));
+  }
+
+  /** What the shadows found on this node, by profile. */
+  shadows(): Record<string, ShadowSummary> {
+    const found = [...this.stands.values()].flatMap(({ dialect, shadow }) =>
+      shadow === undefined ? [] : [[dialect.profile.name, shadow.report.summary()] as const],
+    );
+    return Object.fromEntries(found);
+  }
+
+  async serve(poll: LegacyPoll, readBody: () => Promise<Buffer>): Promise<LegacyAnswer | undefined> {
+    const { decider, longPoll } = this.deps;
+    const stand = this.stands.get(poll.profile);
+    // While nobody is served, nobody is asked about.
+    if (stand === undefined || !decider.servesAnyLegacy()) return undefined;
+    const request = await readRequest(poll, readBody);
+    const caller = await stand.identity.resolve(request);
+    if (typeof caller === 'string') return this.unserved(poll, caller);
+    if (!decider.servesLegacy({ org: caller.org, sub: caller.user })) return undefined;
+    const asked = askedOf(stand.dialect, request);
+    // The old backend has words of its own for what it doesn't understand.
+    if (asked === undefined) return this.unserved(poll, 'bad-request');
+    const served = await stand.serve.answer(caller, asked, pollClientOf(poll.response));
+    if (!served.isServed) return this.unserved(poll, served.why);
+    const { answer } = served;
+    return longPoll.mustClose ? { ...answer, headers: { ...answer.headers, connection: 'close' } } : answer;
+  }
+
+  observe({ profile, request }: LegacyPoll): AnswerTap | undefined {
+    const stand = this.stands.get(profile);
+    const shadow = stand?.shadow;
+    if (stand === undefined || shadow === undefined || !shadow.wants()) return undefined;
+    const { clock } = this.deps;
+    const asked: LegacyRequest = { ...headOf(request), body: undefined };
+    // Asked about while the old backend is at it: its answer is compared with what this user would have been given.
+    const resolved = stand.identity.resolve(asked);
+    return {
+      maxBytes: maxWatchedBytes,
+      onAnswer: (seen) => {
+        const answeredMs = clock.now();
+        void resolved.then((caller) => {
+          const cursor = askedOf(stand.dialect, asked)?.cursor;
+          if (typeof caller === 'string' || !seen.isWhole || seen.status >= 400) return undefined;
+          return shadow.watch({ org: caller.org, user: caller.user, cursor, answer: seen, answeredMs });
+        });
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.stands.values()].map(({ identity }) => identity.close()));
+  }
+
+  private unserved({ profile }: LegacyPoll, why: Parameters<LegacyMetrics['unserved']>[1]): undefined {
+    this.deps.metrics.unserved(profile.name, why);
+    return undefined;
+  }
+
+  private stand(profile: Profile): Stand {
+    const { log, clock, longPoll, authenticator, onAsked, metrics } = this.deps;
+    const dialect = createDialect(profile);
+    const places = new Places({ log, dialect });
+    const shadow = profile.shadow === undefined ? undefined : new Shadow({ dialect, places, log, clock });
+    if (shadow !== undefined) shadow.report.onResult = (result) => metrics.shadowed(profile.name, result);
+    return {
+      dialect,
+      identity: createLegacyIdentity(profile, { clock, authenticator, onAsked }),
+      serve: new LegacyServe({ dialect, places, longPoll, log, clock }),
+      shadow,
+    };
+  }
+}
+
+function askedOf(dialect: Dialect, request: LegacyRequest): ReturnType<Dialect['ask']> | undefined {
+  try {
+    return dialect.ask(request);
+  } catch (thrown) {
+    if (thrown instanceof LegacyRequestError) return undefined;
+    throw thrown;
+  }
+}
+
+async function readRequest(
+  { profile, request }: LegacyPoll,
+  readBody: () => Promise<Buffer>,
+): Promise<LegacyRequest> {
+  const { cursor, wait, limit } = profile.request;
+  const isInBody = [cursor, wait, limit].some((field) => field?.in === 'body');
+  return { ...headOf(request), body: isInBody ? parsed(await readBody()) : undefined };
+}
+
+function parsed(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function headOf({ url = '/', headers }: IncomingMessage): Pick<LegacyRequest, 'query' | 'headers'> {
+  const mark = url.indexOf('?');
+  return { query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)), headers: flat(headers) };
+}
+
+const flat = (headers: IncomingHttpHeaders): Record<string, string | undefined> =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]),
+  );
