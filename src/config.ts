@@ -232,6 +232,11 @@ const variables = {
     .describe(
       'Profiles of APIs that were there before (schema/profile.ts): files, or folders whose `.yaml`, `.yml` and `.json` are taken. A node does not start with a wrong one.',
     ),
+  TURNOUT_BRIDGE: flag
+    .default(true)
+    .describe(
+      "Whether this node may bridge: read the profiles' sources into the log. One node at a time does, the others stand by.",
+    ),
   TURNOUT_ALLOW_OVERRIDE: flag
     .default(false)
     .describe('Whether a client may choose its transport by `override` in negotiate.'),
