@@ -55,6 +55,8 @@ export function openBridges(options: BridgesOptions): Bridges {
   };
 }
 
+const leaseFault = 'lease: ';
+
 interface Leading {
   readonly end: AbortController;
   readonly feed: BridgeFeed;
@@ -131,13 +133,14 @@ class Bridge {
   private async decide(): Promise<void> {
     try {
       const outcome = await this.lease.take();
+      if (this.tally.lastError?.startsWith(leaseFault) === true) this.tally.lastError = undefined;
       // Somebody else bridged in between: what was read here is theirs by now.
       const isOver = outcome !== 'kept' || this.leading?.end.signal.aborted === true;
       if (isOver) await this.endLeading();
       if (outcome !== 'held') this.lead();
     } catch (error) {
       // The lease runs out by itself, and nothing is appended without it.
-      if (this.leading !== undefined) this.tally.lastError = `lease: ${faultText(error)}`;
+      if (this.leading !== undefined) this.tally.lastError = `${leaseFault}${faultText(error)}`;
     }
   }
 
