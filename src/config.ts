@@ -237,6 +237,11 @@ const variables = {
     .describe(
       'Connections to each old backend, one for each request that it holds; past them a request waits 2 s, then is answered 503.',
     ),
+  TURNOUT_BRIDGE: flag
+    .default(true)
+    .describe(
+      "Whether this node may bridge: read the profiles' sources into the log. One node at a time does, the others stand by.",
+    ),
   TURNOUT_ALLOW_OVERRIDE: flag
     .default(false)
     .describe('Whether a client may choose its transport by `override` in negotiate.'),

@@ -23,12 +23,14 @@ import { publishRoutes } from './http/publish.ts';
 import { openServer } from './http/server.ts';
 import { Hub } from './hub/hub.ts';
 import { Sessions } from './hub/sessions.ts';
+import { type Bridges, openBridges } from './legacy/bridge.ts';
 import { loadProfiles } from './legacy/load-profiles.ts';
-import type { EventLog } from './log/event-log.ts';
+import type { EventLog, LogHealth } from './log/event-log.ts';
 import { connectRedis, openLog } from './log/open-log.ts';
 import { type Logger, logClose } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { Publisher } from './publisher.ts';
+import { RightsWatch } from './redis-rights.ts';
 import { defaultRunFolder } from './rollout/local-kill.ts';
 import { createRollout } from './rollout/rollout.ts';
 import { RulesConnection } from './rollout/rules-connection.ts';
@@ -93,6 +95,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const redis = connectRedis(node);
   const log = options.log ?? openLog(redis, node);
   await redis?.ready(startMs);
+  const rights = redis && new RightsWatch({ redis, prefix: config.TURNOUT_REDIS_PREFIX, clock, logger });
+  await rights?.begin();
   const stopSharing =
     redis !== undefined && authenticator.needsTicketSecret
       ? shareTicketKey({
@@ -158,7 +162,20 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     if (phase === 'starting') phase = 'serving';
   });
   const version = (): number => rollout.decider.assignment;
-  metrics.onCollect(() => collect(metrics, hub, sessions, log, version()));
+  const bridges: Bridges = openBridges({
+    profiles,
+    log,
+    redis,
+    prefix: config.TURNOUT_REDIS_PREFIX,
+    nodeId,
+    clock,
+    logger,
+    isOn: config.TURNOUT_BRIDGE,
+  });
+  metrics.onCollect(() => {
+    collect(metrics, hub, sessions, log, version());
+    metrics.setBridges(bridges.report());
+  });
   const authenticate = authenticating(authenticator, cookie);
   const asBackend: DemoPublish = (org, event) =>
     publisher.publishOne(demoBackendIdentity(org), 'producer', event);
@@ -171,8 +188,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     metrics,
     readiness: () => ({
       phase,
-      log: log.health(),
+      log: withDetail(log.health(), rights?.detail),
       rules: { ...store.health(), version: version() },
+      bridges: bridges.report(),
     }),
     feeds: () => hub.feeds,
   });
@@ -222,6 +240,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const shutDown = async (): Promise<void> => {
     phase = 'draining';
     logger.info({ streams: stream.open, polls: traffic.pollsHeld }, 'draining');
+    // Another node goes on with it meanwhile.
+    const bridgesClosed = bridges.close();
     await stage?.end();
     const withinMs = config.TURNOUT_DRAIN_MS;
     await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), legacy?.drain(withinMs)]);
@@ -231,8 +251,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     await rollout.close();
     rules?.close();
     await hub.close();
+    await bridgesClosed;
     await log.close();
     stopSharing();
+    rights?.close();
     redis?.close();
     await authenticator.close();
     wheel.close();
@@ -250,6 +272,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     : demoLines(server.url, await demoTokens(madeUpSecret, clock), config.isDemo);
   return { url: server.url, banner, drain };
 }
+
+const withDetail = (health: LogHealth, more = ''): LogHealth =>
+  more === '' ? health : { ...health, detail: `${health.detail}; ${more}` };
 
 const placeOf = (config: Config): keyof typeof maxPerUser =>
   isLoopbackHost(config.TURNOUT_HOST) ? 'loopback' : 'elsewhere';

@@ -19,6 +19,15 @@ export interface StreamEnd {
   readonly wasLive: boolean;
 }
 
+/** What a bridge tells of itself; profiles are few and named by the operator. */
+export interface BridgeFigures {
+  readonly profile: string;
+  readonly kind: string;
+  readonly state: string;
+  readonly lagSeconds: number;
+  readonly counts: Readonly<Record<'events' | 'duplicates' | 'badItems' | 'gaps' | 'restarts', number>>;
+}
+
 const s = 1;
 const min = 60;
 const h = 3600;
@@ -104,6 +113,28 @@ export class Metrics {
     buckets: latencyBuckets,
     registers: [this.registry],
   });
+  private readonly bridgeCounts = {
+    events: this.bridgeCounter('turnout_bridge_events_total', "events of profiles' sources that were stored"),
+    duplicates: this.bridgeCounter('turnout_bridge_duplicates_total', 'items that were in the log already'),
+    badItems: this.bridgeCounter(
+      'turnout_bridge_bad_items_total',
+      'items that are no event and were left out',
+    ),
+    gaps: this.bridgeCounter(
+      'turnout_bridge_gaps_total',
+      'items, or stretches of unknown length, that were lost',
+    ),
+    restarts: this.bridgeCounter('turnout_bridge_restarts_total', 'times that reading a source failed'),
+  };
+  private readonly bridgeLag = this.gauge(
+    'turnout_bridge_lag_seconds',
+    "from the source's time of the newest item to its append",
+    ['profile', 'kind'],
+  );
+  private readonly bridgeLeader = this.gauge('turnout_bridge_leader', '1 on the node that bridges', [
+    'profile',
+    'kind',
+  ]);
   private readonly hooks: (() => void)[] = [];
 
   constructor(traffic: Traffic) {
@@ -137,6 +168,20 @@ export class Metrics {
     for (const { transport, cohort } of sessions) this.connections.inc({ transport, cohort });
   }
 
+  setBridges(bridges: readonly BridgeFigures[]): void {
+    for (const counter of Object.values(this.bridgeCounts)) counter.reset();
+    for (const { profile, kind, state, lagSeconds, counts } of bridges) {
+      const labels = { profile, kind };
+      this.bridgeLag.set(labels, lagSeconds);
+      this.bridgeLeader.set(labels, state === 'leading' || state === 'waiting' ? 1 : 0);
+      this.bridgeCounts.events.inc(labels, counts.events);
+      this.bridgeCounts.duplicates.inc(labels, counts.duplicates);
+      this.bridgeCounts.badItems.inc(labels, counts.badItems);
+      this.bridgeCounts.gaps.inc(labels, counts.gaps);
+      this.bridgeCounts.restarts.inc(labels, counts.restarts);
+    }
+  }
+
   /** Runs `read` before each collection: where gauges are set from what the rooms hold. */
   onCollect(read: () => void): void {
     this.hooks.push(read);
@@ -150,6 +195,10 @@ export class Metrics {
 
   private counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {
     return new Counter<Label>({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  private bridgeCounter(name: string, help: string) {
+    return this.counter(name, help, ['profile', 'kind']);
   }
 
   private gauge<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {

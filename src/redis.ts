@@ -80,6 +80,8 @@ export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOpt
     commandTimeout: timeoutMs,
     socketTimeout: timeoutMs + silenceMs,
     connectTimeout: timeoutMs + silenceMs,
+    // A user with few rights would leave a refusal in the ACL log at every connection.
+    disableClientInfo: true,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,

@@ -10,12 +10,14 @@ export async function examine(terminal: Terminal, options: GatewayOptions): Prom
   const { env, clock } = terminal;
   const { config, findings } = settingsFindings(env, clock);
   const redisUrl = setting(env, 'TURNOUT_REDIS_URL');
+  // As wrong as it may be: the settings' own findings say so.
+  const prefix = config?.TURNOUT_REDIS_PREFIX ?? 'turnout';
   const isAsked = options.url !== undefined || setting(env, 'TURNOUT_URL') !== undefined;
   const found = await Promise.all([
     config === undefined ? [] : portFinding(config).then((one) => [one]),
     config === undefined ? [] : keySetFindings(config),
     isAsked ? gatewayFindings(gatewayClient(terminal, options, []), clock) : [],
-    redisUrl === undefined ? [noRedis] : redisUrlFindings(redisUrl, clock),
+    redisUrl === undefined ? [noRedis] : redisUrlFindings(redisUrl, prefix, clock),
   ]);
   return [...findings, ...found.flat()];
 }

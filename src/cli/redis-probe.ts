@@ -1,15 +1,16 @@
 /** Asks Redis servers the few things that `doctor` judges. Writes nothing. */
 import type { Clock } from '../clock.ts';
 import { openRedis, type RedisConnection } from '../redis.ts';
+import { isRefusal, missingRights } from '../redis-rights.ts';
 import { parseRedisUrl } from '../redis-url.ts';
 import { redisFindings } from './doctor-redis.ts';
-import { error, type Finding } from './findings.ts';
+import { error, type Finding, ok, warning } from './findings.ts';
 
 const timeoutMs = 3000;
 const pings = 5;
 
 /** One server, a Sentinel's master, or every node of a Cluster that the URL names. */
-export async function redisUrlFindings(url: string, clock: Clock): Promise<Finding[]> {
+export async function redisUrlFindings(url: string, prefix: string, clock: Clock): Promise<Finding[]> {
   let urls: readonly string[];
   try {
     urls = serversOf(url);
@@ -17,7 +18,7 @@ export async function redisUrlFindings(url: string, clock: Clock): Promise<Findi
     const why = thrown instanceof Error ? thrown.message : 'cannot be read';
     return [error('settings', `TURNOUT_REDIS_URL ${why}`, 'such as redis://host:6379/0')];
   }
-  return (await Promise.all(urls.map((one) => serverFindings(one, clock)))).flat();
+  return (await Promise.all(urls.map((one) => serverFindings(one, prefix, clock)))).flat();
 }
 
 /** Each node of a Cluster has its own memory, policy and disk, and a Cluster's connection asks any of them. */
@@ -30,7 +31,7 @@ function serversOf(url: string): readonly string[] {
 
 const literal = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
-async function serverFindings(url: string, clock: Clock): Promise<Finding[]> {
+async function serverFindings(url: string, prefix: string, clock: Clock): Promise<Finding[]> {
   const problems: string[] = [];
   let refused = (): void => undefined;
   const firstProblem = new Promise<void>((resolve) => {
@@ -48,7 +49,15 @@ async function serverFindings(url: string, clock: Clock): Promise<Finding[]> {
     // Of several Sentinels one may be away, and the next one answer.
     const isOver = kind === 'sentinel' ? [] : [firstProblem];
     await Promise.race([connection.ready(timeoutMs), ...isOver]);
-    return redisFindings({ place, ...(await measure(connection, clock)) });
+    const missing = await missingRights(connection, prefix);
+    const findings = [rightsFinding(missing, prefix)];
+    try {
+      return [...redisFindings({ place, ...(await measure(connection, clock)) }), ...findings];
+    } catch (thrown) {
+      // TIME or INFO is among what its user may not, and was told.
+      if (isRefusal(thrown)) return findings;
+      throw thrown;
+    }
   } catch (thrown) {
     const why = problems[0] ?? (thrown instanceof Error ? thrown.message : 'it failed');
     return [
@@ -61,6 +70,17 @@ async function serverFindings(url: string, clock: Clock): Promise<Finding[]> {
   } finally {
     connection.close();
   }
+}
+
+function rightsFinding(missing: readonly string[] | undefined, prefix: string): Finding {
+  if (missing === undefined)
+    return warning('redis rights', 'not told', 'docs/guides/redis.md says what its user must be allowed');
+  if (missing.length === 0) return ok('redis rights', 'its user may all that Turnout does');
+  return error(
+    'redis rights',
+    `its user may not: ${missing.join(', ')}`,
+    `ACL SETUSER … ~${prefix}:* &${prefix}:* ${missing.map((command) => `+${command}`).join(' ')}`,
+  );
 }
 
 async function measure({ commands }: RedisConnection, clock: Clock) {

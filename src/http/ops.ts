@@ -4,6 +4,7 @@ import { describeRoute, resolver } from 'hono-openapi';
 import { z } from 'zod';
 import { errorBodySchema, type NodeMetrics, nodeMetricsSchema } from '../../schema/http.ts';
 import type { Identity } from '../identity.ts';
+import type { BridgeHealth } from '../legacy/bridge-health.ts';
 import type { LogHealth } from '../log/event-log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Traffic } from '../traffic.ts';
@@ -13,6 +14,8 @@ export interface Readiness {
   readonly phase: 'starting' | 'serving' | 'draining';
   readonly log: LogHealth;
   readonly rules: { readonly isUp: boolean; readonly detail: string; readonly version: number };
+  /** Of each profile with a source. What they say makes no node unready. */
+  readonly bridges?: readonly BridgeHealth[];
 }
 
 export interface OpsDeps {
@@ -28,6 +31,18 @@ const readySchema = z.object({
   status: z.enum(['ok', 'degraded', 'starting', 'draining']),
   log: z.object({ up: z.boolean(), detail: z.string() }),
   rules: z.object({ up: z.boolean(), detail: z.string(), version: z.int() }),
+  bridges: z
+    .array(
+      z.object({
+        profile: z.string(),
+        kind: z.string(),
+        state: z.enum(['leading', 'standby', 'waiting', 'off']),
+        leader: z.string().nullable(),
+        lagSeconds: z.number(),
+        lastError: z.string().nullable(),
+      }),
+    )
+    .optional(),
 });
 type Ready = z.infer<typeof readySchema>;
 
@@ -85,14 +100,24 @@ export function opsRoutes(deps: OpsDeps): Hono {
     });
 }
 
-function readyBody({ phase, log, rules }: Readiness): Ready {
+function readyBody({ phase, log, rules, bridges = [] }: Readiness): Ready {
   const whileServing = log.isUp && rules.isUp ? 'ok' : 'degraded';
   return {
     status: phase === 'serving' ? whileServing : phase,
     log: { up: log.isUp, detail: log.detail },
     rules: { up: rules.isUp, detail: rules.detail, version: rules.version },
+    ...(bridges.length > 0 && { bridges: bridges.map(bridgeBody) }),
   };
 }
+
+const bridgeBody = (bridge: BridgeHealth): NonNullable<Ready['bridges']>[number] => ({
+  profile: bridge.profile,
+  kind: bridge.kind,
+  state: bridge.state,
+  leader: bridge.leader ?? null,
+  lagSeconds: bridge.lagSeconds,
+  lastError: bridge.lastError ?? null,
+});
 
 /** The sources' figures, by their names (docs/PROTOCOL.md, 13). */
 export function nodeMetrics(traffic: Traffic, subscriptions: number, feeds: number): NodeMetrics {

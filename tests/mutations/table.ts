@@ -326,4 +326,30 @@ export const mutations: readonly Mutation[] = [
     test: 'tests/e2e/moves.test.ts',
     expectRed: 'has sent all elsewhere before its time is up',
   },
+  {
+    name: 'append, then checkpoint: a bridge keeps its place before the append',
+    file: 'src/legacy/bridge-feed.ts',
+    find: `    await Promise.all([...byOrg].map(([org, events]) => this.store(batch.lane, org, events)));
+    if (batch.position !== undefined) await this.keep(batch.lane, batch.position);`,
+    replace: `    if (batch.position !== undefined) await this.keep(batch.lane, batch.position);
+    await Promise.all([...byOrg].map(([org, events]) => this.store(batch.lane, org, events)));`,
+    test: 'tests/contract/bridge-sources.test.ts',
+    expectRed: 'keeps its place only once the append is done',
+  },
+  {
+    name: 'the lease check: a bridge appends whoever has the lease',
+    file: 'src/legacy/bridge-feed.ts',
+    find: 'return lease.isValid && lease.turn === this.turn;',
+    replace: 'return lease.isValid || this.turn >= 0;',
+    test: 'tests/chaos/bridge.test.ts',
+    expectRed: 'appends nothing after a pause',
+  },
+  {
+    name: 'the tail of the log: a bridge trusts that the log knows every id',
+    file: 'src/legacy/bridge-feed.ts',
+    find: 'const known = tail;',
+    replace: 'const known = new Set<string>();',
+    test: 'tests/chaos/bridge.test.ts',
+    expectRed: 'repeats nothing when it goes on from an older place',
+  },
 ];

@@ -1,0 +1,227 @@
+/**
+ * From a source's batches to the log, for as long as one lease lasts: an append first, then the checkpoint, never the
+ * other way round; nothing of either while another node could hold the lease.
+ */
+import { limits } from '../../schema/codes.ts';
+import type { Clock } from '../clock.ts';
+import { type PreparedEvent, preparedBytes, prepareEvent } from '../log/entry.ts';
+import type { EventLog } from '../log/event-log.ts';
+import type { Logger } from '../logger.ts';
+import { type BridgeTally, faultText } from './bridge-health.ts';
+import type { Checkpoints } from './checkpoint.ts';
+import { type Dialect, LegacyItemError } from './dialect.ts';
+import type { Lease } from './lease.ts';
+import { idsAtTail } from './log-tail.ts';
+import { pause, persist } from './persist.ts';
+import type { SourceBatch, SourceFeed, SourceItem } from './source.ts';
+
+export interface BridgeFeedParts {
+  readonly dialect: Dialect;
+  readonly log: Pick<EventLog, 'append' | 'read'>;
+  readonly lease: Lease;
+  readonly checkpoints: Checkpoints;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly tally: BridgeTally;
+  /** Ends this feed. */
+  readonly signal: AbortSignal;
+  /** The lease turned out to be another node's. */
+  readonly onLost: () => void;
+  /** Redis has lost what it had acknowledged: the source is read again from where it knows of. */
+  readonly onRewound: () => void;
+}
+
+const batchEvents = 100;
+const leaseLookMs = 25;
+const maxLoggedPerBatch = 3;
+const quietMs = 10_000;
+
+export class BridgeFeed implements SourceFeed {
+  readonly signal: AbortSignal;
+  /** It has read, and can't hand on. */
+  isWaiting = false;
+  private readonly parts: BridgeFeedParts;
+  private readonly publisher: string;
+  private readonly service: string;
+  /** By lane and org: what stood in the log when the lane was taken up. */
+  private readonly tails = new Map<string, ReadonlySet<string>>();
+  private readonly positions = new Map<string, string>();
+  private readonly turn: number;
+  private isTold = false;
+  private quietUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: BridgeFeedParts) {
+    this.parts = parts;
+    this.signal = parts.signal;
+    this.turn = parts.lease.turn;
+    const { name, source, request } = parts.dialect.profile;
+    this.publisher = `bridge/${name}`;
+    this.service = source?.service ?? request.services.fixed[0] ?? '';
+  }
+
+  async position(lane: string): Promise<string | undefined> {
+    const position = await this.untilDone(() => this.parts.checkpoints.read(lane));
+    if (position === undefined) this.positions.delete(lane);
+    else this.positions.set(lane, position);
+    return position;
+  }
+
+  async take(batch: SourceBatch): Promise<void> {
+    const { tally } = this.parts;
+    tally.begins(batch.lane, batch.items[0]?.ms);
+    const byOrg = this.prepared(batch);
+    await Promise.all([...byOrg].map(([org, events]) => this.store(batch.lane, org, events)));
+    if (batch.position !== undefined) await this.keep(batch.lane, batch.position);
+    tally.ends(batch.lane, batch.items.at(-1)?.ms);
+  }
+
+  gap(what: string, count = 1): void {
+    const { tally, logger, dialect } = this.parts;
+    tally.counts.gaps += count;
+    logger.error({ profile: dialect.profile.name, count }, `the bridge has a gap: ${what}`);
+  }
+
+  worked(): void {
+    const { tally, logger, dialect } = this.parts;
+    if (this.isTold) logger.info({ profile: dialect.profile.name }, "the bridge's source is back");
+    this.isTold = false;
+    if (!this.isWaiting) tally.lastError = undefined;
+  }
+
+  failed(error: unknown): void {
+    const { tally, logger, dialect, clock } = this.parts;
+    tally.counts.restarts += 1;
+    tally.lastError = `source: ${faultText(error)}`;
+    const fields = { profile: dialect.profile.name, fault: faultText(error) };
+    // Of a thousand readers one may fail for ever, while the others say that all is well.
+    if (this.isTold || clock.monotonic() < this.quietUntilMs) return;
+    this.isTold = true;
+    this.quietUntilMs = clock.monotonic() + quietMs;
+    logger.warn(fields, "the bridge's source is away: it is tried again");
+  }
+
+  /** Items as events by org, in their order; what is no event is counted and left out. */
+  private prepared({ org: batchOrg, items }: SourceBatch): Map<string, PreparedEvent[]> {
+    const byOrg = new Map<string, PreparedEvent[]>();
+    let bad = 0;
+    for (const item of items) {
+      const found = this.eventOf(item, batchOrg);
+      if (typeof found === 'string') {
+        bad += 1;
+        if (bad <= maxLoggedPerBatch) this.tellBad(item, found);
+        continue;
+      }
+      const events = byOrg.get(found.org);
+      if (events === undefined) byOrg.set(found.org, [found.event]);
+      else events.push(found.event);
+    }
+    this.parts.tally.counts.badItems += bad;
+    return byOrg;
+  }
+
+  /** @returns why not, where the item is no event */
+  private eventOf(
+    { item }: SourceItem,
+    batchOrg: string | undefined,
+  ): { readonly org: string; readonly event: PreparedEvent } | string {
+    try {
+      const { event, org = batchOrg } = this.parts.dialect.eventFrom(item);
+      if (org === undefined) return 'it names no org';
+      const prepared = prepareEvent(event, event.id);
+      if (preparedBytes(prepared) > limits.eventBytes)
+        return `an event has at most ${limits.eventBytes} bytes`;
+      return { org, event: prepared };
+    } catch (error) {
+      if (error instanceof LegacyItemError) return error.message;
+      // What JSON.parse reads without recursion, JSON.stringify may be too deep for.
+      if (error instanceof RangeError) return 'it is nested too deep';
+      throw error;
+    }
+  }
+
+  private tellBad({ at }: SourceItem, why: string): void {
+    const { logger, dialect } = this.parts;
+    logger.warn({ profile: dialect.profile.name, at, why }, 'an item of the source is left out');
+  }
+
+  private async store(lane: string, org: string, events: readonly PreparedEvent[]): Promise<void> {
+    const { tally } = this.parts;
+    const key = `${lane}\n${org}`;
+    let tail = this.tails.get(key);
+    if (tail === undefined) {
+      tail = await this.untilDone(() => idsAtTail(this.parts.log, org, this.service));
+      this.tails.set(key, tail);
+    }
+    const known = tail;
+    const news = events.filter(({ id }) => !known.has(id));
+    tally.counts.duplicates += events.length - news.length;
+    for (const chunk of chunksOf(news)) await this.append(org, chunk);
+    // Past the first new one nothing of the lane can stand in the log already.
+    const last = events.at(-1);
+    if (known.size > 0 && last !== undefined && !known.has(last.id)) this.tails.set(key, new Set());
+  }
+
+  private append(org: string, events: readonly PreparedEvent[]): Promise<void> {
+    const { log, tally } = this.parts;
+    return this.untilDone(async () => {
+      const { results } = await log.append(org, this.publisher, events);
+      const repeated = results.filter(({ duplicate }) => duplicate === true).length;
+      tally.counts.events += results.length - repeated;
+      tally.counts.duplicates += repeated;
+    });
+  }
+
+  private async keep(lane: string, position: string): Promise<void> {
+    const { checkpoints, onLost, onRewound } = this.parts;
+    await this.untilDone(async () => {
+      const outcome = await checkpoints.keep(lane, position, this.positions.get(lane));
+      if (outcome === 'kept') return;
+      (outcome === 'lost' ? onLost : onRewound)();
+      throw new Error(outcome === 'lost' ? 'another node has the lease' : 'Redis has gone back in time');
+    });
+    this.positions.set(lane, position);
+  }
+
+  /** Asked right before each append: after a pause of this process another node may have gone on. */
+  private get isLed(): boolean {
+    const { lease } = this.parts;
+    return lease.isValid && lease.turn === this.turn;
+  }
+
+  /** Does it again until it is done, each time only while the lease is surely ours. Rejects when the feed ends. */
+  private async untilDone<T>(run: () => Promise<T>): Promise<T> {
+    const { clock, signal, tally } = this.parts;
+    let done: { readonly value: T } | undefined;
+    const attempt = async (): Promise<void> => {
+      while (!this.isLed && !signal.aborted) await pause(clock, leaseLookMs, signal);
+      if (signal.aborted) return;
+      done = { value: await run() };
+      if (this.isWaiting) tally.lastError = undefined;
+      this.isWaiting = false;
+    };
+    const onFailure = (error: unknown): void => {
+      this.isWaiting = true;
+      tally.lastError = `log: ${faultText(error)}`;
+    };
+    await persist(attempt, { clock, signal, onFailure });
+    if (done === undefined) throw new Error('the bridge has ended');
+    return done.value;
+  }
+}
+
+/** In order, each within what one append may have. */
+function* chunksOf(events: readonly PreparedEvent[]): Generator<readonly PreparedEvent[]> {
+  let chunk: PreparedEvent[] = [];
+  let bytes = 0;
+  for (const event of events) {
+    const more = preparedBytes(event);
+    if (chunk.length > 0 && (chunk.length >= batchEvents || bytes + more > limits.batchBytes)) {
+      yield chunk;
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(event);
+    bytes += more;
+  }
+  if (chunk.length > 0) yield chunk;
+}

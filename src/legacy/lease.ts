@@ -1,0 +1,133 @@
+/**
+ * Which node bridges a profile: one at a time, by a key in Redis that runs out by itself. Who holds it may act only while
+ * its own clock, which a pause does not stop, says that the key still stands.
+ */
+import type { Clock } from '../clock.ts';
+import type { RedisCommands } from '../redis.ts';
+
+/**
+ * `fresh`: it is ours now, and another node had it last, or none. `kept`: ours, and nobody else's since we had it.
+ * `held`: another node's.
+ */
+export type LeaseOutcome = 'fresh' | 'kept' | 'held';
+
+export interface Lease {
+  /** True while nobody else can hold it. */
+  readonly isValid: boolean;
+  /** Another number whenever it became ours anew: what began under one turn must not go on under the next. */
+  readonly turn: number;
+  /** The node that holds it, as last heard; undefined: none. */
+  readonly holder: string | undefined;
+  /** Takes or renews it. @throws while Redis is away: it runs out then. */
+  take(): Promise<LeaseOutcome>;
+  /** Lets another node have it at once. Never throws. */
+  release(): Promise<void>;
+}
+
+/** The keys of one profile's bridge. `!` is in no org's name, so that the hash tag is nobody else's. */
+export interface BridgeKeys {
+  readonly lease: string;
+  /** Who had the lease last. */
+  readonly last: string;
+  /** A hash: how far each lane of the source is in the log. */
+  readonly checkpoints: string;
+}
+
+export function bridgeKeys(prefix: string, profile: string): BridgeKeys {
+  const key = (name: string): string => `${prefix}:{!bridge-${profile}}:${name}`;
+  return { lease: key('lease'), last: key('last'), checkpoints: key('checkpoints') };
+}
+
+export const leaseMs = 2500;
+/** How often it is renewed, and asked for by those who have it not. */
+export const renewMs = 500;
+// A node's clock and Redis's may run at speeds that differ a little.
+const marginMs = 250;
+
+/**
+ * KEYS lease, last. ARGV holder (`node run`), ms.
+ * Returns {1 taken, 2 kept, 0 held; its holder}.
+ */
+const takeLua = `
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return { 0, held } end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if redis.call('GET', KEYS[2]) == ARGV[1] then return { 2, ARGV[1] } end
+redis.call('SET', KEYS[2], ARGV[1])
+return { 1, ARGV[1] }`;
+
+/** KEYS lease. ARGV holder. */
+const releaseLua = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`;
+
+export interface RedisLeaseOptions {
+  readonly redis: RedisCommands;
+  readonly keys: BridgeKeys;
+  readonly clock: Clock;
+  readonly nodeId: string;
+}
+
+export class RedisLease implements Lease {
+  /** Of this run: a node that was started again is another holder. */
+  readonly token: string;
+  holder: string | undefined;
+  turn = 0;
+  private readonly options: RedisLeaseOptions;
+  private validUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: RedisLeaseOptions) {
+    this.options = options;
+    this.token = `${options.nodeId} ${options.clock.id()}`;
+  }
+
+  get isValid(): boolean {
+    return this.options.clock.monotonic() < this.validUntilMs;
+  }
+
+  async take(): Promise<LeaseOutcome> {
+    const { redis, keys, clock } = this.options;
+    // From before the command was sent: Redis counts from later.
+    const untilMs = clock.monotonic() + leaseMs - marginMs;
+    const reply = await redis.call('EVAL', [takeLua, 2, keys.lease, keys.last, this.token, leaseMs]);
+    // The shape is the script's own.
+    const [answer, holder] = reply as [number, string];
+    this.holder = holder.split(' ')[0];
+    this.validUntilMs = answer === 0 ? Number.NEGATIVE_INFINITY : untilMs;
+    if (answer === 2) return 'kept';
+    this.turn += 1;
+    return answer === 0 ? 'held' : 'fresh';
+  }
+
+  async release(): Promise<void> {
+    this.validUntilMs = Number.NEGATIVE_INFINITY;
+    const { redis, keys } = this.options;
+    // Away or not: it runs out by itself.
+    await redis.call('EVAL', [releaseLua, 1, keys.lease, this.token]).catch(() => undefined);
+    this.holder = undefined;
+  }
+}
+
+/** Without Redis the log is this process's own, and so is its bridge. */
+export class LocalLease implements Lease {
+  readonly holder: string;
+  readonly turn = 0;
+  private isTaken = false;
+
+  constructor(nodeId: string) {
+    this.holder = nodeId;
+  }
+
+  get isValid(): boolean {
+    return this.isTaken;
+  }
+
+  async take(): Promise<LeaseOutcome> {
+    const outcome = this.isTaken ? 'kept' : 'fresh';
+    this.isTaken = true;
+    return outcome;
+  }
+
+  async release(): Promise<void> {
+    this.isTaken = false;
+  }
+}
