@@ -1,13 +1,18 @@
 /** A company's own tests of its API pass wherever the API is served: by itself, and through Turnout, unchanged. */
-import { afterAll, beforeAll, describe, it } from 'vitest';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
-import { acmeSuite } from '../support/acme/suite.ts';
+import { acmeSuite, type NewTenant, someTenant } from '../support/acme/suite.ts';
 import { type Settings, startGateway } from '../support/node-process.ts';
+import { admin, metric } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 
 interface Served {
   readonly url: string;
+  readonly newTenant?: NewTenant;
+  readonly isServed?: boolean;
   close(): Promise<void>;
 }
 
@@ -43,9 +48,35 @@ const through =
     };
   };
 
+/** Tenants whose streams are there, empty, before anything is said to them: a bridge finds a new one within seconds. */
+async function knownTenants({ url }: RedisServer): Promise<NewTenant> {
+  const redis = new Redis(url);
+  const names = Array.from({ length: 60 }, someTenant);
+  for (const name of names) {
+    const id = (await redis.xadd(`updates:${name}`, '*', 'seq', '0')) ?? '';
+    await redis.xdel(`updates:${name}`, id);
+  }
+  redis.disconnect();
+  return () => names.pop() ?? someTenant();
+}
+
+/** A node that answers the company's polls itself, for everybody. */
+const served = async (company: Acme, server: RedisServer): Promise<Served> => {
+  const newTenant = await knownTenants(server);
+  const node = await through({ TURNOUT_REDIS_URL: server.url })(company, server);
+  const flag = { percent: 100, reason: 'test' };
+  const isSet = async (): Promise<boolean> =>
+    (await admin(node.url, 'PUT', '/rollout/flags/legacy-serve', flag)).status === 200;
+  await until(isSet, 'legacy-serve at 100 %');
+  const isBridging = async (): Promise<boolean> => (await metric(node.url, 'turnout_bridge_leader')) > 0;
+  await until(isBridging, 'the bridge');
+  return { ...node, newTenant, isServed: true };
+};
+
 const ways: readonly Way[] = [
   { name: 'by itself', open: ({ url }) => Promise.resolve({ url, close: () => Promise.resolve() }) },
   { name: 'through passthrough', open: through({}) },
+  { name: 'by legacy-serve at 100 %', open: served },
 ];
 
 describe.each(ways)('the company’s API, served $name', ({ open }) => {
@@ -56,6 +87,16 @@ describe.each(ways)('the company’s API, served $name', ({ open }) => {
   afterAll(() => served.close());
 
   it.concurrent.for(acmeSuite)('$promise', async ({ run }, { expect }) => {
-    await expect(run(served.url)).resolves.toBeUndefined();
+    await expect(run(served.url, served.newTenant ?? someTenant)).resolves.toBeUndefined();
+  });
+
+  it('is answered by whom it should be', async () => {
+    if (served.url === acme.url) return;
+    const by = (who: string): Promise<number> =>
+      metric(served.url, 'legacy_requests_total', `route="/api/updates",answered_by="${who}"`);
+    const [turnout, upstream] = [await by('turnout'), await by('upstream')];
+    console.log(`${turnout} polls served, ${upstream} passed through`);
+    if (served.isServed === true) expect(turnout).toBeGreaterThan(upstream);
+    else expect(turnout).toBe(0);
   });
 });

@@ -6,11 +6,12 @@ import { AcmeClient, AcmeReader, type Update } from './client.ts';
 export interface AcmeCheck {
   readonly promise: string;
   /** @throws what is otherwise */
-  readonly run: (url: string) => Promise<void>;
+  readonly run: (url: string, newTenant: NewTenant) => Promise<void>;
 }
 
-/** Nobody else's, so that checks can run side by side. */
-const newTenant = (): string => `t-${randomUUID().slice(0, 8)}`;
+/** Names a tenant of nobody else's, so that checks can run side by side. */
+export type NewTenant = () => string;
+export const someTenant: NewTenant = () => `t-${randomUUID().slice(0, 8)}`;
 
 async function person(url: string, tenant: string, user = 'ann'): Promise<AcmeClient> {
   const client = new AcmeClient(url);
@@ -34,7 +35,7 @@ async function read(client: AcmeClient, count: number): Promise<readonly Update[
 export const acmeSuite: readonly AcmeCheck[] = [
   {
     promise: 'logs in with two cookies, and knows who is there',
-    async run(url) {
+    async run(url, newTenant) {
       const tenant = newTenant();
       const client = await person(url, tenant);
       assert.deepEqual([...client.jar.keys()].toSorted(), ['sid', 'theme']);
@@ -43,7 +44,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'lets nobody in without the password or a session',
-    async run(url) {
+    async run(url, newTenant) {
       const client = new AcmeClient(url);
       assert.equal(await client.login('ann', newTenant(), 'wrong'), 401);
       const answer = await client.ask('/api/updates?since=0&timeout=1');
@@ -53,7 +54,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'logs out by a redirect, and the session is over',
-    async run(url) {
+    async run(url, newTenant) {
       const client = await person(url, newTenant());
       const sid = client.jar.get('sid');
       const answer = await client.logout();
@@ -65,7 +66,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'answers 204 without a body when nothing came in time, and not before',
-    async run(url) {
+    async run(url, newTenant) {
       const client = await person(url, newTenant());
       const beganMs = performance.now();
       const answer = await client.ask('/api/updates?since=0&timeout=1');
@@ -76,14 +77,14 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'answers at once with timeout=0',
-    async run(url) {
+    async run(url, newTenant) {
       const client = await person(url, newTenant());
       assert.equal((await client.poll(0, 0)).status, 204);
     },
   },
   {
     promise: 'refuses what is no number',
-    async run(url) {
+    async run(url, newTenant) {
       const client = await person(url, newTenant());
       const answer = await client.ask('/api/updates?since=abc&timeout=1');
       assert.equal(answer.status, 400);
@@ -91,7 +92,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'wakes who waits as soon as there is something',
-    async run(url) {
+    async run(url, newTenant) {
       const tenant = newTenant();
       const [ann, bob] = [await person(url, tenant), await person(url, tenant, 'bob')];
       const waiting = ann.poll(0, 30);
@@ -107,7 +108,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'numbers updates from 1, gives them in order, and from `since` on',
-    async run(url) {
+    async run(url, newTenant) {
       const client = await person(url, newTenant());
       for (let n = 1; n <= 5; n += 1) assert.equal(await client.create('tick', { n }), n);
       const { updates } = await client.poll(0, 5);
@@ -123,7 +124,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'gives much in several answers, none twice and none missing',
-    async run(url) {
+    async run(url, newTenant) {
       const client = await person(url, newTenant());
       await Promise.all(upTo(250).map((n) => client.create('tick', n)));
       assert.deepEqual(ids(await read(client, 250)), upTo(250));
@@ -131,7 +132,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'tells every client of a tenant the same, while it happens',
-    async run(url) {
+    async run(url, newTenant) {
       const tenant = newTenant();
       const writer = await person(url, tenant, 'writer');
       const clients = await Promise.all(upTo(20).map((n) => person(url, tenant, `reader-${n}`)));
@@ -142,7 +143,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'keeps tenants and sessions apart',
-    async run(url) {
+    async run(url, newTenant) {
       const tenants = upTo(15).map(newTenant);
       const clients = await Promise.all(tenants.map((tenant, n) => person(url, tenant, `user-${n}`)));
       assert.equal(new Set(clients.map(({ jar }) => jar.get('sid'))).size, 15);
@@ -157,7 +158,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'carries a big update whole',
-    async run(url) {
+    async run(url, newTenant) {
       const client = await person(url, newTenant());
       const text = 'A big update. '.repeat(3500);
       await client.create('page', { text });
@@ -166,7 +167,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'carries any text and any JSON as it is',
-    async run(url) {
+    async run(url, newTenant) {
       const client = await person(url, newTenant());
       const given = [
         { text: 'Grüße 👋 \u2028 "quoted" \\ \u0000' },
@@ -185,7 +186,7 @@ export const acmeSuite: readonly AcmeCheck[] = [
   },
   {
     promise: 'forgets a client that stops waiting, and goes on for the others',
-    async run(url) {
+    async run(url, newTenant) {
       const tenant = newTenant();
       const [ann, bob] = [await person(url, tenant), await person(url, tenant, 'bob')];
       const leaving = new AbortController();
