@@ -174,7 +174,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   });
   metrics.onCollect(() => {
     collect(metrics, hub, sessions, log, version());
-    metrics.setBridges(bridges.report());
+    metrics.bridges.set(bridges.report());
   });
   const authenticate = authenticating(authenticator, cookie);
   const asBackend: DemoPublish = (org, event) =>

@@ -5,6 +5,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { codes } from '../schema/codes.ts';
 import { LegacyMetrics } from './legacy-metrics.ts';
+import { BridgeMetrics } from './bridge-metrics.ts';
 import { Spread } from './spread.ts';
 import { Traffic } from './traffic.ts';
 
@@ -17,15 +18,6 @@ export interface StreamEnd {
   readonly isPlanned: boolean;
   /** It was acknowledged: events could reach it. */
   readonly wasLive: boolean;
-}
-
-/** What a bridge tells of itself; profiles are few and named by the operator. */
-export interface BridgeFigures {
-  readonly profile: string;
-  readonly kind: string;
-  readonly state: string;
-  readonly lagSeconds: number;
-  readonly counts: Readonly<Record<'events' | 'duplicates' | 'badItems' | 'gaps' | 'restarts', number>>;
 }
 
 const s = 1;
@@ -99,6 +91,7 @@ export class Metrics {
   readonly isLogUp = this.gauge('turnout_log_up', '1 while the event log can be reached');
   /** What passes between old clients and their old backend. */
   readonly legacy = new LegacyMetrics(this.registry);
+  readonly bridges = new BridgeMetrics(this.registry);
   private readonly closes = this.counter('ws_closes_total', 'streams that ended', ['code', 'reason']);
   private readonly durations = new Histogram({
     name: 'ws_connection_duration_seconds',
@@ -113,28 +106,6 @@ export class Metrics {
     buckets: latencyBuckets,
     registers: [this.registry],
   });
-  private readonly bridgeCounts = {
-    events: this.bridgeCounter('turnout_bridge_events_total', "events of profiles' sources that were stored"),
-    duplicates: this.bridgeCounter('turnout_bridge_duplicates_total', 'items that were in the log already'),
-    badItems: this.bridgeCounter(
-      'turnout_bridge_bad_items_total',
-      'items that are no event and were left out',
-    ),
-    gaps: this.bridgeCounter(
-      'turnout_bridge_gaps_total',
-      'items, or stretches of unknown length, that were lost',
-    ),
-    restarts: this.bridgeCounter('turnout_bridge_restarts_total', 'times that reading a source failed'),
-  };
-  private readonly bridgeLag = this.gauge(
-    'turnout_bridge_lag_seconds',
-    "from the source's time of the newest item to its append",
-    ['profile', 'kind'],
-  );
-  private readonly bridgeLeader = this.gauge('turnout_bridge_leader', '1 on the node that bridges', [
-    'profile',
-    'kind',
-  ]);
   private readonly hooks: (() => void)[] = [];
 
   constructor(traffic: Traffic) {
@@ -168,20 +139,6 @@ export class Metrics {
     for (const { transport, cohort } of sessions) this.connections.inc({ transport, cohort });
   }
 
-  setBridges(bridges: readonly BridgeFigures[]): void {
-    for (const counter of Object.values(this.bridgeCounts)) counter.reset();
-    for (const { profile, kind, state, lagSeconds, counts } of bridges) {
-      const labels = { profile, kind };
-      this.bridgeLag.set(labels, lagSeconds);
-      this.bridgeLeader.set(labels, state === 'leading' || state === 'waiting' ? 1 : 0);
-      this.bridgeCounts.events.inc(labels, counts.events);
-      this.bridgeCounts.duplicates.inc(labels, counts.duplicates);
-      this.bridgeCounts.badItems.inc(labels, counts.badItems);
-      this.bridgeCounts.gaps.inc(labels, counts.gaps);
-      this.bridgeCounts.restarts.inc(labels, counts.restarts);
-    }
-  }
-
   /** Runs `read` before each collection: where gauges are set from what the rooms hold. */
   onCollect(read: () => void): void {
     this.hooks.push(read);
@@ -195,10 +152,6 @@ export class Metrics {
 
   private counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {
     return new Counter<Label>({ name, help, labelNames, registers: [this.registry] });
-  }
-
-  private bridgeCounter(name: string, help: string) {
-    return this.counter(name, help, ['profile', 'kind']);
   }
 
   private gauge<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {

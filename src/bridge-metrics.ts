@@ -1,0 +1,48 @@
+/** What bridges tell of themselves, as metrics: totals and states are read at each collection. */
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+/** Profiles are few, and named by the operator: they may be labels. */
+export interface BridgeFigures {
+  readonly profile: string;
+  readonly kind: string;
+  readonly state: string;
+  readonly lagSeconds: number;
+  readonly counts: Readonly<Record<'events' | 'duplicates' | 'badItems' | 'gaps' | 'restarts', number>>;
+}
+
+export class BridgeMetrics {
+  private readonly counts: Readonly<Record<keyof BridgeFigures['counts'], Counter<'profile' | 'kind'>>>;
+  private readonly lag: Gauge<'profile' | 'kind'>;
+  private readonly leader: Gauge<'profile' | 'kind'>;
+
+  constructor(registry: Registry) {
+    const shared = { labelNames: ['profile', 'kind'] as const, registers: [registry] };
+    const counter = (name: string, help: string) =>
+      new Counter({ name: `turnout_bridge_${name}_total`, help, ...shared });
+    const gauge = (name: string, help: string) =>
+      new Gauge({ name: `turnout_bridge_${name}`, help, ...shared });
+    this.counts = {
+      events: counter('events', "events of profiles' sources that were stored"),
+      duplicates: counter('duplicates', 'items that were in the log already'),
+      badItems: counter('bad_items', 'items that are no event and were left out'),
+      gaps: counter('gaps', 'items, or stretches of unknown length, that were lost'),
+      restarts: counter('restarts', 'times that reading a source failed'),
+    };
+    this.lag = gauge('lag_seconds', "from the source's time of the newest item to its append");
+    this.leader = gauge('leader', '1 on the node that bridges');
+  }
+
+  set(bridges: readonly BridgeFigures[]): void {
+    for (const counter of Object.values(this.counts)) counter.reset();
+    for (const { profile, kind, state, lagSeconds, counts } of bridges) {
+      const labels = { profile, kind };
+      this.lag.set(labels, lagSeconds);
+      this.leader.set(labels, state === 'leading' || state === 'waiting' ? 1 : 0);
+      this.counts.events.inc(labels, counts.events);
+      this.counts.duplicates.inc(labels, counts.duplicates);
+      this.counts.badItems.inc(labels, counts.badItems);
+      this.counts.gaps.inc(labels, counts.gaps);
+      this.counts.restarts.inc(labels, counts.restarts);
+    }
+  }
+}
