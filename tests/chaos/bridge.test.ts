@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   bridgeNames,
   BridgeFleet,
+  channelOrg,
   type NodeId,
   nodeIds,
   pollOrgs,
@@ -59,7 +60,11 @@ describe('bridges of two nodes under load', () => {
       const leaders = await fleet.leaders();
       return bridgeNames.every((name) => leaders.get(name)?.[0] === other);
     }, 'the other node leads');
-    await sleep(random.int(100, 300));
+    const past = fleet.published.length;
+    await until(async () => {
+      const kept = new Set(await fleet.ids(channelOrg));
+      return fleet.published.slice(past).some(({ id }) => kept.has(id));
+    }, 'the other node has gone on');
     fleet.nodes.get(paused)?.signal('SIGCONT');
     await fleet.untilLed();
     await fleet.rest();

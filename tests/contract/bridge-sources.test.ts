@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { type Clock, systemClock } from '../../src/clock.ts';
 import { type BridgeReport, type BridgesOptions, openBridges } from '../../src/legacy/bridge.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
@@ -201,6 +201,26 @@ describe('a bridge from a Redis stream', () => {
 });
 
 describe('a bridge from a Redis channel', () => {
+  it('appends nothing once its clock says that the lease ran out, and stands by when another node has it', async () => {
+    const log = memoryLog();
+    let isPaused = false;
+    const clock: Clock = {
+      ...systemClock,
+      monotonic: () => systemClock.monotonic() + (isPaused ? 60_000 : 0),
+    };
+    const { report } = bridgeOf(pubsubSource(redis.url), log, { clock });
+    const say = (id: string): Promise<number> =>
+      redis.client.publish('old-channel:acme', `{"id":"${id}","kind":"k","data":1}`);
+    await until(async () => (await say('before')) > 0, 'it listens');
+    await until(async () => (await idsInLog(log, 'acme')).includes('before'));
+    await redis.client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
+    isPaused = true;
+    await say('after');
+    await until(() => report().state === 'standby', 'it stands by');
+    expect(await idsInLog(log, 'acme')).toEqual(['before']);
+    expect(report()).toMatchObject({ leader: 'node-b', counts: { events: 1 } });
+  });
+
   it('drops the oldest past its buffer while the log is away, and counts each as a gap', async () => {
     const log = faultyLog(memoryLog());
     log.hold('append');

@@ -341,8 +341,8 @@ export const mutations: readonly Mutation[] = [
     file: 'src/legacy/bridge-feed.ts',
     find: 'return lease.isValid && lease.turn === this.turn;',
     replace: 'return lease.isValid || this.turn >= 0;',
-    test: 'tests/chaos/bridge.test.ts',
-    expectRed: 'appends nothing after a pause',
+    test: 'tests/contract/bridge-sources.test.ts',
+    expectRed: 'appends nothing once its clock says that the lease ran out',
   },
   {
     name: 'the tail of the log: a bridge trusts that the log knows every id',
