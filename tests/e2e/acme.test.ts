@@ -1,9 +1,11 @@
 /** A company's own tests of its API pass wherever the API is served: by itself, and through Turnout, unchanged. */
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { AcmeClient } from '../support/acme/client.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { acmeSuite, type NewTenant, someTenant } from '../support/acme/suite.ts';
+import { call } from '../support/http-client.ts';
 import { type Settings, startGateway } from '../support/node-process.ts';
 import { admin, metric } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
@@ -78,6 +80,22 @@ const ways: readonly Way[] = [
   { name: 'through passthrough', open: through({}) },
   { name: 'by legacy-serve at 100 %', open: served },
 ];
+
+it('lets a held poll of an old client finish when its node is ended', async () => {
+  const profile = await writeAcmeProfile({ url: acme.url, redisUrl: redis.url });
+  onTestFinished(() => profile.remove());
+  const gateway = await startGateway(profile.settings);
+  onTestFinished(() => gateway.kill());
+  const [reader, writer] = [new AcmeClient(gateway.url), new AcmeClient(acme.url)];
+  for (const client of [reader, writer]) await client.login('ann', 'ended');
+  const held = reader.poll(0, 30);
+  await until(async () => (await call(`${gateway.url}/metrics`)).text.includes('legacy_requests_open 1'));
+  gateway.signal('SIGTERM');
+  await until(() => gateway.logs.some(({ msg }) => msg === 'draining'), 'the drain');
+  await writer.create('note', 'in time');
+  expect((await held).updates.map(({ data }) => data)).toEqual(['in time']);
+  expect(await gateway.exited).toBe(0);
+});
 
 describe.each(ways)('the company’s API, served $name', ({ open }) => {
   let served: Served;
