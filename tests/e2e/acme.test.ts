@@ -52,18 +52,18 @@ const through =
 
 /** Tenants whose streams are there, empty, before anything is said to them: a bridge finds a new one within seconds. */
 async function knownTenants({ url }: RedisServer): Promise<NewTenant> {
-  const redis = new Redis(url);
+  const client = new Redis(url);
   const names = Array.from({ length: 60 }, someTenant);
   for (const name of names) {
-    const id = (await redis.xadd(`updates:${name}`, '*', 'seq', '0')) ?? '';
-    await redis.xdel(`updates:${name}`, id);
+    const id = (await client.xadd(`updates:${name}`, '*', 'seq', '0')) ?? '';
+    await client.xdel(`updates:${name}`, id);
   }
-  redis.disconnect();
+  client.disconnect();
   return () => names.pop() ?? someTenant();
 }
 
 /** A node that answers the company's polls itself, for everybody. */
-const served = async (company: Acme, server: RedisServer): Promise<Served> => {
+const servedByTurnout = async (company: Acme, server: RedisServer): Promise<Served> => {
   const newTenant = await knownTenants(server);
   const node = await through({ TURNOUT_REDIS_URL: server.url })(company, server);
   const flag = { percent: 100, reason: 'test' };
@@ -78,7 +78,7 @@ const served = async (company: Acme, server: RedisServer): Promise<Served> => {
 const ways: readonly Way[] = [
   { name: 'by itself', open: ({ url }) => Promise.resolve({ url, close: () => Promise.resolve() }) },
   { name: 'through passthrough', open: through({}) },
-  { name: 'by legacy-serve at 100 %', open: served },
+  { name: 'by legacy-serve at 100 %', open: servedByTurnout },
 ];
 
 it('lets a held poll of an old client finish when its node is ended', async () => {
@@ -104,7 +104,7 @@ describe.each(ways)('the company’s API, served $name', ({ open }) => {
   });
   afterAll(() => served.close());
 
-  it.concurrent.for(acmeSuite)('$promise', async ({ run }, { expect }) => {
+  it.concurrent.for(acmeSuite)('$promise', async ({ run }) => {
     await expect(run(served.url, served.newTenant ?? someTenant)).resolves.toBeUndefined();
   });
 
