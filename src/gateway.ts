@@ -246,7 +246,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const withinMs = config.TURNOUT_DRAIN_MS;
     await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), legacy?.drain(withinMs)]);
     await server.close();
-    await legacy?.close();
+    legacy?.close();
     await hooks.close();
     await rollout.close();
     rules?.close();

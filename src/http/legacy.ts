@@ -107,8 +107,8 @@ export class LegacyApi {
     return this.passthrough.drain(withinMs);
   }
 
-  close(): Promise<void> {
-    return this.passthrough.close();
+  close(): void {
+    this.passthrough.close();
   }
 
   private async offer(route: LegacyRoute, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -4,11 +4,12 @@
  * no redirect and changes no header but those of one connection alone and X-Forwarded-*.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Pool } from 'undici';
+import type { Client } from 'undici';
 import type { Profile } from '../../schema/profile.ts';
 import type { Cancel, Clock } from '../clock.ts';
 import { fail, type TurnoutError } from '../errors.ts';
 import type { AnswerTap } from './answer-tap.ts';
+import { Connections } from './connections.ts';
 import { requestHeaders } from './forwarding.ts';
 import { Relay, type RelayEnd } from './relay.ts';
 import { Slots } from './slots.ts';
@@ -54,7 +55,7 @@ export interface Forwarding {
 }
 
 interface Upstream {
-  readonly pool: Pool;
+  readonly connections: Connections;
   readonly slots: Slots;
   /** Stands before every path that is asked of it. */
   readonly path: string;
@@ -84,7 +85,7 @@ export class Passthrough {
     const { bounds, clock, refuse, isTrusted } = this.deps;
     const upstream = this.upstreamOf(profile);
     const silenceMs = Math.max(bounds.silenceMs, longestHoldMs(profile));
-    let hasSlot = false;
+    let client: Client | undefined;
     let giveUp: Cancel | undefined;
     const relay: Relay = new Relay({
       request,
@@ -96,7 +97,7 @@ export class Passthrough {
       refuse,
       mustClose: () => this.isDraining,
       dispatch: (given) =>
-        void upstream.pool.dispatch(
+        void client?.dispatch(
           {
             method: request.method ?? 'GET',
             path: `${upstream.path}${request.url ?? '/'}`,
@@ -110,15 +111,15 @@ export class Passthrough {
         ),
       onEnd: (end) => {
         this.relays.delete(relay);
-        if (hasSlot) upstream.slots.leave();
-        else giveUp?.();
+        giveUp?.();
+        if (client !== undefined) leave(upstream, client, end);
         onEnd(end);
       },
     });
     this.relays.add(relay);
     giveUp = upstream.slots.take(
       () => {
-        hasSlot = true;
+        client = upstream.connections.take();
         relay.send();
       },
       () => relay.end(fail('overloaded', 'the backend has no free connection; try again later')),
@@ -135,9 +136,9 @@ export class Passthrough {
     for (const relay of this.relays) relay.end(fail('draining'));
   }
 
-  async close(): Promise<void> {
+  close(): void {
     for (const relay of this.relays) relay.end(fail('draining'));
-    await Promise.all([...this.upstreams.values()].map(({ pool }) => pool.destroy()));
+    for (const { connections } of this.upstreams.values()) connections.close();
   }
 
   /** Profiles with one backend share its connections. */
@@ -148,7 +149,7 @@ export class Passthrough {
     const { origin, pathname, protocol, host } = new URL(url);
     const sibling = [...this.upstreams].find(([other]) => new URL(other).origin === origin)?.[1];
     const made: Upstream = {
-      pool: sibling?.pool ?? openPool(origin, bounds),
+      connections: sibling?.connections ?? new Connections(origin, bounds),
       slots:
         sibling?.slots ??
         new Slots({ size: bounds.connections, maxQueued: bounds.maxQueued, queueMs: bounds.queueMs, clock }),
@@ -160,14 +161,10 @@ export class Passthrough {
   }
 }
 
-function openPool(origin: string, { connectMs, headerBytes }: PassthroughBounds): Pool {
-  return new Pool(origin, {
-    // `Slots` is the bound: it has a queue that ends.
-    connections: null,
-    pipelining: 1,
-    connectTimeout: connectMs,
-    maxHeaderSize: headerBytes,
-  });
+function leave({ connections, slots }: Upstream, client: Client, { outcome }: RelayEnd): void {
+  if (outcome === 'answered') connections.give(client);
+  else connections.drop(client);
+  slots.leave();
 }
 
 function longestHoldMs({ request: { wait } }: Profile): number {

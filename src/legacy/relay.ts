@@ -35,10 +35,10 @@ export interface RelayOptions {
   readonly dispatch: (body: Buffer | AsyncIterable<Buffer> | null) => void;
   /** Writes the error's answer. */
   readonly refuse: (response: ServerResponse, error: TurnoutError) => void;
+  /** The connection to the backend is free again where it `answered`; else its request must be given up. */
   readonly onEnd: (end: RelayEnd) => void;
 }
 
-const clientGone = new Error('the client hung up');
 // A kept connection that the backend had closed fails within a round trip; a held poll that failed was held longer.
 const staleWithinMs = 1000;
 const repeatable = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -47,7 +47,6 @@ export class Relay implements Dispatcher.DispatchHandler {
   private readonly options: RelayOptions;
   private readonly beganMs: number;
   private sentMs = 0;
-  private controller: Dispatcher.DispatchController | undefined;
   private tapped: TappedAnswer | undefined;
   private stopStall: Cancel | undefined;
   private firstByteMs: number | undefined;
@@ -87,12 +86,10 @@ export class Relay implements Dispatcher.DispatchHandler {
       refuse(response, error);
       this.over('refused', response.statusCode, error);
     }
-    this.controller?.abort(error);
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.controller = controller;
-    if (this.isOver) controller.abort(clientGone);
+  onRequestStart(): void {
+    // undici asks for it.
   }
 
   onResponseStart(
@@ -156,7 +153,6 @@ export class Relay implements Dispatcher.DispatchHandler {
     const { response } = this.options;
     const error = fail('going_away', 'the client hung up');
     this.over('gone', response.headersSent ? response.statusCode : undefined, error);
-    this.controller?.abort(clientGone);
   };
 
   private over(

@@ -1,9 +1,11 @@
 /** A company's own tests of its API pass wherever the API is served: by itself, and through Turnout, unchanged. */
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { AcmeClient } from '../support/acme/client.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { acmeSuite, type NewTenant, someTenant } from '../support/acme/suite.ts';
+import { call } from '../support/http-client.ts';
 import { type Settings, startGateway } from '../support/node-process.ts';
 import { admin, metric } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
@@ -50,18 +52,18 @@ const through =
 
 /** Tenants whose streams are there, empty, before anything is said to them: a bridge finds a new one within seconds. */
 async function knownTenants({ url }: RedisServer): Promise<NewTenant> {
-  const redis = new Redis(url);
+  const client = new Redis(url);
   const names = Array.from({ length: 60 }, someTenant);
   for (const name of names) {
-    const id = (await redis.xadd(`updates:${name}`, '*', 'seq', '0')) ?? '';
-    await redis.xdel(`updates:${name}`, id);
+    const id = (await client.xadd(`updates:${name}`, '*', 'seq', '0')) ?? '';
+    await client.xdel(`updates:${name}`, id);
   }
-  redis.disconnect();
+  client.disconnect();
   return () => names.pop() ?? someTenant();
 }
 
 /** A node that answers the company's polls itself, for everybody. */
-const served = async (company: Acme, server: RedisServer): Promise<Served> => {
+const servedByTurnout = async (company: Acme, server: RedisServer): Promise<Served> => {
   const newTenant = await knownTenants(server);
   const node = await through({ TURNOUT_REDIS_URL: server.url })(company, server);
   const flag = { percent: 100, reason: 'test' };
@@ -76,8 +78,24 @@ const served = async (company: Acme, server: RedisServer): Promise<Served> => {
 const ways: readonly Way[] = [
   { name: 'by itself', open: ({ url }) => Promise.resolve({ url, close: () => Promise.resolve() }) },
   { name: 'through passthrough', open: through({}) },
-  { name: 'by legacy-serve at 100 %', open: served },
+  { name: 'by legacy-serve at 100 %', open: servedByTurnout },
 ];
+
+it('lets a held poll of an old client finish when its node is ended', async () => {
+  const profile = await writeAcmeProfile({ url: acme.url, redisUrl: redis.url });
+  onTestFinished(() => profile.remove());
+  const gateway = await startGateway(profile.settings);
+  onTestFinished(() => gateway.kill());
+  const [reader, writer] = [new AcmeClient(gateway.url), new AcmeClient(acme.url)];
+  for (const client of [reader, writer]) await client.login('ann', 'ended');
+  const held = reader.poll(0, 30);
+  await until(async () => (await call(`${gateway.url}/metrics`)).text.includes('legacy_requests_open 1'));
+  gateway.signal('SIGTERM');
+  await until(() => gateway.logs.some(({ msg }) => msg === 'draining'), 'the drain');
+  await writer.create('note', 'in time');
+  expect((await held).updates.map(({ data }) => data)).toEqual(['in time']);
+  expect(await gateway.exited).toBe(0);
+});
 
 describe.each(ways)('the company’s API, served $name', ({ open }) => {
   let served: Served;
@@ -86,7 +104,7 @@ describe.each(ways)('the company’s API, served $name', ({ open }) => {
   });
   afterAll(() => served.close());
 
-  it.concurrent.for(acmeSuite)('$promise', async ({ run }, { expect }) => {
+  it.concurrent.for(acmeSuite)('$promise', async ({ run }) => {
     await expect(run(served.url, served.newTenant ?? someTenant)).resolves.toBeUndefined();
   });
 

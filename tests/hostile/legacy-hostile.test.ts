@@ -82,7 +82,7 @@ describe('a backend that cannot be asked', () => {
     const { node, upstream, url } = await behind(() => undefined, {
       connections: 2,
       maxQueued: 1,
-      queueMs: 100,
+      queueMs: 300,
     });
     const held = await Promise.all([openRaw(node.url, get()), openRaw(node.url, get())]);
     await until(() => upstream.asked.length === 2, 'both held');

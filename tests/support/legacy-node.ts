@@ -77,7 +77,7 @@ export async function openLegacyNode(profile: Profile, options: LegacyNodeOption
       return lines.filter((line) => line.startsWith('legacy_')).join('\n');
     },
     async close() {
-      await api.close();
+      api.close();
       await server.close();
     },
   };

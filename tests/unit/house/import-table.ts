@@ -70,7 +70,7 @@ export const rooms: readonly Room[] = [
 
 /** Packages that only those whose job they are may import. */
 export const soleUsers: Readonly<Record<string, RegExp>> = {
-  undici: /^src\/legacy\//,
+  undici: /^src\/(legacy\/|auth-)/,
   ws: /^(src\/transports|src\/cli|src\/demo|loadtest|clients)\//,
   'unleash-client': /^src\/rollout\//,
   ioredis:
