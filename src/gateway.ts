@@ -1,19 +1,18 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
 import { hostname } from 'node:os';
-import type { Profile } from '../schema/profile.ts';
 import { createAuthenticator, createDemoSecret } from './auth.ts';
 import { authServerReport } from './auth-report.ts';
 import type { Clock } from './clock.ts';
-import { type Config, environment, isLoopbackHost } from './config.ts';
+import { type Config, isLoopbackHost } from './config.ts';
 import { demoBackendIdentity, demoConfig, demoLines, type DemoPublish, demoTokens } from './demo/demo.ts';
 import { openStage } from './demo/stage.ts';
+import { openAdoption, readProfiles } from './gateway-adoption.ts';
+import { openData, showData } from './gateway-data.ts';
 import { adminRoutes } from './http/admin.ts';
 import { joinFleet } from './http/admin-fleet.ts';
 import { authenticating, createApp } from './http/app.ts';
 import { allowedMethods } from './http/allowed-methods.ts';
 import { docsRoutes } from './http/docs.ts';
-import { openLegacyApi } from './http/legacy.ts';
-import { LegacyStands } from './http/legacy-hooks.ts';
 import { createRequestLimits } from './http/limits.ts';
 import { negotiateRoute } from './http/negotiate.ts';
 import { opsRoutes, type Readiness } from './http/ops.ts';
@@ -21,20 +20,14 @@ import { cookiePolicy, originPolicy } from './http/origins.ts';
 import { pollRoute } from './http/poll.ts';
 import { publishRoutes } from './http/publish.ts';
 import { openServer } from './http/server.ts';
-import { Hub } from './hub/hub.ts';
 import { Sessions } from './hub/sessions.ts';
-import { type Bridges, openBridges } from './legacy/bridge.ts';
-import { loadProfiles } from './legacy/load-profiles.ts';
-import type { EventLog, LogHealth } from './log/event-log.ts';
-import { connectRedis, openLog } from './log/open-log.ts';
+import type { EventLog } from './log/event-log.ts';
+import { connectRedis } from './log/open-log.ts';
 import { type Logger, logClose } from './logger.ts';
-import { createMetrics, type Metrics } from './metrics.ts';
-import { Publisher } from './publisher.ts';
-import { RightsWatch } from './redis-rights.ts';
+import { createMetrics } from './metrics.ts';
 import { defaultRunFolder } from './rollout/local-kill.ts';
 import { createRollout } from './rollout/rollout.ts';
 import { RulesConnection } from './rollout/rules-connection.ts';
-import { shareTicketKey } from './ticket-key.ts';
 import { Traffic } from './traffic.ts';
 import { threadOf } from './transports/close-report.ts';
 import { LongPoll } from './transports/long-poll.ts';
@@ -60,18 +53,7 @@ export interface Gateway {
   drain(): Promise<void>;
 }
 
-// A Redis that is there is waited for; one that is away must not keep the node from serving.
-const startMs = 2000;
 const maxPerUser = { loopback: 5000, elsewhere: 256 };
-
-/** The APIs of before that this node speaks for. @throws ConfigError */
-function readProfiles(config: Config, logger: Logger): readonly Profile[] {
-  const { TURNOUT_PROFILES: places, TURNOUT_HOST: host, TURNOUT_PORT: port } = config;
-  const { profiles, warnings } = loadProfiles(places, environment(), { host, port });
-  for (const warning of warnings) logger.warn(warning);
-  if (profiles.length > 0) logger.info({ profiles: profiles.map(({ name }) => name) }, 'profiles are read');
-  return profiles;
-}
 
 /** Opens a node and listens. @throws ConfigError, a profile's problems among them, or what listening throws (EADDRINUSE). */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
@@ -92,22 +74,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const sessions = new Sessions();
   const wheel = new Wheel(clock);
   const node = { config, clock, logger, metrics, nodeId };
-  const redis = connectRedis(node);
-  const log = options.log ?? openLog(redis, node);
-  await redis?.ready(startMs);
-  const rights = redis && new RightsWatch({ redis, prefix: config.TURNOUT_REDIS_PREFIX, clock, logger });
-  await rights?.begin();
-  const stopSharing =
-    redis !== undefined && authenticator.needsTicketSecret
-      ? shareTicketKey({
-          redis,
-          prefix: config.TURNOUT_REDIS_PREFIX,
-          clock,
-          onSecret: (secret) => authenticator.useTicketSecret(secret),
-        })
-      : () => undefined;
-  const hub = openHub(log, options, config, metrics);
-  const publisher = new Publisher({ log, clock, metrics });
+  const data = await openData(node, authenticator, options.log);
+  const { log, hub, publisher } = data;
   const count = (reason: string): void => metrics.decisions.inc({ reason });
   // A connection of its own: a kill must not wait behind pages of events.
   const rulesRedis = connectRedis(node);
@@ -162,19 +130,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     if (phase === 'starting') phase = 'serving';
   });
   const version = (): number => rollout.decider.assignment;
-  const bridges: Bridges = openBridges({
-    profiles,
-    log,
-    redis,
-    prefix: config.TURNOUT_REDIS_PREFIX,
-    nodeId,
-    clock,
-    logger,
-    isOn: config.TURNOUT_BRIDGE,
-  });
   metrics.onCollect(() => {
-    collect(metrics, hub, sessions, log, version());
-    metrics.bridges.set(bridges.report());
+    showData(metrics, data, sessions);
+    metrics.rulesVersion.set(version());
+    metrics.bridges.set(adoption.bridges());
   });
   const authenticate = authenticating(authenticator, cookie);
   const asBackend: DemoPublish = (org, event) =>
@@ -188,9 +147,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     metrics,
     readiness: () => ({
       phase,
-      log: withDetail(log.health(), rights?.detail),
+      log: data.health(),
       rules: { ...store.health(), version: version() },
-      bridges: bridges.report(),
+      bridges: adoption.bridges(),
     }),
     feeds: () => hub.feeds,
   });
@@ -204,17 +163,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
   const drainThis = (): void => void drain();
   app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: drainThis }));
-  const hooks = new LegacyStands({
-    profiles,
-    decider,
-    longPoll,
-    log,
-    clock,
-    authenticator,
-    onAsked,
-    metrics: metrics.legacy,
-  });
-  joinFleet({ rollout, sessions, drain: drainThis, shadows: () => hooks.shadows() });
+  joinFleet({ rollout, sessions, drain: drainThis, shadows: () => adoption.shadows() });
   app.route('/', ops);
   app.route(
     '/',
@@ -226,13 +175,23 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   if (stage !== undefined) app.route('/', stage.routes);
 
   const isOwn = (path: string): boolean => allowedMethods(app.routes, path).length > 0;
-  const legacy = openLegacyApi({ config, profiles, hooks, isOwn, limits, metrics, clock, logger });
+  const adoption = openAdoption({
+    ...node,
+    profiles,
+    data,
+    decider,
+    longPoll,
+    authenticator,
+    onAsked,
+    limits,
+    isOwn,
+  });
 
   const server = await openServer({
     fetch: app.fetch,
     config,
     clock,
-    takes: legacy?.takes,
+    takes: adoption.takes,
     attach: (on) => stream.attach(on),
   });
   await stage?.begin(server.url);
@@ -240,22 +199,16 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const shutDown = async (): Promise<void> => {
     phase = 'draining';
     logger.info({ streams: stream.open, polls: traffic.pollsHeld }, 'draining');
-    // Another node goes on with it meanwhile.
-    const bridgesClosed = bridges.close();
     await stage?.end();
     const withinMs = config.TURNOUT_DRAIN_MS;
-    await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), legacy?.drain(withinMs)]);
+    await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), adoption.drain(withinMs)]);
     await server.close();
-    legacy?.close();
-    await hooks.close();
+    const adoptionClosed = adoption.close();
     await rollout.close();
     rules?.close();
-    await hub.close();
-    await bridgesClosed;
-    await log.close();
-    stopSharing();
-    rights?.close();
-    redis?.close();
+    await data.closeFeeds();
+    await adoptionClosed;
+    await data.close();
     await authenticator.close();
     wheel.close();
     logger.info('closed');
@@ -273,41 +226,5 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   return { url: server.url, banner, drain };
 }
 
-const withDetail = (health: LogHealth, more = ''): LogHealth =>
-  more === '' ? health : { ...health, detail: `${health.detail}; ${more}` };
-
 const placeOf = (config: Config): keyof typeof maxPerUser =>
   isLoopbackHost(config.TURNOUT_HOST) ? 'loopback' : 'elsewhere';
-
-function openHub(log: EventLog, { clock, logger }: GatewayOptions, config: Config, metrics: Metrics): Hub {
-  return new Hub({
-    log,
-    clock,
-    ringBytes: config.TURNOUT_RING_BYTES,
-    lingerMs: config.TURNOUT_FEED_LINGER_MS,
-    retention: {
-      ageMs: config.TURNOUT_RETENTION_MS,
-      events: config.TURNOUT_RETENTION_EVENTS,
-      bytes: config.TURNOUT_RETENTION_BYTES,
-    },
-    onRepair(org, why) {
-      metrics.feedRepairs.inc({ why });
-      logger.warn({ org, why }, 'a feed reads the log again');
-    },
-    onFlushed: (form, sinceMs, readers) =>
-      metrics.appendToWrite.observe(form.transport, (clock.now() - sinceMs) / 1000, readers),
-  });
-}
-
-function collect(metrics: Metrics, hub: Hub, sessions: Sessions, log: EventLog, version: number): void {
-  const health = log.health();
-  metrics.feeds.set(hub.feeds);
-  metrics.ringBytes.set(hub.ringBytes);
-  metrics.subscriptions.set(health.subscriptions);
-  metrics.isLogUp.set(health.isUp ? 1 : 0);
-  metrics.rulesVersion.set(version);
-  metrics.setConnections(sessions.all());
-  let lag = 0;
-  for (const session of sessions.all()) lag = Math.max(lag, session.behind());
-  metrics.readerLag.set(lag);
-}

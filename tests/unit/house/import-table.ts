@@ -54,7 +54,7 @@ export const rooms: readonly Room[] = [
   { name: 'demo', owns: /^src\/demo\//, imports: ['schema', 'leaf', 'log port', 'clients'] },
   {
     name: 'gateway',
-    owns: /^src\/gateway\.ts$/,
+    owns: /^src\/gateway(-[a-z]+)?\.ts$/,
     imports: [...everything, 'publisher', 'legacy', 'http', 'demo'],
   },
   { name: 'main', owns: /^src\/main\.ts$/, imports: ['gateway', 'leaf'] },
