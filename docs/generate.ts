@@ -1,5 +1,5 @@
 /**
- * Writes docs/CONFIGURATION.md: `npm run docs`. What it says of a setting stands beside the setting in src/config.ts; a
+ * Writes docs/CONFIGURATION.md: `npm run docs`. What it says of a setting stands beside the setting in src/settings.ts; a
  * test fails when the written page is no longer what would be generated.
  */
 import { writeFile } from 'node:fs/promises';
