@@ -102,6 +102,10 @@ export type NodeCounts = z.infer<typeof nodeCountsSchema>;
 
 export const rolloutBodySchema = z.object({
   version: z.int(),
+  rules: z.object({ up: z.boolean(), detail: z.string() }).meta({
+    description:
+      'whether the rules could be read when last tried; where not, all of this is what one node holds',
+  }),
   changedAt: z.iso.datetime(),
   percent: z.number(),
   enabled: z.boolean(),
