@@ -94,7 +94,7 @@ export class LongPoll {
   close(): void {
     this.isClosing = true;
     for (const giveUp of this.waiting) giveUp();
-    for (const poll of [...this.held]) poll.migrate();
+    for (const poll of this.held) poll.migrate();
   }
 
   /** For how long a poll that comes now may be kept, whatever it waits for. */
