@@ -22,6 +22,10 @@ it('is refused once by a killed node, though every other answer says websocket',
     const [killed, unknowing] = nodes;
     const rollout = async (): Promise<RolloutBody> =>
       (await admin<RolloutBody>(unknowing.url, 'GET', '/rollout')).body;
+    const readyOf = async (url: string): Promise<string> =>
+      (await call<{ status: string }>(`${url}/readyz`)).body.status;
+    for (const { url } of nodes)
+      await until(async () => (await readyOf(url)) === 'ok', 'a node to have its rules');
     await until(async () => Object.keys((await rollout()).acks).length === 2, 'the nodes to know each other');
     link.cut();
     const { body } = await admin(killed.url, 'POST', '/rollout/kill', { reason: 'test' });
@@ -50,9 +54,7 @@ it('is refused once by a killed node, though every other answer says websocket',
     link.mend();
     await until(async () => (await rollout()).killed, 'the other node to hear of the kill');
     await admin(unknowing.url, 'POST', '/rollout/unkill', { reason: 'test' });
-    const readyOf = async (): Promise<string> =>
-      (await call<{ status: string }>(`${killed.url}/readyz`)).body.status;
-    await until(async () => (await readyOf()) === 'ok', 'the killed node to have its log back');
+    await until(async () => (await readyOf(killed.url)) === 'ok', 'the killed node to have its log back');
     await crowd.allOn('websocket');
     expect(client.stats.closes).toEqual({ 4410: 1 });
   } finally {
