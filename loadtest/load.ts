@@ -4,6 +4,7 @@
  * with TURNOUT_JWT_SECRET, its admin calls made with TURNOUT_ADMIN_TOKEN. `--priority` (as root) runs it all ahead of the
  * machine's other work.
  */
+import { parseArgs } from 'node:util';
 import { goAhead } from './machine.ts';
 import { report } from './report.ts';
 import { loadLongPoll } from './scenarios/longpoll.ts';
@@ -19,10 +20,36 @@ const scenarios: Readonly<Record<string, () => Promise<Outcome>>> = {
   move: loadMove,
 };
 
+const takesText = { type: 'string' } as const;
+const takesNothing = { type: 'boolean' } as const;
+const options = {
+  clients: takesText,
+  rate: takesText,
+  seconds: takesText,
+  target: takesText,
+  window: takesText,
+  priority: takesNothing,
+  profile: takesNothing,
+};
+
+/** Each scenario reads its own options; what none would read is a slip of the pen, and the run not the one that was meant. */
+function problemIn(args: readonly string[]): string | undefined {
+  const joined = args.find((arg) => /^--\w+=/.test(arg));
+  if (joined !== undefined) return `write ${joined.replace('=', ' ')}`;
+  try {
+    parseArgs({ args: [...args], options });
+    return undefined;
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown.message : String(thrown);
+  }
+}
+
 /** @returns the exit code. */
-async function main(name: string): Promise<number> {
+async function main(name: string, args: readonly string[]): Promise<number> {
   const scenario = scenarios[name];
-  if (scenario === undefined) {
+  const problem = problemIn(args);
+  if (scenario === undefined || problem !== undefined) {
+    if (scenario !== undefined) console.log(`load: ${problem}`);
     console.log(`npm run load -- ${Object.keys(scenarios).join('|')} [--clients N] [--rate EVENTS/S]`);
     console.log('            [--seconds S] [--target URL]');
     return 2;
@@ -34,5 +61,8 @@ async function main(name: string): Promise<number> {
   return rows.every(({ met }) => met) ? 0 : 1;
 }
 
-process.exitCode = await main(process.argv[2] ?? '');
+process.exitCode = await main(process.argv[2] ?? '', process.argv.slice(3)).catch((thrown: unknown) => {
+  console.error(`load: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  return 1;
+});
 process.exit();

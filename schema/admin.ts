@@ -102,6 +102,11 @@ export type NodeCounts = z.infer<typeof nodeCountsSchema>;
 
 export const rolloutBodySchema = z.object({
   version: z.int(),
+  // A node of an older release leaves it out.
+  rules: z.object({ up: z.boolean(), detail: z.string() }).default({ up: true, detail: '' }).meta({
+    description:
+      'whether the rules could be read when last tried; where not, all of this is what one node holds',
+  }),
   changedAt: z.iso.datetime(),
   percent: z.number(),
   enabled: z.boolean(),

@@ -202,6 +202,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     await stage?.end();
     const withinMs = config.TURNOUT_DRAIN_MS;
     await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), adoption.drain(withinMs)]);
+    longPoll.close();
     await server.close();
     const adoptionClosed = adoption.close();
     await rollout.close();

@@ -27,7 +27,10 @@ export interface Target {
 
 /** @param nodeEnvs what each node that is started runs with. */
 export async function openTarget(...nodeEnvs: readonly Readonly<Record<string, string>>[]): Promise<Target> {
-  if (target !== undefined) return { urls: [target], isOurs: false, pids: [], stop: () => Promise.resolve() };
+  if (target !== undefined) {
+    await mustServe(target);
+    return { urls: [target], isOurs: false, pids: [], stop: () => Promise.resolve() };
+  }
   const started = (nodeEnvs.length === 0 ? [{}] : nodeEnvs).map((env) =>
     ServerProcess.start({
       entry: 'src/main',
@@ -53,6 +56,16 @@ export async function openTarget(...nodeEnvs: readonly Readonly<Record<string, s
       await Promise.all(nodes.map((node) => node.stop()));
     },
   };
+}
+
+/** @throws what to do about it, where nothing could come of the run. */
+async function mustServe(url: string): Promise<void> {
+  if (process.env['TURNOUT_JWT_SECRET'] === undefined)
+    throw new Error(
+      '--target needs TURNOUT_JWT_SECRET, the secret of its gateway: tokens are signed with it',
+    );
+  const health = await fetch(`${url}/healthz`).catch(() => undefined);
+  if (health?.ok !== true) throw new Error(`no gateway answers at ${url}`);
 }
 
 function sign(claims: Readonly<Record<string, unknown>>): Promise<string> {

@@ -26,7 +26,8 @@ export function changeLines(
       'NOT WRITTEN: the node that answered obeys, the others have not been told',
       'next      on every other node: turnout kill --local',
     );
-  if (answer.laggards.length > 0)
+  // What was not written nobody could follow: nothing is wrong with them.
+  if (answer.written && answer.laggards.length > 0)
     lines.push(
       `next      look at ${answer.laggards.join(', ')}: \`turnout doctor\` there; they follow once they can`,
     );

@@ -21,6 +21,8 @@ export function isCappedEverywhere(
 function headline(body: RolloutBody): string {
   const { percent, moves } = body;
   if (body.killed) return 'KILLED    everybody is sent to long-poll, whatever the percentage says';
+  if (!body.rules.up)
+    return 'CUT OFF   the rules cannot be read: this is what one node holds, others may have been told otherwise';
   if (isCappedEverywhere(body)) return 'CAPPED    every node is held at long-poll by its own environment';
   if (!body.enabled)
     return `OFF       the flag is off: nobody gets WebSocket (the percentage is ${percent} %)`;
@@ -34,7 +36,7 @@ export function rolloutLines(body: RolloutBody, audit: readonly AuditEntry[], no
   return [
     headline(body),
     ...killLines(body, audit, nowMs),
-    row('rules', `v${body.version}, changed ${sinceText(body.changedAt, nowMs)}`),
+    row('rules', rulesText(body, nowMs)),
     row('percent', `${body.percent} %${lastChange(audit, ['percent', 'start'], nowMs)}`),
     row('flag', `${onOff(body.enabled)}${lastChange(audit, ['enabled', 'start'], nowMs)}`),
     ...body.paused.map((cause) => row('paused', `by ${cause}${lastChange(audit, ['pause'], nowMs)}`)),
@@ -53,6 +55,9 @@ export function rolloutLines(body: RolloutBody, audit: readonly AuditEntry[], no
   ];
 }
 
+const rulesText = ({ version, changedAt, rules }: RolloutBody, nowMs: number): string =>
+  `v${version}, changed ${sinceText(changedAt, nowMs)}${rules.up ? '' : `; cannot be read now: ${rules.detail}`}`;
+
 const row = (name: string, text: string): string => `${name.padEnd(10)}${text}`;
 const onOff = (isOn: boolean): string => (isOn ? 'on' : 'off');
 
@@ -69,7 +74,7 @@ function killLines({ killed, killedBy }: RolloutBody, audit: readonly AuditEntry
         'killed',
         cause.includes('/')
           ? `on the node that answered, by its kill file ${cause}`
-          : `on the node that answered alone, by kill ${cause}: the rules don't have it${lastChange(audit, ['kill'], nowMs)}`,
+          : `on the node that answered, by kill ${cause}: the rules don't have it, others may not know${lastChange(audit, ['kill'], nowMs)}`,
       ),
     ),
   ];
@@ -144,6 +149,8 @@ function nextStep(body: RolloutBody): string {
   if (body.killed && file !== undefined)
     return `once the cause is found: \`turnout kill --local --undo\` on that node (or rm ${file})`;
   if (body.killed) return "once the cause is found: turnout rollout unkill --reason '…'";
+  if (!body.rules.up)
+    return 'bring Redis back: `turnout doctor` on a node; to stop WebSocket meanwhile: turnout kill --local on each';
   if (isCappedEverywhere(body))
     return `unset ${variablesOf(body).join(' and ')} on the nodes and restart them`;
   if (!body.enabled) return "to turn it on: turnout rollout enable --reason '…'";

@@ -36,8 +36,10 @@ export async function rolloutView(rollout: Rollout): Promise<RolloutBody> {
     rollout.store.acknowledged(rules.version, 0),
     countFleet(rollout.fleet),
   ]);
+  const health = rollout.store.health();
   return {
     version: rules.version,
+    rules: { up: health.isUp, detail: health.detail },
     changedAt: isoTime(rules.changedAt),
     percent: rolloutPercent(rules),
     enabled: isFlagOn(rules),

@@ -21,6 +21,8 @@ export interface PollAnswer {
 const retryMs = 250;
 // A poll that must not wait still gives the log this long: a read takes a moment even where all is well.
 const minLogMs = 2000;
+// A client that is sent back to a draining node asks again the moment it is answered: it is held this long, not for its wait.
+const whileDrainingMs = 1000;
 
 export class LongPoll {
   private readonly deps: LongPollDeps;
@@ -28,6 +30,7 @@ export class LongPoll {
   /** Polls that wait for the log itself: each is let go by its own. */
   private readonly waiting = new Set<() => void>();
   private isDraining = false;
+  private isClosing = false;
 
   constructor(deps: LongPollDeps) {
     this.deps = deps;
@@ -55,7 +58,7 @@ export class LongPoll {
 
     const cameMs = deps.clock.monotonic();
     const livesMs = heldAtMostMs(request.identity, deps.clock.now());
-    const endMs = cameMs + Math.min(request.waitMs, livesMs);
+    const endMs = cameMs + Math.min(request.waitMs, livesMs, this.mostMs);
     const feed = await this.attach(request, endMs);
     if (feed === undefined) return this.unplaced(request);
     try {
@@ -63,14 +66,15 @@ export class LongPoll {
       if (placed === undefined) return this.unplaced(request);
       const poll = new HeldPoll(deps, feed, request, placed);
       this.held.add(poll);
+      const { mostMs } = this;
+      const endSoon = mostMs < Infinity ? deps.wheel.after(mostMs, () => poll.migrate()) : undefined;
       try {
-        // Draining: what is there is answered, nothing is held.
-        if (this.isDraining) poll.migrate();
         const outcome = await poll.answered;
         const waitedMs = deps.clock.monotonic() - cameMs;
         deps.onAnswered({ hadEvents: poll.foundAtOnce, waitedMs });
         return outcome;
       } finally {
+        endSoon?.();
         this.held.delete(poll);
       }
     } finally {
@@ -78,12 +82,25 @@ export class LongPoll {
     }
   }
 
-  /** Every held poll is answered, each at its own moment, and none is cut. Who comes now is not held at all. */
+  /** Every held poll is answered, each at its own moment, and none is cut. Who comes now is held for a second at most. */
   async drain(withinMs: number): Promise<void> {
     this.isDraining = true;
     for (const giveUp of this.waiting) giveUp();
     const answer = (poll: HeldPoll): void => poll.migrate();
     await inTurns([...this.held], withinMs * toldPart, this.deps.clock, answer, () => this.held.size === 0);
+  }
+
+  /** The drain is over: whoever is still held is answered, and who comes now is not held at all. */
+  close(): void {
+    this.isClosing = true;
+    for (const giveUp of this.waiting) giveUp();
+    for (const poll of this.held) poll.migrate();
+  }
+
+  /** For how long a poll that comes now may be kept, whatever it waits for. */
+  private get mostMs(): number {
+    if (this.isClosing) return 0;
+    return this.isDraining ? whileDrainingMs : Number.POSITIVE_INFINITY;
   }
 
   private async attach(request: PollRequest, endMs: number): Promise<Feed | undefined> {
@@ -125,7 +142,7 @@ export class LongPoll {
         const isAway = error instanceof TurnoutError && codes[error.code].status === 503;
         if (!isAway || request.start.at !== 'cursor') throw error;
         const leftMs = endMs - clock.monotonic();
-        if (leftMs <= 0 || this.isDraining || request.client.isGone) return undefined;
+        if (leftMs <= 0 || leftMs > this.mostMs || request.client.isGone) return undefined;
         await new Promise<void>((resolve) => clock.after(Math.min(retryMs, leftMs), resolve));
       }
     }
@@ -138,10 +155,9 @@ export class LongPoll {
     let giveUp: () => void = () => undefined;
     const late = new Promise<never>((_resolve, reject) => {
       giveUp = () => reject(fail('log_unavailable'));
-      cancel = wheel.after(Math.max(minLogMs, endMs - clock.monotonic()), giveUp);
+      cancel = wheel.after(Math.min(this.mostMs, Math.max(minLogMs, endMs - clock.monotonic())), giveUp);
     });
     this.waiting.add(giveUp);
-    if (this.isDraining) giveUp();
     let isTaken = false;
     try {
       const brought = await Promise.race([attempt, late]);

@@ -103,3 +103,31 @@ it('answers a held poll that waits on SIGINT as well', async () => {
     await gateway.kill();
   }
 });
+
+it('does not answer a client over and over that is sent back to it while it drains', async () => {
+  const gateway = await startGateway({ TURNOUT_DRAIN_MS: String(drainMs) });
+  try {
+    const token = await makeToken();
+    // It ignores the advice, so that the drain takes its whole time.
+    await openStream(gateway.url, token, services);
+    let answers = 0;
+    const pollOn = async (cursor: string): Promise<void> => {
+      const asked = { services: 'chat', cursor, wait: 30 };
+      const answer = await poll(gateway.url, token, asked).catch(() => undefined);
+      if (answer === undefined) return;
+      answers += 1;
+      expect(answer.headers.connection).toBe('close');
+      await pollOn(answer.body.cursor);
+    };
+    const polling = pollOn('earliest');
+    await sleep(200);
+    gateway.signal('SIGTERM');
+    expect(await within(gateway.exited, 'the exit', 12_000)).toBe(0);
+    await polling;
+    // The held one, one a second, and at the end those that came before the door was shut.
+    expect(answers).toBeGreaterThan(0);
+    expect(answers).toBeLessThan(drainMs / 1000 + 10);
+  } finally {
+    await gateway.kill();
+  }
+});

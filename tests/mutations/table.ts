@@ -45,6 +45,66 @@ export const mutations: readonly Mutation[] = [
     expectRed: 'fills a gap in its tail from the log',
   },
   {
+    name: 'gap fill: what a tail missed is not read',
+    file: 'src/hub/feed.ts',
+    find: `    this.deps.onRepair(this.org, why);
+    await this.readOn();`,
+    replace: '    this.deps.onRepair(this.org, why);',
+    test: 'tests/unit/hub.test.ts',
+    expectRed: 'fills a gap in its tail from the log',
+  },
+  {
+    name: 'single flight: each reader reads pages of its own',
+    file: 'src/hub/pages.ts',
+    find: 'if (known !== undefined) return known;',
+    replace: '',
+    test: 'tests/unit/pages.test.ts',
+    expectRed: 'cost the log its pages',
+  },
+  {
+    name: 'newer tickets: a node refuses what it has not heard of',
+    file: 'src/rollout/admission.ts',
+    find: 'ticket.assignment > decision.assignment && !brakes',
+    replace: 'ticket.assignment < 0 && !brakes',
+    test: 'tests/e2e/agree.test.ts',
+    expectRed: 'is read before a newer ticket is refused',
+  },
+  {
+    name: 'older rules: a backup takes the place of what a node holds',
+    file: 'src/rollout/redis-rules-store.ts',
+    find: '    if (await this.document.putBack(held))',
+    replace: `    if (stored !== undefined && stored.version < held.version) {
+      this.held = undefined;
+      this.adopt(stored);
+    } else if (await this.document.putBack(held))`,
+    test: 'tests/e2e/agree.test.ts',
+    expectRed: 'the old percentage comes back to nobody',
+  },
+  {
+    name: 'unkill: a node that returns late kills again',
+    file: 'src/rollout/transitions.ts',
+    find: 'new Set([...rules.kills.map(({ id }) => id), ...rules.unkilled]);',
+    replace: 'new Set([...rules.kills.map(({ id }) => id)]);',
+    test: 'tests/e2e/kill-fleet.test.ts',
+    expectRed: 'nor a kill whose answer it never got',
+  },
+  {
+    name: 'bounce: the SDK tries a killed node again and again',
+    file: 'clients/js/transports/websocket.ts',
+    find: "('kill_switch' satisfies Code)",
+    replace: "('draining' satisfies Code)",
+    test: 'tests/e2e/kill-bounce.test.ts',
+    expectRed: 'is refused once by a killed node',
+  },
+  {
+    name: 'drain: a poll that is sent back is answered at once, over and over',
+    file: 'src/transports/long-poll.ts',
+    find: 'return this.isDraining ? whileDrainingMs : Number.POSITIVE_INFINITY;',
+    replace: 'return this.isDraining ? whileDrainingMs * 0 : Number.POSITIVE_INFINITY;',
+    test: 'tests/e2e/drain.test.ts',
+    expectRed: 'is sent back to it while it drains',
+  },
+  {
     name: 'cursor in ping: a ping names the head, not what was sent',
     file: 'src/transports/connection.ts',
     find: 'frames.ping(this.live.reader.position',

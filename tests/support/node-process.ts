@@ -114,7 +114,7 @@ export async function startGateway(settings: Settings = {}, options: StartOption
     await until(
       () => listening() !== undefined || isOver(),
       () => `"listening"; it said:\n${said()}`,
-      20_000,
+      60_000,
     );
   } catch (late) {
     child.kill('SIGKILL');

@@ -1,6 +1,8 @@
 /** What the benches conclude from must itself be right: frames, memo, answers and figures, against a real server. */
+import { execFile } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
 import { deflateRawSync, constants } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
@@ -139,5 +141,28 @@ describe('the figures', () => {
 
   it('finds how fast a line rises', () => {
     expect(slope([[0, 5], [1, 7], [2, 9]])).toBeCloseTo(2); // biome-ignore format: points
+  });
+});
+
+describe('npm run load', () => {
+  const load = (...args: string[]) =>
+    promisify(execFile)(process.execPath, ['--import', 'tsx', 'loadtest/load.ts', ...args], { env: {} }).then(
+      () => ({ code: 0, said: '' }),
+      ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({
+        code,
+        said: stdout + stderr,
+      }),
+    );
+
+  it.each([
+    [['websocket', '--clents', '5'], 2, "Unknown option '--clents'"],
+    [['websocket', '--clients=5'], 2, 'write --clients 5'],
+    [['websocket', '--clients', 'many'], 1, '--clients takes a number above 0'],
+    [['publish', '--target', 'http://127.0.0.1:1'], 1, 'needs TURNOUT_JWT_SECRET'],
+  ])('runs nothing for %j, and says why in a line', async (args, code, why) => {
+    const ended = await load(...args);
+    expect(ended.code).toBe(code);
+    expect(ended.said).toContain(why);
+    expect(ended.said).not.toContain('    at ');
   });
 });

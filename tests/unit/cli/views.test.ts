@@ -10,6 +10,7 @@ const nowMs = Date.parse('2026-01-01T03:05:00.000Z');
 const counts = { assigned: 0, connected: { websocket: 0, 'long-poll': 0 } };
 const steady: RolloutBody = {
   version: 42,
+  rules: { up: true, detail: 'in Redis' },
   changedAt: '2026-01-01T03:00:00.000Z',
   percent: 12.5,
   enabled: true,
@@ -83,8 +84,15 @@ describe('rolloutLines', () => {
 
   it('tells a kill that one node alone heard from one that all have', () => {
     expect(show({ killed: true, killedBy: { rules: [], node: ['k-2'] } })).toContain(
-      'on the node that answered alone, by kill k-2',
+      "on the node that answered, by kill k-2: the rules don't have it",
     );
+  });
+
+  it('never calls steady what one node alone could tell', () => {
+    const told = show({ rules: { up: false, detail: 'last read 7 s ago' } }, []);
+    expect(told).toMatch(/^CUT OFF /);
+    expect(told).toMatch(/^rules .*cannot be read now: last read 7 s ago$/m);
+    expect(told).toMatch(/^next .*turnout kill --local/m);
   });
 
   it('names who lags and where they are, and when moves are done', () => {
