@@ -1,5 +1,6 @@
 /** What a change to the rollout came to: who follows it, who doesn't, and what that means. Pure. */
 import type { ChangeAnswer, RolloutBody } from '../../schema/admin.ts';
+import { legacyServeFlag } from '../rollout/features.ts';
 import type { Exit } from './exits.ts';
 import { cappedLines, isCappedEverywhere, nodesText, progressText } from './rollout-view.ts';
 import { spanText } from './spans.ts';
@@ -13,12 +14,14 @@ export function exitOfChange(answer: ChangeAnswer): Exit {
 /**
  * @param did the change in the past tense: `percent set to 12.5 %`
  * @param after the rollout as it was read afterwards; undefined where that failed
+ * @param flag the flag that was changed, where it isn't the one that gives WebSocket
  */
 export function changeLines(
   did: string,
   answer: ChangeAnswer,
   tookMs: number,
   after: RolloutBody | undefined,
+  flag?: string,
 ): string[] {
   const lines = [`${did}: v${answer.version}, ${nodesText(answer)}, ${spanText(tookMs)}`];
   if (!answer.written)
@@ -36,12 +39,13 @@ export function changeLines(
     lines.push(
       '          every node is capped: nobody gets WebSocket until the variables are unset and the nodes restarted',
     );
-  return [...lines, ...whatHoldsItBack(after)];
+  return [...lines, ...whatHoldsItBack(after, flag)];
 }
 
 /** Why a change may show no effect though it was made. */
-function whatHoldsItBack(after: RolloutBody | undefined): string[] {
+function whatHoldsItBack(after: RolloutBody | undefined, flag: string | undefined): string[] {
   if (after === undefined) return [];
+  if (flag !== undefined) return whatHoldsFlagBack(after, flag);
   const { doneBy, inProgress } = after.moves;
   const { movesInProgress } = after;
   const lines: string[] = [];
@@ -54,4 +58,12 @@ function whatHoldsItBack(after: RolloutBody | undefined): string[] {
   else if (inProgress > 0)
     lines.push(`moves     ${inProgress} in progress${doneBy === null ? '' : `, done by ${doneBy}`}`);
   return lines;
+}
+
+/** Another flag depends on its own switch, never on who gets WebSocket; a kill ends what is served of an old API, too. */
+function whatHoldsFlagBack({ killed, flags }: RolloutBody, flag: string): string[] {
+  if (killed && flag === legacyServeFlag)
+    return ['note      the kill switch is on: the old backend answers everybody until it is undone'];
+  if (flags[flag]?.enabled !== false) return [];
+  return [`note      ${flag} is off: turnout rollout flag ${flag} --on --reason '…'`];
 }

@@ -13,6 +13,7 @@ import {
   rolloutBodySchema,
   sessionsBodySchema,
 } from '../../schema/admin.ts';
+import { transportFlag } from '../rollout/features.ts';
 import { changeLines, exitOfChange } from './change-view.ts';
 import { decisionLines } from './decision-view.ts';
 import { CommandError, type Exit } from './exits.ts';
@@ -48,6 +49,8 @@ interface Write {
   readonly body?: Readonly<Record<string, unknown>>;
   /** In the past tense, for the person who asked. */
   readonly did: string;
+  /** The flag that it changes, where it isn't the one that gives WebSocket. */
+  readonly flag?: string;
 }
 
 const reads = (command: Command): Command => withOutput(withGateway(command));
@@ -108,6 +111,7 @@ export function addRolloutCommands(program: Command, terminal: Terminal): void {
           path: `/rollout/flags/${encodeURIComponent(name)}`,
           body: { ...(percent !== undefined && { percent }), ...((on || off) && { enabled: on }) },
           did: `${name} set to ${said.join(', ')}`,
+          ...(name !== transportFlag && { flag: name }),
         });
       }),
     );
@@ -197,7 +201,7 @@ async function showRollout(
 }
 
 async function writeChange(terminal: Terminal, options: WriteOptions, change: Write): Promise<Exit> {
-  const { method, path, body, did } = change;
+  const { method, path, body, did, flag } = change;
   const client = gatewayClient(terminal, options, tokenNames);
   const startMs = terminal.clock.monotonic();
   const sent = { method, body: { ...body, reason: options.reason }, ifVersion: options.ifVersion };
@@ -211,7 +215,7 @@ async function writeChange(terminal: Terminal, options: WriteOptions, change: Wr
   if (options.output === 'json') await terminal.print(JSON.stringify(answer));
   else {
     const after = await optional(get(client, rolloutBodySchema, '/rollout'));
-    await terminal.print(...changeLines(did, answer, tookMs, after));
+    await terminal.print(...changeLines(did, answer, tookMs, after, flag));
   }
   return exitOfChange(answer);
 }

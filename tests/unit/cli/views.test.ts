@@ -144,6 +144,18 @@ describe('a change', () => {
     expect(lines[0]).toBe('percent set to 10 %: v43, 1/1 have v43, 9 ms');
     expect(lines[1]).toContain('the flag is off');
   });
+
+  it('of another flag says nothing of who gets WebSocket, and what keeps that flag from showing', () => {
+    const of = (after: Partial<RolloutBody>): string[] =>
+      changeLines('legacy-serve set', done, 9, { ...steady, ...after }, 'legacy-serve').slice(1);
+    expect(of({ enabled: false })).toEqual([]);
+    expect(of({ flags: { 'legacy-serve': { enabled: false, percent: 5 } } })).toEqual([
+      "note      legacy-serve is off: turnout rollout flag legacy-serve --on --reason '…'",
+    ]);
+    expect(of({ killed: true })).toEqual([
+      'note      the kill switch is on: the old backend answers everybody until it is undone',
+    ]);
+  });
 });
 
 describe('isCappedEverywhere', () => {
