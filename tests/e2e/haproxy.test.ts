@@ -1,0 +1,200 @@
+/**
+ * docs/ops/haproxy-turnout.cfg as it stands, but for its addresses, in a real HAProxy: polls are held, streams stay, a node
+ * that drains is given nothing new, and nobody's request fails for it.
+ */
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { PollBody } from '../../schema/http.ts';
+import { AcmeClient, AcmeReader } from '../support/acme/client.ts';
+import { writeAcmeProfile } from '../support/acme/profile.ts';
+import { type Acme, startAcme } from '../support/acme/server.ts';
+import { ensureCommand } from '../support/debian.ts';
+import { call } from '../support/http-client.ts';
+import { type Gateway, startGateway } from '../support/node-process.ts';
+import { paste, type Pasted } from '../support/pasted-commands.ts';
+import { poll } from '../support/poll-client.ts';
+import { metric, Publisher } from '../support/publisher.ts';
+import { freePort, RedisServer } from '../support/redis.ts';
+import { openStream } from '../support/stream-client.ts';
+import { makeToken } from '../support/token-maker.ts';
+import { until, within } from '../support/until.ts';
+
+const services = ['finance'];
+const drainMs = 1800;
+
+const folder = mkdtempSync(join(tmpdir(), 'turnout-haproxy-'));
+let redis: RedisServer;
+let acme: Acme;
+let site: Server;
+/** What the company's site was told of who asks. */
+const forwardedFor: (string | undefined)[] = [];
+let profile: Awaited<ReturnType<typeof writeAcmeProfile>>;
+let nodes: readonly Gateway[] = [];
+let haproxy: Pasted;
+let front = '';
+
+/** The company behind an ear for X-Forwarded-For. */
+function siteOf(company: Acme): Server {
+  return createServer((asked, answer) => {
+    forwardedFor.push(asked.headers['x-forwarded-for'] as string | undefined);
+    const { method = 'GET', headers, url = '/' } = asked;
+    const passed = request(company.url + url, { method, headers }, (from) => {
+      answer.writeHead(from.statusCode ?? 502, from.headers);
+      from.pipe(answer);
+    });
+    passed.on('error', () => answer.destroy());
+    answer.on('close', () => passed.destroy());
+    asked.pipe(passed);
+  });
+}
+
+beforeAll(async () => {
+  const [program] = await Promise.all([
+    ensureCommand('haproxy', 'haproxy'),
+    RedisServer.start().then((one) => (redis = one)),
+  ]);
+  acme = await startAcme({ redisUrl: redis.url });
+  site = siteOf(acme).listen(0, '127.0.0.1');
+  await once(site, 'listening');
+  const sitePort = (site.address() as AddressInfo).port;
+  profile = await writeAcmeProfile({ url: `http://127.0.0.1:${sitePort}`, redisUrl: redis.url });
+  const settings = {
+    ...profile.settings,
+    TURNOUT_REDIS_URL: redis.url,
+    TURNOUT_DRAIN_MS: String(drainMs),
+    TURNOUT_TRUSTED_PROXIES: '127.0.0.1',
+  };
+  nodes = await Promise.all([1, 2].map((n) => startGateway({ ...settings, TURNOUT_NODE_ID: `node-${n}` })));
+  const port = await freePort();
+  front = `http://127.0.0.1:${port}`;
+  const addresses = [
+    [':8080', `127.0.0.1:${port}`],
+    ['10.0.0.11:4000', new URL(nodes[0]?.url ?? '').host],
+    ['10.0.0.12:4000', new URL(nodes[1]?.url ?? '').host],
+    ['10.0.0.10:3000', `127.0.0.1:${sitePort}`],
+  ] as const;
+  const file = join(folder, 'haproxy.cfg');
+  const written = readFileSync('docs/ops/haproxy-turnout.cfg', 'utf8').split('\n');
+  const isComment = (line: string): boolean => line.trim().startsWith('#');
+  const told = written.map((line) =>
+    isComment(line) ? line : addresses.reduce((text, [from, to]) => text.replace(from, to), line),
+  );
+  writeFileSync(file, told.join('\n'));
+  haproxy = paste(`exec ${program} -db -f ${file}`, process.env);
+  const isUp = (): Promise<boolean> =>
+    call(front).then(
+      ({ status }) => status === 404,
+      () => false,
+    );
+  await until(isUp, () => `HAProxy; it said:\n${haproxy.said()}`);
+});
+
+afterAll(async () => {
+  await haproxy?.end();
+  await Promise.all(nodes.map((node) => node.kill()));
+  await profile?.remove();
+  site?.close();
+  site?.closeAllConnections();
+  await acme?.stop();
+  await redis?.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const taken = async (node: Gateway): Promise<number> =>
+  (await metric(node.url, 'turnout_http_requests_total', 'route="/v1/realtime/poll"')) +
+  (await metric(node.url, 'turnout_connections_accepted_total')) +
+  (await metric(node.url, 'legacy_requests_total')) +
+  (await metric(node.url, 'legacy_requests_open')) +
+  (await metric(node.url, 'turnout_polls_held'));
+
+/** Asks until it is told to stop. @returns how often, and what was answered otherwise than 200 */
+async function pollOn(token: string, signal: AbortSignal): Promise<{ asked: number; failed: string[] }> {
+  const seen = { asked: 0, failed: [] as string[] };
+  for (let cursor: string | undefined = 'earliest'; !signal.aborted; ) {
+    try {
+      const answer = await poll<PollBody>(front, token, { services: services.join(','), cursor, wait: 1 });
+      seen.asked += 1;
+      if (answer.status === 200) cursor = answer.body.cursor;
+      else seen.failed.push(`${answer.status} ${answer.text}`);
+    } catch (error) {
+      seen.failed.push(String(error));
+    }
+  }
+  return seen;
+}
+
+it('holds polls and streams, and passes the rest to the site, told who asks', async () => {
+  const token = await makeToken();
+  const publisher = new Publisher(nodes[0]?.url ?? '');
+  const stream = await openStream(front, token, services);
+  const held = poll<PollBody>(front, token, { services: 'finance', cursor: 'earliest', wait: 30 });
+  await until(
+    async () =>
+      (await Promise.all(nodes.map((node) => metric(node.url, 'turnout_polls_held')))).some((n) => n === 1),
+    'a held poll',
+  );
+  await publisher.publish({ service: 'finance' });
+  expect((await held).body.events).toHaveLength(1);
+  expect(await stream.nextEvents(1)).toHaveLength(1);
+  stream.socket.close();
+
+  const claimed = { 'x-forwarded-for': '6.6.6.6' };
+  expect((await call(`${front}/whoami`, { headers: claimed })).status).toBe(401);
+  expect((await call(`${front}/api/updates?since=0&timeout=0`, { headers: claimed })).status).toBe(401);
+  // By itself, and through Turnout, which adds its own peer.
+  expect(forwardedFor.slice(-2)).toEqual(['127.0.0.1', '127.0.0.1, 127.0.0.1']);
+  for (const path of ['/admin/v1/rollout', '/v1/publish', '/metrics'])
+    expect((await call(`${front}${path}`)).headers['x-powered-by'], path).toBe('Express');
+});
+
+it('gives a draining node nothing new, and no request fails', async () => {
+  const [first, second] = nodes as [Gateway, Gateway];
+  const client = new AcmeClient(front);
+  expect(await client.login('ann', 'drained')).toBe(200);
+  const readers = Array.from({ length: 4 }, () => new AcmeReader(client, 2));
+  const stopping = new AbortController();
+  const tokens = await Promise.all(['ann', 'bob', 'cid', 'dan'].map((sub) => makeToken({ sub })));
+  const polling = tokens.map((token) => pollOn(token, stopping.signal));
+  const streams = await Promise.all(tokens.map((token) => openStream(front, token, services)));
+  let count = 0;
+  const writing = (async () => {
+    for (; !stopping.signal.aborted; count += 1) {
+      await client.create('tick', { count });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  })();
+  await until(async () => (await taken(first)) > 5, 'traffic on the first node');
+
+  first.signal('SIGTERM');
+  await haproxy.untilSaid(/turnout\/\S*node1 is DOWN/);
+  const before = await taken(first);
+  const late = await Promise.all(tokens.map((token) => openStream(front, token, services)));
+  for (let n = 0; n < 20; n += 1) expect((await client.poll(0, 0)).status).toBe(200);
+  if (first.isRunning) expect(await taken(first)).toBeLessThanOrEqual(before);
+  await within(first.exited, 'the end of the first node');
+  expect(readers.map(({ failed }) => failed)).toEqual([0, 0, 0, 0]);
+  expect(late.every(({ closed }) => closed === undefined)).toBe(true);
+  // Streams are told to go elsewhere; those of the other node stay.
+  for (const { closed } of streams) expect([undefined, 1012]).toContain(closed?.code);
+
+  stopping.abort();
+  await writing;
+  for (const { asked, failed } of await Promise.all(polling)) {
+    expect(failed).toEqual([]);
+    expect(asked).toBeGreaterThan(1);
+  }
+
+  // With no node left, the site answers the old path by itself.
+  await second.kill();
+  await haproxy.untilSaid(/turnout\/\S*node2 is DOWN/);
+  const id = await client.create('tick', { count });
+  await until(() => readers.every(({ seen }) => seen.length === id), 'everything that was written');
+  await Promise.all(readers.map((reader) => reader.stop()));
+  for (const { seen } of readers)
+    expect(seen.map((update) => update.id)).toEqual(Array.from({ length: id }, (_, at) => at + 1));
+});
