@@ -11,7 +11,10 @@ import type { Stats } from './stats.ts';
 export interface ClientOptions {
   /** Where the gateway is, base path included: `https://live.example.com`. */
   readonly url: string;
-  /** Asked before every connection. A token that was refused must be answered by another, or the client gives up. */
+  /**
+   * Asked before every connection. A token that was refused must be answered by another, or the client gives up. Empty: the
+   * page's own cookie says who it is (`TURNOUT_AUTH_COOKIE`), on a page of the gateway's origin.
+   */
   readonly token: () => string | Promise<string>;
   /** One to begin with, at least. */
   readonly services: readonly string[];

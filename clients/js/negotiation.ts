@@ -2,7 +2,7 @@
 import type { NegotiateRequest, NegotiateResponse } from '../../schema/http.ts';
 import type { Environment } from './environment.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
-import type { TokenSource } from './token.ts';
+import { authorizationOf, type TokenSource } from './token.ts';
 
 export type Negotiated =
   | { readonly ok: true; readonly answer: NegotiateResponse }
@@ -39,7 +39,7 @@ export class Negotiation {
       this.token = token;
       const answer = await this.environment.fetch(this.url, {
         method: 'POST',
-        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        headers: { ...authorizationOf(token), 'content-type': 'application/json' },
         body: JSON.stringify(request),
         signal: abort.signal,
       });

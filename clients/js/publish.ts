@@ -4,6 +4,7 @@
  */
 import type { ErrorBody, PublishResult } from '../../schema/http.ts';
 import type { Environment } from './environment.ts';
+import { authorizationOf } from './token.ts';
 import type { OpenLink, Reply } from './transports/link.ts';
 
 export interface PublishInput {
@@ -120,7 +121,7 @@ export class PublishDesk {
     try {
       return await this.environment.fetch(this.url, {
         method: 'POST',
-        headers: { authorization: `Bearer ${await this.token()}`, 'content-type': 'application/json' },
+        headers: { ...authorizationOf(await this.token()), 'content-type': 'application/json' },
         body: JSON.stringify(event),
         signal: abort.signal,
       });

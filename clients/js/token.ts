@@ -17,3 +17,7 @@ export function expiryMs(token: string): number | undefined {
     return undefined;
   }
 }
+
+/** Empty for an empty token: the browser sends the page's own cookie, which a token would put aside. */
+export const authorizationOf = (token: string): { readonly authorization?: string } =>
+  token === '' ? {} : { authorization: `Bearer ${token}` };

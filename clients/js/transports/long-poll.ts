@@ -2,6 +2,7 @@
 import type { Audit } from '../../../schema/frames.ts';
 import type { PollBody } from '../../../schema/http.ts';
 import { type Refusal, refusalOf } from '../refusal.ts';
+import { authorizationOf } from '../token.ts';
 import type { LinkParts, OpenLink } from './link.ts';
 
 export interface PollQuestion {
@@ -122,10 +123,10 @@ export class PollLink implements OpenLink {
 
   /** With the report of what was handed over since the last one, where there is something to report. */
   private headers({ token, audit }: PollQuestion): Record<string, string> {
-    const authorization = `Bearer ${token}`;
-    if (audit === undefined || audit.to === audit.from) return { authorization };
+    const authorization = authorizationOf(token);
+    if (audit === undefined || audit.to === audit.from) return { ...authorization };
     this.parts.tell({ type: 'reported' });
-    return { authorization, 'turnout-audit': JSON.stringify(audit) };
+    return { ...authorization, 'turnout-audit': JSON.stringify(audit) };
   }
 
   private address({ cursor, assignment }: PollQuestion, wait: number): string {
