@@ -14,7 +14,7 @@ import { AcmeClient, AcmeReader } from '../support/acme/client.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { ensureCommand } from '../support/debian.ts';
-import { call } from '../support/http-client.ts';
+import { type Answer, call } from '../support/http-client.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
 import { paste, type Pasted } from '../support/pasted-commands.ts';
 import { poll } from '../support/poll-client.ts';
@@ -117,7 +117,11 @@ async function pollOn(token: string, signal: AbortSignal): Promise<{ asked: numb
   const seen = { asked: 0, failed: [] as string[] };
   for (let cursor: string | undefined = 'earliest'; !signal.aborted; ) {
     try {
-      const answer = await poll<PollBody>(front, token, { services: services.join(','), cursor, wait: 1 });
+      const answer: Answer<PollBody> = await poll(front, token, {
+        services: services.join(','),
+        cursor,
+        wait: 1,
+      });
       seen.asked += 1;
       if (answer.status === 200) cursor = answer.body.cursor;
       else seen.failed.push(`${answer.status} ${answer.text}`);

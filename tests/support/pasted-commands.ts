@@ -24,7 +24,7 @@ export interface Pasted {
   /** Waits for `pattern` in what was said. @throws with what was said instead. */
   untilSaid(pattern: RegExp, withinMs?: number): Promise<RegExpExecArray>;
   readonly exited: Promise<number | null>;
-  end(): Promise<void>;
+  end(signal?: NodeJS.Signals): Promise<void>;
 }
 
 export function paste(commands: string, env: NodeJS.ProcessEnv): Pasted {
@@ -59,8 +59,8 @@ export function paste(commands: string, env: NodeJS.ProcessEnv): Pasted {
       return found;
     },
     exited,
-    end: async () => {
-      endGroup(child, 'SIGTERM');
+    end: async (signal = 'SIGTERM') => {
+      endGroup(child, signal);
       await exited;
     },
   };
