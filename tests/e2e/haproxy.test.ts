@@ -136,7 +136,7 @@ it('holds polls and streams, and passes the rest to the site, told who asks', as
   const token = await makeToken();
   const publisher = new Publisher(nodes[0]?.url ?? '');
   const stream = await openStream(front, token, services);
-  const held = poll<PollBody>(front, token, { services: 'finance', cursor: 'earliest', wait: 30 });
+  const held = poll(front, token, { services: 'finance', cursor: 'earliest', wait: 30 });
   await until(
     async () =>
       (await Promise.all(nodes.map((node) => metric(node.url, 'turnout_polls_held')))).some((n) => n === 1),
