@@ -61,6 +61,8 @@ export class BridgeTally {
 /** An error in one line: what a client library says of connections and statuses, never a URL's secrets. */
 export function faultText(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown';
+  // ioredis names an option of its own here, which no operator can set.
+  if (error.name === 'MaxRetriesPerRequestError') return 'the connection to its Redis was lost';
   const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : '';
   const cause = error.cause instanceof Error && error.message === '' ? error.cause.message : error.message;
   return scrubText(`${code}${cause}`)
