@@ -31,7 +31,7 @@ export interface LegacyHooksDeps {
   readonly profiles: readonly Profile[];
   readonly decider: Pick<Decider, 'servesLegacy' | 'servesAnyLegacy'>;
   readonly longPoll: Pick<LongPoll, 'hold' | 'mustClose'>;
-  readonly log: Pick<EventLog, 'read'>;
+  readonly log: Pick<EventLog, 'read' | 'health'>;
   readonly clock: Clock;
   readonly authenticator: Pick<KeyedAuthenticator, 'verifiedClaims'>;
   readonly onAsked: (outcome: AskOutcome, why: string) => void;

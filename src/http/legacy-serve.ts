@@ -20,7 +20,7 @@ export interface LegacyServeDeps {
   readonly dialect: Dialect;
   readonly places: Places;
   readonly longPoll: Pick<LongPoll, 'hold'>;
-  readonly log: Pick<EventLog, 'read'>;
+  readonly log: Pick<EventLog, 'read' | 'health'>;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
 }
 
@@ -72,7 +72,9 @@ export class LegacyServe {
   }
 
   private async serve(caller: LegacyCaller, asked: LegacyAsk, client: PollClient): Promise<Served> {
-    const { clock, longPoll } = this.deps;
+    const { clock, longPoll, log } = this.deps;
+    // A place that is known needs no log to be held at, and would be told "nothing new" for as long as the outage lasts.
+    if (!log.health().isUp) return no('log-away');
     const endMs = clock.monotonic() + Math.min(asked.waitMs, heldAtMostMs(caller.identity, clock.now()));
     const from = await this.place(caller.org, asked.cursor);
     if (typeof from === 'string') return no(from);
