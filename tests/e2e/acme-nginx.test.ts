@@ -44,7 +44,7 @@ class Load {
   readonly readers: AcmeReader[] = [];
   created = 0;
   private isOn = true;
-  private writing = Promise.resolve();
+  private writing: Promise<void> = Promise.resolve();
 
   async begin(url: string, clients: number): Promise<void> {
     const tenant = someTenant();
@@ -55,13 +55,15 @@ class Load {
       await client.login(`user-${at}`, tenant);
       this.readers.push(new AcmeReader(client, 1));
     }
-    this.writing = (async () => {
-      // An update that isn't taken fails the test.
+    const write = async (): Promise<void> => {
       for (; this.isOn; this.created += 1) {
         await author.create('note', { n: this.created });
         await sleep(15);
       }
-    })();
+    };
+    this.writing = write();
+    // An update that isn't taken fails the test, in `end`.
+    this.writing.catch(() => undefined);
   }
 
   async end(): Promise<void> {
@@ -98,9 +100,9 @@ it('switches from the old backend to Turnout and back under load, without one fa
     expect(failed).toBe(0);
     expect(seen.map(({ id }) => id)).toEqual(wanted);
   }
-  const statuses = new Set((await nginx.answers()).map(({ status }) => status));
   // 499: the clients that left in the end.
-  expect(statuses.difference(new Set([200, 201, 204, 499])), 'statuses').toEqual(new Set());
+  const fine = new Set([200, 201, 204, 499]);
+  expect((await nginx.answers()).filter(({ status }) => !fine.has(status))).toEqual([]);
 });
 
 it('carries WebSocket, and tells the old backend who asks', async () => {
@@ -116,10 +118,9 @@ it('carries WebSocket, and tells the old backend who asks', async () => {
   });
   const stream = new StreamClient(nginx.url, {
     token: await makeToken({ sub: 'ann', org: 'acme' }),
-    first: { type: 'subscribe', services: ['updates'] },
+    first: { services: ['updates'], version: 1 },
   });
-  await until(() => stream.frames.length > 0, 'a frame');
-  expect(stream.closed).toBeUndefined();
+  await stream.next('ack');
   stream.socket.terminate();
 });
 

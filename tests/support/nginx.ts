@@ -62,13 +62,10 @@ export class Nginx {
     running.add(child);
     child.once('exit', () => running.delete(child));
     const nginx = new Nginx(`http://127.0.0.1:${port}`, program, folder, snippet, child);
-    await until(
-      () => {
-        if (child.exitCode !== null) throw new Error(`nginx ended with ${child.exitCode}, see ${folder}`);
-        return accepts(port);
-      },
-      'nginx to listen',
-    );
+    await until(() => {
+      if (child.exitCode !== null) throw new Error(`nginx ended with ${child.exitCode}, see ${folder}`);
+      return accepts(port);
+    }, 'nginx to listen');
     return nginx;
   }
 
@@ -122,7 +119,7 @@ ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `  ${name}_
 `;
 
 const switched = (snippet: string, by: OldApiBy): string =>
-  replaced(snippet, { 'default turnout_or_backend;': `default ${by};` });
+  replaced(snippet, { 'GET turnout_or_backend;': `GET ${by};` });
 
 /** @throws where the text lacks what is to be replaced */
 function replaced(text: string, by: Readonly<Record<string, string>>): string {

@@ -32,7 +32,10 @@ export async function startBetween(backend: string): Promise<Between> {
       const pieces: Buffer[] = [];
       answer.on('data', (piece: Buffer) => pieces.push(piece));
       answer.on('end', () => {
-        const body = JSON.parse(Buffer.concat(pieces).toString('utf8')) as { updates: Update[]; next: number };
+        const body = JSON.parse(Buffer.concat(pieces).toString('utf8')) as {
+          updates: Update[];
+          next: number;
+        };
         const text = JSON.stringify({ ...body, updates: change(body.updates) });
         const { 'content-length': _, etag: __, ...rest } = given;
         response.writeHead(statusCode, { ...rest, 'content-length': Buffer.byteLength(text) });
