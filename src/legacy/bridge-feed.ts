@@ -155,15 +155,17 @@ export class BridgeFeed implements SourceFeed {
     const known = tail;
     const news = events.filter(({ id }) => !known.has(id));
     tally.counts.duplicates += events.length - news.length;
-    for (const chunk of chunksOf(news)) await this.append(org, chunk);
+    for (const chunk of chunksOf(news)) await this.append(lane, org, chunk);
     // Past the first new one nothing of the lane can stand in the log already.
     const last = events.at(-1);
     if (known.size > 0 && last !== undefined && !known.has(last.id)) this.tails.set(key, new Set());
   }
 
-  private append(org: string, events: readonly PreparedEvent[]): Promise<void> {
-    const { log, tally } = this.parts;
+  private append(lane: string, org: string, events: readonly PreparedEvent[]): Promise<void> {
+    const { log, tally, checkpoints } = this.parts;
     return this.untilDone(async () => {
+      // A log that lost its end would take these without those before them, and be out of order for ever.
+      if ((await checkpoints.read(lane)) !== this.positions.get(lane)) this.rewound();
       const { results } = await log.append(org, this.publisher, events);
       const repeated = results.filter(({ duplicate }) => duplicate === true).length;
       tally.counts.events += results.length - repeated;
@@ -172,14 +174,20 @@ export class BridgeFeed implements SourceFeed {
   }
 
   private async keep(lane: string, position: string): Promise<void> {
-    const { checkpoints, onLost, onRewound } = this.parts;
+    const { checkpoints, onLost } = this.parts;
     await this.untilDone(async () => {
       const outcome = await checkpoints.keep(lane, position, this.positions.get(lane));
       if (outcome === 'kept') return;
-      (outcome === 'lost' ? onLost : onRewound)();
-      throw new Error(outcome === 'lost' ? 'another node has the lease' : 'Redis has gone back in time');
+      if (outcome === 'rewound') this.rewound();
+      onLost();
+      throw new Error('another node has the lease');
     });
     this.positions.set(lane, position);
+  }
+
+  private rewound(): never {
+    this.parts.onRewound();
+    throw new Error('Redis has gone back in time');
   }
 
   /** Asked right before each append: after a pause of this process another node may have gone on. */
