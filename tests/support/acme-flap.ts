@@ -17,7 +17,14 @@ interface Seat {
   readonly reader: AcmeReader;
 }
 
-export async function flap(random: Random, { tenants, clients, steps }: FlapSize): Promise<void> {
+export interface Heard {
+  readonly tenant: string;
+  readonly seen: readonly Update[];
+  readonly published: readonly Update[];
+}
+
+/** @returns of each client what it was given, once that is as much as there is */
+export async function flap(random: Random, { tenants, clients, steps }: FlapSize): Promise<Heard[]> {
   const fleet = await AcmeFleet.start();
   try {
     const names = Array.from({ length: tenants }, (_, at) => `tenant-${at}`);
@@ -33,10 +40,13 @@ export async function flap(random: Random, { tenants, clients, steps }: FlapSize
     await flapping.stop();
     await fleet.rest();
     await expectServed(fleet);
-    await expectAllHeard(fleet, seats);
+    const all = await Promise.all(seats.map((seat) => heard(fleet, seat)));
+    // Who comes back after all of it reads what the log has become.
+    for (const tenant of names) all.push(await heardLater(fleet, tenant));
     const failed = seats.reduce((sum, { reader }) => sum + reader.failed, 0);
     console.log(`${clients} clients, ${flapping.jumps} jumps, ${failed} polls failed and were asked again`);
     await Promise.all(seats.map(({ reader }) => reader.stop()));
+    return all;
   } finally {
     await fleet.stop();
   }
@@ -44,26 +54,26 @@ export async function flap(random: Random, { tenants, clients, steps }: FlapSize
 
 /** Who is served jumps at random, for as long as it is wanted. */
 function flapPercent(fleet: AcmeFleet, random: Random) {
-  let isOn = true;
-  let jumps = 0;
-  const running = (async () => {
-    while (isOn) {
-      if (await fleet.serve(random.pick([0, 100, random.int(1, 99)]))) jumps += 1;
+  const flapping = { isOn: true, jumps: 0 };
+  const run = async (): Promise<void> => {
+    while (flapping.isOn) {
+      if (await fleet.serve(random.pick([0, 100, random.int(1, 99)]))) flapping.jumps += 1;
       await sleep(random.int(50, 400));
     }
-  })();
+  };
+  const running = run();
   return {
     get jumps() {
-      return jumps;
+      return flapping.jumps;
     },
     async stop() {
-      isOn = false;
+      flapping.isOn = false;
       await running;
     },
   };
 }
 
-/** The first steps are one of each kind, in a random order of nodes; the rest are dealt. */
+/** The first steps are one of each kind, the rest are dealt. */
 async function breakSomething(fleet: AcmeFleet, random: Random, step: number): Promise<void> {
   const node = random.pick(fleet.nodes);
   const kinds = [
@@ -86,8 +96,15 @@ async function breakSomething(fleet: AcmeFleet, random: Random, step: number): P
       await fleet.endNode(node, 'SIGKILL');
       await fleet.startNode(node, { TURNOUT_BRIDGE: 'off' });
     },
+    // As after a failover: what was acknowledged last is lost, or everything.
     async () => {
-      fleet.proxy.cut(0.5, random.next);
+      await fleet.redis.snapshot();
+      await sleep(random.int(300, 1500));
+      await fleet.redis.restartRewound();
+    },
+    async () => fleet.redis.restartEmpty(),
+    async () => {
+      fleet.proxy.cut(0.5, () => random.next());
     },
     async () => {
       await Promise.all(fleet.nodes.map((one) => fleet.endNode(one, 'SIGKILL')));
@@ -107,17 +124,37 @@ async function expectServed(fleet: AcmeFleet): Promise<void> {
   await until(async () => (await fleet.polls('turnout')) >= before + 20, 'polls that Turnout answers');
 }
 
-async function expectAllHeard(fleet: AcmeFleet, seats: readonly Seat[]): Promise<void> {
-  for (const { tenant, reader } of seats) {
-    const published = await fleet.published(tenant);
-    await until(
-      () => reader.seen.length >= published.length,
-      () => `${published.length} updates of ${tenant}; there are ${reader.seen.length}`,
-      15_000,
-    );
+async function heard(fleet: AcmeFleet, { tenant, reader }: Seat): Promise<Heard> {
+  const published = await fleet.published(tenant);
+  await until(
+    () => reader.seen.length >= published.length,
+    () => `${published.length} updates of ${tenant}; there are ${reader.seen.length}`,
+    15_000,
+  );
+  return { tenant, seen: reader.seen, published };
+}
+
+async function heardLater(fleet: AcmeFleet, tenant: string): Promise<Heard> {
+  const published = await fleet.published(tenant);
+  const client = await fleet.client('late', tenant);
+  const seen = published.slice(0, 1);
+  await until(
+    async () => {
+      const { updates } = await client.poll(seen.at(-1)?.id ?? 0, 1);
+      return seen.push(...updates) >= published.length;
+    },
+    () => `${published.length} updates of ${tenant}; there are ${seen.length}`,
+    15_000,
+  );
+  return { tenant, seen, published };
+}
+
+/** @throws where a client was not given every update once, in its order */
+export function expectAll(all: readonly Heard[]): void {
+  for (const { tenant, seen, published } of all) {
     // By number first: a difference is then short enough to be read.
-    expect(idsOf(reader.seen), tenant).toEqual(idsOf(published));
-    expect(reader.seen, tenant).toEqual(published);
+    expect(idsOf(seen), tenant).toEqual(idsOf(published));
+    expect(seen, tenant).toEqual(published);
   }
 }
 

@@ -71,7 +71,7 @@ export class AcmeFleet {
   async stop(): Promise<void> {
     await this.rest();
     await this.proxy.close();
-    await Promise.all(this.nodes.map(({ gateway }) => gateway?.kill()));
+    await Promise.all(this.nodes.map(async ({ gateway }) => gateway?.kill()));
     await this.acme.stop();
     await Promise.all([this.redis.stop(), this.company.stop(), this.profile.remove()]);
   }
@@ -121,10 +121,15 @@ export class AcmeFleet {
 
   /** A client that reads for as long as it is wanted. */
   async reader(user: string, tenant: string, timeoutS = 2): Promise<AcmeReader> {
+    return new AcmeReader(await this.client(user, tenant), timeoutS);
+  }
+
+  /** One that is logged in. */
+  async client(user: string, tenant: string): Promise<AcmeClient> {
     const client = new AcmeClient(this.proxy.url);
     const status = await client.login(user, tenant);
     if (status !== 200) throw new Error(`${user} logged in with ${status}`);
-    return new AcmeReader(client, timeoutS);
+    return client;
   }
 
   /** The company writes to its own API, whatever becomes of Turnout, until `rest`. */
