@@ -16,6 +16,7 @@ import {
   LegacyRequestError,
 } from '../legacy/dialect.ts';
 import { createLegacyIdentity, type LegacyIdentity } from '../legacy/identity.ts';
+import { type Onward, ownCursor, withoutCursor } from '../legacy/own-cursor.ts';
 import { Places } from '../legacy/places.ts';
 import { createDialect } from '../legacy/profile-dialect.ts';
 import { Shadow } from '../legacy/shadow.ts';
@@ -82,6 +83,16 @@ export class LegacyStands implements LegacyHooks {
     if (!served.isServed) return this.unserved(poll, served.why);
     const { answer } = served;
     return longPoll.mustClose ? { ...answer, headers: { ...answer.headers, connection: 'close' } } : answer;
+  }
+
+  async onward(poll: LegacyPoll, readBody: () => Promise<Buffer>): Promise<Onward | undefined> {
+    const { cursor } = poll.profile.request;
+    const stand = this.stands.get(poll.profile);
+    if (stand === undefined || cursor.format !== 'opaque') return undefined;
+    const request = await readRequest(poll, readBody);
+    const value = askedOf(stand.dialect, request)?.cursor;
+    if (value === undefined || ownCursor(value) === undefined) return undefined;
+    return withoutCursor(cursor, poll.request.url ?? '/', request.body);
   }
 
   observe({ profile, request }: LegacyPoll): AnswerTap | undefined {
