@@ -6,7 +6,7 @@ import { type Acme, startAcme } from '../support/acme/server.ts';
 import { someTenant } from '../support/acme/suite.ts';
 import { Crowd } from '../support/crowd.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
-import { admin } from '../support/publisher.ts';
+import { admin, metric, Publisher } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { sleep, until } from '../support/until.ts';
@@ -110,4 +110,28 @@ it('SDK clients on WebSocket and old clients on the old dialect see the same eve
   const between = first.slice(1).map((ms, at) => ms - (first[at] ?? Number.NaN));
   console.log(`${middle(apart).toFixed(1)} ms apart, an update every ${middle(between).toFixed(1)} ms`);
   expect(middle(apart)).toBeLessThan(middle(between));
+});
+
+it('an event for one user alone is given to that user alone, among old clients that wait together', async () => {
+  const tenant = someTenant();
+  const backend = new Publisher(gateway.url, tenant);
+  const event = (id: string, more: object = {}) => ({
+    service: 'updates',
+    id,
+    payload: { data: id, at: '' },
+    ...more,
+  });
+  await backend.publish(event('1'));
+  const users = ['ann', 'ben', 'cis'];
+  const held = await Promise.all(
+    users.map(async (user) => {
+      const client = new AcmeClient(gateway.url);
+      await client.login(user, tenant);
+      return { asked: client.poll(1, 10) };
+    }),
+  );
+  await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === users.length, 'all to wait');
+  await backend.publish(event('2', { to: ['ben'] }), event('3'), event('4', { to: ['ann'] }));
+  const given = await Promise.all(held.map(async ({ asked }) => (await asked).updates.map(({ id }) => id)));
+  expect(given).toEqual([[3, 4], [2, 3], [3]]);
 });
