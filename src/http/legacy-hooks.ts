@@ -35,6 +35,8 @@ export interface LegacyHooksDeps {
   readonly log: Pick<EventLog, 'read'>;
   readonly clock: Clock;
   readonly authenticator: Pick<KeyedAuthenticator, 'verifiedClaims'>;
+  /** Somebody brings what the old backend has into the log. */
+  readonly isFed: (profile: string) => boolean;
   readonly onAsked: (outcome: AskOutcome, why: string) => void;
   readonly metrics: Pick<LegacyMetrics, 'unserved' | 'shadowed'>;
 }
@@ -76,6 +78,7 @@ export class LegacyStands implements LegacyHooks {
     const caller = await stand.identity.resolve(request);
     if (typeof caller === 'string') return this.unserved(poll, caller);
     if (!decider.servesLegacy({ org: caller.org, sub: caller.user })) return undefined;
+    if (!this.deps.isFed(poll.profile.name)) return this.unserved(poll, 'bridge-away');
     const asked = askedOf(stand.dialect, request);
     // The old backend has words of its own for what it doesn't understand.
     if (asked === undefined) return this.unserved(poll, 'bad-request');

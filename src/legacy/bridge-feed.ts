@@ -40,6 +40,7 @@ export class BridgeFeed implements SourceFeed {
   readonly signal: AbortSignal;
   /** It has read, and can't hand on. */
   isWaiting = false;
+  private hasSource = false;
   private readonly parts: BridgeFeedParts;
   private readonly publisher: string;
   private readonly service: string;
@@ -57,6 +58,11 @@ export class BridgeFeed implements SourceFeed {
     const { name, source, request } = parts.dialect.profile;
     this.publisher = `bridge/${name}`;
     this.service = source?.service ?? request.services.fixed[0] ?? '';
+  }
+
+  /** What the source has comes into the log. */
+  get isWell(): boolean {
+    return this.hasSource && !this.isWaiting;
   }
 
   async position(lane: string): Promise<string | undefined> {
@@ -85,12 +91,14 @@ export class BridgeFeed implements SourceFeed {
     const { tally, logger, dialect } = this.parts;
     if (this.isTold) logger.info({ profile: dialect.profile.name }, "the bridge's source is back");
     this.isTold = false;
+    this.hasSource = true;
     if (!this.isWaiting) tally.lastError = undefined;
   }
 
   failed(error: unknown): void {
     const { tally, logger, dialect, clock } = this.parts;
     tally.counts.restarts += 1;
+    this.hasSource = false;
     tally.lastError = `source: ${faultText(error)}`;
     const fields = { profile: dialect.profile.name, fault: faultText(error) };
     // Of a thousand readers one may fail for ever, while the others say that all is well.

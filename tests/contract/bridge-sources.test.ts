@@ -63,7 +63,7 @@ function bridgeOf(source: object, log: EventLog, more: Partial<BridgesOptions> =
     if (one === undefined) throw new Error('one profile has one bridge');
     return one;
   };
-  return { report, lines, close: () => bridges.close() };
+  return { report, lines, isFed: () => bridges.isFed('old'), close: () => bridges.close() };
 }
 
 const add = (n: number, org = 'acme'): Promise<unknown> =>
@@ -270,6 +270,22 @@ describe('a bridge from a Redis channel', () => {
 
 describe('a bridge from the old API', () => {
   const readers = pollSource(['acme']);
+
+  it('tells every node whether somebody reads the source', async () => {
+    let status = 200;
+    const url = await serve((_, answer) => answer.writeHead(status).end('{"updates":[]}'));
+    const bystander = bridgeOf({ ...readers, url }, memoryLog(), { nodeId: 'node-b', isOn: false });
+    expect(bystander.isFed()).toBe(false);
+    const leader = bridgeOf({ ...readers, url }, memoryLog());
+    const hear = (isFed: boolean): Promise<void> =>
+      until(() => leader.isFed() === isFed && bystander.isFed() === isFed, `isFed to be ${isFed}`);
+    await hear(true);
+    status = 500;
+    await hear(false);
+    status = 200;
+    await hear(true);
+    expect(bystander.report()).toMatchObject({ state: 'off' });
+  });
 
   it('goes on from the cursor that it was given, and follows no redirect', async () => {
     const asked: string[] = [];

@@ -80,6 +80,10 @@ it('SDK clients on WebSocket and old clients on the old dialect see the same eve
   await author.create('note', { n: 1 });
   // A new tenant's stream is found within seconds.
   await until(() => young.every(({ ids }) => ids.length === 1), 'the bridge to find the tenant');
+  await until(
+    async () => (await metric(gateway.url, 'turnout_bridge_fed')) === 1,
+    'the bridge to be heard of',
+  );
   const old = await Promise.all(
     ['ann', 'ann', 'ben'].map(async (user) => {
       const client = new AcmeClient(gateway.url);
@@ -110,6 +114,25 @@ it('SDK clients on WebSocket and old clients on the old dialect see the same eve
   const between = first.slice(1).map((ms, at) => ms - (first[at] ?? Number.NaN));
   console.log(`${middle(apart).toFixed(1)} ms apart, an update every ${middle(between).toFixed(1)} ms`);
   expect(middle(apart)).toBeLessThan(middle(between));
+});
+
+it('leaves old clients to the company while nobody bridges', async () => {
+  const lone = await startGateway({ ...profile.settings, TURNOUT_BRIDGE: 'off' });
+  try {
+    await admin(lone.url, 'PUT', '/rollout/flags/legacy-serve', { percent: 100, reason: 'test' });
+    const client = new AcmeClient(lone.url);
+    const tenant = someTenant();
+    await client.login('ann', tenant);
+    const backend = new Publisher(lone.url, tenant);
+    await client.create('note', 'one');
+    await backend.publish({ service: 'updates', id: '1' });
+    const asked = client.poll(1, 5);
+    await client.create('note', 'two');
+    expect((await asked).updates.map(({ data }) => data)).toEqual(['two']);
+    expect(await metric(lone.url, 'legacy_unserved_total', 'why="bridge-away"')).toBe(1);
+  } finally {
+    await lone.kill();
+  }
 });
 
 it('an event for one user alone is given to that user alone, among old clients that wait together', async () => {

@@ -56,6 +56,10 @@ it("asks the old backend without Turnout's cursor, as a new client would, and se
   server.add('note', 'one');
   await bridged(1);
   await serve(100);
+  await until(
+    async () => (await metric(gateway.url, 'turnout_bridge_fed')) === 1,
+    'the bridge to be heard of',
+  );
   const asked = poll();
   await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'a held poll');
   server.add('note', 'two');

@@ -448,8 +448,16 @@ export const mutations: readonly Mutation[] = [
     name: "the old backend is asked with Turnout's own cursor",
     file: 'src/http/legacy-hooks.ts',
     find: 'if (value === undefined || ownCursor(value) === undefined) return undefined;',
-    replace: 'if (value !== undefined) return undefined;',
+    replace: 'if (value === undefined || ownCursor(value) !== undefined) return undefined;',
     test: 'tests/e2e/legacy-opaque.test.ts',
     expectRed: "asks the old backend without Turnout's cursor",
+  },
+  {
+    name: 'nobody bridges: old clients are served from a log that stands still',
+    file: 'src/http/legacy-hooks.ts',
+    find: 'if (!this.deps.isFed(poll.profile.name))',
+    replace: 'if (!this.deps.isFed(poll.profile.name) && !decider.servesAnyLegacy())',
+    test: 'tests/e2e/acme-both.test.ts',
+    expectRed: 'leaves old clients to the company while nobody bridges',
   },
 ];

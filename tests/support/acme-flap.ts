@@ -28,7 +28,7 @@ export async function flap(random: Random, { tenants, clients, steps }: FlapSize
   const fleet = await AcmeFleet.start();
   try {
     const names = Array.from({ length: tenants }, (_, at) => `tenant-${at}`);
-    await fleet.load(names, random, 40);
+    await fleet.load(names, random, 100);
     const seats = await Promise.all(
       Array.from({ length: clients }, async (_, at): Promise<Seat> => {
         const tenant = names[at % tenants] ?? '';
@@ -113,7 +113,7 @@ async function breakSomething(fleet: AcmeFleet, random: Random, step: number): P
   ];
   const chosen = kinds[step] ?? random.pick(kinds);
   await chosen();
-  await sleep(random.int(100, 800));
+  await sleep(random.int(100, 600));
 }
 
 /** All that is left over is given by Turnout. */

@@ -111,10 +111,10 @@ export class AcmeFleet {
     await until(
       async () => {
         const urls = this.nodes.flatMap(({ gateway }) => gateway?.url ?? []);
-        const leading = urls.map((url) => this.told(metric(url, 'turnout_bridge_leader')));
+        const leading = urls.map((url) => this.told(metric(url, 'turnout_bridge_fed')));
         return (await Promise.all(leading)).some((is) => is === 1);
       },
-      'a node that bridges',
+      'somebody who bridges',
       20_000,
     );
   }
