@@ -6,6 +6,7 @@ export interface BridgeFigures {
   readonly profile: string;
   readonly kind: string;
   readonly state: string;
+  readonly isFed: boolean;
   readonly lagSeconds: number;
   readonly counts: Readonly<Record<'events' | 'duplicates' | 'badItems' | 'gaps' | 'restarts', number>>;
 }
@@ -14,6 +15,7 @@ export class BridgeMetrics {
   private readonly counts: Readonly<Record<keyof BridgeFigures['counts'], Counter<'profile' | 'kind'>>>;
   private readonly lag: Gauge<'profile' | 'kind'>;
   private readonly leader: Gauge<'profile' | 'kind'>;
+  private readonly fed: Gauge<'profile' | 'kind'>;
 
   constructor(registry: Registry) {
     const shared = { labelNames: ['profile', 'kind'] as const, registers: [registry] };
@@ -30,14 +32,16 @@ export class BridgeMetrics {
     };
     this.lag = gauge('lag_seconds', "from the source's time of the newest item to its append");
     this.leader = gauge('leader', '1 on the node that bridges');
+    this.fed = gauge('fed', '1 while some node reads the source; else old polls are left to the old backend');
   }
 
   set(bridges: readonly BridgeFigures[]): void {
     for (const counter of Object.values(this.counts)) counter.reset();
-    for (const { profile, kind, state, lagSeconds, counts } of bridges) {
+    for (const { profile, kind, state, isFed, lagSeconds, counts } of bridges) {
       const labels = { profile, kind };
       this.lag.set(labels, lagSeconds);
       this.leader.set(labels, state === 'leading' || state === 'waiting' ? 1 : 0);
+      this.fed.set(labels, isFed ? 1 : 0);
       this.counts.events.inc(labels, counts.events);
       this.counts.duplicates.inc(labels, counts.duplicates);
       this.counts.badItems.inc(labels, counts.badItems);

@@ -61,7 +61,8 @@ export function openAdoption(parts: AdoptionParts): Adoption {
     isOn: config.TURNOUT_BRIDGE,
   });
   const { decider, longPoll, authenticator, onAsked } = parts;
-  const stood = { profiles, decider, longPoll, log, clock, authenticator, onAsked };
+  const isFed = (profile: string): boolean => bridges.isFed(profile);
+  const stood = { profiles, decider, longPoll, log, clock, authenticator, isFed, onAsked };
   const hooks = new LegacyStands({ ...stood, metrics: metrics.legacy });
   const api = openLegacyApi({ config, profiles, hooks, isOwn, limits, metrics, clock, logger });
   let bridgesClosed: Promise<void> | undefined;

@@ -6,6 +6,7 @@ export type Unserved =
   | 'anonymous'
   | 'unavailable'
   | 'bad-request'
+  | 'bridge-away'
   | 'no-cursor'
   | 'unknown-cursor'
   | 'reset'

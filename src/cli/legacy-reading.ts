@@ -43,8 +43,8 @@ function cursorFinding({ request: { cursor } }: Profile): Finding {
     case 'opaque':
       return warning(
         'cursor',
-        "opaque: a client that was served can't go back to the old backend without a gap: that backend doesn't know Turnout's cursors",
-        'go back client by client, or give the format that the old ids really have',
+        "opaque: a client that was served can't go back to the old backend without a gap: that backend doesn't know Turnout's cursors, so it is asked without them, as by a new client",
+        'know what the old API gives a new client (all again, or nothing of before), or give the format that the old ids really have',
       );
   }
 }

@@ -16,6 +16,7 @@ import {
   LegacyRequestError,
 } from '../legacy/dialect.ts';
 import { createLegacyIdentity, type LegacyIdentity } from '../legacy/identity.ts';
+import { type Onward, ownCursor, withoutCursor } from '../legacy/own-cursor.ts';
 import { Places } from '../legacy/places.ts';
 import { createDialect } from '../legacy/profile-dialect.ts';
 import { Shadow } from '../legacy/shadow.ts';
@@ -34,6 +35,8 @@ export interface LegacyHooksDeps {
   readonly log: Pick<EventLog, 'read' | 'health'>;
   readonly clock: Clock;
   readonly authenticator: Pick<KeyedAuthenticator, 'verifiedClaims'>;
+  /** Somebody brings what the old backend has into the log. */
+  readonly isFed: (profile: string) => boolean;
   readonly onAsked: (outcome: AskOutcome, why: string) => void;
   readonly metrics: Pick<LegacyMetrics, 'unserved' | 'shadowed'>;
 }
@@ -75,6 +78,7 @@ export class LegacyStands implements LegacyHooks {
     const caller = await stand.identity.resolve(request);
     if (typeof caller === 'string') return this.unserved(poll, caller);
     if (!decider.servesLegacy({ org: caller.org, sub: caller.user })) return undefined;
+    if (!this.deps.isFed(poll.profile.name)) return this.unserved(poll, 'bridge-away');
     const asked = askedOf(stand.dialect, request);
     // The old backend has words of its own for what it doesn't understand.
     if (asked === undefined) return this.unserved(poll, 'bad-request');
@@ -82,6 +86,16 @@ export class LegacyStands implements LegacyHooks {
     if (!served.isServed) return this.unserved(poll, served.why);
     const { answer } = served;
     return longPoll.mustClose ? { ...answer, headers: { ...answer.headers, connection: 'close' } } : answer;
+  }
+
+  async onward(poll: LegacyPoll, readBody: () => Promise<Buffer>): Promise<Onward | undefined> {
+    const { cursor } = poll.profile.request;
+    const stand = this.stands.get(poll.profile);
+    if (stand === undefined || cursor.format !== 'opaque') return undefined;
+    const request = await readRequest(poll, readBody);
+    const value = askedOf(stand.dialect, request)?.cursor;
+    if (value === undefined || ownCursor(value) === undefined) return undefined;
+    return withoutCursor(cursor, poll.request.url ?? '/', request.body);
   }
 
   observe({ profile, request }: LegacyPoll): AnswerTap | undefined {

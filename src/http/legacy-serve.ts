@@ -7,9 +7,10 @@ import { asTurnoutError } from '../errors.ts';
 import { heldAtMostMs } from '../identity.ts';
 import type { Dialect, LegacyAnswer, LegacyAsk } from '../legacy/dialect.ts';
 import type { LegacyCaller } from '../legacy/identity.ts';
+import { ownCursor } from '../legacy/own-cursor.ts';
 import { envelopeOf, type Places } from '../legacy/places.ts';
 import type { Unserved } from '../legacy-metrics.ts';
-import { decodeCursor, encodeCursor, type Position } from '../log/cursor.ts';
+import { encodeCursor, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { foreignEvents, foreignForm, type ForeignWords } from '../transports/foreign-form.ts';
@@ -144,14 +145,5 @@ export class LegacyServe {
     const form = this.forms.get(limit) ?? foreignForm(this.words, limit);
     this.forms.set(limit, form);
     return form;
-  }
-}
-
-function ownCursor(text: string): Position | undefined {
-  try {
-    return decodeCursor(text);
-  } catch {
-    // The old backend's own.
-    return undefined;
   }
 }

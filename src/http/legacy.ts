@@ -11,7 +11,13 @@ import type { Config } from '../config.ts';
 import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
 import type { AnswerTap } from '../legacy/answer-tap.ts';
 import type { LegacyAnswer } from '../legacy/dialect.ts';
-import { defaultBounds, Passthrough, type PassthroughBounds } from '../legacy/passthrough.ts';
+import {
+  defaultBounds,
+  type Forwarding,
+  Passthrough,
+  type PassthroughBounds,
+} from '../legacy/passthrough.ts';
+import type { Onward } from '../legacy/own-cursor.ts';
 import type { RelayEnd } from '../legacy/relay.ts';
 import { type LegacyRoute, type LegacyRoutes, legacyRoutes } from '../legacy/routes.ts';
 import type { LegacyMetrics } from '../legacy-metrics.ts';
@@ -34,6 +40,8 @@ export interface LegacyHooks {
    * `readBody` gives the request's body, which is passed on all the same; it throws `too_large` past 64 KiB.
    */
   readonly serve?: (poll: LegacyPoll, readBody: () => Promise<Buffer>) => Promise<LegacyAnswer | undefined>;
+  /** What to ask of the old backend in a poll's place; undefined: the poll as it came. */
+  readonly onward?: (poll: LegacyPoll, readBody: () => Promise<Buffer>) => Promise<Onward | undefined>;
   /** Wants to see what the old backend answers. */
   readonly observe?: (poll: LegacyPoll) => AnswerTap | undefined;
 }
@@ -119,7 +127,10 @@ export class LegacyApi {
     const readBody = (): Promise<Buffer> => (body ??= readBounded(request));
     try {
       const answer = await hooks?.serve?.({ profile, request, response }, readBody);
-      if (answer === undefined) return this.pass(route, request, response, await body);
+      if (answer === undefined) {
+        const onward = await hooks?.onward?.({ profile, request, response }, readBody);
+        return this.pass(route, request, response, { body: await body, onward });
+      }
       write(response, answer);
       metrics.answered({
         profile: profile.name,
@@ -137,7 +148,12 @@ export class LegacyApi {
     }
   }
 
-  private pass(route: LegacyRoute, request: IncomingMessage, response: ServerResponse, body?: Buffer): void {
+  private pass(
+    route: LegacyRoute,
+    request: IncomingMessage,
+    response: ServerResponse,
+    instead: Pick<Forwarding, 'body' | 'onward'> = {},
+  ): void {
     const { profile, pattern, isPoll } = route;
     const { hooks, metrics } = this.deps;
     const tap = isPoll ? hooks?.observe?.({ profile, request, response }) : undefined;
@@ -145,7 +161,7 @@ export class LegacyApi {
       metrics.answered({ profile: profile.name, route: pattern, answeredBy: 'upstream', ...end });
       this.tell(profile, end);
     };
-    this.passthrough.forward({ profile, request, response, body, tap, onEnd });
+    this.passthrough.forward({ profile, request, response, ...instead, tap, onEnd });
   }
 
   /** Once when a backend goes away, once when it is back: not for each of a thousand clients. */

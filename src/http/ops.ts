@@ -38,6 +38,7 @@ const readySchema = z.object({
         kind: z.string(),
         state: z.enum(['leading', 'standby', 'waiting', 'off']),
         leader: z.string().nullable(),
+        isFed: z.boolean(),
         lagSeconds: z.number(),
         lastError: z.string().nullable(),
       }),
@@ -115,6 +116,7 @@ const bridgeBody = (bridge: BridgeHealth): NonNullable<Ready['bridges']>[number]
   kind: bridge.kind,
   state: bridge.state,
   leader: bridge.leader ?? null,
+  isFed: bridge.isFed,
   lagSeconds: bridge.lagSeconds,
   lastError: bridge.lastError ?? null,
 });

@@ -40,6 +40,7 @@ export class BridgeFeed implements SourceFeed {
   readonly signal: AbortSignal;
   /** It has read, and can't hand on. */
   isWaiting = false;
+  private hasSource = false;
   private readonly parts: BridgeFeedParts;
   private readonly publisher: string;
   private readonly service: string;
@@ -57,6 +58,11 @@ export class BridgeFeed implements SourceFeed {
     const { name, source, request } = parts.dialect.profile;
     this.publisher = `bridge/${name}`;
     this.service = source?.service ?? request.services.fixed[0] ?? '';
+  }
+
+  /** What the source has comes into the log. */
+  get isWell(): boolean {
+    return this.hasSource && !this.isWaiting;
   }
 
   async position(lane: string): Promise<string | undefined> {
@@ -85,12 +91,14 @@ export class BridgeFeed implements SourceFeed {
     const { tally, logger, dialect } = this.parts;
     if (this.isTold) logger.info({ profile: dialect.profile.name }, "the bridge's source is back");
     this.isTold = false;
+    this.hasSource = true;
     if (!this.isWaiting) tally.lastError = undefined;
   }
 
   failed(error: unknown): void {
     const { tally, logger, dialect, clock } = this.parts;
     tally.counts.restarts += 1;
+    this.hasSource = false;
     tally.lastError = `source: ${faultText(error)}`;
     const fields = { profile: dialect.profile.name, fault: faultText(error) };
     // Of a thousand readers one may fail for ever, while the others say that all is well.
@@ -155,15 +163,17 @@ export class BridgeFeed implements SourceFeed {
     const known = tail;
     const news = events.filter(({ id }) => !known.has(id));
     tally.counts.duplicates += events.length - news.length;
-    for (const chunk of chunksOf(news)) await this.append(org, chunk);
+    for (const chunk of chunksOf(news)) await this.append(lane, org, chunk);
     // Past the first new one nothing of the lane can stand in the log already.
     const last = events.at(-1);
     if (known.size > 0 && last !== undefined && !known.has(last.id)) this.tails.set(key, new Set());
   }
 
-  private append(org: string, events: readonly PreparedEvent[]): Promise<void> {
-    const { log, tally } = this.parts;
+  private append(lane: string, org: string, events: readonly PreparedEvent[]): Promise<void> {
+    const { log, tally, checkpoints } = this.parts;
     return this.untilDone(async () => {
+      // A log that lost its end would take these without those before them, and be out of order for ever.
+      if ((await checkpoints.read(lane)) !== this.positions.get(lane)) this.rewound();
       const { results } = await log.append(org, this.publisher, events);
       const repeated = results.filter(({ duplicate }) => duplicate === true).length;
       tally.counts.events += results.length - repeated;
@@ -172,14 +182,20 @@ export class BridgeFeed implements SourceFeed {
   }
 
   private async keep(lane: string, position: string): Promise<void> {
-    const { checkpoints, onLost, onRewound } = this.parts;
+    const { checkpoints, onLost } = this.parts;
     await this.untilDone(async () => {
       const outcome = await checkpoints.keep(lane, position, this.positions.get(lane));
       if (outcome === 'kept') return;
-      (outcome === 'lost' ? onLost : onRewound)();
-      throw new Error(outcome === 'lost' ? 'another node has the lease' : 'Redis has gone back in time');
+      if (outcome === 'rewound') this.rewound();
+      onLost();
+      throw new Error('another node has the lease');
     });
     this.positions.set(lane, position);
+  }
+
+  private rewound(): never {
+    this.parts.onRewound();
+    throw new Error('Redis has gone back in time');
   }
 
   /** Asked right before each append: after a pause of this process another node may have gone on. */

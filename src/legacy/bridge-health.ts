@@ -15,6 +15,8 @@ export interface BridgeHealth {
   readonly state: BridgeState;
   /** The node that bridges, as last heard. */
   readonly leader: string | undefined;
+  /** Some node reads the source; while none does, old polls are left to the old backend. */
+  readonly isFed: boolean;
   /** From the source's time of the newest item (where it tells none, of its reading) to its append, seconds. */
   readonly lagSeconds: number;
   readonly lastError: string | undefined;

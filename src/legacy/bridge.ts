@@ -12,6 +12,7 @@ import { BridgeFeed } from './bridge-feed.ts';
 import { type BridgeCounts, type BridgeHealth, BridgeTally, faultText } from './bridge-health.ts';
 import { type Checkpoints, localCheckpoints, redisCheckpoints } from './checkpoint.ts';
 import type { Dialect } from './dialect.ts';
+import { type Feeding, LocalFeeding, RedisFeeding } from './feeding.ts';
 import { bridgeKeys, type Lease, LocalLease, RedisLease, renewMs } from './lease.ts';
 import { createDialect } from './profile-dialect.ts';
 import type { Source } from './source.ts';
@@ -39,6 +40,8 @@ export interface BridgeReport extends BridgeHealth {
 
 export interface Bridges {
   report(): readonly BridgeReport[];
+  /** Somebody reads that profile's source, or it has none. */
+  isFed(profile: string): boolean;
   /** What was read is stored or left to the next node; the leases are free. */
   close(): Promise<void>;
 }
@@ -49,6 +52,7 @@ export function openBridges(options: BridgesOptions): Bridges {
   );
   return {
     report: () => bridges.map((bridge) => bridge.report()),
+    isFed: (profile) => bridges.every(({ name, isFed }) => name !== profile || isFed),
     async close() {
       await Promise.all(bridges.map((bridge) => bridge.close()));
     },
@@ -64,12 +68,14 @@ interface Leading {
 }
 
 class Bridge {
+  readonly name: string;
   private readonly options: BridgesOptions;
   private readonly kind: ProfileSource['kind'];
   private readonly dialect: Dialect;
   private readonly lease: Lease;
   private readonly checkpoints: Checkpoints;
   private readonly source: Source;
+  private readonly feeding: Feeding;
   private readonly tally: BridgeTally;
   private leading: Leading | undefined;
   private turn: Promise<void> = Promise.resolve();
@@ -78,23 +84,30 @@ class Bridge {
   private readonly stopTurns: Cancel;
 
   constructor(profile: Profile, source: ProfileSource, options: BridgesOptions) {
-    const { redis, prefix, nodeId, clock, isOn } = options;
+    const { redis, prefix, nodeId, clock } = options;
     this.options = options;
+    this.name = profile.name;
     this.kind = source.kind;
     this.dialect = createDialect(profile);
     this.tally = new BridgeTally(clock);
     this.source = sourceOf(source, this.dialect, clock);
     if (redis === undefined) {
       this.lease = new LocalLease(nodeId);
+      this.feeding = new LocalFeeding();
       this.checkpoints = localCheckpoints();
     } else {
       const keys = bridgeKeys(prefix, profile.name);
       const lease = new RedisLease({ redis: redis.commands, keys, clock, nodeId });
       this.lease = lease;
+      this.feeding = new RedisFeeding(redis.commands, keys.fed, clock);
       this.checkpoints = redisCheckpoints(redis.commands, keys, lease);
     }
-    this.stopTurns = isOn ? clock.every(renewMs, () => this.takeTurn()) : () => undefined;
-    if (isOn) this.takeTurn();
+    this.stopTurns = clock.every(renewMs, () => this.takeTurn());
+    this.takeTurn();
+  }
+
+  get isFed(): boolean {
+    return this.feeding.isFed;
   }
 
   report(): BridgeReport {
@@ -107,6 +120,7 @@ class Bridge {
       kind: this.kind,
       state,
       leader: lease.holder,
+      isFed: this.isFed,
       lagSeconds: isLeading ? tally.lagSeconds : 0,
       lastError: tally.lastError,
       counts: { ...tally.counts },
@@ -125,9 +139,12 @@ class Bridge {
     // One command at a time: an answer that comes late must not undo a later one.
     if (this.isTurning || this.isClosed) return;
     this.isTurning = true;
-    this.turn = this.decide().finally(() => {
+    const turn = async (): Promise<void> => {
+      if (this.options.isOn) await this.decide();
+      await this.feeding.exchange(this.leading?.feed.isWell ?? false);
       this.isTurning = false;
-    });
+    };
+    this.turn = turn();
   }
 
   private async decide(): Promise<void> {

@@ -23,8 +23,14 @@ const rewritten = new Set(['host', 'x-forwarded-for', 'x-forwarded-host', 'x-for
  * compressing), and nothing may change for them.
  * @param isTrusted the peer is a proxy of ours: what it says of the caller is extended, else replaced
  * @param host instead of the caller's own
+ * @param leftOut more of them, lower case
  */
-export function requestHeaders(request: IncomingMessage, isTrusted: boolean, host?: string): FlatHeaders {
+export function requestHeaders(
+  request: IncomingMessage,
+  isTrusted: boolean,
+  host?: string,
+  leftOut?: ReadonlySet<string>,
+): FlatHeaders {
   const { headers, rawHeaders, socket } = request;
   const own = headers.host ?? '';
   const flat: FlatHeaders = ['Host', host ?? own];
@@ -32,7 +38,7 @@ export function requestHeaders(request: IncomingMessage, isTrusted: boolean, hos
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? '';
     const key = name.toLowerCase();
-    if (!hopByHop.has(key) && !rewritten.has(key) && !dropped?.has(key))
+    if (!hopByHop.has(key) && !rewritten.has(key) && !dropped?.has(key) && !leftOut?.has(key))
       flat.push(name, rawHeaders[at + 1] ?? '');
   }
   const said = (name: string): string | undefined => {

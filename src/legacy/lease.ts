@@ -31,11 +31,13 @@ export interface BridgeKeys {
   readonly last: string;
   /** A hash: how far each lane of the source is in the log. */
   readonly checkpoints: string;
+  /** There while the source is read. */
+  readonly fed: string;
 }
 
 export function bridgeKeys(prefix: string, profile: string): BridgeKeys {
   const key = (name: string): string => `${prefix}:{!bridge-${profile}}:${name}`;
-  return { lease: key('lease'), last: key('last'), checkpoints: key('checkpoints') };
+  return { lease: key('lease'), last: key('last'), checkpoints: key('checkpoints'), fed: key('fed') };
 }
 
 export const leaseMs = 2500;

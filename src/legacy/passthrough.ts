@@ -11,6 +11,7 @@ import { fail, type TurnoutError } from '../errors.ts';
 import type { AnswerTap } from './answer-tap.ts';
 import { Connections } from './connections.ts';
 import { requestHeaders } from './forwarding.ts';
+import type { Onward } from './own-cursor.ts';
 import { Relay, type RelayEnd } from './relay.ts';
 import { Slots } from './slots.ts';
 
@@ -50,6 +51,8 @@ export interface Forwarding {
   readonly response: ServerResponse;
   /** The request's body, where somebody has read it already. */
   readonly body?: Buffer | undefined;
+  /** What is asked of the backend in its place. */
+  readonly onward?: Onward | undefined;
   readonly tap?: AnswerTap | undefined;
   readonly onEnd: (end: RelayEnd) => void;
 }
@@ -81,7 +84,7 @@ export class Passthrough {
     return this.relays.size;
   }
 
-  forward({ profile, request, response, body, tap, onEnd }: Forwarding): void {
+  forward({ profile, request, response, body, onward, tap, onEnd }: Forwarding): void {
     const { bounds, clock, refuse, isTrusted } = this.deps;
     const upstream = this.upstreamOf(profile);
     const silenceMs = Math.max(bounds.silenceMs, longestHoldMs(profile));
@@ -90,7 +93,7 @@ export class Passthrough {
     const relay: Relay = new Relay({
       request,
       response,
-      body,
+      body: onward?.body ?? body,
       tap,
       silenceMs,
       clock,
@@ -100,8 +103,8 @@ export class Passthrough {
         void client?.dispatch(
           {
             method: request.method ?? 'GET',
-            path: `${upstream.path}${request.url ?? '/'}`,
-            headers: requestHeaders(request, isTrusted(request), upstream.host),
+            path: `${upstream.path}${onward?.url ?? request.url ?? '/'}`,
+            headers: requestHeaders(request, isTrusted(request), upstream.host, onward?.without),
             // An iterable is streamed as it is; undici's types name only the common bodies.
             body: given as Buffer | null,
             headersTimeout: silenceMs,

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { type BridgeReport, type BridgesOptions, openBridges } from '../../src/legacy/bridge.ts';
+import { prepareEvent } from '../../src/log/entry.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
@@ -62,7 +63,7 @@ function bridgeOf(source: object, log: EventLog, more: Partial<BridgesOptions> =
     if (one === undefined) throw new Error('one profile has one bridge');
     return one;
   };
-  return { report, lines, close: () => bridges.close() };
+  return { report, lines, isFed: () => bridges.isFed('old'), close: () => bridges.close() };
 }
 
 const add = (n: number, org = 'acme'): Promise<unknown> =>
@@ -113,6 +114,31 @@ describe('a bridge from a Redis stream', () => {
     expect(report().counts).toMatchObject({ events: 1, duplicates: 30 });
   });
 
+  it('appends nothing to a log that lost its end before it has read the source again from there', async () => {
+    let log = memoryLog();
+    const current: Pick<EventLog, 'append' | 'read'> = {
+      append: (...asked) => log.append(...asked),
+      read: (...asked) => log.read(...asked),
+    };
+    for (let n = 1; n <= 5; n += 1) await add(n);
+    const { report } = bridgeOf(streamSource(redis.url), log, { log: current });
+    await holds(log, idsTo(5));
+    const checkpoints = 'turnout:{!bridge-old}:checkpoints';
+    const stands = (): Promise<string | null> => redis.client.hget(checkpoints, 'old-stream:acme');
+    await until(async () => (await stands()) === '5-0', 'the checkpoint');
+    // As a failover leaves it: log and checkpoint of a moment ago.
+    const older = memoryLog();
+    const events = idsTo(3).map((id) =>
+      prepareEvent({ service: 'updates', type: 'update', payload: {} }, id),
+    );
+    await older.append('acme', 'bridge/old', events);
+    log = older;
+    await redis.client.hset(checkpoints, 'old-stream:acme', '3-0');
+    await add(6);
+    await holds(log, idsTo(6));
+    expect(report().counts.duplicates).toBe(0);
+  });
+
   it('needs no Redis of its own where the log is this process, and bridges nothing where it is off', async () => {
     const log = memoryLog();
     await add(1);
@@ -136,9 +162,9 @@ describe('a bridge from a Redis stream', () => {
     await add(5);
     await until(async () => (await redis.client.hget(checkpoints, 'old-stream:acme')) === '5-0');
     expect(lines.filter((line) => line.includes('it is read again'))).toHaveLength(1);
-    // 3 to 5 came twice, and stand once.
+    // 3 and 4 came twice, and stand once; 5 waited for them.
     await holds(log, idsTo(5));
-    expect(report().counts).toMatchObject({ events: 5, duplicates: 3 });
+    expect(report().counts).toMatchObject({ events: 5, duplicates: 2 });
   });
 
   it('finds streams that begin later, and leaves out what is no event, with a line that shows no payload', async () => {
@@ -244,6 +270,22 @@ describe('a bridge from a Redis channel', () => {
 
 describe('a bridge from the old API', () => {
   const readers = pollSource(['acme']);
+
+  it('tells every node whether somebody reads the source', async () => {
+    let status = 200;
+    const url = await serve((_, answer) => answer.writeHead(status).end('{"updates":[]}'));
+    const bystander = bridgeOf({ ...readers, url }, memoryLog(), { nodeId: 'node-b', isOn: false });
+    expect(bystander.isFed()).toBe(false);
+    const leader = bridgeOf({ ...readers, url }, memoryLog());
+    const hear = (isFed: boolean): Promise<void> =>
+      until(() => leader.isFed() === isFed && bystander.isFed() === isFed, `isFed to be ${isFed}`);
+    await hear(true);
+    status = 500;
+    await hear(false);
+    status = 200;
+    await hear(true);
+    expect(bystander.report()).toMatchObject({ state: 'off' });
+  });
 
   it('goes on from the cursor that it was given, and follows no redirect', async () => {
     const asked: string[] = [];

@@ -70,7 +70,7 @@ const servedByTurnout = async (company: Acme, server: RedisServer): Promise<Serv
   const isSet = async (): Promise<boolean> =>
     (await admin(node.url, 'PUT', '/rollout/flags/legacy-serve', flag)).status === 200;
   await until(isSet, 'legacy-serve at 100 %');
-  const isBridging = async (): Promise<boolean> => (await metric(node.url, 'turnout_bridge_leader')) > 0;
+  const isBridging = async (): Promise<boolean> => (await metric(node.url, 'turnout_bridge_fed')) > 0;
   await until(isBridging, 'the bridge');
   return { ...node, newTenant, isServed: true };
 };

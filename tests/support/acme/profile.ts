@@ -13,10 +13,17 @@ export interface AcmeProfile {
   remove(): Promise<void>;
 }
 
-export async function writeAcmeProfile(acme: { url: string; redisUrl: string }): Promise<AcmeProfile> {
+/** @param shadow instead of none, as the profile writes it */
+export async function writeAcmeProfile(
+  acme: { url: string; redisUrl: string },
+  shadow = '{ percent: 0 }',
+): Promise<AcmeProfile> {
   const folder = await mkdtemp(join(tmpdir(), 'turnout-acme-'));
   const file = join(folder, 'acme.yaml');
-  await writeFile(file, template.replaceAll('http://acme.internal:3000', acme.url));
+  const text = template
+    .replaceAll('http://acme.internal:3000', acme.url)
+    .replace('shadow: { percent: 0 }', `shadow: ${shadow}`);
+  await writeFile(file, text);
   return {
     settings: { TURNOUT_PROFILES: file, ACME_REDIS_URL: acme.redisUrl },
     remove: () => rm(folder, { recursive: true }),
