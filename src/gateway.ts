@@ -21,6 +21,7 @@ import { pollRoute } from './http/poll.ts';
 import { publishRoutes } from './http/publish.ts';
 import { openServer } from './http/server.ts';
 import { Sessions } from './hub/sessions.ts';
+import { keyPrints } from './key-prints.ts';
 import type { EventLog } from './log/event-log.ts';
 import { connectRedis } from './log/open-log.ts';
 import { type Logger, logClose } from './logger.ts';
@@ -88,6 +89,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     sessions,
     shared: rules && { redis: rules, prefix: config.TURNOUT_REDIS_PREFIX },
     local: { folder: config.TURNOUT_RUN_DIR ?? defaultRunFolder(), pid: process.pid },
+    prints: keyPrints(config),
     onDecision: count,
   });
   const limits = createRequestLimits({
