@@ -1,4 +1,5 @@
 /** `turnout kill --local`: this machine's nodes to long-poll, with no network, no token and no Redis in between. */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { killLocalNodes, type LocalKill } from '../rollout/local-kill.ts';
 import { CommandError, type Exit } from './exits.ts';
@@ -72,8 +73,11 @@ async function undo(terminal: Terminal, options: KillOptions): Promise<Exit> {
   return 'done';
 }
 
-const filePath = ({ env }: Terminal, { file }: KillOptions): string | undefined =>
-  file ?? setting(env, 'TURNOUT_KILL_FILE');
+/** In full, as the nodes name it. */
+function filePath({ env }: Terminal, { file }: KillOptions): string | undefined {
+  const given = file ?? setting(env, 'TURNOUT_KILL_FILE');
+  return given === undefined ? undefined : resolve(given);
+}
 
 function makeFile({ clock }: Terminal, path: string, text: string): 'made' | 'stood' {
   const at = new Date(clock.now()).toISOString();
