@@ -254,6 +254,20 @@ describe.concurrent('turnout kill --local', () => {
     });
   });
 
+  it('ends with 5 where the rules could not be written, and says what that means', async ({
+    startWith,
+    onTestFinished,
+  }) => {
+    const redis = await RedisServer.start();
+    onTestFinished(() => redis.stop());
+    const runFolder = newFolder();
+    await startWith({ TURNOUT_RUN_DIR: runFolder, TURNOUT_REDIS_URL: redis.url });
+    await redis.kill();
+    const killed = await local({ TURNOUT_RUN_DIR: runFolder });
+    expect(killed, killed.err).toMatchObject({ exit: 5, out: expect.stringContaining('node node-a obeys') });
+    expect(killed.out).toMatch(/^next +on every other machine: turnout kill --local$/m);
+  });
+
   it('says what to do where it can reach no node', async ({ gateway }) => {
     const nowhere = await turnout(['kill', '--local'], { TURNOUT_RUN_DIR: newFolder() });
     expect(nowhere).toMatchObject({ exit: 3, err: expect.stringContaining('TURNOUT_KILL_FILE') });
