@@ -22,6 +22,11 @@ export interface SwarmOptions {
   readonly latency: Histogram;
 }
 
+/** What whoever runs the load can do about it, by close code. */
+const remedies: Readonly<Record<number, string>> = {
+  4410: ": the target's rollout keeps this user on long-poll; for the run `turnout rollout set 100 --reason load` there (and see `turnout rollout get`)",
+};
+
 /** Connects so many at a time: a storm is the bench `accepts`' subject, not this one's. */
 const connectAtOnce = 100;
 
@@ -83,7 +88,7 @@ export class Swarm {
         },
         onClose: (code) => {
           if (!this.isClosing) this.closes.push(code);
-          reject(new Error(`closed with ${code} before it was welcomed`));
+          reject(new Error(`closed with ${code} before it was welcomed${remedies[code] ?? ''}`));
         },
       });
       void opening.then((socket) => this.greet(socket, hello)).catch(reject);

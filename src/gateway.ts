@@ -1,5 +1,4 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
-import { hostname } from 'node:os';
 import { createAuthenticator, createDemoSecret } from './auth.ts';
 import { authServerReport } from './auth-report.ts';
 import type { Clock } from './clock.ts';
@@ -21,10 +20,12 @@ import { pollRoute } from './http/poll.ts';
 import { publishRoutes } from './http/publish.ts';
 import { openServer } from './http/server.ts';
 import { Sessions } from './hub/sessions.ts';
+import { keyPrints } from './key-prints.ts';
 import type { EventLog } from './log/event-log.ts';
 import { connectRedis } from './log/open-log.ts';
 import { type Logger, logClose } from './logger.ts';
 import { createMetrics } from './metrics.ts';
+import { madeUpNodeId } from './node-id.ts';
 import { defaultRunFolder } from './rollout/local-kill.ts';
 import { createRollout } from './rollout/rollout.ts';
 import { RulesConnection } from './rollout/rules-connection.ts';
@@ -63,7 +64,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
   const profiles = readProfiles(config, logger);
   const madeUpSecret = createDemoSecret();
-  const nodeId = config.TURNOUT_NODE_ID ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-${process.pid}`;
+  const nodeId = config.TURNOUT_NODE_ID ?? madeUpNodeId(clock);
   const basePath = config.TURNOUT_BASE_PATH;
 
   const metrics = createMetrics(new Traffic());
@@ -88,6 +89,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     sessions,
     shared: rules && { redis: rules, prefix: config.TURNOUT_REDIS_PREFIX },
     local: { folder: config.TURNOUT_RUN_DIR ?? defaultRunFolder(), pid: process.pid },
+    prints: keyPrints(config),
     onDecision: count,
   });
   const limits = createRequestLimits({

@@ -1,10 +1,13 @@
 /** The forms that a setting's value may have, each with the words that tell of it. */
 import { isIP } from 'node:net';
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { parseRedisUrl } from './redis-url.ts';
 
 // `takes` says in docs/CONFIGURATION.md what a value may be.
 export const text = z.string().trim().meta({ takes: 'text' });
+/** Absolute from here on: what one process is told may be shown to a person who stands in another folder. */
+export const path = text.transform((value) => resolve(value)).meta({ takes: 'path' });
 export const int = (min: number, max = Number.MAX_SAFE_INTEGER) =>
   text
     .regex(/^-?\d+$/, 'must be a whole number')

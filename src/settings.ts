@@ -6,6 +6,7 @@ import {
   isAddressOrRange,
   isOrigin,
   list,
+  path,
   percent,
   redisUrl,
   share,
@@ -96,7 +97,7 @@ export const variables = {
   TURNOUT_POLL_CAPACITY: int(1)
     .default(2000)
     .describe('Polls a second that a node can take: a kill that brings more is spread longer.'),
-  TURNOUT_KILL_FILE: text
+  TURNOUT_KILL_FILE: path
     .optional()
     .describe('Path of a file; while it exists, everybody on this node is on long-poll.'),
   TURNOUT_PROFILES: list
@@ -124,7 +125,7 @@ export const variables = {
     .enum(['hold', 'long-poll'])
     .default('hold')
     .describe('What lost rules mean: `hold` goes on by the last ones, `long-poll` takes everybody there.'),
-  TURNOUT_RUN_DIR: text
+  TURNOUT_RUN_DIR: path
     .optional()
     .describe(
       'Folder where `turnout kill --local` finds this node; absent: one of its user in the temporary folder.',

@@ -1,4 +1,5 @@
 /** The whole look that `doctor` takes: the settings first, then what they point at, side by side. */
+import { fleetFindings } from './doctor-fleet.ts';
 import { gatewayFindings, keySetFindings, portFinding } from './doctor-network.ts';
 import { settingsFindings } from './doctor-settings.ts';
 import { type Finding, warning } from './findings.ts';
@@ -18,6 +19,7 @@ export async function examine(terminal: Terminal, options: GatewayOptions): Prom
     config === undefined ? [] : keySetFindings(config),
     isAsked ? gatewayFindings(gatewayClient(terminal, options, []), clock) : [],
     redisUrl === undefined ? [noRedis] : redisUrlFindings(redisUrl, prefix, clock),
+    config === undefined ? [] : fleetFindings(config, clock),
   ]);
   return [...findings, ...found.flat()];
 }

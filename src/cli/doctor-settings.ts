@@ -1,10 +1,10 @@
 /** What the environment of a node tells before it is started: problems, keys by their fingerprints, brakes. */
-import { createPublicKey, hkdfSync } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createAuthenticator } from '../auth.ts';
 import type { Clock } from '../clock.ts';
 import { type Config, ConfigError, type Environment, readConfig } from '../config.ts';
+import { fingerprint, keyPrints } from '../key-prints.ts';
 import { loadProfiles } from '../legacy/load-profiles.ts';
 import { capsOf } from '../rollout/environment.ts';
 import { error, type Finding, ok, warning } from './findings.ts';
@@ -42,27 +42,16 @@ export function settingsFindings(env: Environment, clock: Clock): SettingsVerdic
   }
 }
 
-/**
- * Twelve hex digits that tell two keys apart and give neither away: HKDF-SHA256 of the key, 48 bits. Nodes whose prints
- * differ refuse each other's tokens or tickets.
- */
-export function fingerprint(key: string | Uint8Array): string {
-  const print = Buffer.from(hkdfSync('sha256', key, '', 'turnout-fingerprint', 6)).toString('hex');
-  return print.replaceAll(/(.{4})(?=.)/g, '$1-');
-}
-
 const same = 'must be the same on every node';
 
 function keyFindings(config: Config): Finding[] {
   const { TURNOUT_JWT_SECRET: secret, TURNOUT_JWT_PUBLIC_KEY: pem, TURNOUT_JWKS_URL: jwks } = config;
   const { TURNOUT_TICKET_SECRET: ticketSecret, TURNOUT_ADMIN_TOKEN: adminToken } = config;
   const findings: Finding[] = [];
-  if (secret !== undefined)
-    findings.push(ok('signing key', `TURNOUT_JWT_SECRET ${fingerprint(secret)}: ${same}`));
-  else if (pem !== undefined)
-    findings.push(ok('signing key', `TURNOUT_JWT_PUBLIC_KEY ${fingerprint(publicBytes(pem))}: ${same}`));
-  else if (jwks !== undefined)
-    findings.push(ok('signing key', `TURNOUT_JWKS_URL ${fingerprint(jwks)}: ${same}`));
+  const { signing = '' } = keyPrints(config);
+  if (secret !== undefined) findings.push(ok('signing key', `TURNOUT_JWT_SECRET ${signing}: ${same}`));
+  else if (pem !== undefined) findings.push(ok('signing key', `TURNOUT_JWT_PUBLIC_KEY ${signing}: ${same}`));
+  else if (jwks !== undefined) findings.push(ok('signing key', `TURNOUT_JWKS_URL ${signing}: ${same}`));
   else if (config.TURNOUT_AUTH_URL !== undefined)
     findings.push(ok('signing key', `none: TURNOUT_AUTH_URL says who is asking: ${same}`));
   else
@@ -76,6 +65,8 @@ function keyFindings(config: Config): Finding[] {
   if (ticketSecret !== undefined)
     findings.push(ok('ticket key', `TURNOUT_TICKET_SECRET ${fingerprint(ticketSecret)}: ${same}`));
   else if (secret !== undefined) findings.push(ok('ticket key', `derived from TURNOUT_JWT_SECRET: ${same}`));
+  else if (config.TURNOUT_REDIS_URL !== undefined && config.hasKey)
+    findings.push(ok('ticket key', 'the one that the nodes share in Redis'));
   else if (!config.isDemo)
     findings.push(
       warning(
@@ -88,10 +79,6 @@ function keyFindings(config: Config): Finding[] {
     findings.push(ok('admin token', `TURNOUT_ADMIN_TOKEN ${fingerprint(adminToken)}: ${same}`));
   return findings;
 }
-
-/** The key itself, so that line ends and headers of the PEM don't make two prints of one key. */
-const publicBytes = (pem: string): Uint8Array =>
-  createPublicKey(pem.replaceAll('\\n', '\n')).export({ type: 'spki', format: 'der' });
 
 function capFinding(config: Config): Finding {
   const caps = capsOf(config);

@@ -1,4 +1,5 @@
 /** `turnout kill --local`: this machine's nodes to long-poll, with no network, no token and no Redis in between. */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { killLocalNodes, type LocalKill } from '../rollout/local-kill.ts';
 import { CommandError, type Exit } from './exits.ts';
@@ -48,7 +49,6 @@ async function kill(terminal: Terminal, options: KillOptions): Promise<Exit> {
     reason: `${who}: ${reason}`.slice(0, 500),
     folder: setting(terminal.env, 'TURNOUT_RUN_DIR'),
   });
-  const isAllDead = nodes.every(({ isKilled }) => isKilled);
   if (nodes.length === 0 && file === null)
     throw new CommandError(
       'unreachable',
@@ -58,7 +58,19 @@ async function kill(terminal: Terminal, options: KillOptions): Promise<Exit> {
       },
     );
   await report(terminal, options, { nodes, file });
-  return isAllDead ? 'done' : 'partial';
+  return exitOfLocalKill(nodes);
+}
+
+/** As for any other change: what is in the rules holds everywhere, and a kill that is not there holds here alone. */
+function exitOfLocalKill(nodes: readonly LocalKill[]): Exit {
+  const isAllDead = nodes.every(({ isKilled }) => isKilled);
+  return isAllDead && !isHereAlone(nodes) ? 'done' : 'partial';
+}
+
+/** No node that obeys could write the rules: other machines do not know. */
+function isHereAlone(nodes: readonly LocalKill[]): boolean {
+  const obeying = nodes.filter((node) => node.isKilled);
+  return obeying.length > 0 && obeying.every(({ written }) => !written);
 }
 
 async function undo(terminal: Terminal, options: KillOptions): Promise<Exit> {
@@ -72,8 +84,11 @@ async function undo(terminal: Terminal, options: KillOptions): Promise<Exit> {
   return 'done';
 }
 
-const filePath = ({ env }: Terminal, { file }: KillOptions): string | undefined =>
-  file ?? setting(env, 'TURNOUT_KILL_FILE');
+/** In full, as the nodes name it. */
+function filePath({ env }: Terminal, { file }: KillOptions): string | undefined {
+  const given = file ?? setting(env, 'TURNOUT_KILL_FILE');
+  return given === undefined ? undefined : resolve(given);
+}
 
 function makeFile({ clock }: Terminal, path: string, text: string): 'made' | 'stood' {
   const at = new Date(clock.now()).toISOString();
@@ -102,9 +117,10 @@ export function reportLines({ nodes, file }: LocalKillReport): string[] {
     if (!node.isKilled) return `NOT KILLED: the node at ${node.socket}: ${node.problem}`;
     const rest = node.written
       ? `all nodes follow with v${node.version}`
-      : 'it could not write the rules: the others have not been told';
+      : 'it could not write the rules: other machines have not been told until it can';
     return `KILLED    node ${node.node} obeys; ${rest}`;
   });
+  if (isHereAlone(nodes)) lines.push('next      on every other machine: turnout kill --local');
   if (nodes.length > 0) lines.push("next      once the cause is found: turnout rollout unkill --reason '…'");
   return [...lines, ...(file === null ? [] : fileLines(file))];
 }

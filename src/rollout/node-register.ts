@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type CappedNode, cappedNodeSchema } from '../../schema/admin.ts';
 import type { Cancel, Clock } from '../clock.ts';
+import type { KeyPrints } from '../key-prints.ts';
 import type { Acknowledged } from './rules-store.ts';
 import type { Connected } from './pacing.ts';
 import type { RulesKeys, RulesRedis } from './rules-redis.ts';
@@ -21,6 +22,8 @@ const factsSchema = z.object({
   capped: z.array(z.string()),
   streams: z.int().min(0).default(0),
   polls: z.int().min(0).default(0),
+  // A node of an older release tells none.
+  prints: z.object({ signing: z.string().exactOptional(), ticket: z.string().exactOptional() }).default({}),
 });
 
 export interface NodeRegisterParts {
@@ -31,12 +34,15 @@ export interface NodeRegisterParts {
   /** Variables that hold this node at long-poll. */
   readonly caps: readonly string[];
   readonly connectedHere: () => Connected;
+  /** Of the keys that all nodes must share: never the keys. */
+  readonly prints: KeyPrints;
 }
 
 /** A node as Redis last told of it. */
-interface Neighbour extends Connected {
+export interface Neighbour extends Connected {
   readonly version: number;
   readonly capped: readonly string[];
+  readonly prints: KeyPrints;
 }
 
 export class NodeRegister {
@@ -94,16 +100,7 @@ export class NodeRegister {
   }
 
   private learn(reply: unknown): void {
-    const [nowMs, acks, nodes] = replySchema.parse(reply);
-    const versions = new Map(pairs(acks));
-    const living = new Map<string, Neighbour>();
-    for (const [node, told] of pairs(nodes)) {
-      const space = told.indexOf(' ');
-      if (nowMs - Number(told.slice(0, space)) > silentMs) continue;
-      const facts = factsSchema.parse(JSON.parse(told.slice(space + 1)));
-      living.set(node, { version: Number(versions.get(node) ?? 0), ...facts });
-    }
-    this.neighbours = living;
+    this.neighbours = readNeighbours(reply);
   }
 
   /**
@@ -129,10 +126,10 @@ export class NodeRegister {
 
   /** The same from what is known here, without asking. */
   known(version: number): Acknowledged {
-    const { nodeId, caps, connectedHere } = this.parts;
+    const { nodeId, caps, prints, connectedHere } = this.parts;
     const all = new Map(this.neighbours);
     // This node knows itself best: what it has said may not have arrived.
-    all.set(nodeId, { version: this.applied, capped: caps, ...connectedHere() });
+    all.set(nodeId, { version: this.applied, capped: caps, prints, ...connectedHere() });
     const nodes = [...all].toSorted(([one], [other]) => (one < other ? -1 : 1));
     const capped: CappedNode[] = nodes
       .filter(([, node]) => node.capped.length > 0)
@@ -163,12 +160,12 @@ export class NodeRegister {
   }
 
   private async reportAll(): Promise<void> {
-    const { redis, keys, nodeId, caps, connectedHere } = this.parts;
+    const { redis, keys, nodeId, caps, prints, connectedHere } = this.parts;
     try {
       while (this.isStale) {
         this.isStale = false;
         this.told = connectedHere();
-        const facts = JSON.stringify({ capped: caps, ...this.told });
+        const facts = JSON.stringify({ capped: caps, prints, ...this.told });
         const args = [nodeId, String(this.applied), facts, String(forgetMs)];
         this.learn(await redis.run(scripts.report, [keys.acks, keys.nodes], args));
       }
@@ -178,6 +175,20 @@ export class NodeRegister {
       this.reporting = undefined;
     }
   }
+}
+
+/** The nodes that live, from the reply of `scripts.nodes`. */
+export function readNeighbours(reply: unknown): ReadonlyMap<string, Neighbour> {
+  const [nowMs, acks, nodes] = replySchema.parse(reply);
+  const versions = new Map(pairs(acks));
+  const living = new Map<string, Neighbour>();
+  for (const [node, told] of pairs(nodes)) {
+    const space = told.indexOf(' ');
+    if (nowMs - Number(told.slice(0, space)) > silentMs) continue;
+    const facts = factsSchema.parse(JSON.parse(told.slice(space + 1)));
+    living.set(node, { version: Number(versions.get(node) ?? 0), ...facts });
+  }
+  return living;
 }
 
 function* pairs(flat: readonly string[]): Generator<[string, string]> {

@@ -2,6 +2,7 @@
 import type { CappedNode } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
+import type { KeyPrints } from '../key-prints.ts';
 import { firstRules, type RolloutSettings, saysTheSame, unheeded, unreadableUsers } from './environment.ts';
 import type { Feature } from './features.ts';
 import { type Fleet, LoneFleet } from './fleet.ts';
@@ -29,6 +30,8 @@ export interface RulesStoreOptions {
   readonly logger: RolloutLogger;
   /** Where the rules live that all nodes share; absent: in this process. */
   readonly shared?: { readonly redis: RulesRedis; readonly prefix: string } | undefined;
+  /** What this node tells the others of its keys; absent: nothing. */
+  readonly prints?: KeyPrints;
 }
 
 export function openRulesStore(
@@ -36,7 +39,7 @@ export function openRulesStore(
   caps: readonly string[],
   connectedHere: () => Connected,
 ): { readonly store: RulesStore; readonly fleet: Fleet } {
-  const { config, clock, nodeId, logger, shared } = options;
+  const { config, clock, nodeId, logger, shared, prints = {} } = options;
   const unreadable = unreadableUsers(config);
   if (unreadable.length > 0)
     logger.warn({ entries: unreadable.length }, 'REALTIME_WHITELIST: entries that name no user are left out');
@@ -61,6 +64,7 @@ export function openRulesStore(
     found,
     pace,
     connectedHere,
+    prints,
   });
   store.open();
   const keys = rulesKeys(prefix);

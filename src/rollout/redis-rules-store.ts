@@ -6,6 +6,7 @@
 import type { AuditEntry, CappedNode } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
+import type { KeyPrints } from '../key-prints.ts';
 import { BoundedRedis } from './bounded-redis.ts';
 import type { RolloutLogger } from './logger.ts';
 import { NodeRegister } from './node-register.ts';
@@ -35,6 +36,7 @@ export interface RedisRulesOptions {
   /** Windows of what this node writes; `connected` is asked of the whole fleet. */
   readonly pace: Omit<Pace, 'connected'>;
   readonly connectedHere: () => Connected;
+  readonly prints: KeyPrints;
   /**
    * Asked once, when the rules were first read: what the environment has to write. Undefined `stored`: nothing was ever
    * written. It is asked again when another node was first.
@@ -64,7 +66,7 @@ export class RedisRulesStore implements RulesStore {
 
   constructor(options: RedisRulesOptions) {
     this.options = options;
-    const { redis, prefix, clock, nodeId, capped, connectedHere } = options;
+    const { redis, prefix, clock, nodeId, capped, connectedHere, prints } = options;
     this.keys = rulesKeys(prefix);
     this.reach = new RulesReach(clock, options.logger);
     this.reads = new PacedReads(clock, readPaceMs, () => this.read());
@@ -78,6 +80,7 @@ export class RedisRulesStore implements RulesStore {
       nodeId,
       caps,
       connectedHere,
+      prints,
     });
     this.pace = { ...options.pace, connected: () => this.register.connected() };
     this.ready = new Promise((resolve) => {

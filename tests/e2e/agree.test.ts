@@ -4,7 +4,7 @@ import { type Identity, ServiceClaim } from '../../src/identity.ts';
 import { rolloutPercent } from '../../src/rollout/rules.ts';
 import { setEnabled, setPercent } from '../../src/rollout/transitions.ts';
 import { itWithFleet, type RolloutFleet } from '../support/rollout-fleet.ts';
-import { deaf, openOver, openRolloutNode, type RolloutNode } from '../support/rollout-node.ts';
+import { deaf, openOver, openRolloutNode, type RolloutNode, unprompted } from '../support/rollout-node.ts';
 import { TcpLink } from '../support/tcp-link.ts';
 import { until } from '../support/until.ts';
 
@@ -133,7 +133,7 @@ describe.concurrent('what a client has seen', () => {
 
   it('is never refused by a node one version behind, which has not been told', async ({ fleet }) => {
     const a = await fleet.open('node-a', env);
-    const b = await openRolloutNode('node-b', fleet.redis.port, env, deaf);
+    const b = await openRolloutNode('node-b', fleet.redis.port, env, deaf, unprompted);
     fleet.nodes.push(b);
     const user = users.find((one) => b.rollout.decider.decide(one).transport === 'long-poll');
     for (const percent of [100, 99.99, 99.98]) {
@@ -158,7 +158,7 @@ describe.concurrent('what a client has seen', () => {
     const { version } = await a.rollout.store.change(setPercent(0), by);
     // A poll is answered by what the node holds, and makes it look.
     b.rollout.admission.poll({ ...nobody, ...user }, { assignment: version, session: 's' });
-    await until(() => versionOf(b) === version, 'the read', 1000);
+    await until(() => versionOf(b) === version, 'the read');
   });
 
   it('costs four reads a second at most, whatever clients make up', async ({ fleet }) => {

@@ -79,6 +79,39 @@ describe('turnout doctor', () => {
     expect(about((await examine({ TURNOUT_REDIS_URL: redis.url })).report, 'error')).toEqual(['redis role']);
   });
 
+  it('names the node whose keys are others, and no key', async () => {
+    const redis = await startRedis('--maxmemory-policy', 'noeviction');
+    const shared: Variables = { TURNOUT_REDIS_URL: redis.url };
+    const otherSecret = `${testSecret}-of-node-b`;
+    const nodes = await Promise.all([
+      startGateway({ ...shared, TURNOUT_NODE_ID: 'node-a' }),
+      startGateway({ ...shared, TURNOUT_NODE_ID: 'node-b', TURNOUT_JWT_SECRET: otherSecret }),
+    ]);
+    endings.push(...nodes.map((node) => () => node.kill()));
+    const { exit, report } = await examine(shared);
+    expect(exit).toBe(1);
+    const errors = report.findings.filter(({ level }) => level === 'error');
+    // Its tickets are signed by a key that is derived from the same secret.
+    expect(errors.map(({ message }) => /^(\w+ key) of (\S+) is/.exec(message)?.slice(1))).toEqual([
+      ['signing key', 'node-b'],
+      ['ticket key', 'node-b'],
+    ]);
+    const told = await redis.client.hgetall('turnout:{!rules}:nodes');
+    expect(Object.keys(told).toSorted()).toEqual(['node-a', 'node-b']);
+    expect(JSON.stringify([told, report])).not.toContain(testSecret);
+
+    const ticketSecret = { TURNOUT_TICKET_SECRET: 'a-ticket-secret-of-its-own' };
+    await nodes[1]?.stop();
+    const unlike = await examine({ ...shared, ...ticketSecret });
+    expect(unlike.exit).toBe(1);
+    expect(unlike.report.findings.filter(({ level }) => level === 'error')).toEqual([
+      expect.objectContaining({ message: expect.stringMatching(/^ticket key of node-a is/) as string }),
+    ]);
+    const alike = await examine(shared);
+    expect(alike.exit).toBe(0);
+    expect(about(alike.report, 'ok')).toContain('fleet keys');
+  });
+
   it('tells a Redis that is away, without its password', async () => {
     const password = 'a-password-of-redis';
     const { exit, out } = await turnout(['doctor'], {

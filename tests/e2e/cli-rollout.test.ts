@@ -211,6 +211,24 @@ describe.concurrent('turnout rollout', () => {
   });
 });
 
+it.concurrent('turnout drain of the last node needs --yes, and says what it means', async ({ startWith }) => {
+  const gateway = await startWith({ TURNOUT_DRAIN_MS: '100' });
+  const drain = (...args: readonly string[]) =>
+    turnout(['drain', 'node-a', ...because, ...args], asAdmin(gateway.url));
+  const refused = await drain();
+  expect(refused, refused.out).toMatchObject({
+    exit: 1,
+    err: expect.stringMatching(/node-a is the last node[^]*--yes/),
+  });
+  expect((await fetch(`${gateway.url}/readyz`)).status).toBe(200);
+  expect(await drain('--yes')).toMatchObject({
+    exit: 0,
+    out: expect.stringContaining('node-a drains'),
+    err: expect.stringContaining('node-a is the last node'),
+  });
+  expect(await gateway.exited).toBe(0);
+});
+
 describe.concurrent('turnout kill --local', () => {
   const local = (variables: Variables, ...args: readonly string[]) =>
     turnout(['kill', '--local', ...args], variables);
@@ -252,6 +270,20 @@ describe.concurrent('turnout kill --local', () => {
       exit: 0,
       out: expect.stringContaining('nothing'),
     });
+  });
+
+  it('ends with 5 where the rules could not be written, and says what that means', async ({
+    startWith,
+    onTestFinished,
+  }) => {
+    const redis = await RedisServer.start();
+    onTestFinished(() => redis.stop());
+    const runFolder = newFolder();
+    await startWith({ TURNOUT_RUN_DIR: runFolder, TURNOUT_REDIS_URL: redis.url });
+    await redis.kill();
+    const killed = await local({ TURNOUT_RUN_DIR: runFolder });
+    expect(killed, killed.err).toMatchObject({ exit: 5, out: expect.stringContaining('node node-a obeys') });
+    expect(killed.out).toMatch(/^next +on every other machine: turnout kill --local$/m);
   });
 
   it('says what to do where it can reach no node', async ({ gateway }) => {

@@ -220,6 +220,15 @@ export const mutations: readonly Mutation[] = [
     expectRed: 'hands every event over once',
   },
   {
+    name: 'epoch check: Redis emptied in the middle of a hand-over',
+    file: 'clients/js/cursor.ts',
+    find: 'return position?.epoch !== undefined && position.epoch !== place.epoch;',
+    // A shape that compiles: end-to-end tests run what was built.
+    replace: "return position?.epoch === '' && position.epoch !== place.epoch;",
+    test: 'tests/e2e/emptied-redis.test.ts',
+    expectRed: 'is told reset: epoch once',
+  },
+  {
     name: 'break after ack: the SDK closes the old transport when it opens the new one',
     file: 'clients/js/connecting.ts',
     find: "return { state: { phase: 'moving', memory, live, next: link }, effects };",

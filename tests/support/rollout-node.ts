@@ -1,5 +1,5 @@
 /** The rollout of one node over a real Redis, with a link of its own that a test can cut: a fleet of these in one process. */
-import { systemClock } from '../../src/clock.ts';
+import { type Clock, systemClock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config.ts';
 import { Sessions } from '../../src/hub/sessions.ts';
 import { openRedis } from '../../src/redis.ts';
@@ -24,15 +24,19 @@ export const deaf: Hearing = (redis) => ({
   subscribe: () => () => undefined,
 });
 
+/** Nothing is done each so often: such a node reads when it is asked about something, and only then. */
+export const unprompted: Clock = { ...systemClock, every: () => () => undefined };
+
 /** @param port Redis's. Resolves once its rollout is ready, or gave up to be. */
 export async function openRolloutNode(
   nodeId: string,
   port: number,
   env: Readonly<Record<string, string>> = {},
   hears: Hearing = hearing,
+  clock: Clock = systemClock,
 ): Promise<RolloutNode> {
   const link = await TcpLink.open(port);
-  return openOver(link, nodeId, env, hears);
+  return openOver(link, nodeId, env, hears, clock);
 }
 
 /** The same over a link that may be cut already. */
@@ -41,8 +45,8 @@ export async function openOver(
   nodeId: string,
   env: Readonly<Record<string, string>> = {},
   hears: Hearing = hearing,
+  clock: Clock = systemClock,
 ): Promise<RolloutNode> {
-  const clock = systemClock;
   const logged: string[] = [];
   const log = (_fields: object, message: string): void => void logged.push(message);
   const logger = { info: log, warn: log, error: log };

@@ -12,6 +12,8 @@ export interface TcpProxy {
   target: string;
   /** Lets no upgrade through, as some company networks do: the connection ends without an answer. */
   blocksUpgrades: boolean;
+  /** While true, streams get through their handshake, and then hear nothing: it is kept for them until it is false. */
+  holdsStreams: boolean;
   /** Ends each open connection with this probability, without a goodbye. @returns how many. */
   cut(probability: number, random: () => number): number;
   /** Keeps each open connection with this probability from bringing anything, either way, for `ms`. @returns how many. */
@@ -28,6 +30,8 @@ export async function startProxy(...targets: readonly string[]): Promise<TcpProx
   let toUrls = targets;
   let turn = 0;
   let mustBlock = false;
+  let mustHold = false;
+  const held = new Map<Socket, Socket>();
 
   const join = (client: Socket, upstream: Socket): void => {
     pairs.set(client, upstream);
@@ -39,7 +43,13 @@ export async function startProxy(...targets: readonly string[]): Promise<TcpProx
     if (client.destroyed) return end();
     for (const socket of [client, upstream]) socket.on('error', end).on('close', end);
     client.on('data', (data) => {
-      if (mustBlock && /^upgrade: websocket/im.test(data.toString('latin1'))) end();
+      if (!(mustBlock || mustHold) || !/^upgrade: websocket/im.test(data.toString('latin1'))) return;
+      if (mustBlock) return end();
+      // The first that it says is the handshake's answer: nothing else comes before the client's first frame.
+      upstream.once('data', () => {
+        upstream.unpipe(client);
+        held.set(client, upstream);
+      });
     });
     client.pipe(upstream).pipe(client);
   };
@@ -93,6 +103,15 @@ export async function startProxy(...targets: readonly string[]): Promise<TcpProx
     },
     set blocksUpgrades(blocks) {
       mustBlock = blocks;
+    },
+    get holdsStreams() {
+      return mustHold;
+    },
+    set holdsStreams(holds) {
+      mustHold = holds;
+      if (holds) return;
+      for (const [client, upstream] of held) if (pairs.has(client)) upstream.pipe(client);
+      held.clear();
     },
     cut: cutAll,
     stall(probability, random, ms) {

@@ -36,7 +36,10 @@ const sockets = new WebSocketServer({ noServer: true });
 server.on('upgrade', (request, socket, head) => {
   if (request.url === '/refused') socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
   else
-    sockets.handleUpgrade(request, socket, head, (ws) => ws.on('message', () => ws.send('{"type":"ack"}')));
+    sockets.handleUpgrade(request, socket, head, (ws) => {
+      if (request.url === '/on-long-poll') ws.close(4410);
+      else ws.on('message', () => ws.send('{"type":"ack"}'));
+    });
 });
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -45,11 +48,11 @@ afterEach(() => {
   for (const ws of sockets.clients) ws.terminate();
 });
 
-const openSwarm = (clients: number): Promise<Swarm> =>
+const openSwarm = (clients: number, path = '/'): Promise<Swarm> =>
   Swarm.open({
     url,
     clients,
-    path: () => '/',
+    path: () => path,
     hello: ['{}'],
     isWelcome: (text) => text.startsWith('{"type":"ack"'),
     latency: newHistogram(),
@@ -73,6 +76,12 @@ describe('the swarm', () => {
     }
     expect(await until(() => swarm.closes.length === 1, 5000)).toBe(true);
     expect([swarm.deliveries, swarm.misplaced, swarm.closes]).toEqual([3, 2, [4410]]);
+  });
+
+  it('says what to do where the rollout of the target keeps users on long-poll', async () => {
+    await expect(openSwarm(1, '/on-long-poll')).rejects.toThrow(
+      /^[^\n]*4410[^\n]*long-poll[^\n]*turnout rollout set 100[^\n]*$/,
+    );
   });
 
   it('says why a server does not upgrade', async () => {

@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readConfig } from '../../../src/config.ts';
 import { KillLatch } from '../../../src/rollout/latch.ts';
 import { kill, setPercent, unkill } from '../../../src/rollout/transitions.ts';
-import { by, stage, type Stage } from './support.ts';
+import { by, session, stage, type Stage } from './support.ts';
 
 const killOf = (id: string) => ({ id, at: 0, ...by });
 const alice = { org: 'acme', sub: 'alice' };
@@ -36,6 +37,26 @@ describe('the kill file', () => {
     await on.rollout.close();
     on = stage({ ...env, TURNOUT_KILL_FILE: file });
     expect(on.rollout.decider.decide(alice).reason).toBe('kill-switch');
+  });
+
+  it('named relative to where the node started is the same file, and people come back from it at the move rate', () => {
+    // A bare name has no slash, by which a kill file is told from a kill's id.
+    expect(readConfig({ TURNOUT_KILL_FILE: 'killed' }).TURNOUT_KILL_FILE).toBe(join(process.cwd(), 'killed'));
+    const given = relative(process.cwd(), file);
+    on = stage({ ...env, TURNOUT_KILL_FILE: given, TURNOUT_MOVE_RATE: '1' });
+    writeFileSync(file, '');
+    on.clock.advance(1000);
+    expect(on.rollout.latch.killFile).toBe(file);
+    for (let at = 0; at < 100; at += 1)
+      on.sessions.add(session(`user-${at}`, 'long-poll', { assignment: 1 }));
+    rmSync(file);
+    on.clock.advance(1000);
+    const { decider, dueTimes } = on.rollout;
+    const dues = [...on.sessions.all()].map(
+      (one) => dueTimes.dueAtMs(one, decider.decide(one)) - on.clock.now(),
+    );
+    // A user a second: a hundred take a hundred seconds, and nearly all of them are to wait.
+    expect(dues.filter((ms) => ms > 0 && ms <= 100_000).length).toBeGreaterThan(90);
   });
 
   it('is found in a folder that comes later', () => {
