@@ -232,14 +232,15 @@ describe('a request', () => {
 
 describe('a drain', () => {
   it('lets a held request finish, and tells its client to go elsewhere', async () => {
-    let answer = (): void => undefined;
+    let answer: (() => void) | undefined;
     const { node } = await behindRaw((socket) => {
       answer = () => void socket.write(answerText('200 OK', [], 'in time'));
     });
     const held = call(`${node.url}/api/updates`);
-    await until(() => node.api.open === 1, 'held');
+    // The node has it before the backend does.
+    await until(() => answer !== undefined, 'the backend to be asked');
     const drained = node.api.drain(5000);
-    answer();
+    answer?.();
     const { text, headers } = await held;
     expect([text, headers.connection]).toEqual(['in time', 'close']);
     await drained;
