@@ -78,6 +78,12 @@ async function breakSomething(fleet: AcmeFleet, random: Random, step: number): P
   const node = random.pick(fleet.nodes);
   const kinds = [
     async () => {
+      await Promise.all(fleet.nodes.map((one) => fleet.endNode(one, 'SIGKILL')));
+      // Where the other one ends after that, nobody bridges.
+      const asBystander = { TURNOUT_BRIDGE: 'off' };
+      await Promise.all(fleet.nodes.map((one) => fleet.startNode(one, one === node ? asBystander : {})));
+    },
+    async () => {
       await fleet.endNode(node, 'SIGKILL');
       await sleep(random.int(0, 400));
       await fleet.startNode(node);
@@ -100,12 +106,6 @@ async function breakSomething(fleet: AcmeFleet, random: Random, step: number): P
     async () => fleet.redis.restartEmpty(),
     async () => {
       fleet.proxy.cut(0.5, () => random.next());
-    },
-    async () => {
-      await Promise.all(fleet.nodes.map((one) => fleet.endNode(one, 'SIGKILL')));
-      // Where the other one ends after that, nobody bridges.
-      const asBystander = { TURNOUT_BRIDGE: 'off' };
-      await Promise.all(fleet.nodes.map((one) => fleet.startNode(one, one === node ? asBystander : {})));
     },
   ];
   const chosen = kinds[step] ?? random.pick(kinds);

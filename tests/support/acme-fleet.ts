@@ -120,7 +120,7 @@ export class AcmeFleet {
   }
 
   /** A client that reads for as long as it is wanted. */
-  async reader(user: string, tenant: string, timeoutS = 2): Promise<AcmeReader> {
+  async reader(user: string, tenant: string, timeoutS = 1): Promise<AcmeReader> {
     return new AcmeReader(await this.client(user, tenant), timeoutS);
   }
 
