@@ -1,6 +1,7 @@
 /**
- * Three projects. `unit` and `contract` run side by side on all cores; then `e2e`, a file at a time: its files start
- * nodes, measure them and count what they lose, which neighbours on two cores would disturb.
+ * Four projects. `unit` and `contract` run side by side on all cores; then `e2e-wide`, two files at a time: those start
+ * nodes and mostly wait for them; then `e2e`, a file at a time: those measure nodes and storm them, which neighbours on two
+ * cores would disturb.
  */
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
@@ -8,7 +9,45 @@ import { configDefaults, defineConfig } from 'vitest/config';
 const isFullRun = process.env['TURNOUT_FULL'] === '1';
 const exclude = [...configDefaults.exclude, 'dist/**', ...(isFullRun ? [] : ['**/*.long.test.ts'])];
 const alone = ['tests/e2e/**/*.test.ts', 'tests/chaos/**/*.test.ts', 'tests/hostile/**/*.test.ts'];
+const wideNames = [
+  'acl',
+  'acme',
+  'acme-nginx',
+  'acme-shadow',
+  'api-quickstart',
+  'cli-doctor',
+  'cli-rollout',
+  'cli-streams',
+  'docker',
+  'emptied-redis',
+  'haproxy',
+  'hostile-tokens',
+  'identity',
+  'kill-early',
+  'legacy-client',
+  'legacy-log-away',
+  'legacy-opaque',
+  'migration-guide',
+  'output',
+  'past-retention',
+  'poll-size',
+  'protocol-poll',
+  'protocol-ws',
+  'protocol-ws-session',
+  'quickstart',
+  'refusals',
+  'start',
+  'start-refused',
+  'ticket-key',
+];
+const wide = wideNames.map((name) => `tests/e2e/${name}.test.ts`);
 const maxWorkers = Math.max(2, availableParallelism());
+
+const endToEnd = {
+  globalSetup: ['tests/support/build.ts'],
+  testTimeout: 120_000,
+  hookTimeout: 60_000,
+};
 
 export default defineConfig({
   test: {
@@ -36,15 +75,23 @@ export default defineConfig({
       },
       {
         test: {
+          ...endToEnd,
+          name: 'e2e-wide',
+          include: wide,
+          exclude,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...endToEnd,
           name: 'e2e',
           include: alone,
-          exclude,
-          globalSetup: ['tests/support/build.ts'],
+          exclude: [...exclude, ...wide],
           fileParallelism: false,
           maxWorkers: 1,
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],
