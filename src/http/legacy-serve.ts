@@ -8,7 +8,7 @@ import { heldAtMostMs } from '../identity.ts';
 import type { Dialect, LegacyAnswer, LegacyAsk } from '../legacy/dialect.ts';
 import type { LegacyCaller } from '../legacy/identity.ts';
 import { ownCursor } from '../legacy/own-cursor.ts';
-import { envelopeOf, type Places } from '../legacy/places.ts';
+import { envelopeOf, type Places, positionOf } from '../legacy/places.ts';
 import type { Unserved } from '../legacy-metrics.ts';
 import { encodeCursor, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
@@ -129,7 +129,9 @@ export class LegacyServe {
     const isOpaque = dialect.profile.request.cursor.format === 'opaque';
     const value = isOpaque ? encodeCursor(chunk.end) : dialect.cursorOf(envelopeOf(events.last));
     if (value === undefined) return undefined;
-    if (!isOpaque) places.remember(org, value, chunk.end);
+    // Only what nobody was left out of may be passed over: whoever else comes with this value may be the one it is for.
+    const end = chunk.isShared ? chunk.end : positionOf(events.last, chunk.end.epoch);
+    if (!isOpaque) places.remember(org, value, end);
     const answer = dialect.answer(events.pieces, value);
     if (chunk.isShared) this.shared.set(chunk, answer);
     return answer;

@@ -184,7 +184,8 @@ export class Places {
   }
 }
 
-const positionOf = ({ seq, ms, tag }: LogEntry, epoch: string): Position => ({ epoch, seq, ms, tag });
+/** The place after an entry. */
+export const positionOf = ({ seq, ms, tag }: LogEntry, epoch: string): Position => ({ epoch, seq, ms, tag });
 
 // Entries are shared by all who read them: each is parsed once.
 const envelopes = new WeakMap<LogEntry, Envelope>();

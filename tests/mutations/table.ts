@@ -446,6 +446,14 @@ export const mutations: readonly Mutation[] = [
     expectRed: 'an event for one user alone is given to that user alone',
   },
   {
+    name: "an old client's cursor leads past what is another's alone",
+    file: 'src/http/legacy-serve.ts',
+    find: 'const end = chunk.isShared ? chunk.end : positionOf(events.last, chunk.end.epoch);',
+    replace: 'const { end } = chunk;',
+    test: 'tests/e2e/legacy-personal.test.ts',
+    expectRed: 'gives a user what stood behind the cursor',
+  },
+  {
     name: 'a Redis that lost writes: the bridge appends before it looks',
     file: 'src/legacy/bridge-feed.ts',
     find: 'if ((await checkpoints.read(lane)) !== this.positions.get(lane)) this.rewound();',
