@@ -100,8 +100,9 @@ export class LegacyServe {
       const given = chunk && this.written(caller, chunk);
       if (given !== undefined) return { isServed: true, answer: given, events: true };
       at = state.at;
-      // In the middle of what isn't theirs: an answer now would have them look through it again.
-      if (!state.hasMore) return { isServed: true, answer: this.idle(asked, at), events: false };
+      // Past what isn't theirs, or has no words here: an answer now would have them look through it again, at once.
+      const mayWait = chunk !== undefined && clock.monotonic() < endMs;
+      if (!state.hasMore && !mayWait) return { isServed: true, answer: this.idle(asked, at), events: false };
     }
   }
 

@@ -63,3 +63,12 @@ it('gives a user what stood behind the cursor that another user was given past i
   expect(await poll('bob', 2)).toEqual({ status: 200, ids: [3, 4], next: 4 });
   expect((await poll('ann', 2)).status).toBe(204);
 });
+
+it('holds a poll past an event that the old API has no word for', async () => {
+  await publish(10);
+  await publish('no-number');
+  const asked = poll('ann', 10, 30);
+  await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'a held poll');
+  await publish(11);
+  expect(await asked).toEqual({ status: 200, ids: [11], next: 11 });
+});
