@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { LogEntry } from '../log/entry.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EventLog } from '../log/event-log.ts';
+import { decoded } from './answer-decoding.ts';
 import { compareAnswers, type Had, type Seen } from './compare.ts';
 import type { Dialect, LegacyAnswer } from './dialect.ts';
 import { parseExact } from './exact-json.ts';
@@ -67,6 +68,8 @@ export class Shadow {
 
   /** Never rejects, and nobody waits for it. */
   async watch(watched: Watched): Promise<void> {
+    // Asked again: polls that were held for long are all answered at once.
+    if (this.underway >= maxUnderway) return;
     this.underway += 1;
     try {
       await this.compare(watched);
@@ -81,7 +84,9 @@ export class Shadow {
   private async compare({ org, user, cursor, answer, answeredMs }: Watched): Promise<void> {
     const { dialect, clock } = this.deps;
     if (cursor === undefined) return this.report.skip('no-cursor');
-    const reading = dialect.read(answer);
+    const plain = await decoded(answer);
+    if (plain === undefined) return this.report.unreadable('its compression is not known', clock.now());
+    const reading = dialect.read(plain);
     if (reading.kind === 'unreadable') return this.report.unreadable(reading.why, clock.now());
     const old = reading.kind === 'idle' ? [] : this.seen(reading.items);
     if (old === undefined) return this.report.unreadable('an event has no key', clock.now());

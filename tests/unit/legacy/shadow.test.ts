@@ -1,4 +1,5 @@
 /** The shadow finds what is planted, names it, and finds nothing else. */
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
@@ -152,4 +153,34 @@ it('waits for a log that is a moment behind, and counts apart what it cannot com
   expect(skipped).toMatchObject({ 'no-cursor': 1, 'unknown-cursor': 1 });
   expect(differences.unreadable).toBe(1);
   expect(JSON.stringify(examples)).not.toContain(secret);
+});
+
+it('reads what the old backend compressed, and unpacks no bomb', async () => {
+  const shadow = shadowOf(await filledLog(100));
+  const seen = { org: 'acme', user: 'ann', cursor: '2', answeredMs: systemClock.now() };
+  const plain = answerOf([eventOf(4)]);
+  const packed = (coding: string, body: Buffer): LegacyAnswer => ({
+    ...plain,
+    headers: { ...plain.headers, 'content-encoding': coding },
+    body,
+  });
+  const body = plain.body ?? Buffer.from('');
+  await shadow.watch({ ...seen, answer: packed('gzip', gzipSync(body)) });
+  await shadow.watch({ ...seen, answer: packed('br', brotliCompressSync(body)) });
+  await shadow.watch({ ...seen, answer: packed('Deflate', deflateSync(body)) });
+  expect(shadow.report.summary()).toMatchObject({ compared: 3, same: 3 });
+  await shadow.watch({ ...seen, answer: packed('gzip', gzipSync(Buffer.alloc(20_000_000))) });
+  await shadow.watch({ ...seen, answer: packed('constructor', body) });
+  await shadow.watch({ ...seen, answer: packed('gzip', body) });
+  expect(shadow.report.summary().differences.unreadable).toBe(3);
+});
+
+it('compares 50 answers at a time, however many held polls are answered at once', async () => {
+  const shadow = shadowOf(await filledLog(100));
+  const answer = answerOf([eventOf(4)]);
+  const seen = { org: 'acme', user: 'ann', cursor: '2', answer, answeredMs: systemClock.now() };
+  await Promise.all(Array.from({ length: 200 }, () => shadow.watch(seen)));
+  expect(shadow.report.summary()).toMatchObject({ compared: 50, same: 50 });
+  await shadow.watch(seen);
+  expect(shadow.report.summary().compared).toBe(51);
 });
