@@ -15,8 +15,8 @@ export interface LegacyRoutes {
   find(method: string, target: string): LegacyRoute | undefined;
 }
 
-// A backend that resolves `..` would be asked for a path that the profile doesn't name.
-const climbs = /(?:[/\\]|%2f|%5c)(?:\.|%2e){2}(?:[/\\]|%2f|%5c|$)/i;
+// A backend that resolves `..` would be asked for a path that the profile doesn't name; servlets resolve `..;x` too.
+const climbs = /(?:[/\\]|%2f|%5c)(?:\.|%2e){2}(?:[/\\;]|%2f|%5c|%3b|$)/i;
 
 /**
  * The poll's path comes here with every method, so that one API isn't split; exact paths go before wildcards, a longer

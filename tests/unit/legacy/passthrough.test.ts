@@ -210,6 +210,8 @@ describe('a request', () => {
       '/api/mine',
       '/api/../secret',
       '/api/%2e%2e/secret',
+      '/api/..;/secret',
+      '/api/%2e.%3bx=1/secret',
     ])
       expect(await ask(node.url, [`GET ${path} HTTP/1.1`, 'Host: old'])).toContain('not of the old API');
     for (const path of ['/api/', '/api/x?y=/../z', '/login?next=/'])
@@ -282,6 +284,27 @@ describe('a poll', () => {
     const metrics = await node.metrics();
     expect(metrics).toContain('answered_by="turnout",status="2xx"} 1');
     expect(metrics).toContain('route="/api/updates",answered_by="upstream",status="2xx"} 2');
+  });
+
+  it('that Turnout fails to serve is the old backend’s, its body with it', async () => {
+    const { node, upstream } = await behindRaw(
+      (socket) => void socket.write(answerText('200 OK', [], 'old')),
+      {
+        hooks: {
+          async serve({ request }, readBody) {
+            await readBody();
+            if (request.url?.includes('throws') === true) throw new RangeError('a fault of ours');
+            // No header may hold it: the fault comes when it is written.
+            return { status: 200, headers: { 'x-next': '\u2603' }, body: undefined };
+          },
+        },
+      },
+    );
+    for (const target of ['/api/updates?throws', '/api/updates?unwritable'])
+      expect(
+        await ask(node.url, [`GET ${target} HTTP/1.1`, 'Host: old', 'Content-Length: 4'], 'body'),
+      ).toContain('\r\n\r\nold');
+    expect(upstream.asked.length).toBe(2);
   });
 
   it('can be watched: head and first bytes, whole or not', async () => {
