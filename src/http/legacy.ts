@@ -142,9 +142,11 @@ export class LegacyApi {
       });
     } catch (thrown) {
       const error = asTurnoutError(thrown);
-      if (error.code === 'internal')
+      if (error.code !== 'internal' || response.headersSent) return this.refuse(response, error);
+      if (!response.destroyed)
         logger.error({ err: error.cause ?? error, profile: profile.name }, 'a legacy poll failed');
-      this.refuse(response, error);
+      // A fault of ours is nothing that an old client should notice.
+      this.pass(route, request, response, { body: await body?.catch(() => undefined) });
     }
   }
 
