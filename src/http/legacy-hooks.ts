@@ -8,7 +8,7 @@ import type { Profile } from '../../schema/profile.ts';
 import type { AskOutcome } from '../auth-server.ts';
 import type { KeyedAuthenticator } from '../auth.ts';
 import type { Clock } from '../clock.ts';
-import type { AnswerTap } from '../legacy/answer-tap.ts';
+import { type AnswerTap, TapRoom } from '../legacy/answer-tap.ts';
 import {
   type Dialect,
   type LegacyAnswer,
@@ -51,10 +51,12 @@ interface Stand {
 }
 
 const maxWatchedBytes = 256 * 1024;
+const maxWatchedBytesTogether = 32 * 1024 * 1024;
 
 export class LegacyStands implements LegacyHooks {
   private readonly deps: LegacyHooksDeps;
   private readonly stands: ReadonlyMap<Profile, Stand>;
+  private readonly room = new TapRoom(maxWatchedBytesTogether);
 
   constructor(deps: LegacyHooksDeps) {
     this.deps = deps;
@@ -108,6 +110,7 @@ export class LegacyStands implements LegacyHooks {
     const resolved = stand.identity.resolve(asked);
     return {
       maxBytes: maxWatchedBytes,
+      room: this.room,
       onAnswer: (seen) => {
         const answeredMs = clock.now();
         void resolved.then((caller) => {

@@ -3,11 +3,32 @@ import { type FlatHeaders, headerRecord } from './forwarding.ts';
 import type { LegacyAnswer } from './dialect.ts';
 
 export interface SeenAnswer extends LegacyAnswer {
-  /** False: there was more than the bound, or the backend broke off. */
+  /** False: there was more than the bounds, or the backend broke off. */
   readonly isWhole: boolean;
 }
 
+/** Memory that all watched answers of a node share: thousands of slow readers may be on the way at once. */
+export class TapRoom {
+  private left: number;
+
+  constructor(bytes: number) {
+    this.left = bytes;
+  }
+
+  /** @returns whether there was so much; it owes a `give` then */
+  take(bytes: number): boolean {
+    if (bytes > this.left) return false;
+    this.left -= bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.left += bytes;
+  }
+}
+
 export interface AnswerTap {
+  readonly room: TapRoom;
   /** Bytes kept at most; the body as it is on the wire, compressed where the backend compressed it. */
   readonly maxBytes: number;
   /** Once, when the answer has ended; not called where the backend gave none. */
@@ -30,21 +51,31 @@ export class TappedAnswer {
 
   take(chunk: Buffer): void {
     if (this.isCut) return;
-    const room = this.tap.maxBytes - this.bytes;
-    this.isCut = chunk.length > room;
+    const { maxBytes, room } = this.tap;
+    const piece = chunk.subarray(0, maxBytes - this.bytes);
+    this.isCut = piece.length < chunk.length || !room.take(piece.length);
+    if (this.isCut) return this.forget();
     // A copy: the chunk is a window on a buffer that would be kept alive whole.
-    this.pieces.push(Buffer.from(chunk.subarray(0, room)));
-    this.bytes += Math.min(chunk.length, room);
+    this.pieces.push(Buffer.from(piece));
+    this.bytes += piece.length;
   }
 
   end(isComplete: boolean): void {
-    const body = this.bytes === 0 ? undefined : Buffer.concat(this.pieces);
     const { status, tap } = this;
+    const body = this.bytes === 0 ? undefined : Buffer.concat(this.pieces);
+    this.forget();
     tap.onAnswer({
       status,
       headers: headerRecord(this.headers),
       body,
       isWhole: isComplete && !this.isCut,
     });
+  }
+
+  /** Half of one says nothing. */
+  private forget(): void {
+    this.tap.room.give(this.bytes);
+    this.pieces.length = 0;
+    this.bytes = 0;
   }
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { SeenAnswer } from '../../../src/legacy/answer-tap.ts';
+import { type SeenAnswer, TapRoom } from '../../../src/legacy/answer-tap.ts';
 import { call } from '../../support/http-client.ts';
 import { type LegacyNodeOptions, openLegacyNode, plainProfile } from '../../support/legacy-node.ts';
 import { openRaw } from '../../support/raw-socket.ts';
@@ -307,12 +307,13 @@ describe('a poll', () => {
     expect(upstream.asked.length).toBe(2);
   });
 
-  it('can be watched: head and first bytes, whole or not', async () => {
+  it('can be watched: head and body, or that it was too much', async () => {
     const seen: SeenAnswer[] = [];
+    const room = new TapRoom(1000);
     const { node } = await behindRaw(
       (socket, head) =>
         void socket.write(answerText('200 OK', ['ETag: "7"'], head.includes('long') ? 'too much' : 'all')),
-      { hooks: { observe: () => ({ maxBytes: 4, onAnswer: (answer) => seen.push(answer) }) } },
+      { hooks: { observe: () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
     );
     await call(`${node.url}/api/updates`);
     await call(`${node.url}/api/updates?long`);
@@ -321,8 +322,33 @@ describe('a poll', () => {
     await until(() => seen.length === 2, 'both seen');
     expect(seen.map(({ body, isWhole }) => [String(body), isWhole])).toEqual([
       ['all', true],
-      ['too ', false],
+      ['undefined', false],
     ]);
     expect(seen[0]).toMatchObject({ status: 200, headers: { etag: '"7"' } });
+  });
+  it('is watched within one room for all: what finds none there is not whole, and no later one suffers', async () => {
+    const seen: SeenAnswer[] = [];
+    const room = new TapRoom(6);
+    let finish = (): void => undefined;
+    const { node } = await behindRaw(
+      (socket, head) => {
+        const isSlow = head.includes('slow');
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n${isSlow ? 'slo' : 'fast'}`);
+        if (isSlow) finish = () => void socket.write('w');
+      },
+      { hooks: { observe: () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
+    );
+    const slow = await openRaw(node.url, 'GET /api/updates?slow HTTP/1.1\r\nHost: old\r\n\r\n');
+    await until(() => slow.said().endsWith('slo'), 'half of it');
+    await call(`${node.url}/api/updates`);
+    finish();
+    await until(() => slow.said().endsWith('slow'), 'all of it');
+    slow.socket.destroy();
+    await call(`${node.url}/api/updates`);
+    expect(seen.map(({ body, isWhole }) => [String(body), isWhole])).toEqual([
+      ['undefined', false],
+      ['slow', true],
+      ['fast', true],
+    ]);
   });
 });
