@@ -7,6 +7,7 @@ export type Unserved =
   | 'unavailable'
   | 'bad-request'
   | 'bridge-away'
+  | 'cross-origin'
   | 'no-cursor'
   | 'unknown-cursor'
   | 'reset'

@@ -81,6 +81,8 @@ export class LegacyStands implements LegacyHooks {
     if (typeof caller === 'string') return this.unserved(poll, caller);
     if (!decider.servesLegacy({ org: caller.org, sub: caller.user })) return undefined;
     if (!this.deps.isFed(poll.profile.name)) return this.unserved(poll, 'bridge-away');
+    if (isCrossOrigin(poll.request) && !allowsOrigins(poll.profile))
+      return this.unserved(poll, 'cross-origin');
     const asked = askedOf(stand.dialect, request);
     // The old backend has words of its own for what it doesn't understand.
     if (asked === undefined) return this.unserved(poll, 'bad-request');
@@ -154,6 +156,17 @@ function askedOf(dialect: Dialect, request: LegacyRequest): ReturnType<Dialect['
     throw thrown;
   }
 }
+
+/** A page of another origin asks: a browser names its origin then. */
+function isCrossOrigin({ headers: { origin, host } }: IncomingMessage): boolean {
+  return origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === host);
+}
+
+/** Without that header the browser keeps the answer from the page; the old backend may have it for some origins. */
+const allowsOrigins = ({ response: { events, idle } }: Profile): boolean =>
+  [events, idle].every(({ headers }) =>
+    Object.keys(headers).some((name) => name.toLowerCase() === 'access-control-allow-origin'),
+  );
 
 async function readRequest(
   { profile, request }: LegacyPoll,

@@ -72,3 +72,17 @@ it('holds a poll past an event that the old API has no word for', async () => {
   await publish(11);
   expect(await asked).toEqual({ status: 200, ids: [11], next: 11 });
 });
+
+it('leaves a page of another origin to the old backend, whose answer its browser lets it read', async () => {
+  await publish(20);
+  await publish(21);
+  const asked = (headers: Record<string, string>) =>
+    fetch(`${gateway.url}/api/updates?since=20`, {
+      headers: { authorization: `Bearer ${token}`, ...headers },
+    });
+  const token = await makeToken();
+  expect((await asked({ origin: gateway.url })).status).toBe(200);
+  for (const origin of ['https://app.example', 'null'])
+    expect((await asked({ origin })).status, origin).toBe(502);
+  expect(await metric(gateway.url, 'legacy_unserved_total', 'why="cross-origin"')).toBe(2);
+});
