@@ -92,7 +92,25 @@ function sourceProblems({ request }: Profile, source: ProfileSource): ProfilePro
     found.push(
       fault(['source', 'service'], 'is not in request.services.fixed: no client of this profile reads it'),
     );
-  return [...found, ...orgProblems(source)];
+  return [...found, ...orgProblems(source), ...readerProblems(source)];
+}
+
+/** One reader sees all of its org in the source's order; two are two orders, and perhaps two views. */
+function readerProblems(source: ProfileSource): ProfileProblem[] {
+  if (source.kind !== 'long-poll') return [];
+  const orgs = source.readers.map(({ org }) => org);
+  const seen =
+    source.to === undefined ? ', and without source.to all of the org are shown what either may see' : '';
+  return orgs.flatMap((org, index) =>
+    orgs.indexOf(org) === index
+      ? []
+      : [
+          warn(
+            ['source', 'readers', index],
+            `another reader of the same org: their events come in no common order, so that who is served may be given one late or twice${seen}`,
+          ),
+        ],
+  );
 }
 
 const refOf = (source: ProfileSource, name: 'id' | 'type' | 'payload' | 'to' | 'org'): string | undefined =>

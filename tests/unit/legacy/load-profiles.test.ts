@@ -151,4 +151,21 @@ describe('a wrong one', () => {
       expect.stringContaining('p.yaml:12 response.event.kind: the envelope has no field of that name'),
     ]);
   });
+
+  it('is warned about two readers of one org, who have no common order, and perhaps no common view', async () => {
+    const [head = ''] = good.split('source:');
+    const reader = '{ org: acme, headers: { x-key: hunter2 } }';
+    const readers = [reader, '{ org: other }', reader].join(', ');
+    const source = `source: { kind: long-poll, readers: [${readers}], items: $.updates, id: id, type: kind, payload: $`;
+    for (const [to, seen] of [
+      [' }', 'without source.to all of the org'],
+      [', to: who }', 'given one late or twice'],
+    ] as const) {
+      const { warnings } = loadProfiles([await written(head + source + to)], env, undefined);
+      expect(warnings).toEqual([
+        expect.stringMatching(/p\d*.yaml:13 source.readers\[2\]: another reader of the same org/),
+      ]);
+      expect(warnings.join()).toMatch(new RegExp(`${seen}[^,]*$`));
+    }
+  });
 });
