@@ -247,6 +247,22 @@ describe('a bridge from a Redis channel', () => {
     expect(report()).toMatchObject({ leader: 'node-b', counts: { events: 1 } });
   });
 
+  it('counts a gap wherever a listener follows another: in between nobody heard', async () => {
+    const log = memoryLog();
+    const isHeard = (report: () => BridgeReport) => async (): Promise<boolean> => {
+      await redis.client.publish('old-channel:acme', `{"id":"${systemClock.id()}","kind":"k","data":1}`);
+      return report().counts.events > 0;
+    };
+    const first = bridgeOf(pubsubSource(redis.url), log);
+    await until(isHeard(first.report), 'the first to hear');
+    await until(async () => (await redis.client.exists('turnout:{!bridge-old}:checkpoints')) === 1);
+    expect(first.report().counts.gaps).toBe(0);
+    await first.close();
+    const next = bridgeOf(pubsubSource(redis.url), log, { nodeId: 'node-b' });
+    await until(isHeard(next.report), 'the next to hear');
+    await until(() => next.report().counts.gaps === 1, 'a gap');
+  });
+
   it('drops the oldest past its buffer while the log is away, and counts each as a gap', async () => {
     const log = faultyLog(memoryLog());
     log.hold('append');

@@ -22,6 +22,9 @@ const probeMs = 2000;
 const maxHeard = 10_000;
 const maxHeardBytes = 16 * 1024 * 1024;
 const batchItems = 100;
+// A channel has no place to go on from; under this lane stands that there was a listener.
+const listened = 'listened';
+const unheard = 'the subscription was made anew: what was published meanwhile went unheard';
 
 export class RedisPubsubSource implements Source {
   private readonly source: PubsubSource;
@@ -44,7 +47,9 @@ export class RedisPubsubSource implements Source {
     let isFirst = true;
     const attempt = async (worked: () => void): Promise<void> => {
       await this.listen(feed, () => {
-        if (!isFirst) feed.gap('the subscription was made anew: what was published meanwhile went unheard');
+        if (!isFirst) feed.gap(unheard);
+        // Not waited for: while Turnout's Redis is away messages are heard all the same.
+        else void this.tellEarlier(feed).catch(() => undefined);
         isFirst = false;
         worked();
         feed.worked();
@@ -52,6 +57,12 @@ export class RedisPubsubSource implements Source {
     };
     const listening = persist(attempt, { clock, signal: feed.signal, onFailure: (err) => feed.failed(err) });
     await Promise.all([listening, this.handOn(feed)]);
+  }
+
+  /** Somebody listened before, another node or an earlier run: between the two nobody did. Rejects when the feed ends. */
+  private async tellEarlier(feed: SourceFeed): Promise<void> {
+    if ((await feed.position(listened)) !== undefined) feed.gap(unheard);
+    else await feed.take({ lane: listened, org: undefined, items: [], position: 'once' });
   }
 
   /** Listens until the connection fails or the feed ends. */
@@ -73,7 +84,7 @@ export class RedisPubsubSource implements Source {
       onEnd = resolve;
     });
     feed.signal.addEventListener('abort', onEnd);
-    const listened = async (): Promise<void> => {
+    const listening = async (): Promise<void> => {
       await subscriber.connect();
       await (pattern.hasOrg ? subscriber.psubscribe(pattern.glob) : subscriber.subscribe(channel));
       onStanding();
@@ -84,7 +95,7 @@ export class RedisPubsubSource implements Source {
       }
     };
     try {
-      if (!feed.signal.aborted) await Promise.race([listened(), fault, ended]);
+      if (!feed.signal.aborted) await Promise.race([listening(), fault, ended]);
     } finally {
       feed.signal.removeEventListener('abort', onEnd);
       subscriber.disconnect();
