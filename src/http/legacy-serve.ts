@@ -77,7 +77,7 @@ export class LegacyServe {
     // A place that is known needs no log to be held at, and would be told "nothing new" for as long as the outage lasts.
     if (!log.health().isUp) return no('log-away');
     const endMs = clock.monotonic() + Math.min(asked.waitMs, heldAtMostMs(caller.identity, clock.now()));
-    const from = await this.place(caller.org, asked.cursor);
+    const from = await this.place(caller, asked.cursor);
     if (typeof from === 'string') return no(from);
     let at = from;
     for (;;) {
@@ -94,7 +94,7 @@ export class LegacyServe {
         form: this.formOf(asked.limit),
       });
       if (state.reset !== undefined) {
-        if (asked.cursor !== undefined) this.deps.places.forget(caller.org, asked.cursor);
+        if (asked.cursor !== undefined) this.deps.places.forget(caller.user, caller.org, asked.cursor);
         return no('reset');
       }
       const given = chunk && this.written(caller, chunk);
@@ -102,12 +102,13 @@ export class LegacyServe {
       at = state.at;
       // Past what isn't theirs, or has no words here: an answer now would have them look through it again, at once.
       const mayWait = chunk !== undefined && clock.monotonic() < endMs;
-      if (!state.hasMore && !mayWait) return { isServed: true, answer: this.idle(asked, at), events: false };
+      if (!state.hasMore && !mayWait)
+        return { isServed: true, answer: this.idle(caller, asked, at), events: false };
     }
   }
 
   /** Where to go on; a word where the old backend knows better. */
-  private async place(org: string, cursor: string | undefined): Promise<Position | Unserved> {
+  private async place({ org, user }: LegacyCaller, cursor: string | undefined): Promise<Position | Unserved> {
     const { dialect, places, log } = this.deps;
     const { format, absent } = dialect.profile.request.cursor;
     if (cursor === undefined) {
@@ -115,7 +116,7 @@ export class LegacyServe {
       return (await log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 })).head;
     }
     if (format === 'opaque') return ownCursor(cursor) ?? 'unknown-cursor';
-    return (await places.find(org, cursor)) ?? 'unknown-cursor';
+    return places.knownFor(user, org, cursor) ?? (await places.find(org, cursor)) ?? 'unknown-cursor';
   }
 
   private written(
@@ -138,9 +139,11 @@ export class LegacyServe {
     return answer;
   }
 
-  private idle({ cursor }: LegacyAsk, at: Position): LegacyAnswer {
-    const { dialect } = this.deps;
+  private idle({ org, user }: LegacyCaller, { cursor }: LegacyAsk, at: Position): LegacyAnswer {
+    const { dialect, places } = this.deps;
     const isOpaque = dialect.profile.request.cursor.format === 'opaque';
+    // Their cursor stays; without this each poll would look through what isn't theirs once more.
+    if (!isOpaque && cursor !== undefined) places.rememberFor(user, org, cursor, at);
     return dialect.idle(isOpaque ? encodeCursor(at) : cursor);
   }
 

@@ -78,9 +78,19 @@ export class Places {
     if (oldest !== undefined) this.known.delete(oldest);
   }
 
+  /** The same for one user, for whom nothing lies between the event of that value and here. */
+  rememberFor(user: string, org: string, value: string, at: Position): void {
+    this.remember(org, valueFor(user, value), at);
+  }
+
+  knownFor(user: string, org: string, value: string): Position | undefined {
+    return this.known.get(`${org} ${valueFor(user, value)}`);
+  }
+
   /** That place was no longer in the log. */
-  forget(org: string, value: string): void {
+  forget(user: string, org: string, value: string): void {
     this.known.delete(`${org} ${value}`);
+    this.known.delete(`${org} ${valueFor(user, value)}`);
   }
 
   private async search(org: string, value: string): Promise<Position | undefined> {
@@ -183,6 +193,9 @@ export class Places {
     return answer.kind === 'reset' ? undefined : answer;
   }
 }
+
+// No cursor has a line feed in it.
+const valueFor = (user: string, value: string): string => `${value}\n${user}`;
 
 /** The place after an entry. */
 export const positionOf = ({ seq, ms, tag }: LogEntry, epoch: string): Position => ({ epoch, seq, ms, tag });

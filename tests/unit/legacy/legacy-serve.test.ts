@@ -1,0 +1,67 @@
+/** A user who is told "nothing new" keeps the old cursor, and what was looked through for them is not looked through again. */
+import { expect, it } from 'vitest';
+import { profileSchema } from '../../../schema/profile.ts';
+import { systemClock } from '../../../src/clock.ts';
+import { LegacyServe, type LegacyServeDeps } from '../../../src/http/legacy-serve.ts';
+import { ServiceClaim } from '../../../src/identity.ts';
+import { Places } from '../../../src/legacy/places.ts';
+import { createDialect } from '../../../src/legacy/profile-dialect.ts';
+import type { Position } from '../../../src/log/cursor.ts';
+import { prepareEvent } from '../../../src/log/entry.ts';
+import { createMemoryLog } from '../../../src/log/memory-log.ts';
+
+const profile = profileSchema.parse({
+  name: 'acme',
+  match: { path: '/api/updates' },
+  upstream: 'http://backend:3000',
+  request: { cursor: { in: 'query', name: 'since', format: 'integer' }, services: { fixed: ['updates'] } },
+  response: {
+    idle: { status: 204 },
+    events: { status: 200, body: { updates: '$events', next: '$cursor' } },
+    event: { id: '$.id:number' },
+  },
+});
+
+const callerOf = (user: string) => {
+  const expiresAtMs = systemClock.now() + 60_000;
+  const identity = {
+    org: 'acme',
+    sub: user,
+    expiresAtMs,
+    reads: new ServiceClaim(['*']),
+    publishes: new ServiceClaim([]),
+    roles: new Set<never>(),
+    producerOrgs: [],
+  };
+  return { org: 'acme', user, expiresAtMs, identity };
+};
+
+it('goes on behind what was looked through for a user who was told nothing, and for that user alone', async () => {
+  const bounds = { retentionMs: 3_600_000, retentionEvents: 1e6, retentionBytes: 1e9 };
+  const log = createMemoryLog({ clock: systemClock, ...bounds });
+  const event = { service: 'updates', type: 'note', payload: {} };
+  await log.append('acme', 'bridge/acme', [prepareEvent(event, '1')]);
+  const personal = Array.from({ length: 50 }, (_, at) =>
+    prepareEvent({ ...event, to: ['cis'] }, String(at + 2)),
+  );
+  await log.append('acme', 'bridge/acme', personal);
+  const { head } = await log.read('acme', { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+  const begun: Position[] = [];
+  const state = { transport: 'long-poll', assignment: 1, reset: undefined, ephemeral: [] } as const;
+  const longPoll: LegacyServeDeps['longPoll'] = {
+    async hold({ start }) {
+      if (start.at === 'cursor') begun.push(start.position);
+      return { chunk: undefined, state: { ...state, at: head, hasMore: false } };
+    },
+  };
+  const dialect = createDialect(profile);
+  const places = new Places({ log, dialect });
+  const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock });
+  const client = { isGone: false, onGone: () => () => undefined };
+  for (const user of ['ann', 'ann', 'bob'])
+    expect(await serve.answer(callerOf(user), { cursor: '1', waitMs: 0, limit: 10 }, client)).toMatchObject({
+      isServed: true,
+      answer: { status: 204 },
+    });
+  expect(begun.map(({ seq }) => seq)).toEqual([1, 51, 1]);
+});
