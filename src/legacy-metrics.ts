@@ -10,6 +10,7 @@ export type Unserved =
   | 'cross-origin'
   | 'no-cursor'
   | 'unknown-cursor'
+  | 'gap'
   | 'reset'
   | 'log-away'
   | 'overloaded';

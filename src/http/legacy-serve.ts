@@ -8,6 +8,7 @@ import { heldAtMostMs } from '../identity.ts';
 import type { Dialect, LegacyAnswer, LegacyAsk } from '../legacy/dialect.ts';
 import type { LegacyCaller } from '../legacy/identity.ts';
 import { ownCursor } from '../legacy/own-cursor.ts';
+import { holeService } from '../legacy/hole.ts';
 import { envelopeOf, type Places, positionOf } from '../legacy/places.ts';
 import type { Unserved } from '../legacy-metrics.ts';
 import { encodeCursor, type Position } from '../log/cursor.ts';
@@ -29,6 +30,8 @@ export type Served =
   | { readonly isServed: true; readonly answer: LegacyAnswer; readonly events: boolean }
   | { readonly isServed: false; readonly why: Unserved };
 
+type LegacyChunk = Parameters<typeof foreignEvents>[1];
+
 const no = (why: Unserved): Served => ({ isServed: false, why });
 
 export class LegacyServe {
@@ -38,16 +41,18 @@ export class LegacyServe {
   private readonly services: ReadonlySet<string>;
   /** One answer for all who are given one chunk whole. */
   private readonly shared = new WeakMap<object, LegacyAnswer>();
+  private readonly torn = new WeakMap<object, boolean>();
 
   constructor(deps: LegacyServeDeps) {
     this.deps = deps;
     const { dialect } = deps;
-    this.services = new Set(dialect.profile.request.services.fixed);
+    this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
     const isOpaque = dialect.profile.request.cursor.format === 'opaque';
     const written = new WeakMap<LogEntry, string>();
     this.words = {
       name: `legacy-${dialect.profile.name}`,
       write(entry) {
+        if (entry.service === holeService) return undefined;
         const known = written.get(entry);
         if (known !== undefined) return known;
         const envelope = envelopeOf(entry);
@@ -97,6 +102,7 @@ export class LegacyServe {
         if (asked.cursor !== undefined) this.deps.places.forget(caller.user, caller.org, asked.cursor);
         return no('reset');
       }
+      if (chunk !== undefined && this.hasHole(chunk)) return no('gap');
       const given = chunk && this.written(caller, chunk);
       if (given !== undefined) return { isServed: true, answer: given, events: true };
       at = state.at;
@@ -119,10 +125,16 @@ export class LegacyServe {
     return places.knownFor(user, org, cursor) ?? (await places.find(org, cursor)) ?? 'unknown-cursor';
   }
 
-  private written(
-    { org, user }: LegacyCaller,
-    chunk: Parameters<typeof foreignEvents>[1],
-  ): LegacyAnswer | undefined {
+  private hasHole(chunk: LegacyChunk): boolean {
+    let has = this.torn.get(chunk);
+    if (has === undefined) {
+      has = chunk.parts.some(({ entries }) => entries.some(({ service }) => service === holeService));
+      this.torn.set(chunk, has);
+    }
+    return has;
+  }
+
+  private written({ org, user }: LegacyCaller, chunk: LegacyChunk): LegacyAnswer | undefined {
     const made = this.shared.get(chunk);
     if (made !== undefined) return made;
     const events = foreignEvents(this.words, chunk, user);

@@ -10,6 +10,7 @@ import type { Logger } from '../logger.ts';
 import { type BridgeTally, faultText } from './bridge-health.ts';
 import type { Checkpoints } from './checkpoint.ts';
 import { type Dialect, LegacyItemError } from './dialect.ts';
+import { holeAt, holeOf, holeService } from './hole.ts';
 import type { Lease } from './lease.ts';
 import { idsAtTail } from './log-tail.ts';
 import { pause, persist } from './persist.ts';
@@ -47,6 +48,8 @@ export class BridgeFeed implements SourceFeed {
   /** By lane and org: what stood in the log when the lane was taken up. */
   private readonly tails = new Map<string, ReadonlySet<string>>();
   private readonly positions = new Map<string, string>();
+  /** Orgs that have lost something of their source, and whose log has no mark of it yet. */
+  private readonly torn = new Set<string>();
   private readonly turn: number;
   private isTold = false;
   private quietUntilMs = Number.NEGATIVE_INFINITY;
@@ -81,8 +84,9 @@ export class BridgeFeed implements SourceFeed {
     tally.ends(batch.lane, batch.items.at(-1)?.ms);
   }
 
-  gap(what: string, count = 1): void {
+  gap(what: string, count = 1, org?: string): void {
     const { tally, logger, dialect } = this.parts;
+    if (org !== undefined) this.torn.add(org);
     tally.counts.gaps += count;
     logger.error({ profile: dialect.profile.name, count }, `the bridge has a gap: ${what}`);
   }
@@ -108,41 +112,42 @@ export class BridgeFeed implements SourceFeed {
     logger.warn(fields, "the bridge's source is away: it is tried again");
   }
 
-  /** Items as events by org, in their order; what is no event is counted and left out. */
+  /** Items as events by org, in their order; what is no event is counted, and leaves a hole in its place. */
   private prepared({ org: batchOrg, items }: SourceBatch): Map<string, PreparedEvent[]> {
     const byOrg = new Map<string, PreparedEvent[]>();
     let bad = 0;
     for (const item of items) {
-      const found = this.eventOf(item, batchOrg);
-      if (typeof found === 'string') {
+      const { org, event, why } = this.eventOf(item, batchOrg);
+      if (why !== undefined) {
         bad += 1;
-        if (bad <= maxLoggedPerBatch) this.tellBad(item, found);
-        continue;
+        if (bad <= maxLoggedPerBatch) this.tellBad(item, why);
       }
-      const events = byOrg.get(found.org);
-      if (events === undefined) byOrg.set(found.org, [found.event]);
-      else events.push(found.event);
+      if (org === undefined) continue;
+      const events = byOrg.get(org) ?? [];
+      byOrg.set(org, events);
+      if (this.torn.delete(org)) events.push(holeAt(`${org} before ${item.at}`));
+      events.push(event);
     }
     this.parts.tally.counts.badItems += bad;
     return byOrg;
   }
 
-  /** @returns why not, where the item is no event */
+  /** The event, or a hole and why; without an org there is nowhere to put either. */
   private eventOf(
-    { item }: SourceItem,
+    { item, at }: SourceItem,
     batchOrg: string | undefined,
-  ): { readonly org: string; readonly event: PreparedEvent } | string {
+  ): { readonly org: string | undefined; readonly event: PreparedEvent; readonly why?: string } {
     try {
       const { event, org = batchOrg } = this.parts.dialect.eventFrom(item);
-      if (org === undefined) return 'it names no org';
+      if (org === undefined) return { org, event: holeAt(at), why: 'it names no org' };
       const prepared = prepareEvent(event, event.id);
-      if (preparedBytes(prepared) > limits.eventBytes)
-        return `an event has at most ${limits.eventBytes} bytes`;
-      return { org, event: prepared };
+      if (preparedBytes(prepared) <= limits.eventBytes) return { org, event: prepared };
+      return { org, event: holeOf(event.id), why: `an event has at most ${limits.eventBytes} bytes` };
     } catch (error) {
-      if (error instanceof LegacyItemError) return error.message;
+      const hole = { org: batchOrg, event: holeAt(at) };
+      if (error instanceof LegacyItemError) return { ...hole, why: error.message };
       // What JSON.parse reads without recursion, JSON.stringify may be too deep for.
-      if (error instanceof RangeError) return 'it is nested too deep';
+      if (error instanceof RangeError) return { ...hole, why: 'it is nested too deep' };
       throw error;
     }
   }
@@ -176,7 +181,8 @@ export class BridgeFeed implements SourceFeed {
       if ((await checkpoints.read(lane)) !== this.positions.get(lane)) this.rewound();
       const { results } = await log.append(org, this.publisher, events);
       const repeated = results.filter(({ duplicate }) => duplicate === true).length;
-      tally.counts.events += results.length - repeated;
+      const holes = events.filter(({ service }) => service === holeService).length;
+      tally.counts.events += Math.max(0, results.length - repeated - holes);
       tally.counts.duplicates += repeated;
     });
   }

@@ -7,6 +7,7 @@ import type { Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { Dialect } from './dialect.ts';
+import { holeService } from './hole.ts';
 
 export interface PlacesOptions {
   readonly log: Pick<EventLog, 'read'>;
@@ -44,7 +45,7 @@ export class Places {
   constructor({ log, dialect, maxKnown = 50_000 }: PlacesOptions) {
     this.log = log;
     this.dialect = dialect;
-    this.services = new Set(dialect.profile.request.services.fixed);
+    this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
     this.maxKnown = maxKnown;
   }
 

@@ -30,8 +30,8 @@ export interface SourceFeed {
    * is away it waits, and that holds the source back. Rejects once `signal` is aborted.
    */
   take(batch: SourceBatch): Promise<void>;
-  /** Something of the source can't be had any more. `count`: how many items, where that is known; else 1. */
-  gap(what: string, count?: number): void;
+  /** Something of the source can't be had any more. `count`: how many items, where that is known; else 1. `org`: whose. */
+  gap(what: string, count?: number, org?: string): void;
   /** It works (again). */
   worked(): void;
   /** It failed, and is tried again. */

@@ -147,7 +147,7 @@ class StreamReading {
     for (let at = 0; at < names.length; at += beginsAtOnce) {
       const some = names.slice(at, at + beginsAtOnce);
       const begun = some.map(async ([name, org]): Promise<[string, Lane]> => {
-        const lane = this.lanes.get(name) ?? { org, position: await this.begin(name) };
+        const lane = this.lanes.get(name) ?? { org, position: await this.begin(name, org) };
         return [name, lane];
       });
       for (const [name, lane] of await Promise.all(begun)) lanes.set(name, lane);
@@ -170,7 +170,7 @@ class StreamReading {
   }
 
   /** What was kept, if the stream still goes on from there. */
-  private async begin(name: string): Promise<string> {
+  private async begin(name: string, org: string | undefined): Promise<string> {
     const position = await this.feed.position(name);
     if (position === undefined) return beginning;
     const { commands } = this.looker;
@@ -179,13 +179,13 @@ class StreamReading {
     if (first === undefined) return position;
     const about = new Map(pairsOf((await commands.call('XINFO', ['STREAM', name])) as string[]));
     if (isEarlier(String(about.get('last-generated-id')), position)) {
-      this.feed.gap(`${name} was made anew: it is read from its beginning`);
+      this.feed.gap(`${name} was made anew: it is read from its beginning`, 1, org);
       return beginning;
     }
     // A place whose own entry stands has lost nothing behind it.
     const own = (await commands.call('XRANGE', [name, position, position])) as unknown[];
     if (own.length === 0 && isEarlier(position, first[0]))
-      this.feed.gap(`${name} was trimmed past the place where reading goes on`);
+      this.feed.gap(`${name} was trimmed past the place where reading goes on`, 1, org);
     return position;
   }
 }
