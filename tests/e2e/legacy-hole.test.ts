@@ -54,11 +54,10 @@ it('gives a served client an update that is too large for the log, in its place'
     await until(() => reader.seen.length === 3, 'the one that the log could not hold');
     const before = await served();
     for (const text of ['fourth', 'fifth', 'sixth']) {
-      await writer.create('note', { text });
       const { length } = reader.seen;
-      await until(() => reader.seen.length > length || reader.seen.length === 6, text);
+      await writer.create('note', { text });
+      await until(() => reader.seen.length > length, text);
     }
-    await until(() => reader.seen.length === 6, 'all six');
     expect(reader.seen.map(({ id }) => id)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(await metric(url, 'legacy_unserved_total', 'why="gap"')).toBeGreaterThan(0);
     expect(await served()).toBeGreaterThan(before);

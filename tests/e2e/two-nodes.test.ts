@@ -28,6 +28,9 @@ describe.concurrent('two nodes on one Redis', () => {
       startGateway(settings(redis.url)),
       startGateway(settings(redis.url)),
     ]);
+    // It listens before it has read the rules: until then everybody is on long-poll.
+    for (const node of [nodeA, nodeB])
+      await until(async () => (await ready(node)).status === 200, 'both nodes ready');
   }, 240_000);
   afterAll(async () => {
     await Promise.all([nodeA.kill(), nodeB.kill()]);
