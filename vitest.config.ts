@@ -14,7 +14,6 @@ const wideNames = [
   'acme',
   'acme-nginx',
   'acme-shadow',
-  'api-quickstart',
   'cli-doctor',
   'cli-rollout',
   'cli-streams',
