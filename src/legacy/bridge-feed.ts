@@ -179,6 +179,8 @@ export class BridgeFeed implements SourceFeed {
     return this.untilDone(async () => {
       // A log that lost its end would take these without those before them, and be out of order for ever.
       if ((await checkpoints.read(lane)) !== this.positions.get(lane)) this.rewound();
+      // The answer may have waited in the socket of a process that was paused, while another node went on.
+      if (!this.isLed) throw new Error('the lease ran out');
       const { results } = await log.append(org, this.publisher, events);
       const repeated = results.filter(({ duplicate }) => duplicate === true).length;
       const holes = events.filter(({ service }) => service === holeService).length;
@@ -204,7 +206,7 @@ export class BridgeFeed implements SourceFeed {
     throw new Error('Redis has gone back in time');
   }
 
-  /** Asked right before each append: after a pause of this process another node may have gone on. */
+  /** Asked last before each append is sent: after a pause of this process another node may have gone on. */
   private get isLed(): boolean {
     const { lease } = this.parts;
     return lease.isValid && lease.turn === this.turn;

@@ -76,6 +76,13 @@ const holds = (log: EventLog, ids: readonly string[], org = 'acme'): Promise<voi
     () => `the log holds ${ids.length} ids`,
   );
 
+/** A process's clock; after `pause` a minute has gone by. */
+function pausable(): { readonly clock: Clock; readonly pause: () => void } {
+  let goneMs = 0;
+  const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + goneMs };
+  return { clock, pause: () => void (goneMs = 60_000) };
+}
+
 async function serve(listener: RequestListener): Promise<string> {
   const server = createServer(listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -229,22 +236,46 @@ describe('a bridge from a Redis stream', () => {
 describe('a bridge from a Redis channel', () => {
   it('appends nothing once its clock says that the lease ran out, and stands by when another node has it', async () => {
     const log = memoryLog();
-    let isPaused = false;
-    const clock: Clock = {
-      ...systemClock,
-      monotonic: () => systemClock.monotonic() + (isPaused ? 60_000 : 0),
-    };
+    const { clock, pause } = pausable();
     const { report } = bridgeOf(pubsubSource(redis.url), log, { clock });
     const say = (id: string): Promise<number> =>
       redis.client.publish('old-channel:acme', `{"id":"${id}","kind":"k","data":1}`);
     await until(async () => (await say('before')) > 0, 'it listens');
     await until(async () => (await idsInLog(log, 'acme')).includes('before'));
     await redis.client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
-    isPaused = true;
+    pause();
     await say('after');
     await until(() => report().state === 'standby', 'it stands by');
     expect(await idsInLog(log, 'acme')).toEqual(['before']);
     expect(report()).toMatchObject({ leader: 'node-b', counts: { events: 1 } });
+  });
+
+  it('appends nothing when the lease ran out while it waited for an answer of its Redis', async () => {
+    const log = memoryLog();
+    const { clock, pause } = pausable();
+    // The process is paused with the last question before an append under way, and wakes to its answer.
+    const commands = {
+      call: async (name: string, args: readonly (string | number)[]): Promise<unknown> => {
+        const answer = await connection.commands.call(name, [...args]);
+        if (args[3] === 'old-channel:acme' && toPause) {
+          await redis.client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
+          pause();
+          toPause = false;
+        }
+        return answer;
+      },
+    };
+    let toPause = false;
+    const { report } = bridgeOf(pubsubSource(redis.url), log, { clock, redis: { commands } });
+    const say = (id: string): Promise<number> =>
+      redis.client.publish('old-channel:acme', `{"id":"${id}","kind":"k","data":1}`);
+    await until(async () => (await say('before')) > 0, 'it listens');
+    await until(async () => (await idsInLog(log, 'acme')).includes('before'));
+    toPause = true;
+    await say('after');
+    await until(() => report().state === 'standby', 'it stands by');
+    expect(toPause, 'it was paused').toBe(false);
+    expect(await idsInLog(log, 'acme')).toEqual(['before']);
   });
 
   it('counts a gap wherever a listener follows another: in between nobody heard', async () => {

@@ -414,6 +414,14 @@ export const mutations: readonly Mutation[] = [
     expectRed: 'appends nothing once its clock says that the lease ran out',
   },
   {
+    name: 'the last lease check: a bridge appends after the question that came before it',
+    file: 'src/legacy/bridge-feed.ts',
+    find: "if (!this.isLed) throw new Error('the lease ran out');",
+    replace: '',
+    test: 'tests/contract/bridge-sources.test.ts',
+    expectRed: 'appends nothing when the lease ran out while it waited',
+  },
+  {
     name: 'the tail of the log: a bridge trusts that the log knows every id',
     file: 'src/legacy/bridge-feed.ts',
     find: 'const known = tail;',
