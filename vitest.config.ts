@@ -12,6 +12,7 @@ const alone = ['tests/e2e/**/*.test.ts', 'tests/chaos/**/*.test.ts', 'tests/host
 const wideNames = [
   'acl',
   'acme',
+  'acme-both',
   'acme-nginx',
   'acme-shadow',
   'cli-doctor',
@@ -39,7 +40,7 @@ const wideNames = [
   'start-refused',
   'ticket-key',
 ];
-const wide = wideNames.map((name) => `tests/e2e/${name}.test.ts`);
+const wide = [...wideNames.map((name) => `tests/e2e/${name}.test.ts`), 'tests/chaos/bridge.test.ts'];
 const maxWorkers = Math.max(2, availableParallelism());
 
 const endToEnd = {
