@@ -22,7 +22,7 @@ afterAll(async () => {
   await redis.stop();
 });
 
-it('loses nothing and resets nobody when Redis is killed and comes back with its file', async () => {
+it('loses nothing and resets nobody when Redis is killed and comes back with its file [P2 P9]', async () => {
   expect(await survive(gateways, faults.killed)).toMatchObject(lossless);
 });
 

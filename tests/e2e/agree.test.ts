@@ -22,7 +22,7 @@ const percentOf = ({ rollout }: RolloutNode): number | undefined => {
 };
 
 // Alone: so much deciding in one process would keep the nodes of other tests from hearing Redis in time.
-it('two nodes give ten thousand users the same decision at once, and 10 % → 50 % takes nobody back', async ({
+it('two nodes give ten thousand users the same decision at once, and 10 % → 50 % takes nobody back [P7]', async ({
   fleet,
 }) => {
   const [a, b] = await fleet.pair(env);
@@ -131,7 +131,7 @@ describe.concurrent('what a client has seen', () => {
     });
   });
 
-  it('is never refused by a node one version behind, which has not been told', async ({ fleet }) => {
+  it('is never refused by a node one version behind, which has not been told [P7]', async ({ fleet }) => {
     const a = await fleet.open('node-a', env);
     const b = await openRolloutNode('node-b', fleet.redis.port, env, deaf, unprompted);
     fleet.nodes.push(b);

@@ -10,7 +10,7 @@ import { testRandom } from '../support/random.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-it('gives every client of two nodes what was published, in order and once, through moves, cuts and restarts', async () => {
+it('gives every client of two nodes what was published, in order and once, through moves, cuts and restarts [P1 P2 P3 P4]', async () => {
   const { incomplete, resets, isLogWhole, counts, storm } = await runOnTwoNodes(30_000);
   expect(incomplete).toEqual([]);
   expect(resets).toEqual([]);

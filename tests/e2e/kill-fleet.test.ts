@@ -53,7 +53,7 @@ it.concurrent('a kill told to one node is obeyed by both when it is answered, an
 });
 
 describe.concurrent('with Redis away', () => {
-  it('the node that was told obeys at once; the other when Redis is back; unkill alone clears it', async ({
+  it('the node that was told obeys at once; the other when Redis is back; unkill alone clears it [P8]', async ({
     fleet,
   }) => {
     const pair = await pairOf(fleet);

@@ -104,7 +104,7 @@ async function expectRolledBack(rollBack: () => Promise<void>, reason: string, c
 describe('with everybody on WebSocket', () => {
   beforeEach(() => start({ REALTIME_WHITELIST: 'vip' }));
 
-  it('a kill moves every stream to long-poll, the allowlisted too, and loses nothing', async () => {
+  it('a kill moves every stream to long-poll, the allowlisted too, and loses nothing [P8]', async () => {
     const vip = await openStream(gateway.url, await makeToken({ sub: 'vip' }), services);
     await expectRolledBack(kill, 'kill-switch', 'kill_switch');
     expect(await vip.nextClose()).toEqual({ code: 4410, reason: 'moved' });

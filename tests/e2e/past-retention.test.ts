@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
 const retained = 20;
 const published = 300;
 
-it('a stream that reads again past retention has a prefix, then reset, then all that follows', async () => {
+it('a stream that reads again past retention has a prefix, then reset, then all that follows [P2]', async () => {
   const gateway = await startGateway({
     TURNOUT_RETENTION_EVENTS: String(retained),
     TURNOUT_RING_BYTES: String(64 * 1024),

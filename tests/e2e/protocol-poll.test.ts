@@ -64,7 +64,7 @@ describe('a poll', () => {
     }
   });
 
-  it('asked again with the same cursor brings the same, after the next one nothing twice', async () => {
+  it('asked again with the same cursor brings the same, after the next one nothing twice [P5]', async () => {
     const publisher = newOrg();
     const { cursor } = (await ask(publisher, {})).body;
     await publisher.publishMany(5, 'chat');

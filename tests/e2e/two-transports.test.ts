@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => gateway.kill());
 
-it('delivers every event of its services once, in order, to each of 200 readers that switch transports', async () => {
+it('delivers every event of its services once, in order, to each of 200 readers that switch transports [P1 P4]', async () => {
   const random = testRandom('two-transports');
   const counts: RoamingCounts = {
     polls: 0,

@@ -175,7 +175,7 @@ describe('a reader', () => {
 });
 
 describe('a feed', () => {
-  it('loses nothing that is appended while it opens, and needs no later event to notice', async () => {
+  it('loses nothing that is appended while it opens, and needs no later event to notice [P6]', async () => {
     const log = faultyLog(memory());
     const hub = hubOver(log);
     await append(log, 'a');
