@@ -20,7 +20,10 @@ export type Parsed =
 /** @throws bad_frame, bad_cursor: either ends the connection. */
 export function parseFirstFrame(text: string): Opening {
   const parsed = firstFrameSchema.safeParse(parseObject(text));
-  if (!parsed.success) throw fail('bad_frame', firstProblem(parsed.error.issues));
+  if (!parsed.success) {
+    const { issues } = parsed.error;
+    throw fail(issues[0]?.path[0] === 'cursor' ? 'bad_cursor' : 'bad_frame', firstProblem(issues));
+  }
   const { data } = parsed;
   return { services: new Set(data.services), start: startOf(data), session: data.session };
 }

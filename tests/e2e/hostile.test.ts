@@ -113,6 +113,7 @@ describe('first frames', () => {
     ['no service of its claim', { services: ['finance', 'chats'], version: 1 }, 'service_forbidden'],
     ['a broken cursor', { ...chat, cursor: 'nonsense' }, 'bad_cursor'],
     ['a cursor of 10,000 characters', { ...chat, cursor: 'x'.repeat(10_000) }, 'bad_cursor'],
+    ['a cursor that is a number', { ...chat, cursor: 5 }, 'bad_cursor'],
     ['a negative lastSeq', { ...chat, lastSeq: -1 }, 'bad_cursor'],
     ['a lastSeq as text', { ...chat, lastSeq: '2' }, 'bad_cursor'],
     ['a lastSeq with a fraction', { ...chat, lastSeq: 1.5 }, 'bad_cursor'],
