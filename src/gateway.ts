@@ -101,6 +101,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const shared = { hub, sessions, admission: rollout.admission, clock, wheel, traffic };
   const longPoll = new LongPoll({
     ...shared,
+    isLogReachable: () => log.health().isReachable,
     maxHeld: config.TURNOUT_MAX_HELD_POLLS,
     onAnswered: (answer) => metrics.pollAnswered(answer),
   });

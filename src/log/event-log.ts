@@ -50,6 +50,8 @@ export interface Tail {
 
 export interface LogHealth {
   readonly isUp: boolean;
+  /** False: reads fail too, as far as is known. One that refuses writes alone is reachable. */
+  readonly isReachable: boolean;
   /** One line for `/readyz`: what is wrong and since when. */
   readonly detail: string;
   /** Orgs that this process is subscribed to. */

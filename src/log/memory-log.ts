@@ -108,7 +108,8 @@ class MemoryLog implements EventLog {
   health(): LogHealth {
     let subscriptions = 0;
     for (const { subscribers } of this.orgs.values()) if (subscribers.size > 0) subscriptions += 1;
-    return { isUp: !this.isClosed, detail: this.isClosed ? 'closed' : 'in memory', subscriptions };
+    const isUp = !this.isClosed;
+    return { isUp, isReachable: isUp, detail: isUp ? 'in memory' : 'closed', subscriptions };
   }
 
   async close(): Promise<void> {

@@ -134,8 +134,8 @@ class RedisLog implements EventLog {
 
   health(): LogHealth {
     const { subscriptions } = this.tails;
-    if (this.isClosed) return { isUp: false, detail: 'closed', subscriptions: 0 };
-    return { ...this.faults.state(), subscriptions };
+    if (this.isClosed) return { isUp: false, isReachable: false, detail: 'closed', subscriptions: 0 };
+    return { ...this.faults.state(), isReachable: this.connection.isReady, subscriptions };
   }
 
   async close(): Promise<void> {

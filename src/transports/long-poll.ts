@@ -55,6 +55,8 @@ export class LongPoll {
     for (const service of request.services)
       if (!reads.allows(service)) throw fail('service_forbidden', `the token does not allow ${service}`);
     if (this.held.size >= deps.maxHeld) throw fail('overloaded');
+    // A bare seq sees neither a fork nor another epoch: without the log nobody vouches for what the ring holds there.
+    if (request.start.at === 'lastSeq' && !deps.isLogReachable()) throw fail('log_unavailable');
 
     const cameMs = deps.clock.monotonic();
     const livesMs = heldAtMostMs(request.identity, deps.clock.now());

@@ -11,6 +11,8 @@ import type { Wheel } from './wheel.ts';
 
 export interface LongPollDeps {
   readonly hub: Hub;
+  /** False while reads of the log are known to fail. */
+  readonly isLogReachable: () => boolean;
   readonly sessions: Sessions;
   readonly admission: Admission;
   readonly clock: Clock;

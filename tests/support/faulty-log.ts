@@ -84,7 +84,11 @@ export function faultyLog(inner: EventLog): FaultyLog {
         },
         (tail) => tail.close(),
       ),
-    health: () => ({ ...inner.health(), isUp: inner.health().isUp && refused.size === 0 }),
+    health: () => {
+      const health = inner.health();
+      const isReachable = health.isReachable && !refused.has('read');
+      return { ...health, isUp: health.isUp && refused.size === 0, isReachable };
+    },
     close: () => inner.close(),
 
     refuse: adder(refused),

@@ -5,6 +5,7 @@ import { Hub } from '../../src/hub/hub.ts';
 import { Sessions } from '../../src/hub/sessions.ts';
 import { ServiceClaim } from '../../src/identity.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
+import type { Start } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { Traffic } from '../../src/traffic.ts';
 import { LongPoll } from '../../src/transports/long-poll.ts';
@@ -31,6 +32,7 @@ async function polls() {
   const due = { transport: 'long-poll', cohort: 'control', assignment: 1, mayMoveUp: false } as const;
   const longPoll = new LongPoll({
     hub,
+    isLogReachable: () => log.health().isReachable,
     sessions: new Sessions(),
     admission: {
       stream: async () => ({ isAdmitted: true, cohort: 'canary', assignment: 1 }),
@@ -50,7 +52,7 @@ async function polls() {
     wheel.close();
     void hub.close();
   });
-  const ask = (waitMs: number, livesMs = 60_000) =>
+  const ask = (waitMs: number, livesMs = 60_000, start: Start = { at: 'cursor', position: head }) =>
     longPoll.answer({
       identity: {
         org: 'acme',
@@ -62,14 +64,14 @@ async function polls() {
         producerOrgs: [],
       },
       services: new Set(['a']),
-      start: { at: 'cursor', position: head },
+      start,
       waitMs,
       limit: 500,
       session: undefined,
       assignment: undefined,
       client: { isGone: false, onGone: () => () => undefined },
     });
-  return { log, longPoll, ask };
+  return { log, hub, longPoll, ask };
 }
 
 describe('a poll with a cursor, while the log is away,', () => {
@@ -94,5 +96,18 @@ describe('a poll with a cursor, while the log is away,', () => {
     log.refuse('read');
     const { body } = await within(ask(30_000, 300), 'the answer', 3000);
     expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1 });
+  });
+});
+
+describe('a poll with a bare seq', () => {
+  it('is refused at once while the log is away, though the ring holds what it asks for', async () => {
+    const { log, hub, ask } = await polls();
+    const feed = await hub.acquire('acme');
+    await log.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 2 }, 'id-2')]);
+    await until(() => feed.head.seq === 2, 'the event in the ring');
+    const since = { at: 'lastSeq', seq: 1 } as const;
+    expect(JSON.parse((await ask(0, 60_000, since)).body.toString())).toMatchObject({ seq: 2 });
+    log.refuse('read');
+    await expect(ask(30_000, 60_000, since)).rejects.toMatchObject({ code: 'log_unavailable' });
   });
 });
