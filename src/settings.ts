@@ -140,7 +140,7 @@ export const variables = {
     ),
   TURNOUT_MAX_CONNECTIONS_PER_ADDRESS: int(1)
     .default(10_000)
-    .describe('Streams from one address. Not yet in effect.'),
+    .describe('Streams from one address; one more is answered 429. Not counted for loopback.'),
   TURNOUT_MAX_HELD_POLLS: int(1).default(100_000).describe('Polls held at a time; one more is answered 503.'),
   TURNOUT_MAX_REQUESTS_PER_ADDRESS_S: int(1)
     .default(2000)
