@@ -1,11 +1,12 @@
 /** The shell around the routes: one form for what goes wrong, ids, CORS, limits (docs/PROTOCOL.md, 5 and 13). */
-import { request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
+import { request } from 'node:http';
+import { text as textOf } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readConfig } from '../../src/config.ts';
+import { systemClock } from '../../src/clock.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
 import { originPolicy } from '../../src/http/origins.ts';
+import { openServer } from '../../src/http/server.ts';
 import { fail } from '../../src/errors.ts';
 import { edgeApp, type EdgeOptions } from '../support/edge-app.ts';
 import { manualClock } from '../support/manual-clock.ts';
@@ -192,13 +193,15 @@ describe('a flood from one address', () => {
 describe('on a real server', () => {
   async function serve(options: EdgeOptions = {}) {
     const edge = edgeApp(options);
-    const server = createAdaptorServer({ fetch: edge.app.fetch }) as Server;
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => {
-      server.closeAllConnections();
-      server.close();
+    const server = await openServer({
+      fetch: edge.app.fetch,
+      config: { ...readConfig({}), TURNOUT_PORT: 0 },
+      clock: systemClock,
+      takes: undefined,
+      attach: () => undefined,
     });
-    return { ...edge, port: (server.address() as AddressInfo).port };
+    onTestFinished(() => server.close());
+    return { ...edge, port: Number(new URL(server.url).port) };
   }
 
   it('a flood behind a trusted proxy gets 429 with the time to wait', async () => {
@@ -210,6 +213,27 @@ describe('on a real server', () => {
     expect(refused.status).toBe(429);
     expect(refused.headers.get('retry-after')).toBe('1');
     expect(await refused.json()).toMatchObject({ error: { code: 'rate_limited', retry: 'backoff' } });
+  });
+
+  it('a body without a length is read whole, and none is an empty one', async () => {
+    const { port, token } = await serve();
+    const authorization = `Bearer ${await token({ roles: ['producer'] })}`;
+    const publish = (...chunks: string[]): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const headers = { authorization, 'content-type': 'application/json' };
+        const post = request({ host: '127.0.0.1', port, path: '/v1/publish', method: 'POST', headers });
+        // Nothing at all is sent as curl sends it: with neither a length nor chunks.
+        if (chunks.length === 0)
+          for (const name of ['transfer-encoding', 'content-length']) post.removeHeader(name);
+        post.on('error', reject).on('response', (response) => {
+          void textOf(response).then((body) => resolve(`${response.statusCode} ${body}`), reject);
+        });
+        for (const chunk of chunks) post.write(chunk);
+        post.end();
+      });
+    const answer = await publish('{"service":"a","type":"t",', '"payload":"é","id":"one"}');
+    expect(answer).toMatch(/^200 \{"results":\[\{"seq":1,"id":"one"\}\]/);
+    expect(await publish()).toMatch(/^400 .*"bad_request"/);
   });
 
   it('an endless body is refused before it was read', async () => {
