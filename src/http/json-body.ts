@@ -27,11 +27,24 @@ async function readWithin(request: Request, maxBytes: number, refuse: () => neve
     const { done, value } = await reader.read();
     if (done) break;
     bytes += value.length;
-    if (bytes > maxBytes) refuse();
+    if (bytes > maxBytes) {
+      // Left unread, the rest would cost the caller the connection half a second later, maybe in its next request.
+      void discardRest(reader);
+      refuse();
+    }
     chunks.push(value);
   }
   const { method, headers } = request;
   return new Request(request.url, { method, headers, body: Buffer.concat(chunks, bytes) });
+}
+
+/** Bounded by the adaptor, which cuts a body that goes on for half a second after its answer. */
+async function discardRest(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // The caller hung up, or was cut.
+  }
 }
 
 /**

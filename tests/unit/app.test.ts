@@ -1,6 +1,8 @@
 /** The shell around the routes: one form for what goes wrong, ids, CORS, limits (docs/PROTOCOL.md, 5 and 13). */
-import { request } from 'node:http';
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -234,6 +236,29 @@ describe('on a real server', () => {
     const answer = await publish('{"service":"a","type":"t",', '"payload":"é","id":"one"}');
     expect(answer).toMatch(/^200 \{"results":\[\{"seq":1,"id":"one"\}\]/);
     expect(await publish()).toMatch(/^400 .*"bad_request"/);
+  });
+
+  it('a body in chunks that was too large leaves the connection to the next request', async () => {
+    const { port, token } = await serve();
+    const headers = { authorization: `Bearer ${await token()}`, 'transfer-encoding': 'chunked' };
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => agent.destroy());
+    const post = request({
+      agent,
+      host: '127.0.0.1',
+      port,
+      path: '/v2/realtime/publish',
+      method: 'POST',
+      headers,
+    });
+    const answered = once(post, 'response');
+    post.end(Buffer.alloc(6 * 1024 * 1024, 'x'));
+    const [response] = (await answered) as [IncomingMessage];
+    expect(response.statusCode).toBe(413);
+    response.resume();
+    // The adaptor cuts a connection whose request was not read to its end within half a second of the answer.
+    const cut = once(response.socket, 'close').then(() => 'cut');
+    expect(await Promise.race([cut, sleep(700, 'kept')])).toBe('kept');
   });
 
   it('an endless body is refused before it was read', async () => {
