@@ -38,7 +38,9 @@ export async function openServer(options: {
   };
   // The adaptor's own Response would be written after a poll has answered by itself (RESPONSE_ALREADY_SENT).
   const overrideGlobalObjects = false;
-  const answer = getRequestListener(options.fetch as never, { overrideGlobalObjects });
+  // Balancers ask for health in HTTP/1.0, which needs no Host; the adaptor would answer them 400.
+  const hostname = 'localhost';
+  const answer = getRequestListener(options.fetch as never, { overrideGlobalObjects, hostname });
   const { takes } = options;
   const server = createServer(serverOptions, (request, response) => {
     if (takes?.(request, response) !== true) void answer(request, response);

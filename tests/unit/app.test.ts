@@ -12,6 +12,7 @@ import { openServer } from '../../src/http/server.ts';
 import { fail } from '../../src/errors.ts';
 import { edgeApp, type EdgeOptions } from '../support/edge-app.ts';
 import { manualClock } from '../support/manual-clock.ts';
+import { openRaw } from '../support/raw-socket.ts';
 
 describe('an error', () => {
   it('has one form, with what to do about it and the id of the request', async () => {
@@ -215,6 +216,14 @@ describe('on a real server', () => {
     expect(refused.status).toBe(429);
     expect(refused.headers.get('retry-after')).toBe('1');
     expect(await refused.json()).toMatchObject({ error: { code: 'rate_limited', retry: 'backoff' } });
+  });
+
+  it('a balancer’s check in HTTP/1.0, without a Host, is answered', async () => {
+    const { port } = await serve();
+    const raw = await openRaw(`http://127.0.0.1:${port}`, 'GET /healthz HTTP/1.0\r\n\r\n');
+    await once(raw.socket, 'close');
+    expect(raw.said()).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(raw.said()).toContain('{"status":"ok"}');
   });
 
   it('a body without a length is read whole, and none is an empty one', async () => {
