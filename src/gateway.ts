@@ -57,7 +57,7 @@ export interface Gateway {
 
 const maxPerUser = { loopback: 5000, elsewhere: 256 };
 
-/** Opens a node and listens. @throws ConfigError, a profile's problems among them, or what listening throws (EADDRINUSE). */
+/** Opens a node and listens. @throws ConfigError, a profile's problems and a port that is taken among them */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock, logger } = options;
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
