@@ -18,6 +18,7 @@ import { opsRoutes, type Readiness } from './http/ops.ts';
 import { cookiePolicy, originPolicy } from './http/origins.ts';
 import { pollRoute } from './http/poll.ts';
 import { publishRoutes } from './http/publish.ts';
+import { atMost } from './http/json-body.ts';
 import { openServer } from './http/server.ts';
 import { Sessions } from './hub/sessions.ts';
 import { keyPrints } from './key-prints.ts';
@@ -56,7 +57,7 @@ export interface Gateway {
 
 const maxPerUser = { loopback: 5000, elsewhere: 256 };
 
-/** Opens a node and listens. @throws ConfigError, a profile's problems among them, or what listening throws (EADDRINUSE). */
+/** Opens a node and listens. @throws ConfigError, a profile's problems and a port that is taken among them */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock, logger } = options;
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
@@ -173,7 +174,14 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     docsRoutes(() => app),
   );
   const onDemoFailure = (err: unknown, what: string): void => logger.warn({ err }, what);
-  const staged = { config, clock, secret: madeUpSecret, publish: asBackend, onFailure: onDemoFailure };
+  const staged = {
+    config,
+    clock,
+    secret: madeUpSecret,
+    publish: asBackend,
+    atMost,
+    onFailure: onDemoFailure,
+  };
   const stage = config.isDemo ? await openStage(staged) : undefined;
   if (stage !== undefined) app.route('/', stage.routes);
 

@@ -1,19 +1,13 @@
 /** The sample backend of the demo: two routes that publish for its user, whatever Content-Type curl sends. */
-import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
-import { fail } from '../errors.ts';
+import { Hono, type MiddlewareHandler } from 'hono';
 import { checkInEvent, demoOrg, type DemoPublish, revenueEvent } from './demo.ts';
 
 const bodyBytes = 16 * 1024;
 
-export function demoBackend(publish: DemoPublish): Hono {
+/** @param atMost refuses a body of more bytes. */
+export function demoBackend(publish: DemoPublish, atMost: (maxBytes: number) => MiddlewareHandler): Hono {
   const app = new Hono();
-  const small = bodyLimit({
-    maxSize: bodyBytes,
-    onError: () => {
-      throw fail('too_large', `the demo takes ${bodyBytes} bytes`);
-    },
-  });
+  const small = atMost(bodyBytes);
   app.post('/finance/revenue', small, async (c) =>
     c.json(await publish(demoOrg, revenueEvent(await c.req.text()))),
   );

@@ -1,5 +1,5 @@
 /** The demo of one node, put together: its routes, and once the node listens, its trickle and its crowd. */
-import { Hono } from 'hono';
+import { Hono, type MiddlewareHandler } from 'hono';
 import type { Cancel, Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { demoBackend } from './backend.ts';
@@ -13,6 +13,8 @@ export interface StageParts {
   /** The HS256 secret that the node made up for this run. */
   readonly secret: string;
   readonly publish: DemoPublish;
+  /** Refuses a body of more bytes. */
+  readonly atMost: (maxBytes: number) => MiddlewareHandler;
   readonly onFailure: (error: unknown, what: string) => void;
 }
 
@@ -23,13 +25,14 @@ export interface Stage {
   end(): Promise<void>;
 }
 
-export async function openStage({ config, clock, secret, publish, onFailure }: StageParts): Promise<Stage> {
+export async function openStage(parts: StageParts): Promise<Stage> {
+  const { config, clock, secret, publish, onFailure } = parts;
   const { ADMIN_TOKEN } = await demoTokens(secret, clock);
   const tokens = await pageTokens(secret, clock, ADMIN_TOKEN);
   let crowd: CrowdThread | undefined;
   let stopTrickle: Cancel | undefined;
   const routes = new Hono();
-  routes.route('/', demoBackend(publish));
+  routes.route('/', demoBackend(publish, parts.atMost));
   routes.route('/', demoPage({ crowd: () => crowd?.state() ?? emptyCrowd, tokens }));
   return {
     routes,

@@ -1,6 +1,5 @@
 /** The admin API, `/admin/v1` (docs/PROTOCOL.md, 12): reads the rollout, changes it, and keeps who did and why. */
 import { type Context, Hono } from 'hono';
-import { describeRoute, resolver } from 'hono-openapi';
 import type { z } from 'zod';
 import {
   adminLimits,
@@ -31,7 +30,9 @@ import {
   setPercent,
 } from '../rollout/transitions.ts';
 import { type AdminAccess, type AdminEnv, type AdminRole, requiring } from './admin-access.ts';
+import { describe, ofUser, reads, taking, writes } from './admin-description.ts';
 import { rolloutView, sessionsView, shadowView } from './admin-views.ts';
+import { bodyRefusals } from './described.ts';
 import type { FleetQuestion } from './fleet-questions.ts';
 import { atMost, readJson } from './json-body.ts';
 
@@ -82,7 +83,7 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
 
   app.put(
     '/rollout/flags/:name',
-    writes('Change another flag', flagBodySchema),
+    writes('Change another flag', flagBodySchema, 'not_found'),
     may('operator'),
     small,
     async (c) => {
@@ -106,7 +107,7 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
 
   app.post(
     '/rollout/kill',
-    writes('Kill: everybody to long-poll, now', reasonBodySchema),
+    describe('Kill: everybody to long-poll, now', changeAnswerSchema, bodyRefusals, taking(reasonBodySchema)),
     may('operator'),
     small,
     async (c) => {
@@ -117,7 +118,7 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
 
   app.post(
     '/rollout/unkill',
-    writes('End every kill', reasonBodySchema),
+    writes('End every kill', reasonBodySchema, 'kill_file_present'),
     may('operator'),
     small,
     async (c) => {
@@ -143,7 +144,12 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
 
   app.post(
     '/nodes/:id/drain',
-    describe('Drain one node', drainAnswerSchema, reasonBodySchema),
+    describe(
+      'Drain one node',
+      drainAnswerSchema,
+      [...bodyRefusals, 'not_found', 'log_unavailable'],
+      taking(reasonBodySchema),
+    ),
     may('operator'),
     small,
     async (c) => {
@@ -165,7 +171,7 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
 
   app.get(
     '/decisions/:org/:user',
-    reads('What a user gets, and why', decisionBodySchema),
+    reads('What a user gets, and why', decisionBodySchema, 'bad_request'),
     may('viewer'),
     (c) => {
       const org = checked(orgSchema, c.req.param('org'), 'org');
@@ -176,15 +182,20 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     },
   );
 
-  app.get('/sessions', reads('Who is connected', sessionsBodySchema), may('viewer'), async (c) => {
-    const { org, user } = c.req.query();
-    return c.json(
-      await sessionsView(fleet, {
-        ...(org !== undefined && { org: checked(orgSchema, org, 'org') }),
-        ...(user !== undefined && { user: checked(userSchema, user, 'user') }),
-      }),
-    );
-  });
+  app.get(
+    '/sessions',
+    describe('Who is connected', sessionsBodySchema, ['bad_request'], { parameters: ofUser }),
+    may('viewer'),
+    async (c) => {
+      const { org, user } = c.req.query();
+      return c.json(
+        await sessionsView(fleet, {
+          ...(org !== undefined && { org: checked(orgSchema, org, 'org') }),
+          ...(user !== undefined && { user: checked(userSchema, user, 'user') }),
+        }),
+      );
+    },
+  );
 
   app.get('/legacy/shadow', reads('What the shadows found', shadowBodySchema), may('viewer'), async (c) =>
     c.json(await shadowView(fleet)),
@@ -213,17 +224,3 @@ function checked(schema: z.ZodString, value: string, name: string): string {
   if (!parsed.success) throw fail('bad_request', `${name} is malformed`);
   return parsed.data;
 }
-
-const content = (schema: z.ZodType) => ({ 'application/json': { schema: resolver(schema) } });
-
-const describe = (summary: string, answer: z.ZodType, body?: z.ZodType) =>
-  describeRoute({
-    summary,
-    tags: ['admin'],
-    security: [{ bearer: [] }],
-    ...(body && { requestBody: { required: true, content: content(body) } }),
-    responses: { 200: { description: 'done', content: content(answer) } },
-  });
-
-const reads = (summary: string, answer: z.ZodType) => describe(summary, answer);
-const writes = (summary: string, body: z.ZodType) => describe(summary, changeAnswerSchema, body);

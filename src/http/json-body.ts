@@ -1,6 +1,5 @@
 /** Reads a small JSON body and checks it against its schema: the one way in for negotiate and the admin API. */
 import type { Context, MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { z } from 'zod';
 import { fail } from '../errors.ts';
 
@@ -9,14 +8,43 @@ export function atMost(maxBytes: number): MiddlewareHandler {
   const refuse = (): never => {
     throw fail('too_large', `the body is over ${maxBytes} bytes`);
   };
-  const countedAsItComes = bodyLimit({ maxSize: maxBytes, onError: refuse });
   return async (c, next) => {
     const length = c.req.header('content-length');
-    // Node's parser holds a body to its length. bodyLimit would make a web stream of each to look at it.
-    if (length === undefined) return countedAsItComes(c, next);
-    if (Number(length) > maxBytes) refuse();
+    // Node's parser holds a body to its length. One without, in chunks or with nothing in it, is counted as it comes.
+    if (length === undefined) c.req.raw = await readWithin(c.req.raw, maxBytes, refuse);
+    else if (Number(length) > maxBytes) refuse();
     return next();
   };
+}
+
+/** The same request with its body read. Built from its parts: Hono's bodyLimit copies it whole, and Node's Request throws at the adaptor's. */
+async function readWithin(request: Request, maxBytes: number, refuse: () => never): Promise<Request> {
+  if (request.body === null) return request;
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const reader = request.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    bytes += value.length;
+    if (bytes > maxBytes) {
+      // Left unread, the rest would cost the caller the connection half a second later, maybe in its next request.
+      void discardRest(reader);
+      refuse();
+    }
+    chunks.push(value);
+  }
+  const { method, headers } = request;
+  return new Request(request.url, { method, headers, body: Buffer.concat(chunks, bytes) });
+}
+
+/** Bounded by the adaptor, which cuts a body that goes on for half a second after its answer. */
+async function discardRest(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // The caller hung up, or was cut.
+  }
 }
 
 /**

@@ -2,7 +2,6 @@
 import { type Context, Hono } from 'hono';
 import { describeRoute, resolver } from 'hono-openapi';
 import {
-  errorBodySchema,
   type NegotiateRequest,
   negotiateRequestSchema,
   type NegotiateResponse,
@@ -15,6 +14,7 @@ import type { EventLog } from '../log/event-log.ts';
 import type { Decision } from '../rollout/decide.ts';
 import type { Decider } from '../rollout/decider.ts';
 import type { RulesStore } from '../rollout/rules-store.ts';
+import { bodyRefusals, refusals, tokenRefusals } from './described.ts';
 import { atMost, readJson } from './json-body.ts';
 
 export interface NegotiateDeps {
@@ -53,10 +53,7 @@ const description = describeRoute({
       description: 'the decision; `cursor` only for a client that sent none',
       content: { 'application/json': { schema: resolver(negotiateResponseSchema) } },
     },
-    401: {
-      description: 'no valid token',
-      content: { 'application/json': { schema: resolver(errorBodySchema) } },
-    },
+    ...refusals(...tokenRefusals, ...bodyRefusals, 'origin_forbidden'),
   },
 });
 

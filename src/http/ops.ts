@@ -2,12 +2,13 @@
 import { type Context, Hono } from 'hono';
 import { describeRoute, resolver } from 'hono-openapi';
 import { z } from 'zod';
-import { errorBodySchema, type NodeMetrics, nodeMetricsSchema } from '../../schema/http.ts';
+import { type NodeMetrics, nodeMetricsSchema } from '../../schema/http.ts';
 import type { Identity } from '../identity.ts';
 import type { BridgeHealth } from '../legacy/bridge-health.ts';
 import type { LogHealth } from '../log/event-log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Traffic } from '../traffic.ts';
+import { refusals, tokenRefusals } from './described.ts';
 
 /** What a node says of itself. */
 export interface Readiness {
@@ -80,7 +81,7 @@ const describeNodeMetrics = describeRoute({
   security: [{ bearer: [] }],
   responses: {
     200: json('totals since the node started', nodeMetricsSchema),
-    401: json('unauthorized', errorBodySchema),
+    ...refusals(...tokenRefusals),
   },
 });
 

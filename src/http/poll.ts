@@ -2,18 +2,13 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import { describeRoute, resolver } from 'hono-openapi';
-import {
-  errorBodySchema,
-  type PollQuery,
-  pollBodySchema,
-  pollQuerySchema,
-  serviceListSchema,
-} from '../../schema/http.ts';
+import { type PollQuery, pollBodySchema, pollQuerySchema, serviceListSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { startOf } from '../transports/client-frames.ts';
 import type { AppEnv } from './app.ts';
 import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
+import { refusals, tokenRefusals } from './described.ts';
 import { pollClientOf } from './poll-client.ts';
 
 export interface PollDeps {
@@ -21,11 +16,6 @@ export interface PollDeps {
   readonly authenticate: (c: Context) => Promise<Identity>;
   readonly longPoll: LongPoll;
 }
-
-const error = (description: string) => ({
-  description,
-  content: { 'application/json': { schema: resolver(errorBodySchema) } },
-});
 
 const query = (name: string, description: string, isRequired = false) => ({
   name,
@@ -56,10 +46,7 @@ const description = describeRoute({
       description: 'events, perhaps none, and the next cursor',
       content: { 'application/json': { schema: resolver(pollBodySchema) } },
     },
-    400: error('bad_request, bad_cursor'),
-    401: error('unauthorized'),
-    403: error('service_forbidden'),
-    503: error('log_unavailable, overloaded'),
+    ...refusals(...tokenRefusals, 'bad_request', 'bad_cursor', 'service_forbidden', 'log_unavailable'),
   },
 });
 

@@ -2,17 +2,13 @@
 import { type Context, Hono } from 'hono';
 import { describeRoute, resolver } from 'hono-openapi';
 import { z } from 'zod';
-import { limits } from '../../schema/codes.ts';
-import {
-  errorBodySchema,
-  publishBatchSchema,
-  publishItemSchema,
-  publishResultSchema,
-} from '../../schema/http.ts';
+import { type Code, limits } from '../../schema/codes.ts';
+import { publishBatchSchema, publishItemSchema, publishResultSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
 import { firstInexactNumber } from '../exact-numbers.ts';
 import type { Identity } from '../identity.ts';
 import type { Publisher, PublisherRole } from '../publisher.ts';
+import { bodyRefusals, refusals, tokenRefusals } from './described.ts';
 import { atMost, readJson } from './json-body.ts';
 
 export interface PublishDeps {
@@ -24,12 +20,7 @@ export interface PublishDeps {
 // The events are weighed as JSON without white space; a body may be written with it.
 const bodyBytes = 4 * limits.batchBytes;
 
-const error = (description: string) => ({
-  description,
-  content: { 'application/json': { schema: resolver(errorBodySchema) } },
-});
-
-const describe = (summary: string, refusals: string) =>
+const describe = (summary: string, ...roleRefusals: readonly Code[]) =>
   describeRoute({
     summary,
     description:
@@ -47,12 +38,14 @@ const describe = (summary: string, refusals: string) =>
         description: 'kept, in the order of the events; ephemeral ones have no seq',
         content: { 'application/json': { schema: resolver(publishResultSchema) } },
       },
-      400: error('bad_request, reserved_field, mixed_batch'),
-      401: error('unauthorized'),
-      403: error(refusals),
-      413: error('too_large'),
-      415: error('unsupported_media_type'),
-      503: error('log_unavailable: nothing was stored'),
+      ...refusals(
+        ...tokenRefusals,
+        ...bodyRefusals,
+        'reserved_field',
+        'mixed_batch',
+        'log_unavailable',
+        ...roleRefusals,
+      ),
     },
   });
 
@@ -71,13 +64,13 @@ export function publishRoutes(deps: PublishDeps): Hono {
   return new Hono()
     .post(
       '/v1/publish',
-      describe('Publish as a backend', 'role_required, org_forbidden'),
+      describe('Publish as a backend', 'role_required', 'org_forbidden'),
       atMost(bodyBytes),
       publish('producer'),
     )
     .post(
       '/v2/realtime/publish',
-      describe('Publish as an end user', 'service_forbidden, org_forbidden'),
+      describe('Publish as an end user', 'service_forbidden', 'org_forbidden', 'origin_forbidden'),
       atMost(bodyBytes),
       publish('user'),
     );

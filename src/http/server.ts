@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
+import { type Config, ConfigError } from '../config.ts';
 
 export interface ListeningServer {
   /** `http://127.0.0.1:4000`, the base path included. */
@@ -20,7 +20,7 @@ const keepAliveMs = 65_000;
 const headersMs = 15_000;
 const closeMs = 1000;
 
-/** @throws what listening throws: EADDRINUSE, EACCES. */
+/** @throws ConfigError where nobody can listen at the configured address */
 export async function openServer(options: {
   fetch: (request: Request, env: never) => Response | Promise<Response>;
   config: Pick<Config, 'TURNOUT_HOST' | 'TURNOUT_PORT' | 'TURNOUT_BASE_PATH'>;
@@ -38,16 +38,19 @@ export async function openServer(options: {
   };
   // The adaptor's own Response would be written after a poll has answered by itself (RESPONSE_ALREADY_SENT).
   const overrideGlobalObjects = false;
-  const answer = getRequestListener(options.fetch as never, { overrideGlobalObjects });
+  // Balancers ask for health in HTTP/1.0, which needs no Host; the adaptor would answer them 400.
+  const hostname = 'localhost';
+  const answer = getRequestListener(options.fetch as never, { overrideGlobalObjects, hostname });
   const { takes } = options;
   const server = createServer(serverOptions, (request, response) => {
     if (takes?.(request, response) !== true) void answer(request, response);
   });
   options.attach(server);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    const refused = (error: NodeJS.ErrnoException): void => reject(toldBySetting(error));
+    server.once('error', refused);
     server.listen({ port: config.TURNOUT_PORT, host: config.TURNOUT_HOST, backlog }, () => {
-      server.off('error', reject);
+      server.off('error', refused);
       resolve();
     });
   });
@@ -63,4 +66,17 @@ export async function openServer(options: {
       await isClosed;
     },
   };
+}
+
+const listenProblems: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'TURNOUT_PORT is taken: another process listens there',
+  EACCES: 'TURNOUT_PORT is not for this user to listen on',
+  EADDRNOTAVAIL: 'TURNOUT_HOST is no address of this machine',
+  ENOTFOUND: 'TURNOUT_HOST is no address of this machine',
+};
+
+/** Nothing is wrong with the node: a stack would send the reader to its code. */
+function toldBySetting(error: NodeJS.ErrnoException): Error {
+  const problem = listenProblems[error.code ?? ''];
+  return problem === undefined ? error : new ConfigError([problem]);
 }

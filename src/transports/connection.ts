@@ -188,7 +188,7 @@ export class StreamConnection implements LiveSession, Sink {
   }
 
   ephemeral(events: readonly EphemeralEvent[]): void {
-    for (const frame of frames.ephemeral(events)) this.outbox.control(frame);
+    this.outbox.ephemeral(frames.ephemeral(events), events);
   }
 
   private handle(text: string): Promise<void> | undefined {

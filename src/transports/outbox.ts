@@ -5,7 +5,8 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { Part } from '../hub/chunk.ts';
-import type { FrameClass, Traffic } from '../traffic.ts';
+import type { EphemeralEvent } from '../log/entry.ts';
+import { type FrameClass, frameClass, type Traffic } from '../traffic.ts';
 
 export class Outbox {
   /** How often the socket has emptied itself after it was full: the peer reads. */
@@ -42,6 +43,13 @@ export class Outbox {
     if (!this.isOpen) return;
     this.traffic.frames[kind] += 1;
     this.socket.write(frame);
+  }
+
+  /** What is not stored counts by event and type, like what is: typing is seldom anything else. */
+  ephemeral(frames: readonly Buffer[], events: readonly EphemeralEvent[]): void {
+    if (!this.isOpen) return;
+    for (const frame of frames) this.socket.write(frame);
+    for (const { type } of events) this.traffic.frames[frameClass(type)] += 1;
   }
 
   deliver(parts: readonly Part[]): void {

@@ -47,6 +47,17 @@ describe('openapi.json', () => {
     expect(await response.json()).toEqual(document);
   });
 
+  it('names what the admin API refuses, and with which code', () => {
+    const refusalOf = (name: string, status: number): string =>
+      operations.find((operation) => operation.name === name)?.operation.responses[status]?.description ?? '';
+    for (const { name, path } of operations)
+      if (path.startsWith('/admin/v1/')) expect(refusalOf(name, 403), name).toBe('role_required');
+    expect(refusalOf('put /admin/v1/rollout/percent', 409)).toBe('version_conflict');
+    expect(refusalOf('post /admin/v1/rollout/unkill', 409)).toBe('version_conflict, kill_file_present');
+    expect(refusalOf('post /admin/v1/rollout/kill', 409)).toBe('');
+    expect(refusalOf('put /admin/v1/rollout/flags/{name}', 404)).toBe('not_found');
+  });
+
   it('names every route of the protocol', () => {
     expect(document.openapi).toBe('3.1.0');
     const names = operations.map(({ name }) => name);
@@ -83,6 +94,11 @@ describe('openapi.json', () => {
       for (const { schema } of Object.values(part?.content ?? {}))
         expect(() => ajv.compile(schema)).not.toThrow();
     for (const response of Object.values(operation.responses)) expect(response.description).toBeTruthy();
+    const statuses = Object.keys(operation.responses);
+    if (operation.security !== undefined && !('101' in operation.responses))
+      expect(statuses).toContain('401');
+    if (operation.requestBody !== undefined)
+      expect(statuses).toEqual(expect.arrayContaining(['400', '413', '415']));
   });
 
   it('has an id for each operation, none twice', () => {

@@ -140,15 +140,21 @@ describe('events', () => {
     expect(seqs(await cursor)).toEqual([1, 3]);
   });
 
-  it('that are ephemeral come live, without seq, and are not stored', async () => {
+  it('that are ephemeral come live, without seq, are counted by type, and are not stored', async () => {
     const publisher = newOrg();
     const client = await open(publisher, ['chat']);
+    const typingSent = async (): Promise<number> => {
+      const text = await (await fetch(`${gateway.url}/metrics`)).text();
+      return Number(/^ws_frames_sent_total\{event="typing"\} (\d+)$/m.exec(text)?.[1]);
+    };
+    const before = await typingSent();
     const answer = await publisher.publish({ service: 'chat', type: 'typing', ephemeral: true });
     expect(answer.results).toEqual([{ id: expect.any(String) }]);
     const frame = await client.next('ephemeral');
     expect(keys(frame)).toBe('type,service,events');
     expect(Object.keys(frame.events[0] ?? {})).not.toContain('seq');
     expect(Object.keys(frame.events[0] ?? {})).not.toContain('ephemeral');
+    expect((await typingSent()) - before).toBe(1);
     await publisher.publish({ service: 'chat' });
     const late = await open(publisher, ['chat'], { lastSeq: 0 });
     expect(seqs(await late.nextEvents(1))).toEqual([1]);

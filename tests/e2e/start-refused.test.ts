@@ -1,7 +1,8 @@
 /** A start with a wrong configuration: every problem by its variable's name, no stack, no value, exit 1. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { expect, it } from 'vitest';
+import { type AddressInfo, createServer } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
 
 async function refused(settings: Record<string, string>): Promise<{ code: number | null; lines: string[] }> {
   const child = spawn(process.execPath, ['dist/src/main.js'], {
@@ -41,4 +42,14 @@ it.each([
   for (const name of names) expect(lines.join('\n')).toContain(name);
   for (const line of lines) expect(line).toMatch(/^turnout: /);
   expect(lines.join('\n')).not.toContain('not-a');
+});
+
+it('says that the port is taken, in one line', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void other.close());
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  const { code, lines } = await refused({ TURNOUT_PORT: String(port) });
+  expect(code).toBe(1);
+  expect(lines).toEqual(['turnout: TURNOUT_PORT is taken: another process listens there']);
 });

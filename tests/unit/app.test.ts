@@ -1,14 +1,18 @@
 /** The shell around the routes: one form for what goes wrong, ids, CORS, limits (docs/PROTOCOL.md, 5 and 13). */
-import { request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { text as textOf } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readConfig } from '../../src/config.ts';
+import { systemClock } from '../../src/clock.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
 import { originPolicy } from '../../src/http/origins.ts';
+import { openServer } from '../../src/http/server.ts';
 import { fail } from '../../src/errors.ts';
 import { edgeApp, type EdgeOptions } from '../support/edge-app.ts';
 import { manualClock } from '../support/manual-clock.ts';
+import { openRaw } from '../support/raw-socket.ts';
 
 describe('an error', () => {
   it('has one form, with what to do about it and the id of the request', async () => {
@@ -192,13 +196,15 @@ describe('a flood from one address', () => {
 describe('on a real server', () => {
   async function serve(options: EdgeOptions = {}) {
     const edge = edgeApp(options);
-    const server = createAdaptorServer({ fetch: edge.app.fetch }) as Server;
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => {
-      server.closeAllConnections();
-      server.close();
+    const server = await openServer({
+      fetch: edge.app.fetch,
+      config: { ...readConfig({}), TURNOUT_PORT: 0 },
+      clock: systemClock,
+      takes: undefined,
+      attach: () => undefined,
     });
-    return { ...edge, port: (server.address() as AddressInfo).port };
+    onTestFinished(() => server.close());
+    return { ...edge, port: Number(new URL(server.url).port) };
   }
 
   it('a flood behind a trusted proxy gets 429 with the time to wait', async () => {
@@ -210,6 +216,58 @@ describe('on a real server', () => {
     expect(refused.status).toBe(429);
     expect(refused.headers.get('retry-after')).toBe('1');
     expect(await refused.json()).toMatchObject({ error: { code: 'rate_limited', retry: 'backoff' } });
+  });
+
+  it('a balancer’s check in HTTP/1.0, without a Host, is answered', async () => {
+    const { port } = await serve();
+    const raw = await openRaw(`http://127.0.0.1:${port}`, 'GET /healthz HTTP/1.0\r\n\r\n');
+    await once(raw.socket, 'close');
+    expect(raw.said()).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(raw.said()).toContain('{"status":"ok"}');
+  });
+
+  it('a body without a length is read whole, and none is an empty one', async () => {
+    const { port, token } = await serve();
+    const authorization = `Bearer ${await token({ roles: ['producer'] })}`;
+    const publish = (...chunks: string[]): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const headers = { authorization, 'content-type': 'application/json' };
+        const post = request({ host: '127.0.0.1', port, path: '/v1/publish', method: 'POST', headers });
+        // Nothing at all is sent as curl sends it: with neither a length nor chunks.
+        if (chunks.length === 0)
+          for (const name of ['transfer-encoding', 'content-length']) post.removeHeader(name);
+        post.on('error', reject).on('response', (response) => {
+          void textOf(response).then((body) => resolve(`${response.statusCode} ${body}`), reject);
+        });
+        for (const chunk of chunks) post.write(chunk);
+        post.end();
+      });
+    const answer = await publish('{"service":"a","type":"t",', '"payload":"é","id":"one"}');
+    expect(answer).toMatch(/^200 \{"results":\[\{"seq":1,"id":"one"\}\]/);
+    expect(await publish()).toMatch(/^400 .*"bad_request"/);
+  });
+
+  it('a body in chunks that was too large leaves the connection to the next request', async () => {
+    const { port, token } = await serve();
+    const headers = { authorization: `Bearer ${await token()}`, 'transfer-encoding': 'chunked' };
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => agent.destroy());
+    const post = request({
+      agent,
+      host: '127.0.0.1',
+      port,
+      path: '/v2/realtime/publish',
+      method: 'POST',
+      headers,
+    });
+    const answered = once(post, 'response');
+    post.end(Buffer.alloc(6 * 1024 * 1024, 'x'));
+    const [response] = (await answered) as [IncomingMessage];
+    expect(response.statusCode).toBe(413);
+    response.resume();
+    // The adaptor cuts a connection whose request was not read to its end within half a second of the answer.
+    const cut = once(response.socket, 'close').then(() => 'cut');
+    expect(await Promise.race([cut, sleep(700, 'kept')])).toBe('kept');
   });
 
   it('an endless body is refused before it was read', async () => {

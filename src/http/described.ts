@@ -1,0 +1,29 @@
+/** How a route's refusals stand in the OpenAPI document: by the table of codes, one body for all. */
+import { resolver } from 'hono-openapi';
+import { type Code, codes } from '../../schema/codes.ts';
+import { errorBodySchema } from '../../schema/http.ts';
+
+const content = { 'application/json': { schema: resolver(errorBodySchema) } };
+/** What every route may answer: a flood is refused before it is asked who is calling. */
+const anywhere = ['rate_limited', 'internal'] as const;
+/** What a route may answer that asks for a token, since the keys or the auth server may be out of reach. */
+export const tokenRefusals = ['unauthorized', 'overloaded'] as const;
+/** What a route may answer that reads a body. */
+export const bodyRefusals = ['bad_request', 'too_large', 'unsupported_media_type'] as const;
+
+interface Refusal {
+  readonly description: string;
+  readonly content: typeof content;
+}
+
+/** An entry for each status that these codes have; its description names them. */
+export function refusals(...given: readonly Code[]): Record<string, Refusal> {
+  const byStatus = new Map<number, Set<Code>>();
+  for (const code of [...given, ...anywhere]) {
+    const { status } = codes[code];
+    byStatus.set(status, (byStatus.get(status) ?? new Set()).add(code));
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, names]) => [status, { description: [...names].join(', '), content }]),
+  );
+}
