@@ -36,6 +36,8 @@ type Variables = { readonly [K in keyof typeof variables]: z.output<(typeof vari
 export interface Config extends Variables {
   /** True where no secret was given: one is made up for this run, on a loopback host only. */
   readonly isDemo: boolean;
+  /** Variables whose secret is short enough to be guessed: on loopback alone, and to be warned of. */
+  readonly shortSecrets: readonly string[];
   /** Who is asking is told by a key or a server that was given, not by a key that was made up. */
   readonly hasKey: boolean;
 }
@@ -51,6 +53,8 @@ export class ConfigError extends Error {
 }
 
 const keyNames = ['TURNOUT_JWT_SECRET', 'TURNOUT_JWT_PUBLIC_KEY', 'TURNOUT_JWKS_URL'] as const;
+const secretNames = ['TURNOUT_JWT_SECRET', 'TURNOUT_TICKET_SECRET', 'TURNOUT_ADMIN_TOKEN'] as const;
+const minSecretChars = 16;
 const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
 
 export const isLoopbackHost = (host: string): boolean => loopback.has(host) || host.startsWith('127.');
@@ -76,6 +80,12 @@ export function readConfig(env: Environment = environment()): Config {
 
   const keys = keyNames.filter((name) => (env[name] ?? '').trim() !== '');
   const host = values.TURNOUT_HOST ?? '127.0.0.1';
+  const shortSecrets = secretNames.filter(
+    (name) => (values[name]?.length ?? minSecretChars) < minSecretChars,
+  );
+  if (!isLoopbackHost(host))
+    for (const name of shortSecrets)
+      problems.push(`${name} must have ${minSecretChars} characters or more off loopback`);
   if (keys.length > 1) problems.push(`${keys.join(', ')}: give one of them`);
   const isAsked = values.TURNOUT_AUTH_URL !== undefined;
   if (keys.length === 0 && !isAsked && !isLoopbackHost(host))
@@ -88,5 +98,6 @@ export function readConfig(env: Environment = environment()): Config {
   if (problems.length > 0) throw new ConfigError(problems);
   const hasKey = keys.length > 0 || isAsked;
   const isUnconfigured = values.TURNOUT_REDIS_URL === undefined;
-  return Object.freeze({ ...values, hasKey, isDemo: !hasKey && (values.TURNOUT_DEMO ?? isUnconfigured) });
+  const isDemo = !hasKey && (values.TURNOUT_DEMO ?? isUnconfigured);
+  return Object.freeze({ ...values, hasKey, isDemo, shortSecrets });
 }

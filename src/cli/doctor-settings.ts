@@ -49,6 +49,14 @@ function keyFindings(config: Config): Finding[] {
   const { TURNOUT_TICKET_SECRET: ticketSecret, TURNOUT_ADMIN_TOKEN: adminToken } = config;
   const findings: Finding[] = [];
   const { signing = '' } = keyPrints(config);
+  for (const name of config.shortSecrets)
+    findings.push(
+      warning(
+        name,
+        'short enough to be guessed',
+        'give it 16 random characters or more: `openssl rand -hex 32`',
+      ),
+    );
   if (secret !== undefined) findings.push(ok('signing key', `TURNOUT_JWT_SECRET ${signing}: ${same}`));
   else if (pem !== undefined) findings.push(ok('signing key', `TURNOUT_JWT_PUBLIC_KEY ${signing}: ${same}`));
   else if (jwks !== undefined) findings.push(ok('signing key', `TURNOUT_JWKS_URL ${signing}: ${same}`));

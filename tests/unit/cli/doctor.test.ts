@@ -99,10 +99,22 @@ describe('settingsFindings', () => {
   const all = (findings: readonly Finding[]): string => JSON.stringify(findings);
 
   it('tells every broken variable by name, without its value', () => {
-    const findings = examine({ TURNOUT_PORT: 'nonsense', TURNOUT_JWT_SECRET: 'short-secret' });
+    const findings = examine({
+      TURNOUT_PORT: 'nonsense',
+      TURNOUT_HOST: '0.0.0.0',
+      TURNOUT_JWT_SECRET: 'short-secret',
+    });
     expect(findings.map(({ level }) => level)).toEqual(['error', 'error']);
     expect(all(findings)).toContain('TURNOUT_PORT');
     expect(all(findings)).not.toMatch(/nonsense|short-secret/);
+  });
+
+  it('warns of a secret that is short enough to be guessed', () => {
+    const findings = examine({ TURNOUT_JWT_SECRET: 'short-secret' });
+    expect(findings).toContainEqual(
+      expect.objectContaining({ level: 'warning', about: 'TURNOUT_JWT_SECRET' }),
+    );
+    expect(all(findings)).not.toContain('short-secret');
   });
 
   it('shows keys by a print that tells them apart and gives none away', () => {
