@@ -50,7 +50,10 @@ export interface Client {
   start(): void;
   /** Closes everything; the cursor stays, and `start` goes on there. */
   stop(): void;
-  /** In effect once a hand-over is over; a service that joins starts where it joins. */
+  /**
+   * In effect once a hand-over is over; a service that joins starts where it joins. One that a stream's token doesn't allow
+   * is told to `onError` (`service_forbidden`) and left out until it is subscribed to again.
+   */
   subscribe(services: readonly string[]): void;
   unsubscribe(services: readonly string[]): void;
   /** @throws PublishError */

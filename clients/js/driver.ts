@@ -241,6 +241,10 @@ export class Driver {
   }
 
   private replied(reply: Reply): void {
-    if (!this.desk.settle(reply) && !reply.ok) this.delivery.problem(reply);
+    if (this.desk.settle(reply) || reply.ok) return;
+    this.delivery.problem(reply);
+    // A stream goes on without it. Asked for again by a poll, it would cost the client every other service as well.
+    if (reply.code === 'service_forbidden' && reply.ref !== undefined)
+      this.dispatch({ type: 'services', add: [], remove: [reply.ref] });
   }
 }

@@ -216,6 +216,25 @@ it('gives up in one clear state when its token is refused and no other comes', a
   expect(states.filter((state) => state === 'failed')).toHaveLength(1);
 });
 
+it('is served what its token allows, after a move down as before, and told of the rest', async ({ life }) => {
+  const { crowd } = life;
+  const gateway = await life.serve();
+  const token = await makeToken({ sub: 'ann', services: ['finance'] });
+  const { client, events, problems } = crowd.add(gateway.url, 'ann', ['finance', 'vault'], {
+    token: () => token,
+  });
+  await crowd.allOn('websocket');
+  const publisher = new Publisher(gateway.url);
+  await publisher.publish({ service: 'finance' }, { service: 'vault' });
+  await admin(gateway.url, 'PUT', '/rollout/percent', { percent: 0, reason: 'test' });
+  await crowd.allOn('long-poll');
+  await publisher.publish({ service: 'vault' }, { service: 'finance' });
+  await until(() => events.length === 2, 'what is allowed');
+  expect(events.map(({ service }) => service)).toEqual(['finance', 'finance']);
+  expect(client.state.phase).toBe('live');
+  expect(problems).toEqual([expect.stringContaining('service_forbidden')]);
+});
+
 it('serves by long-poll where the network blocks WebSocket', async ({ life }) => {
   const { crowd } = life;
   const gateway = await life.serve();
