@@ -24,7 +24,7 @@ import type { LegacyMetrics } from '../legacy-metrics.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { Decider } from '../rollout/decider.ts';
 import type { LongPoll } from '../transports/long-poll.ts';
-import type { LegacyHooks, LegacyPoll } from './legacy.ts';
+import type { LegacyHooks, LegacyPoll, ReadBody } from './legacy.ts';
 import { LegacyServe } from './legacy-serve.ts';
 import { pollClientOf } from './poll-client.ts';
 
@@ -71,7 +71,7 @@ export class LegacyStands implements LegacyHooks {
     return Object.fromEntries(found);
   }
 
-  async serve(poll: LegacyPoll, readBody: () => Promise<Buffer>): Promise<LegacyAnswer | undefined> {
+  async serve(poll: LegacyPoll, readBody: ReadBody): Promise<LegacyAnswer | undefined> {
     const { decider, longPoll } = this.deps;
     const stand = this.stands.get(poll.profile);
     // While nobody is served, nobody is asked about.
@@ -92,7 +92,7 @@ export class LegacyStands implements LegacyHooks {
     return longPoll.mustClose ? { ...answer, headers: { ...answer.headers, connection: 'close' } } : answer;
   }
 
-  async onward(poll: LegacyPoll, readBody: () => Promise<Buffer>): Promise<Onward | undefined> {
+  async onward(poll: LegacyPoll, readBody: ReadBody): Promise<Onward | undefined> {
     const { cursor } = poll.profile.request;
     const stand = this.stands.get(poll.profile);
     if (stand === undefined || cursor.format !== 'opaque') return undefined;
@@ -102,12 +102,12 @@ export class LegacyStands implements LegacyHooks {
     return withoutCursor(cursor, poll.request.url ?? '/', request.body);
   }
 
-  observe({ profile, request }: LegacyPoll): AnswerTap | undefined {
-    const stand = this.stands.get(profile);
+  async observe(poll: LegacyPoll, readBody: ReadBody): Promise<AnswerTap | undefined> {
+    const stand = this.stands.get(poll.profile);
     const shadow = stand?.shadow;
     if (stand === undefined || shadow === undefined || !shadow.wants()) return undefined;
     const { clock } = this.deps;
-    const asked: LegacyRequest = { ...headOf(request), body: undefined };
+    const asked = await readRequest(poll, readBody);
     // Asked about while the old backend is at it: its answer is compared with what this user would have been given.
     const resolved = stand.identity.resolve(asked);
     return {
@@ -168,18 +168,15 @@ const allowsOrigins = ({ response: { events, idle } }: Profile): boolean =>
     Object.keys(headers).some((name) => name.toLowerCase() === 'access-control-allow-origin'),
   );
 
-async function readRequest(
-  { profile, request }: LegacyPoll,
-  readBody: () => Promise<Buffer>,
-): Promise<LegacyRequest> {
+async function readRequest({ profile, request }: LegacyPoll, readBody: ReadBody): Promise<LegacyRequest> {
   const { cursor, wait, limit } = profile.request;
   const isInBody = [cursor, wait, limit].some((field) => field?.in === 'body');
   return { ...headOf(request), body: isInBody ? parsed(await readBody()) : undefined };
 }
 
-function parsed(body: Buffer): unknown {
+function parsed(body: Buffer | undefined): unknown {
   try {
-    return JSON.parse(body.toString('utf8'));
+    return JSON.parse(body?.toString('utf8') ?? '');
   } catch {
     return undefined;
   }

@@ -50,7 +50,7 @@ export interface Forwarding {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** The request's body, where somebody has read it already. */
-  readonly body?: Buffer | undefined;
+  readonly body?: Buffer | AsyncIterable<Buffer> | undefined;
   /** What is asked of the backend in its place. */
   readonly onward?: Onward | undefined;
   readonly tap?: AnswerTap | undefined;

@@ -313,7 +313,7 @@ describe('a poll', () => {
     const { node } = await behindRaw(
       (socket, head) =>
         void socket.write(answerText('200 OK', ['ETag: "7"'], head.includes('long') ? 'too much' : 'all')),
-      { hooks: { observe: () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
+      { hooks: { observe: async () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
     );
     await call(`${node.url}/api/updates`);
     await call(`${node.url}/api/updates?long`);
@@ -336,7 +336,7 @@ describe('a poll', () => {
         socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n${isSlow ? 'slo' : 'fast'}`);
         if (isSlow) finish = () => void socket.write('w');
       },
-      { hooks: { observe: () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
+      { hooks: { observe: async () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
     );
     const slow = await openRaw(node.url, 'GET /api/updates?slow HTTP/1.1\r\nHost: old\r\n\r\n');
     await until(() => slow.said().endsWith('slo'), 'half of it');
