@@ -16,7 +16,7 @@ import {
   LegacyRequestError,
 } from '../legacy/dialect.ts';
 import { createLegacyIdentity, type LegacyIdentity } from '../legacy/identity.ts';
-import { type Onward, ownCursor, withoutCursor } from '../legacy/own-cursor.ts';
+import { type Onward, ownCursor, withoutCursor, withWait } from '../legacy/onward.ts';
 import { Places } from '../legacy/places.ts';
 import { createDialect } from '../legacy/profile-dialect.ts';
 import { Shadow } from '../legacy/shadow.ts';
@@ -25,6 +25,7 @@ import type { EventLog } from '../log/event-log.ts';
 import type { Decider } from '../rollout/decider.ts';
 import type { LongPoll } from '../transports/long-poll.ts';
 import type { LegacyHooks, LegacyPoll, ReadBody } from './legacy.ts';
+import { LegacyRelease } from './legacy-release.ts';
 import { LegacyServe } from './legacy-serve.ts';
 import { pollClientOf } from './poll-client.ts';
 
@@ -46,6 +47,7 @@ interface Stand {
   readonly dialect: Dialect;
   readonly identity: LegacyIdentity;
   readonly serve: LegacyServe;
+  readonly release: LegacyRelease;
   /** Absent: the profile has none. */
   readonly shadow: Shadow | undefined;
 }
@@ -57,6 +59,8 @@ export class LegacyStands implements LegacyHooks {
   private readonly deps: LegacyHooksDeps;
   private readonly stands: ReadonlyMap<Profile, Stand>;
   private readonly room = new TapRoom(maxWatchedBytesTogether);
+  /** Of polls that were held here, and are the old backend's by now: what is left of their wait. */
+  private readonly left = new WeakMap<IncomingMessage, number>();
 
   constructor(deps: LegacyHooksDeps) {
     this.deps = deps;
@@ -86,20 +90,30 @@ export class LegacyStands implements LegacyHooks {
     const asked = askedOf(stand.dialect, request);
     // The old backend has words of its own for what it doesn't understand.
     if (asked === undefined) return this.unserved(poll, 'bad-request');
-    const served = await stand.serve.answer(caller, asked, pollClientOf(poll.response));
-    if (!served.isServed) return this.unserved(poll, served.why);
+    const client = stand.release.watched(pollClientOf(poll.response));
+    const served = await stand.serve.answer(caller, asked, client);
+    if (!served.isServed) {
+      if (served.leftMs !== undefined) this.left.set(poll.request, served.leftMs);
+      return this.unserved(poll, served.why);
+    }
     const { answer } = served;
     return longPoll.mustClose ? { ...answer, headers: { ...answer.headers, connection: 'close' } } : answer;
   }
 
   async onward(poll: LegacyPoll, readBody: ReadBody): Promise<Onward | undefined> {
-    const { cursor } = poll.profile.request;
+    const { cursor, wait } = poll.profile.request;
+    const leftMs = this.left.get(poll.request);
     const stand = this.stands.get(poll.profile);
-    if (stand === undefined || cursor.format !== 'opaque') return undefined;
+    const url = poll.request.url ?? '/';
+    if (stand === undefined) return undefined;
+    if (cursor.format !== 'opaque') {
+      if (leftMs === undefined || wait === undefined) return undefined;
+      return withWait(wait, leftMs, url, (await readRequest(poll, readBody)).body);
+    }
     const request = await readRequest(poll, readBody);
     const value = askedOf(stand.dialect, request)?.cursor;
     if (value === undefined || ownCursor(value) === undefined) return undefined;
-    return withoutCursor(cursor, poll.request.url ?? '/', request.body);
+    return withoutCursor(cursor, url, request.body);
   }
 
   async observe(poll: LegacyPoll, readBody: ReadBody): Promise<AnswerTap | undefined> {
@@ -125,7 +139,12 @@ export class LegacyStands implements LegacyHooks {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.stands.values()].map(({ identity }) => identity.close()));
+    await Promise.all(
+      [...this.stands.values()].map(({ identity, release }) => {
+        release.close();
+        return identity.close();
+      }),
+    );
   }
 
   private unserved({ profile }: LegacyPoll, why: Parameters<LegacyMetrics['unserved']>[1]): undefined {
@@ -139,10 +158,12 @@ export class LegacyStands implements LegacyHooks {
     const places = new Places({ log, dialect });
     const shadow = profile.shadow === undefined ? undefined : new Shadow({ dialect, places, log, clock });
     if (shadow !== undefined) shadow.report.onResult = (result) => metrics.shadowed(profile.name, result);
+    const isFed = (): boolean => this.deps.isFed(profile.name);
     return {
       dialect,
+      release: new LegacyRelease(isFed, clock),
       identity: createLegacyIdentity(profile, { clock, authenticator, onAsked }),
-      serve: new LegacyServe({ dialect, places, longPoll, log, clock }),
+      serve: new LegacyServe({ dialect, places, longPoll, log, clock, isFed }),
       shadow,
     };
   }

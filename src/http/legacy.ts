@@ -17,7 +17,7 @@ import {
   Passthrough,
   type PassthroughBounds,
 } from '../legacy/passthrough.ts';
-import type { Onward } from '../legacy/own-cursor.ts';
+import type { Onward } from '../legacy/onward.ts';
 import { ReadAhead } from '../legacy/read-ahead.ts';
 import type { RelayEnd } from '../legacy/relay.ts';
 import { type LegacyRoute, type LegacyRoutes, legacyRoutes } from '../legacy/routes.ts';

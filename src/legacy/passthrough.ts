@@ -11,7 +11,7 @@ import { fail, type TurnoutError } from '../errors.ts';
 import type { AnswerTap } from './answer-tap.ts';
 import { Connections } from './connections.ts';
 import { requestHeaders } from './forwarding.ts';
-import type { Onward } from './own-cursor.ts';
+import type { Onward } from './onward.ts';
 import { Relay, type RelayEnd } from './relay.ts';
 import { Slots } from './slots.ts';
 
@@ -104,7 +104,10 @@ export class Passthrough {
           {
             method: request.method ?? 'GET',
             path: `${upstream.path}${onward?.url ?? request.url ?? '/'}`,
-            headers: requestHeaders(request, isTrusted(request), upstream.host, onward?.without),
+            headers: [
+              ...requestHeaders(request, isTrusted(request), upstream.host, onward?.without),
+              ...(onward?.added ?? []),
+            ],
             // An iterable is streamed as it is; undici's types name only the common bodies.
             body: given as Buffer | null,
             headersTimeout: silenceMs,

@@ -128,3 +128,17 @@ it('is served; one whose body is too long to look into is the old backend’s, w
   expect((await poll({ pos: 1, pad })).text).toContain('two');
   expect(asked).toEqual([{ pos: 1, pad }]);
 });
+
+it('is given to the old backend, with what is left of its wait, when the log is fed no more', async () => {
+  asked.length = 0;
+  const given = poll({ pos: 2, wait: 60_000 });
+  await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'a held poll');
+  isReaderRefused = true;
+  // Its reader is asked again, and refused from then on.
+  server.closeAllConnections();
+  await until(() => asked.length === 1, 'the old backend to be asked');
+  expect(asked).toEqual([{ pos: 2, wait: expect.any(Number) }]);
+  expect(asked[0]?.wait).toBeLessThan(60_000);
+  add('three');
+  expect((await given).text).toContain('three');
+});
