@@ -8,6 +8,7 @@ import type { Profile } from '../../schema/profile.ts';
 import type { AskOutcome } from '../auth-server.ts';
 import type { KeyedAuthenticator } from '../auth.ts';
 import type { Clock } from '../clock.ts';
+import { firstInexactNumber } from '../exact-numbers.ts';
 import { type AnswerTap, TapRoom } from '../legacy/answer-tap.ts';
 import {
   type Dialect,
@@ -15,6 +16,7 @@ import {
   type LegacyRequest,
   LegacyRequestError,
 } from '../legacy/dialect.ts';
+import { parseExact } from '../legacy/exact-json.ts';
 import { createLegacyIdentity, type LegacyIdentity } from '../legacy/identity.ts';
 import { type Onward, ownCursor, withoutCursor, withWait } from '../legacy/onward.ts';
 import { Places } from '../legacy/places.ts';
@@ -108,7 +110,10 @@ export class LegacyStands implements LegacyHooks {
     if (stand === undefined) return undefined;
     if (cursor.format !== 'opaque') {
       if (leftMs === undefined || wait === undefined) return undefined;
-      return withWait(wait, leftMs, url, (await readRequest(poll, readBody)).body);
+      const text = wait.in === 'body' ? (await readBody())?.toString('utf8') : undefined;
+      // Written again a number could be another: better held for longer than asked for something else.
+      if (text !== undefined && firstInexactNumber(text) !== undefined) return undefined;
+      return withWait(wait, leftMs, url, parsed(text));
     }
     const request = await readRequest(poll, readBody);
     const value = askedOf(stand.dialect, request)?.cursor;
@@ -192,12 +197,12 @@ const allowsOrigins = ({ response: { events, idle } }: Profile): boolean =>
 async function readRequest({ profile, request }: LegacyPoll, readBody: ReadBody): Promise<LegacyRequest> {
   const { cursor, wait, limit } = profile.request;
   const isInBody = [cursor, wait, limit].some((field) => field?.in === 'body');
-  return { ...headOf(request), body: isInBody ? parsed(await readBody()) : undefined };
+  return { ...headOf(request), body: isInBody ? parsed((await readBody())?.toString('utf8')) : undefined };
 }
 
-function parsed(body: Buffer | undefined): unknown {
+function parsed(body = ''): unknown {
   try {
-    return JSON.parse(body?.toString('utf8') ?? '');
+    return parseExact(body);
   } catch {
     return undefined;
   }
