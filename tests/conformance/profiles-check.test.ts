@@ -181,6 +181,24 @@ response:
     expect([code, out]).toEqual([1, expect.stringContaining(line)]);
   });
 
+  it('that writes numbers longer than a double is told where', async () => {
+    const long = '12345678901234567890';
+    const habits = await listen(
+      // oxlint-disable-next-line typescript/require-await -- the others wait
+      async (_request, _url, response) =>
+        void response
+          .writeHead(200, { 'content-type': 'application/json' })
+          .end(`{"list":[{"id":${long},"kind":"note","data":{"of":[{"account":${long}}]}}]}`),
+      () => false,
+    );
+    const { out, code } = await checked(profile(habits.url), '--url', habits.url);
+    await habits.close();
+    const line =
+      "FAIL  event      $.data.of[0].account: a number that a double can't hold, and a text here: $.payload.of[0].account:number";
+    expect([code, out]).toEqual([1, expect.stringContaining(line)]);
+    expect(out).not.toContain('$.id: a number');
+  });
+
   it('is not followed elsewhere', async () => {
     const elsewhere = await listen(
       // oxlint-disable-next-line typescript/require-await -- the others wait
