@@ -16,7 +16,7 @@ type AnswerTemplate = Profile['response']['idle'];
 
 /** Of the hop, of the server, or written by whoever serves. */
 const ownHeaders = new Set(
-  'date,connection,keep-alive,content-length,transfer-encoding,content-type,server,x-powered-by,vary,via,trailer,upgrade'.split(
+  'date,connection,keep-alive,content-length,content-encoding,transfer-encoding,content-type,server,x-powered-by,vary,via,trailer,upgrade'.split(
     ',',
   ),
 );

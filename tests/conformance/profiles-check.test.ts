@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listen, type OldServer, sendJson } from '../support/dialects/old-server.ts';
 import { timestampListServer } from '../support/dialects/timestamp-list.ts';
+import { RedisServer } from '../support/redis.ts';
 import { root } from '../support/sources.ts';
 import { type Ran, runTurnout } from '../support/terminal.ts';
 
@@ -197,6 +198,32 @@ response:
       "FAIL  event      $.data.of[0].account: a number that a double can't hold, and a text here: $.payload.of[0].account:number";
     expect([code, out]).toEqual([1, expect.stringContaining(line)]);
     expect(out).not.toContain('$.id: a number');
+  });
+
+  it.each([
+    ['its stream', 'id: seq', '', [0, 'ok    source     read: 1 items, each an event']],
+    ['another id', 'id: nr', '', [1, 'FAIL  source     no id: the item has nothing at nr']],
+    ['no stream yet', 'id: seq', 'un', [0, 'WARN  source     it can be read, and has nothing yet']],
+    ['a user with few rights', 'id: seq', 'poor', [0, "WARN  source     redis-stream can't be read"]],
+  ])('whose source has %s is told so', async (_what, id, kind, [exit, line]) => {
+    const redis = await RedisServer.start();
+    await redis.client.xadd('updates:acme', '*', 'seq', '1', 'kind', 'note');
+    await redis.client.call('ACL', 'SETUSER', 'poor', 'on', '>p4ss', '~*', '-@all', '+info', '+ping');
+    const habits = await listen(
+      // oxlint-disable-next-line typescript/require-await -- the others wait
+      async (_request, url, response) => {
+        const since = Number(url.searchParams.get('since') ?? 0);
+        sendJson(response, 200, { list: items.filter((item) => item.id > since) });
+      },
+      () => false,
+    );
+    const url = kind === 'poor' ? redis.url.replace('//', '//poor:p4ss@') : redis.url;
+    const name = kind === 'un' ? 'none:{org}' : 'updates:{org}';
+    const source = `source: { kind: redis-stream, url: '${url}', key: '${name}', ${id}, type: kind, payload: $ }`;
+    const { out, code } = await checked(`${profile(habits.url)}${source}`, '--url', habits.url);
+    await Promise.all([habits.close(), redis.stop()]);
+    expect([code, out]).toEqual([exit, expect.stringContaining(String(line))]);
+    expect(out).not.toContain('p4ss');
   });
 
   it('is not followed elsewhere', async () => {
