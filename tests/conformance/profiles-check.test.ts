@@ -226,6 +226,25 @@ response:
     expect(out).not.toContain('p4ss');
   });
 
+  it('whose wait is minutes long in seconds is proposed in milliseconds', async () => {
+    const habits = await listen(
+      // oxlint-disable-next-line typescript/require-await -- the others wait
+      async (_request, url, response) => {
+        if (url.pathname !== '/p') return void response.writeHead(404).end();
+        sendJson(response, 200, { list: url.searchParams.get('since') === '3' ? [] : items, next: 3 });
+      },
+      () => false,
+    );
+    const record = (path: string): Promise<Ran> =>
+      runTurnout(['legacy', 'record', '--url', `${habits.url}${path}`]);
+    const { out, err } = await record('/p?since=0&timeout=300&limit=5');
+    const { err: away } = await record('/other');
+    await habits.close();
+    expect(out).toContain('unit: ms');
+    expect(err).toContain('request.limit: what holds without limit');
+    expect(away).toContain('another address; an API that is polled by POST is described by hand');
+  });
+
   it('is not followed elsewhere', async () => {
     const elsewhere = await listen(
       // oxlint-disable-next-line typescript/require-await -- the others wait
