@@ -10,7 +10,7 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { asTurnoutError, type TurnoutError } from '../errors.ts';
 import type { AnswerTap } from '../legacy/answer-tap.ts';
-import type { LegacyAnswer } from '../legacy/dialect.ts';
+import type { Dialect, LegacyAnswer } from '../legacy/dialect.ts';
 import {
   defaultBounds,
   type Forwarding,
@@ -18,6 +18,7 @@ import {
   type PassthroughBounds,
 } from '../legacy/passthrough.ts';
 import type { Onward } from '../legacy/onward.ts';
+import { createDialect } from '../legacy/profile-dialect.ts';
 import { ReadAhead } from '../legacy/read-ahead.ts';
 import type { RelayEnd } from '../legacy/relay.ts';
 import { type LegacyRoute, type LegacyRoutes, legacyRoutes } from '../legacy/routes.ts';
@@ -80,6 +81,7 @@ export class LegacyApi {
   private readonly deps: LegacyDeps;
   private readonly routes: LegacyRoutes;
   private readonly passthrough: Passthrough;
+  private readonly dialects: ReadonlyMap<Profile, Dialect>;
   /** Backends whose failure has been told and whose return has not. */
   private readonly down = new Set<string>();
 
@@ -87,12 +89,13 @@ export class LegacyApi {
   constructor(deps: LegacyDeps) {
     this.deps = deps;
     const { clock, limits, profiles, isOwn, bounds } = deps;
+    this.dialects = new Map(profiles.map((profile) => [profile, createDialect(profile)]));
     this.routes = legacyRoutes(profiles, isOwn);
     this.passthrough = new Passthrough({
       bounds: { ...defaultBounds, ...bounds },
       clock,
       isTrusted: (request) => limits.trustsPeer(request),
-      refuse: (response, error) => this.refuse(response, error),
+      refuse: (profile, response, error) => this.refuse(profile, response, error),
     });
   }
 
@@ -144,7 +147,7 @@ export class LegacyApi {
       });
     } catch (thrown) {
       const error = asTurnoutError(thrown);
-      if (error.code !== 'internal' || response.headersSent) return this.refuse(response, error);
+      if (error.code !== 'internal' || response.headersSent) return this.refuse(profile, response, error);
       if (!response.destroyed)
         logger.error({ err: error.cause ?? error, profile: profile.name }, 'a legacy poll failed');
       // A fault of ours is nothing that an old client should notice.
@@ -178,18 +181,21 @@ export class LegacyApi {
     }
   }
 
-  private refuse(response: ServerResponse, error: TurnoutError): void {
+  /** In the old API's words, where the profile names them. */
+  private refuse(profile: Profile, response: ServerResponse, error: TurnoutError): void {
     if (response.destroyed || response.headersSent) return;
     const { status, retry } = codes[error.code];
-    const requestId = this.deps.clock.id();
-    const body: ErrorBody = { error: { code: error.code, message: error.message, retry, requestId } };
-    const headers: Record<string, string> = {
-      'content-type': 'application/json',
-      'cache-control': 'no-store',
-      'x-request-id': requestId,
-    };
+    const headers: Record<string, string> = {};
     if (status === 429 || status === 503) headers['retry-after'] = String(error.retryAfterS ?? 1);
     if (error.code === 'draining') headers['connection'] = 'close';
+    const theirs = this.dialects.get(profile)?.error(status);
+    if (theirs !== undefined)
+      return write(response, { ...theirs, headers: { ...headers, ...theirs.headers } });
+    const requestId = this.deps.clock.id();
+    const body: ErrorBody = { error: { code: error.code, message: error.message, retry, requestId } };
+    headers['content-type'] = 'application/json';
+    headers['cache-control'] = 'no-store';
+    headers['x-request-id'] = requestId;
     write(response, { status, headers, body: Buffer.from(JSON.stringify(body)) });
   }
 }

@@ -42,7 +42,7 @@ export interface PassthroughDeps {
   /** The request's peer is a proxy whose X-Forwarded-For is believed. */
   readonly isTrusted: (request: IncomingMessage) => boolean;
   /** Writes an error's answer. */
-  readonly refuse: (response: ServerResponse, error: TurnoutError) => void;
+  readonly refuse: (profile: Profile, response: ServerResponse, error: TurnoutError) => void;
 }
 
 export interface Forwarding {
@@ -97,7 +97,7 @@ export class Passthrough {
       tap,
       silenceMs,
       clock,
-      refuse,
+      refuse: (to, error) => refuse(profile, to, error),
       mustClose: () => this.isDraining,
       dispatch: (given) =>
         void client?.dispatch(
