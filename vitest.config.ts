@@ -28,6 +28,7 @@ const wideNames = [
   'legacy-log-away',
   'legacy-opaque',
   'legacy-personal',
+  'legacy-post',
   'output',
   'past-retention',
   'poll-size',

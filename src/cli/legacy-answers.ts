@@ -2,15 +2,21 @@
 import type { Profile } from '../../schema/profile.ts';
 import { cursorWire } from '../legacy/cursor-wire.ts';
 import { type Dialect, LegacyItemError, type LegacyAnswer } from '../legacy/dialect.ts';
+import { markedJson } from '../legacy/exact-json.ts';
 import { createDialect } from '../legacy/profile-dialect.ts';
 import { error, type Finding, warning } from './findings.ts';
-import { answerDifferences, eventDifferences, type ShapeDifferences } from './legacy-shape.ts';
+import {
+  answerDifferences,
+  eventDifferences,
+  inexactDifferences,
+  type ShapeDifferences,
+} from './legacy-shape.ts';
 
 type AnswerTemplate = Profile['response']['idle'];
 
 /** Of the hop, of the server, or written by whoever serves. */
 const ownHeaders = new Set(
-  'date,connection,keep-alive,content-length,transfer-encoding,content-type,server,x-powered-by,vary,via,trailer,upgrade'.split(
+  'date,connection,keep-alive,content-length,content-encoding,transfer-encoding,content-type,server,x-powered-by,vary,via,trailer,upgrade'.split(
     ',',
   ),
 );
@@ -45,9 +51,18 @@ export function eventsFindings(profile: Profile, answer: LegacyAnswer, items: re
   return [
     ...answerFindings('events', dialect, events, answer),
     ...differenceFindings('event', eventDifferences(event, items), 'response.event'),
+    ...inexactFindings(dialect, answer),
     ...headerFindings('events', events, answer),
     ...itemFindings(dialect, items),
   ];
+}
+
+function inexactFindings(dialect: Dialect, answer: LegacyAnswer): Finding[] {
+  const body = Buffer.from(markedJson((answer.body ?? '').toString()));
+  const reading = dialect.read({ ...answer, body });
+  if (reading.kind !== 'events') return [];
+  const unlike = inexactDifferences(dialect.profile.response.event, reading.items);
+  return unlike.map((one) => error('event', one, 'response.event'));
 }
 
 function differenceFindings(about: string, found: ShapeDifferences, next: string): Finding[] {

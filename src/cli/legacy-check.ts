@@ -4,6 +4,7 @@ import { error, type Finding, warning } from './findings.ts';
 import { parseHeader, parseOldUrl } from './legacy-old-api.ts';
 import { probeFindings } from './legacy-probe.ts';
 import { profileFindings } from './legacy-reading.ts';
+import { sourceFindings } from './legacy-source.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface CheckTarget {
@@ -25,5 +26,9 @@ export async function checkProfile(
   );
   if (profile === undefined) return found;
   const means = [...found, ...profileFindings(profile)];
-  return base === undefined ? means : [...means, ...(await probeFindings(terminal, profile, base, headers))];
+  if (base === undefined) return means;
+  const probed = await probeFindings(terminal, profile, base, headers);
+  const said = new Set(probed.map(({ message }) => message));
+  const sources = await sourceFindings(terminal, profile);
+  return [...means, ...probed, ...sources.filter(({ message }) => !said.has(message))];
 }

@@ -46,10 +46,13 @@ export function requestOf(
   const value =
     isWhole(found) && fields.cursor !== undefined ? pathOf(['payload', fields.cursor]) : undefined;
   const given = Number(url.searchParams.get(wait ?? '') ?? Number.NaN);
-  const unit = given >= 1000 ? 'ms' : 's';
+  // Nobody holds a poll for minutes.
+  const unit = given > 120 ? 'ms' : 's';
   const most = unit === 'ms' ? 60_000 : 60;
   if (wait !== undefined)
     notes.push(`request.wait: ${wait} counts ${unit}, so it seems; what holds without it is a guess`);
+  if (limit !== undefined)
+    notes.push(`request.limit: what holds without ${limit}, and its most, are guesses`);
   return {
     cursor: {
       in: cursor.in,

@@ -9,7 +9,6 @@ export const profileFindings = (profile: Profile): Finding[] => [
   ...absentFindings(profile),
   waitFinding(profile),
   authFinding(profile),
-  ...errorFindings(profile),
   sourceFinding(profile),
 ];
 
@@ -75,13 +74,6 @@ function authFinding({ auth }: Profile): Finding {
     return warning('auth', "none: only clients with a token of Turnout's own are known", 'auth');
   const from = `${auth.from}${auth.name === undefined ? '' : ` ${auth.name}`}`;
   return ok('auth', `${from}, ${auth.jwt === undefined ? 'asked of the old backend' : 'a JWT'}`);
-}
-
-function errorFindings({ auth, response: { error } }: Profile): Finding[] {
-  if (auth === undefined || error['401'] !== undefined) return [];
-  return [
-    warning('errors', "no 401: who isn't logged in gets Turnout's own error body", 'response.error.401'),
-  ];
 }
 
 function sourceFinding({ source }: Profile): Finding {

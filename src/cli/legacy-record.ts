@@ -35,7 +35,10 @@ export async function recordProfile(terminal: Terminal, target: RecordTarget): P
   const first = await askOldApi(terminal, { url, headers, timeoutMs });
   if (first.status >= 400 || (first.status >= 300 && first.status !== 304))
     throw new CommandError('usage', `the old API answers ${first.status}: nothing to learn a profile from`, {
-      hint: "--header 'cookie: …', as a client sends it, or another address",
+      hint:
+        first.status === 401 || first.status === 403
+          ? "--header 'cookie: …', as a client sends it"
+          : 'another address; an API that is polled by POST is described by hand',
     });
   const given = url.searchParams.get(parameters.cursor ?? '') ?? undefined;
   const found = examine(first, parameters.cursor, given, notes);

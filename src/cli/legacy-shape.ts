@@ -1,5 +1,6 @@
 /** Where an answer of the old API and a template differ, by places alone: what stands there is not shown. Pure. */
 import type { CursorWire } from '../legacy/cursor-wire.ts';
+import { isMarked } from '../legacy/exact-json.ts';
 import { eventPlace, type Template, unescaped } from '../legacy/template.ts';
 
 export interface ShapeDifferences {
@@ -63,6 +64,28 @@ export function eventDifferences(template: Template, items: readonly unknown[]):
       return `${at}: a text in the old API, and a number here: ${place.path}`;
     return undefined;
   });
+}
+
+/** Numbers that a double can't hold come as texts where a template doesn't name them. @param items as `markedJson` has them */
+export function inexactDifferences(template: Template, items: readonly unknown[]): readonly string[] {
+  const found = differences(template, items, (text, value, at) => {
+    const place = eventPlace(text);
+    const inside = stepsToMarked(value);
+    if (place === undefined || inside === undefined || (inside === '' && place.form === 'number'))
+      return undefined;
+    return `${at}${inside}: a number that a double can't hold, and a text here: ${place.path}${inside}:number`;
+  });
+  return found.unlike;
+}
+
+function stepsToMarked(value: unknown): string | undefined {
+  if (isMarked(value)) return '';
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [name, inner] of Object.entries(value)) {
+    const rest = stepsToMarked(inner);
+    if (rest !== undefined) return `${Array.isArray(value) ? `[${name}]` : `.${name}`}${rest}`;
+  }
+  return undefined;
 }
 
 const literalUnlike = (text: string, value: unknown, at: string): string | undefined =>

@@ -8,6 +8,7 @@ import type { Profile } from '../../schema/profile.ts';
 import type { AskOutcome } from '../auth-server.ts';
 import type { KeyedAuthenticator } from '../auth.ts';
 import type { Clock } from '../clock.ts';
+import { firstInexactNumber } from '../exact-numbers.ts';
 import { type AnswerTap, TapRoom } from '../legacy/answer-tap.ts';
 import {
   type Dialect,
@@ -15,8 +16,9 @@ import {
   type LegacyRequest,
   LegacyRequestError,
 } from '../legacy/dialect.ts';
+import { parseExact } from '../legacy/exact-json.ts';
 import { createLegacyIdentity, type LegacyIdentity } from '../legacy/identity.ts';
-import { type Onward, ownCursor, withoutCursor } from '../legacy/own-cursor.ts';
+import { type Onward, ownCursor, withoutCursor, withWait } from '../legacy/onward.ts';
 import { Places } from '../legacy/places.ts';
 import { createDialect } from '../legacy/profile-dialect.ts';
 import { Shadow } from '../legacy/shadow.ts';
@@ -24,7 +26,8 @@ import type { LegacyMetrics } from '../legacy-metrics.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { Decider } from '../rollout/decider.ts';
 import type { LongPoll } from '../transports/long-poll.ts';
-import type { LegacyHooks, LegacyPoll } from './legacy.ts';
+import type { LegacyHooks, LegacyPoll, ReadBody } from './legacy.ts';
+import { LegacyRelease } from './legacy-release.ts';
 import { LegacyServe } from './legacy-serve.ts';
 import { pollClientOf } from './poll-client.ts';
 
@@ -46,6 +49,7 @@ interface Stand {
   readonly dialect: Dialect;
   readonly identity: LegacyIdentity;
   readonly serve: LegacyServe;
+  readonly release: LegacyRelease;
   /** Absent: the profile has none. */
   readonly shadow: Shadow | undefined;
 }
@@ -57,6 +61,8 @@ export class LegacyStands implements LegacyHooks {
   private readonly deps: LegacyHooksDeps;
   private readonly stands: ReadonlyMap<Profile, Stand>;
   private readonly room = new TapRoom(maxWatchedBytesTogether);
+  /** Of polls that were held here, and are the old backend's by now: what is left of their wait. */
+  private readonly left = new WeakMap<IncomingMessage, number>();
 
   constructor(deps: LegacyHooksDeps) {
     this.deps = deps;
@@ -71,7 +77,7 @@ export class LegacyStands implements LegacyHooks {
     return Object.fromEntries(found);
   }
 
-  async serve(poll: LegacyPoll, readBody: () => Promise<Buffer>): Promise<LegacyAnswer | undefined> {
+  async serve(poll: LegacyPoll, readBody: ReadBody): Promise<LegacyAnswer | undefined> {
     const { decider, longPoll } = this.deps;
     const stand = this.stands.get(poll.profile);
     // While nobody is served, nobody is asked about.
@@ -86,28 +92,41 @@ export class LegacyStands implements LegacyHooks {
     const asked = askedOf(stand.dialect, request);
     // The old backend has words of its own for what it doesn't understand.
     if (asked === undefined) return this.unserved(poll, 'bad-request');
-    const served = await stand.serve.answer(caller, asked, pollClientOf(poll.response));
-    if (!served.isServed) return this.unserved(poll, served.why);
+    const client = stand.release.watched(pollClientOf(poll.response));
+    const served = await stand.serve.answer(caller, asked, client);
+    if (!served.isServed) {
+      if (served.leftMs !== undefined) this.left.set(poll.request, served.leftMs);
+      return this.unserved(poll, served.why);
+    }
     const { answer } = served;
     return longPoll.mustClose ? { ...answer, headers: { ...answer.headers, connection: 'close' } } : answer;
   }
 
-  async onward(poll: LegacyPoll, readBody: () => Promise<Buffer>): Promise<Onward | undefined> {
-    const { cursor } = poll.profile.request;
+  async onward(poll: LegacyPoll, readBody: ReadBody): Promise<Onward | undefined> {
+    const { cursor, wait } = poll.profile.request;
+    const leftMs = this.left.get(poll.request);
     const stand = this.stands.get(poll.profile);
-    if (stand === undefined || cursor.format !== 'opaque') return undefined;
+    const url = poll.request.url ?? '/';
+    if (stand === undefined) return undefined;
+    if (cursor.format !== 'opaque') {
+      if (leftMs === undefined || wait === undefined) return undefined;
+      const text = wait.in === 'body' ? (await readBody())?.toString('utf8') : undefined;
+      // Written again a number could be another: better held for longer than asked for something else.
+      if (text !== undefined && firstInexactNumber(text) !== undefined) return undefined;
+      return withWait(wait, leftMs, url, parsed(text));
+    }
     const request = await readRequest(poll, readBody);
     const value = askedOf(stand.dialect, request)?.cursor;
     if (value === undefined || ownCursor(value) === undefined) return undefined;
-    return withoutCursor(cursor, poll.request.url ?? '/', request.body);
+    return withoutCursor(cursor, url, request.body);
   }
 
-  observe({ profile, request }: LegacyPoll): AnswerTap | undefined {
-    const stand = this.stands.get(profile);
+  async observe(poll: LegacyPoll, readBody: ReadBody): Promise<AnswerTap | undefined> {
+    const stand = this.stands.get(poll.profile);
     const shadow = stand?.shadow;
     if (stand === undefined || shadow === undefined || !shadow.wants()) return undefined;
     const { clock } = this.deps;
-    const asked: LegacyRequest = { ...headOf(request), body: undefined };
+    const asked = await readRequest(poll, readBody);
     // Asked about while the old backend is at it: its answer is compared with what this user would have been given.
     const resolved = stand.identity.resolve(asked);
     return {
@@ -125,7 +144,12 @@ export class LegacyStands implements LegacyHooks {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.stands.values()].map(({ identity }) => identity.close()));
+    await Promise.all(
+      [...this.stands.values()].map(({ identity, release }) => {
+        release.close();
+        return identity.close();
+      }),
+    );
   }
 
   private unserved({ profile }: LegacyPoll, why: Parameters<LegacyMetrics['unserved']>[1]): undefined {
@@ -139,10 +163,12 @@ export class LegacyStands implements LegacyHooks {
     const places = new Places({ log, dialect });
     const shadow = profile.shadow === undefined ? undefined : new Shadow({ dialect, places, log, clock });
     if (shadow !== undefined) shadow.report.onResult = (result) => metrics.shadowed(profile.name, result);
+    const isFed = (): boolean => this.deps.isFed(profile.name);
     return {
       dialect,
+      release: new LegacyRelease(isFed, clock),
       identity: createLegacyIdentity(profile, { clock, authenticator, onAsked }),
-      serve: new LegacyServe({ dialect, places, longPoll, log, clock }),
+      serve: new LegacyServe({ dialect, places, longPoll, log, clock, isFed }),
       shadow,
     };
   }
@@ -168,18 +194,15 @@ const allowsOrigins = ({ response: { events, idle } }: Profile): boolean =>
     Object.keys(headers).some((name) => name.toLowerCase() === 'access-control-allow-origin'),
   );
 
-async function readRequest(
-  { profile, request }: LegacyPoll,
-  readBody: () => Promise<Buffer>,
-): Promise<LegacyRequest> {
+async function readRequest({ profile, request }: LegacyPoll, readBody: ReadBody): Promise<LegacyRequest> {
   const { cursor, wait, limit } = profile.request;
   const isInBody = [cursor, wait, limit].some((field) => field?.in === 'body');
-  return { ...headOf(request), body: isInBody ? parsed(await readBody()) : undefined };
+  return { ...headOf(request), body: isInBody ? parsed((await readBody())?.toString('utf8')) : undefined };
 }
 
-function parsed(body: Buffer): unknown {
+function parsed(body = ''): unknown {
   try {
-    return JSON.parse(body.toString('utf8'));
+    return parseExact(body);
   } catch {
     return undefined;
   }

@@ -7,7 +7,7 @@ import { asTurnoutError } from '../errors.ts';
 import { heldAtMostMs } from '../identity.ts';
 import type { Dialect, LegacyAnswer, LegacyAsk } from '../legacy/dialect.ts';
 import type { LegacyCaller } from '../legacy/identity.ts';
-import { ownCursor } from '../legacy/own-cursor.ts';
+import { ownCursor } from '../legacy/onward.ts';
 import { holeService } from '../legacy/hole.ts';
 import { envelopeOf, type Places, positionOf } from '../legacy/places.ts';
 import type { Unserved } from '../legacy-metrics.ts';
@@ -24,11 +24,14 @@ export interface LegacyServeDeps {
   readonly longPoll: Pick<LongPoll, 'hold'>;
   readonly log: Pick<EventLog, 'read' | 'health'>;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
+  /** Somebody brings what the old backend has into the log. */
+  readonly isFed: () => boolean;
 }
 
 export type Served =
   | { readonly isServed: true; readonly answer: LegacyAnswer; readonly events: boolean }
-  | { readonly isServed: false; readonly why: Unserved };
+  /** `leftMs`: of its wait, where some of it has gone by here. */
+  | { readonly isServed: false; readonly why: Unserved; readonly leftMs?: number };
 
 type LegacyChunk = Parameters<typeof foreignEvents>[1];
 
@@ -103,6 +106,9 @@ export class LegacyServe {
         return no('reset');
       }
       if (chunk !== undefined && this.hasHole(chunk)) return no('gap');
+      const leftMs = endMs - clock.monotonic();
+      if (chunk === undefined && leftMs > 0 && !this.deps.isFed())
+        return { isServed: false, why: 'bridge-away', leftMs };
       const given = chunk && this.written(caller, chunk);
       if (given !== undefined) return { isServed: true, answer: given, events: true };
       at = state.at;

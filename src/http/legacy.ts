@@ -8,16 +8,18 @@ import type { ErrorBody } from '../../schema/http.ts';
 import type { Profile } from '../../schema/profile.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
-import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
+import { asTurnoutError, type TurnoutError } from '../errors.ts';
 import type { AnswerTap } from '../legacy/answer-tap.ts';
-import type { LegacyAnswer } from '../legacy/dialect.ts';
+import type { Dialect, LegacyAnswer } from '../legacy/dialect.ts';
 import {
   defaultBounds,
   type Forwarding,
   Passthrough,
   type PassthroughBounds,
 } from '../legacy/passthrough.ts';
-import type { Onward } from '../legacy/own-cursor.ts';
+import type { Onward } from '../legacy/onward.ts';
+import { createDialect } from '../legacy/profile-dialect.ts';
+import { ReadAhead } from '../legacy/read-ahead.ts';
 import type { RelayEnd } from '../legacy/relay.ts';
 import { type LegacyRoute, type LegacyRoutes, legacyRoutes } from '../legacy/routes.ts';
 import type { LegacyMetrics } from '../legacy-metrics.ts';
@@ -33,17 +35,19 @@ export interface LegacyPoll {
   readonly response: ServerResponse;
 }
 
+export type ReadBody = () => Promise<Buffer | undefined>;
+
 /** What may happen to a poll besides passing through. */
 export interface LegacyHooks {
   /**
    * Answers in Turnout's name. Undefined: the old backend does, as if nobody had asked here.
-   * `readBody` gives the request's body, which is passed on all the same; it throws `too_large` past 64 KiB.
+   * `readBody` gives the request's body, which is passed on all the same; undefined past 64 KiB.
    */
-  readonly serve?: (poll: LegacyPoll, readBody: () => Promise<Buffer>) => Promise<LegacyAnswer | undefined>;
+  readonly serve?: (poll: LegacyPoll, readBody: ReadBody) => Promise<LegacyAnswer | undefined>;
   /** What to ask of the old backend in a poll's place; undefined: the poll as it came. */
-  readonly onward?: (poll: LegacyPoll, readBody: () => Promise<Buffer>) => Promise<Onward | undefined>;
+  readonly onward?: (poll: LegacyPoll, readBody: ReadBody) => Promise<Onward | undefined>;
   /** Wants to see what the old backend answers. */
-  readonly observe?: (poll: LegacyPoll) => AnswerTap | undefined;
+  readonly observe?: (poll: LegacyPoll, readBody: ReadBody) => Promise<AnswerTap | undefined>;
 }
 
 export interface LegacyDeps {
@@ -57,8 +61,6 @@ export interface LegacyDeps {
   readonly clock: Pick<Clock, 'monotonic' | 'after' | 'id'>;
   readonly logger: Logger;
 }
-
-const maxBodyBytes = 64 * 1024;
 
 /** Undefined without profiles. @throws ConfigError where profiles want one path, or Turnout's own */
 export function openLegacyApi(
@@ -79,6 +81,7 @@ export class LegacyApi {
   private readonly deps: LegacyDeps;
   private readonly routes: LegacyRoutes;
   private readonly passthrough: Passthrough;
+  private readonly dialects: ReadonlyMap<Profile, Dialect>;
   /** Backends whose failure has been told and whose return has not. */
   private readonly down = new Set<string>();
 
@@ -86,12 +89,13 @@ export class LegacyApi {
   constructor(deps: LegacyDeps) {
     this.deps = deps;
     const { clock, limits, profiles, isOwn, bounds } = deps;
+    this.dialects = new Map(profiles.map((profile) => [profile, createDialect(profile)]));
     this.routes = legacyRoutes(profiles, isOwn);
     this.passthrough = new Passthrough({
       bounds: { ...defaultBounds, ...bounds },
       clock,
       isTrusted: (request) => limits.trustsPeer(request),
-      refuse: (response, error) => this.refuse(response, error),
+      refuse: (profile, response, error) => this.refuse(profile, response, error),
     });
   }
 
@@ -104,8 +108,7 @@ export class LegacyApi {
   readonly takes = (request: IncomingMessage, response: ServerResponse): boolean => {
     const route = this.routes.find(request.method ?? '', request.url ?? '');
     if (route === undefined) return false;
-    const { serve } = this.deps.hooks ?? {};
-    if (route.isPoll && serve !== undefined) void this.offer(route, request, response);
+    if (route.isPoll && this.deps.hooks !== undefined) void this.offer(route, request, response);
     else this.pass(route, request, response);
     return true;
   };
@@ -123,13 +126,15 @@ export class LegacyApi {
     const { hooks, clock, metrics, logger } = this.deps;
     const { profile, pattern } = route;
     const beganMs = clock.monotonic();
-    let body: Promise<Buffer> | undefined;
-    const readBody = (): Promise<Buffer> => (body ??= readBounded(request));
+    const body = new ReadAhead(request);
+    const readBody: ReadBody = () => body.read();
+    const poll = { profile, request, response };
     try {
-      const answer = await hooks?.serve?.({ profile, request, response }, readBody);
+      const answer = await hooks?.serve?.(poll, readBody);
       if (answer === undefined) {
-        const onward = await hooks?.onward?.({ profile, request, response }, readBody);
-        return this.pass(route, request, response, { body: await body, onward });
+        const onward = await hooks?.onward?.(poll, readBody);
+        const tap = await hooks?.observe?.(poll, readBody);
+        return this.pass(route, request, response, { body: body.whole, onward, tap });
       }
       write(response, answer);
       metrics.answered({
@@ -142,11 +147,11 @@ export class LegacyApi {
       });
     } catch (thrown) {
       const error = asTurnoutError(thrown);
-      if (error.code !== 'internal' || response.headersSent) return this.refuse(response, error);
+      if (error.code !== 'internal' || response.headersSent) return this.refuse(profile, response, error);
       if (!response.destroyed)
         logger.error({ err: error.cause ?? error, profile: profile.name }, 'a legacy poll failed');
       // A fault of ours is nothing that an old client should notice.
-      this.pass(route, request, response, { body: await body?.catch(() => undefined) });
+      this.pass(route, request, response, { body: body.whole });
     }
   }
 
@@ -154,16 +159,15 @@ export class LegacyApi {
     route: LegacyRoute,
     request: IncomingMessage,
     response: ServerResponse,
-    instead: Pick<Forwarding, 'body' | 'onward'> = {},
+    more: Pick<Forwarding, 'body' | 'onward' | 'tap'> = {},
   ): void {
-    const { profile, pattern, isPoll } = route;
-    const { hooks, metrics } = this.deps;
-    const tap = isPoll ? hooks?.observe?.({ profile, request, response }) : undefined;
+    const { profile, pattern } = route;
+    const { metrics } = this.deps;
     const onEnd = (end: RelayEnd): void => {
       metrics.answered({ profile: profile.name, route: pattern, answeredBy: 'upstream', ...end });
       this.tell(profile, end);
     };
-    this.passthrough.forward({ profile, request, response, ...instead, tap, onEnd });
+    this.passthrough.forward({ profile, request, response, ...more, onEnd });
   }
 
   /** Once when a backend goes away, once when it is back: not for each of a thousand clients. */
@@ -177,18 +181,21 @@ export class LegacyApi {
     }
   }
 
-  private refuse(response: ServerResponse, error: TurnoutError): void {
+  /** In the old API's words, where the profile names them. */
+  private refuse(profile: Profile, response: ServerResponse, error: TurnoutError): void {
     if (response.destroyed || response.headersSent) return;
     const { status, retry } = codes[error.code];
-    const requestId = this.deps.clock.id();
-    const body: ErrorBody = { error: { code: error.code, message: error.message, retry, requestId } };
-    const headers: Record<string, string> = {
-      'content-type': 'application/json',
-      'cache-control': 'no-store',
-      'x-request-id': requestId,
-    };
+    const headers: Record<string, string> = {};
     if (status === 429 || status === 503) headers['retry-after'] = String(error.retryAfterS ?? 1);
     if (error.code === 'draining') headers['connection'] = 'close';
+    const theirs = this.dialects.get(profile)?.error(status);
+    if (theirs !== undefined)
+      return write(response, { ...theirs, headers: { ...headers, ...theirs.headers } });
+    const requestId = this.deps.clock.id();
+    const body: ErrorBody = { error: { code: error.code, message: error.message, retry, requestId } };
+    headers['content-type'] = 'application/json';
+    headers['cache-control'] = 'no-store';
+    headers['x-request-id'] = requestId;
     write(response, { status, headers, body: Buffer.from(JSON.stringify(body)) });
   }
 }
@@ -197,16 +204,4 @@ function write(response: ServerResponse, { status, headers, body }: LegacyAnswer
   if (response.destroyed) return;
   response.writeHead(status, body === undefined ? headers : { ...headers, 'content-length': body.length });
   response.end(body);
-}
-
-/** @throws too_large */
-async function readBounded(request: IncomingMessage): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
-  for await (const piece of request as AsyncIterable<Buffer>) {
-    bytes += piece.length;
-    if (bytes > maxBodyBytes) throw fail('too_large');
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
 }

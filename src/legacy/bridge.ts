@@ -205,7 +205,8 @@ class Bridge {
   }
 }
 
-function sourceOf(source: ProfileSource, dialect: Dialect, clock: Clock): Source {
+/** What reads a profile's source. */
+export function sourceOf(source: ProfileSource, dialect: Dialect, clock: Clock): Source {
   switch (source.kind) {
     case 'redis-stream':
       return new RedisStreamSource(source, clock);

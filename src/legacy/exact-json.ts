@@ -5,12 +5,19 @@ const stringsAndNumbers = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
 
 /** @throws SyntaxError */
 export function parseExact(text: string): unknown {
-  const parsed: unknown = JSON.parse(text);
-  if (firstInexactNumber(text) === undefined) return parsed;
-  return JSON.parse(
-    text.replaceAll(stringsAndNumbers, (token) =>
-      token.startsWith('"') || isKept(token) ? token : `"${token}"`,
-    ),
+  return JSON.parse(quoted(text, ''));
+}
+
+/** The same JSON, for whoever compares: such a number is a text that begins with the mark, and no text is like it. */
+export const markedJson = (text: string): string => quoted(text, String.raw`\u0000`);
+
+/** What `markedJson` made of a number. */
+export const isMarked = (value: unknown): boolean => typeof value === 'string' && value.startsWith('\0');
+
+function quoted(text: string, mark: string): string {
+  if (firstInexactNumber(text) === undefined) return text;
+  return text.replaceAll(stringsAndNumbers, (token) =>
+    token.startsWith('"') || isKept(token) ? token : `"${mark}${token}"`,
   );
 }
 

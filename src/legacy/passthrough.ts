@@ -11,7 +11,7 @@ import { fail, type TurnoutError } from '../errors.ts';
 import type { AnswerTap } from './answer-tap.ts';
 import { Connections } from './connections.ts';
 import { requestHeaders } from './forwarding.ts';
-import type { Onward } from './own-cursor.ts';
+import type { Onward } from './onward.ts';
 import { Relay, type RelayEnd } from './relay.ts';
 import { Slots } from './slots.ts';
 
@@ -42,7 +42,7 @@ export interface PassthroughDeps {
   /** The request's peer is a proxy whose X-Forwarded-For is believed. */
   readonly isTrusted: (request: IncomingMessage) => boolean;
   /** Writes an error's answer. */
-  readonly refuse: (response: ServerResponse, error: TurnoutError) => void;
+  readonly refuse: (profile: Profile, response: ServerResponse, error: TurnoutError) => void;
 }
 
 export interface Forwarding {
@@ -50,7 +50,7 @@ export interface Forwarding {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** The request's body, where somebody has read it already. */
-  readonly body?: Buffer | undefined;
+  readonly body?: Buffer | AsyncIterable<Buffer> | undefined;
   /** What is asked of the backend in its place. */
   readonly onward?: Onward | undefined;
   readonly tap?: AnswerTap | undefined;
@@ -97,14 +97,17 @@ export class Passthrough {
       tap,
       silenceMs,
       clock,
-      refuse,
+      refuse: (to, error) => refuse(profile, to, error),
       mustClose: () => this.isDraining,
       dispatch: (given) =>
         void client?.dispatch(
           {
             method: request.method ?? 'GET',
             path: `${upstream.path}${onward?.url ?? request.url ?? '/'}`,
-            headers: requestHeaders(request, isTrusted(request), upstream.host, onward?.without),
+            headers: [
+              ...requestHeaders(request, isTrusted(request), upstream.host, onward?.without),
+              ...(onward?.added ?? []),
+            ],
             // An iterable is streamed as it is; undici's types name only the common bodies.
             body: given as Buffer | null,
             headersTimeout: silenceMs,

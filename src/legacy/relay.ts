@@ -24,7 +24,7 @@ export interface RelayOptions {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** The request's body, where somebody has read it already. */
-  readonly body: Buffer | undefined;
+  readonly body: Buffer | AsyncIterable<Buffer> | undefined;
   readonly tap: AnswerTap | undefined;
   /** How long either side may be silent where it is its turn. */
   readonly silenceMs: number;

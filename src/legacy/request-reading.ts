@@ -54,13 +54,13 @@ function limitReader(limit: NonNullable<Profile['request']['limit']>): (request:
   };
 }
 
-/** The text at that place; an empty one counts as absent. @throws LegacyRequestError for what is no text or number */
+/** The text at that place, as it stands there; an empty one counts as absent. @throws LegacyRequestError for what is no text or number */
 function textReader({ in: where, name }: Place): ReadText {
   const read = valueReader(where, name);
   return (request) => {
     const value = read(request);
     if (value === undefined || value === null || value === '') return undefined;
-    if (typeof value === 'string') return value.trim() === '' ? undefined : value.trim();
+    if (typeof value === 'string') return value;
     if (typeof value === 'number') return String(value);
     throw new LegacyRequestError(`${name} is not a text or a number`);
   };
@@ -70,9 +70,14 @@ function valueReader(where: Place['in'], name: string): (request: LegacyRequest)
   const lower = name.toLowerCase();
   switch (where) {
     case 'query':
-      return ({ query }) => query.get(name);
+      return ({ query }) => {
+        const [first, ...others] = query.getAll(name);
+        // Some backends take the first, some the last, some all of them.
+        if (others.length > 0) throw new LegacyRequestError(`${name} stands there more than once`);
+        return first;
+      };
     case 'header':
-      return ({ headers }) => headers[lower];
+      return ({ headers }) => headers[lower]?.trim();
     case 'body':
       return ({ body }) =>
         typeof body === 'object' && body !== null && Object.hasOwn(body, name)

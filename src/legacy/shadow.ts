@@ -9,7 +9,7 @@ import type { EventLog } from '../log/event-log.ts';
 import { decoded } from './answer-decoding.ts';
 import { compareAnswers, type Had, type Seen } from './compare.ts';
 import type { Dialect, LegacyAnswer } from './dialect.ts';
-import { parseExact } from './exact-json.ts';
+import { markedJson } from './exact-json.ts';
 import { envelopeOf, type Places } from './places.ts';
 import { type EventKeys, eventKeys } from './shadow-key.ts';
 import { ShadowReport } from './shadow-report.ts';
@@ -88,7 +88,7 @@ export class Shadow {
     if (plain === undefined) return this.report.unreadable('its compression is not known', clock.now());
     const reading = dialect.read(plain);
     if (reading.kind === 'unreadable') return this.report.unreadable(reading.why, clock.now());
-    const old = reading.kind === 'idle' ? [] : this.seen(reading.items);
+    const old = reading.kind === 'idle' ? [] : this.seen(reading.items, this.marked(plain, reading.items));
     if (old === undefined) return this.report.unreadable('an event has no key', clock.now());
     const untilMs = answeredMs + this.withinMs;
     const from = await this.placed(org, cursor, untilMs);
@@ -100,11 +100,20 @@ export class Shadow {
     this.report.add(differences, clock.now());
   }
 
-  private seen(items: readonly unknown[]): Seen[] | undefined {
+  /** The events of an answer, as they are compared: a long number is another value than a text of its digits. */
+  private marked(answer: LegacyAnswer, items: readonly unknown[]): readonly unknown[] {
+    const text = (answer.body ?? '').toString();
+    const marked = markedJson(text);
+    if (marked === text) return items;
+    const reading = this.deps.dialect.read({ ...answer, body: Buffer.from(marked) });
+    return reading.kind === 'events' ? reading.items : items;
+  }
+
+  private seen(items: readonly unknown[], marked: readonly unknown[]): Seen[] | undefined {
     const { keys } = this;
-    const seen = items.flatMap((event) => {
-      const key = keys?.ofItem(event);
-      return key === undefined ? [] : { key, event };
+    const seen = items.flatMap((item, index) => {
+      const key = keys?.ofItem(item);
+      return key === undefined ? [] : { key, event: marked[index] };
     });
     return seen.length === items.length ? seen : undefined;
   }
@@ -183,7 +192,7 @@ export class Shadow {
     const envelope = envelopeOf(entry);
     const key = this.keys?.ofEnvelope(envelope);
     if (key === undefined) return undefined;
-    const event = parseExact(dialect.eventJson(envelope));
+    const event: unknown = JSON.parse(markedJson(dialect.eventJson(envelope)));
     return { key, event, ms: entry.ms };
   }
 

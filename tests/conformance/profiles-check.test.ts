@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listen, type OldServer, sendJson } from '../support/dialects/old-server.ts';
 import { timestampListServer } from '../support/dialects/timestamp-list.ts';
+import { RedisServer } from '../support/redis.ts';
 import { root } from '../support/sources.ts';
 import { type Ran, runTurnout } from '../support/terminal.ts';
 
@@ -179,6 +180,69 @@ response:
     const { out, code } = await checked(profile(habits.url), '--url', habits.url);
     await habits.close();
     expect([code, out]).toEqual([1, expect.stringContaining(line)]);
+  });
+
+  it('that writes numbers longer than a double is told where', async () => {
+    const long = '12345678901234567890';
+    const habits = await listen(
+      // oxlint-disable-next-line typescript/require-await -- the others wait
+      async (_request, _url, response) =>
+        void response
+          .writeHead(200, { 'content-type': 'application/json' })
+          .end(`{"list":[{"id":${long},"kind":"note","data":{"of":[{"account":${long}}]}}]}`),
+      () => false,
+    );
+    const { out, code } = await checked(profile(habits.url), '--url', habits.url);
+    await habits.close();
+    const line =
+      "FAIL  event      $.data.of[0].account: a number that a double can't hold, and a text here: $.payload.of[0].account:number";
+    expect([code, out]).toEqual([1, expect.stringContaining(line)]);
+    expect(out).not.toContain('$.id: a number');
+  });
+
+  it.each([
+    ['its stream', 'id: seq', '', [0, 'ok    source     read: 1 items, each an event']],
+    ['another id', 'id: nr', '', [1, 'FAIL  source     no id: the item has nothing at nr']],
+    ['no stream yet', 'id: seq', 'un', [0, 'WARN  source     it can be read, and has nothing yet']],
+    ['a user with few rights', 'id: seq', 'poor', [0, "WARN  source     redis-stream can't be read"]],
+  ])('whose source has %s is told so', async (_what, id, kind, [exit, line]) => {
+    const redis = await RedisServer.start();
+    await redis.client.xadd('updates:acme', '*', 'seq', '1', 'kind', 'note');
+    await redis.client.call('ACL', 'SETUSER', 'poor', 'on', '>p4ss', '~*', '-@all', '+info', '+ping');
+    const habits = await listen(
+      // oxlint-disable-next-line typescript/require-await -- the others wait
+      async (_request, url, response) => {
+        const since = Number(url.searchParams.get('since') ?? 0);
+        sendJson(response, 200, { list: items.filter((item) => item.id > since) });
+      },
+      () => false,
+    );
+    const url = kind === 'poor' ? redis.url.replace('//', '//poor:p4ss@') : redis.url;
+    const name = kind === 'un' ? 'none:{org}' : 'updates:{org}';
+    const source = `source: { kind: redis-stream, url: '${url}', key: '${name}', ${id}, type: kind, payload: $ }`;
+    const { out, code } = await checked(`${profile(habits.url)}${source}`, '--url', habits.url);
+    await Promise.all([habits.close(), redis.stop()]);
+    expect([code, out]).toEqual([exit, expect.stringContaining(String(line))]);
+    expect(out).not.toContain('p4ss');
+  });
+
+  it('whose wait is minutes long in seconds is proposed in milliseconds', async () => {
+    const habits = await listen(
+      // oxlint-disable-next-line typescript/require-await -- the others wait
+      async (_request, url, response) => {
+        if (url.pathname !== '/p') return void response.writeHead(404).end();
+        sendJson(response, 200, { list: url.searchParams.get('since') === '3' ? [] : items, next: 3 });
+      },
+      () => false,
+    );
+    const record = (path: string): Promise<Ran> =>
+      runTurnout(['legacy', 'record', '--url', `${habits.url}${path}`]);
+    const { out, err } = await record('/p?since=0&timeout=300&limit=5');
+    const { err: away } = await record('/other');
+    await habits.close();
+    expect(out).toContain('unit: ms');
+    expect(err).toContain('request.limit: what holds without limit');
+    expect(away).toContain('another address; an API that is polled by POST is described by hand');
   });
 
   it('is not followed elsewhere', async () => {

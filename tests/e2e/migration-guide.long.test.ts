@@ -18,7 +18,7 @@ import { until } from '../support/until.ts';
 
 const guide = 'docs/STREAMING_MIGRATION.md';
 /** What the guide says that a command prints. */
-const [, checkSays = '', , , shadowSays = ''] = [
+const [, checkSays = '', , sourceSays = '', , shadowSays = ''] = [
   ...readFileSync(guide, 'utf8').matchAll(/^```text\n([^]*?)^```$/gm),
 ].map(([, text]) => text);
 const isServe = (text: string): boolean => text === 'turnout serve';
@@ -105,7 +105,7 @@ it('1: stands in front', async () => {
 
 it('2: feeds the log', async () => {
   const said = await follow('2. Feed the log');
-  expect(said[0]).toContain('ok    source     redis-stream');
+  expect(said[0]).toContain(sourceSays);
   expect(said.at(-1)).toContain('"state":"leading"');
   expect(said.at(-1)).toMatch(/#2 +updates note \{"seq":2,"kind":"note","data":\{"text":"second"\}/);
 });

@@ -479,10 +479,18 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'nobody bridges: old clients are served from a log that stands still',
-    file: 'src/http/legacy-hooks.ts',
-    find: 'if (!this.deps.isFed(poll.profile.name))',
-    replace: 'if (!this.deps.isFed(poll.profile.name) && !decider.servesAnyLegacy())',
+    file: 'src/legacy/bridge.ts',
+    find: 'isFed: (profile) => bridges.every(({ name, isFed }) => name !== profile || isFed),',
+    replace: 'isFed: () => true,',
     test: 'tests/e2e/acme-both.test.ts',
     expectRed: 'leaves old clients to the company while nobody bridges',
+  },
+  {
+    name: 'a poll that is let go is told that there was nothing',
+    file: 'src/http/legacy-serve.ts',
+    find: 'if (chunk === undefined && leftMs > 0 && !this.deps.isFed())',
+    replace: 'if (leftMs < 0)',
+    test: 'tests/e2e/legacy-post.test.ts',
+    expectRed: 'is given to the old backend',
   },
 ];

@@ -70,6 +70,7 @@ describe('ask', () => {
   it.each([
     'since=abc',
     'since=1.5',
+    'since=%201',
     `since=${'9'.repeat(40)}`,
     'timeout=-1',
     'timeout=x',
@@ -79,6 +80,11 @@ describe('ask', () => {
     const value = query.split('=')[1] ?? '';
     expect(() => plain.ask(asking(query))).toThrow(/^(since|timeout|max) is not/);
     expect(() => plain.ask(asking(query))).not.toThrow(value);
+  });
+
+  it('refuses what stands there twice: backends differ in which they take', () => {
+    expect(() => plain.ask(asking('since=1&since=2'))).toThrow('since stands there more than once');
+    expect(plain.ask(asking('other=1&other=2&since=3')).cursor).toBe('3');
   });
 
   it('reads a header whatever its case, its wrapping, and an ETag that was made weak', () => {

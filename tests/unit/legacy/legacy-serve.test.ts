@@ -56,7 +56,7 @@ it('goes on behind what was looked through for a user who was told nothing, and 
   };
   const dialect = createDialect(profile);
   const places = new Places({ log, dialect });
-  const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock });
+  const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock, isFed: () => true });
   const client = { isGone: false, onGone: () => () => undefined };
   for (const user of ['ann', 'ann', 'bob'])
     expect(await serve.answer(callerOf(user), { cursor: '1', waitMs: 0, limit: 10 }, client)).toMatchObject({

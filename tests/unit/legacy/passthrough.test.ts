@@ -258,6 +258,22 @@ describe('a drain', () => {
   });
 });
 
+describe('an old backend that is away', () => {
+  it('is told in the words that the profile has for it, and in ours for what it has none for', async () => {
+    const profile = plainProfile('http://127.0.0.1:1');
+    const body = { oops: 'try later' };
+    profile.response.error['502'] = { status: 500, headers: { 'x-old': '1' }, body };
+    const node = await openLegacyNode(profile);
+    onTestFinished(() => node.close());
+    const { status, headers, text } = await call(`${node.url}/api/updates`);
+    expect([status, headers['x-old'], JSON.parse(text)]).toEqual([500, '1', body]);
+
+    const other = await openLegacyNode(plainProfile('http://127.0.0.1:1'));
+    onTestFinished(() => other.close());
+    expect((await call(`${other.url}/api/updates`)).text).toContain('upstream_unreachable');
+  });
+});
+
 describe('a poll', () => {
   it('is offered to those who could serve it; left by them, it passes with its body', async () => {
     const offered: string[] = [];
@@ -313,7 +329,7 @@ describe('a poll', () => {
     const { node } = await behindRaw(
       (socket, head) =>
         void socket.write(answerText('200 OK', ['ETag: "7"'], head.includes('long') ? 'too much' : 'all')),
-      { hooks: { observe: () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
+      { hooks: { observe: async () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
     );
     await call(`${node.url}/api/updates`);
     await call(`${node.url}/api/updates?long`);
@@ -336,7 +352,7 @@ describe('a poll', () => {
         socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n${isSlow ? 'slo' : 'fast'}`);
         if (isSlow) finish = () => void socket.write('w');
       },
-      { hooks: { observe: () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
+      { hooks: { observe: async () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
     );
     const slow = await openRaw(node.url, 'GET /api/updates?slow HTTP/1.1\r\nHost: old\r\n\r\n');
     await until(() => slow.said().endsWith('slo'), 'half of it');

@@ -175,6 +175,31 @@ it('reads what the old backend compressed, and unpacks no bomb', async () => {
   expect(shadow.report.summary().differences.unreadable).toBe(3);
 });
 
+it('tells a number that a double cannot hold from the text that the log has of it', async () => {
+  const long = '12345678901234567890';
+  const log = await filledLog(100);
+  for (const id of [202, long])
+    await log.append('acme', 'bridge/acme', [
+      prepareEvent({ service: 'updates', type: 'note', payload: { of: id === long ? 1 : long } }, String(id)),
+    ]);
+  const shadow = shadowOf(log);
+  const seen = { org: 'acme', user: 'ann', answeredMs: systemClock.now() };
+  const answer = (event: string): LegacyAnswer => ({
+    status: 200,
+    headers: {},
+    body: Buffer.from(`{"updates":[${event}],"next":202}`),
+  });
+  // An id of that length is written as it was.
+  const own = answer(`{"id":${long},"kind":"note","data":{"of":1}}`);
+  await shadow.watch({ ...seen, cursor: '202', answer: own });
+  expect(shadow.report.summary()).toMatchObject({ compared: 1, same: 1 });
+  const inside = answer(`{"id":202,"kind":"note","data":{"of":${long}}}`);
+  await shadow.watch({ ...seen, cursor: '200', answer: inside });
+  const { differences, examples } = shadow.report.summary();
+  expect(differences.shape).toBe(1);
+  expect(JSON.stringify(examples)).toContain('$.data.of');
+});
+
 it('compares 50 answers at a time, however many held polls are answered at once', async () => {
   const shadow = shadowOf(await filledLog(100));
   const answer = answerOf([eventOf(4)]);

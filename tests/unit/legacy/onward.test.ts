@@ -1,6 +1,6 @@
-/** A poll with Turnout's cursor goes to the old backend as a new client's: all else of it stays as it was. */
+/** What the old backend is asked where Turnout leaves a poll to it: without Turnout's cursor, with what is left of its wait. */
 import { expect, it } from 'vitest';
-import { ownCursor, withoutCursor } from '../../../src/legacy/own-cursor.ts';
+import { ownCursor, withoutCursor, withWait } from '../../../src/legacy/onward.ts';
 import { encodeCursor } from '../../../src/log/cursor.ts';
 
 const position = { epoch: 'e1', seq: 7, ms: 1_700_000_000_000, tag: 'a1b2c3d4e5f6' };
@@ -20,6 +20,7 @@ it.each([
   expect(withoutCursor({ in: 'query', name: 'since' }, url, undefined)).toEqual({
     url: onward,
     without: new Set(),
+    added: [],
     body: undefined,
   });
 });
@@ -28,9 +29,36 @@ it('takes it out of a header, and out of a body with its length', () => {
   expect(withoutCursor({ in: 'header', name: 'If-None-Match' }, '/feed?a', undefined)).toEqual({
     url: '/feed?a',
     without: new Set(['if-none-match']),
+    added: [],
     body: undefined,
   });
   const { without, body } = withoutCursor({ in: 'body', name: 'since' }, '/feed', { since: 'c', wait: 20 });
   expect(without).toEqual(new Set(['content-length']));
   expect(JSON.parse(String(body))).toEqual({ wait: 20 });
+});
+
+it.each([
+  ['/feed', '/feed?hold=3'],
+  ['/feed?since=1&hold=20', '/feed?since=1&hold=3'],
+  ['/feed?hold=20&b=%7e', '/feed?b=%7e&hold=3'],
+])('writes what is left of a wait into the query %s, in whole units', (url, onward) => {
+  expect(withWait({ in: 'query', name: 'hold', unit: 's' }, 2001, url, undefined)).toEqual({
+    url: onward,
+    without: new Set(),
+    added: [],
+    body: undefined,
+  });
+});
+
+it('writes it into a header, and into a body with its length', () => {
+  expect(withWait({ in: 'header', name: 'Prefer-Wait', unit: 'ms' }, 20.5, '/feed', undefined)).toMatchObject(
+    {
+      without: new Set(['prefer-wait']),
+      added: ['Prefer-Wait', '21'],
+    },
+  );
+  const wait = { in: 'body', name: 'timeout', unit: 'ms' } as const;
+  const { without, body } = withWait(wait, 700, '/feed', { pos: 'c', timeout: 9000 });
+  expect(without).toEqual(new Set(['content-length']));
+  expect(JSON.parse(String(body))).toEqual({ pos: 'c', timeout: 700 });
 });

@@ -1,0 +1,58 @@
+/**
+ * Lets held polls of an old API go where nobody feeds the log any more: the old backend may have had an answer for them for
+ * a while. In turns, so that it isn't asked by all of them at once.
+ */
+import type { Cancel, Clock } from '../clock.ts';
+import { inTurns } from '../transports/turns.ts';
+import type { PollClient } from '../transports/poll-request.ts';
+
+const lookMs = 250;
+const overMs = 1000;
+
+export class LegacyRelease {
+  private readonly isFed: () => boolean;
+  private readonly clock: Clock;
+  private readonly held = new Set<() => void>();
+  private stopLooking: Cancel | undefined;
+  private isReleasing = false;
+
+  constructor(isFed: () => boolean, clock: Clock) {
+    this.isFed = isFed;
+    this.clock = clock;
+  }
+
+  /** The client as whoever holds its poll should see it: gone, too, once the poll is to be let go. */
+  watched(client: PollClient): PollClient {
+    return {
+      get isGone() {
+        return client.isGone;
+      },
+      onGone: (run) => {
+        const stop = client.onGone(run);
+        this.held.add(run);
+        this.stopLooking ??= this.clock.every(lookMs, () => void this.look());
+        return () => {
+          stop();
+          this.held.delete(run);
+          if (this.held.size === 0) this.close();
+        };
+      },
+    };
+  }
+
+  close(): void {
+    this.stopLooking?.();
+    this.stopLooking = undefined;
+  }
+
+  private async look(): Promise<void> {
+    if (this.isFed() || this.isReleasing) return;
+    this.isReleasing = true;
+    const release = (run: () => void): void => {
+      if (!this.isFed() && this.held.has(run)) run();
+    };
+    const isOver = (): boolean => this.isFed() || this.held.size === 0;
+    await inTurns([...this.held], overMs, this.clock, release, isOver);
+    this.isReleasing = false;
+  }
+}
