@@ -39,6 +39,7 @@ export function parseRedisUrl(url: string): RedisTarget {
   const [master = '', dbText = '0'] = kind === 'sentinel' ? segments : ['', ...segments];
   if (kind === 'sentinel' && master === '') throw new Error('must name the master: …/mymaster');
   if (!/^\d{1,5}$/.test(dbText)) throw new Error('must name a database by number');
+  if (kind === 'cluster' && Number(dbText) > 0) throw new Error('must name no database: a Cluster has one');
   return {
     kind,
     addresses: hosts.split(',').map((host) => parseAddress(host, kind === 'sentinel' ? 26_379 : 6379)),
@@ -54,6 +55,7 @@ export function parseRedisUrl(url: string): RedisTarget {
 function parseAddress(text: string, defaultPort: number): RedisAddress {
   const parts = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(text);
   if (parts === null) throw new Error('must name hosts as host:port');
-  const [, host = '', port] = parts;
-  return { host: host.replace(/^\[|\]$/g, ''), port: port === undefined ? defaultPort : Number(port) };
+  const [, host = '', port = defaultPort] = parts;
+  if (Number(port) < 1 || Number(port) > 65_535) throw new Error('must name ports from 1 to 65535');
+  return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
 }
