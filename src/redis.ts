@@ -116,6 +116,7 @@ function openMaster(
           name: target.master,
           failoverDetector: true,
           enableTLSForSentinelMode: target.isTls,
+          ...(target.isTls ? { sentinelTLS: {} } : {}),
           sentinelRetryStrategy: () => retryDelayMs.most / 2,
           ...(target.sentinelPassword === undefined ? {} : { sentinelPassword: target.sentinelPassword }),
         }
