@@ -20,6 +20,8 @@ export interface RedisTarget {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly db: number;
+  /** Ends the name of every channel: a server's pub/sub is one for all its databases. */
+  readonly channelEnd: string;
   /** Sentinel: the name of the master's group, and the Sentinels' own password. */
   readonly master: string;
   readonly sentinelPassword: string | undefined;
@@ -47,6 +49,7 @@ export function parseRedisUrl(url: string): RedisTarget {
     username: colon > 0 ? decodeURIComponent(auth.slice(0, colon)) : undefined,
     password: auth === '' ? undefined : decodeURIComponent(auth.slice(colon + 1)),
     db: Number(dbText),
+    channelEnd: Number(dbText) === 0 ? '' : `:db-${Number(dbText)}`,
     master: decodeURIComponent(master),
     sentinelPassword: new URLSearchParams(query).get('sentinelPassword') ?? undefined,
   };

@@ -33,15 +33,16 @@ export interface RulesKeys {
   answers(questionId: string): string;
 }
 
-export function rulesKeys(prefix: string): RulesKeys {
+/** @param channelEnd of the channels' names, where the prefix alone doesn't tell this fleet's from another's */
+export function rulesKeys(prefix: string, channelEnd = ''): RulesKeys {
   const key = (name: string): string => `${prefix}:{!rules}:${name}`;
   return {
     document: key('document'),
     audit: key('audit'),
     acks: key('acks'),
     nodes: key('nodes'),
-    changed: key('changed'),
-    ask: key('ask'),
+    changed: `${key('changed')}${channelEnd}`,
+    ask: `${key('ask')}${channelEnd}`,
     answers: (questionId) => key(`answers:${questionId}`),
   };
 }
