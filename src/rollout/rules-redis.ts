@@ -31,6 +31,8 @@ export interface RulesKeys {
   /** Channel: questions to all nodes. */
   readonly ask: string;
   answers(questionId: string): string;
+  /** There while somebody waits for answers to it. */
+  asked(questionId: string): string;
 }
 
 /** @param channelEnd of the channels' names, where the prefix alone doesn't tell this fleet's from another's */
@@ -44,5 +46,6 @@ export function rulesKeys(prefix: string, channelEnd = ''): RulesKeys {
     changed: `${key('changed')}${channelEnd}`,
     ask: `${key('ask')}${channelEnd}`,
     answers: (questionId) => key(`answers:${questionId}`),
+    asked: (questionId) => key(`asked:${questionId}`),
   };
 }
