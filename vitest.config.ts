@@ -36,6 +36,8 @@ const wideNames = [
   'protocol-ws',
   'protocol-ws-session',
   'quickstart',
+  'redis-database',
+  'redis-tls',
   'refusals',
   'start',
   'start-refused',

@@ -90,7 +90,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     nodeId,
     logger,
     sessions,
-    shared: rules && { redis: rules, prefix: config.TURNOUT_REDIS_PREFIX },
+    shared: rules && {
+      redis: rules,
+      prefix: config.TURNOUT_REDIS_PREFIX,
+      channelEnd: rulesRedis.target.channelEnd,
+    },
     local: { folder: config.TURNOUT_RUN_DIR ?? defaultRunFolder(), pid: process.pid },
     prints: keyPrints(config),
     onDecision: count,

@@ -20,6 +20,8 @@ export interface RedisTarget {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly db: number;
+  /** Ends the name of every channel: a server's pub/sub is one for all its databases. */
+  readonly channelEnd: string;
   /** Sentinel: the name of the master's group, and the Sentinels' own password. */
   readonly master: string;
   readonly sentinelPassword: string | undefined;
@@ -39,6 +41,7 @@ export function parseRedisUrl(url: string): RedisTarget {
   const [master = '', dbText = '0'] = kind === 'sentinel' ? segments : ['', ...segments];
   if (kind === 'sentinel' && master === '') throw new Error('must name the master: …/mymaster');
   if (!/^\d{1,5}$/.test(dbText)) throw new Error('must name a database by number');
+  if (kind === 'cluster' && Number(dbText) > 0) throw new Error('must name no database: a Cluster has one');
   return {
     kind,
     addresses: hosts.split(',').map((host) => parseAddress(host, kind === 'sentinel' ? 26_379 : 6379)),
@@ -46,6 +49,7 @@ export function parseRedisUrl(url: string): RedisTarget {
     username: colon > 0 ? decodeURIComponent(auth.slice(0, colon)) : undefined,
     password: auth === '' ? undefined : decodeURIComponent(auth.slice(colon + 1)),
     db: Number(dbText),
+    channelEnd: Number(dbText) === 0 ? '' : `:db-${Number(dbText)}`,
     master: decodeURIComponent(master),
     sentinelPassword: new URLSearchParams(query).get('sentinelPassword') ?? undefined,
   };
@@ -54,6 +58,7 @@ export function parseRedisUrl(url: string): RedisTarget {
 function parseAddress(text: string, defaultPort: number): RedisAddress {
   const parts = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(text);
   if (parts === null) throw new Error('must name hosts as host:port');
-  const [, host = '', port] = parts;
-  return { host: host.replace(/^\[|\]$/g, ''), port: port === undefined ? defaultPort : Number(port) };
+  const [, host = '', port = defaultPort] = parts;
+  if (Number(port) < 1 || Number(port) > 65_535) throw new Error('must name ports from 1 to 65535');
+  return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
 }

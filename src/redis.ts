@@ -46,6 +46,9 @@ export interface RedisConnectionOptions {
 type Options = Omit<RedisOptions, 'replyMapping'>;
 type Shared = Omit<NonNullable<ClusterOptions['redisOptions']>, 'replyMapping'>;
 
+/** ioredis hangs the command that failed on its error. */
+type CommandFailure = Error & { readonly command?: { readonly name: string } };
+
 interface Failures {
   last: string | undefined;
   readonly tell: (error: Error) => void;
@@ -63,8 +66,9 @@ export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOpt
   const failures: Failures = {
     last: undefined,
     tell(error) {
-      failures.last = error.message;
-      // ioredis hangs the command that failed on its error: of a refused log-in that is the password.
+      // What could no longer be sent says nothing of why.
+      if (!error.message.includes("isn't writeable")) failures.last = error.message;
+      // Of a refused log-in the command is the password.
       Reflect.deleteProperty(error, 'command');
       onError(error);
     },
@@ -93,7 +97,12 @@ export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOpt
   };
   const connect = (more: Options): Redis => {
     const client = new Redis({ ...more, ...shared, retryStrategy: delay, lazyConnect: true });
-    client.on('error', failures.tell);
+    client.on('error', (error: CommandFailure) => {
+      // ioredis would go on in database 0: another's, whose events and rules would be taken for ours.
+      const isElsewhere = error.command?.name === 'select';
+      failures.tell(error);
+      if (isElsewhere) client.disconnect(true);
+    });
     client.on('ready', failures.forget);
     return client;
   };
@@ -116,6 +125,7 @@ function openMaster(
           name: target.master,
           failoverDetector: true,
           enableTLSForSentinelMode: target.isTls,
+          ...(target.isTls ? { sentinelTLS: {} } : {}),
           sentinelRetryStrategy: () => retryDelayMs.most / 2,
           ...(target.sentinelPassword === undefined ? {} : { sentinelPassword: target.sentinelPassword }),
         }

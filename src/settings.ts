@@ -58,7 +58,7 @@ export const variables = {
     .meta({ takes: '`redis://`, `rediss://`, `redis+cluster://`, `redis+sentinel://`' })
     .optional()
     .describe(
-      'Where the log lives that all nodes share: `redis://user:password@host:6379/0`, `redis+cluster://host:7000,host:7001`, `redis+sentinel://host:26379,host:26380/mymaster`, each with `rediss` for TLS. Absent: the embedded log, in memory, for a single node.',
+      'Where the log lives that all nodes share: `redis://user:password@host:6379/0`, `redis+cluster://host:7000,host:7001`, `redis+sentinel://host:26379,host:26380/mymaster`, each with `rediss` for TLS (docs/guides/redis.md). Absent: the embedded log, in memory, for a single node.',
     ),
   TURNOUT_REDIS_PREFIX: text
     .regex(/^[A-Za-z0-9._:-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ : -')

@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto';
 import type { Cancel, Clock } from './clock.ts';
 import type { RedisConnection } from './redis.ts';
 
-// Until it is known; then, because a Redis that was emptied gives the fleet another.
-const askEveryMs = { first: 500, later: 30_000 };
+// Until it is known; then, because a Redis that was emptied must have it back before a new node makes another.
+const askEveryMs = { first: 500, later: 2000 };
 
 /** @param onSecret told when it is first known, and when it is another. */
 export function shareTicketKey(options: {
@@ -23,8 +23,9 @@ export function shareTicketKey(options: {
   let isOver = false;
 
   const ask = async (): Promise<void> => {
-    // The first to write wins; everybody then reads what stands.
-    await redis.commands.call('SET', [name, randomBytes(32).toString('base64url'), 'NX']);
+    // The first to write wins; everybody then reads what stands. Tickets that are out outlive an emptied Redis.
+    const offered = known ?? randomBytes(32).toString('base64url');
+    await redis.commands.call('SET', [name, offered, 'NX']);
     const secret = await redis.commands.call('GET', [name]);
     if (isOver || typeof secret !== 'string' || secret === known) return;
     known = secret;

@@ -15,7 +15,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await turnoutProgram(systemTerminal()).parseAsync();
+  const args = process.argv.slice(2);
+  await turnoutProgram(systemTerminal(), args).parseAsync(args, { from: 'user' });
 } catch (thrown) {
   // Help and version come this way too, with 0; what it had to say was printed.
   if (!(thrown instanceof CommanderError)) throw thrown;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { addDoctorCommand } from './doctor-command.ts';
-import { exitHelp } from './exits.ts';
+import { CommandError, errorJson, exitHelp } from './exits.ts';
 import { addDrainCommand } from './drain-command.ts';
 import { addKillCommand } from './kill-command.ts';
 import { addLegacyCommands } from './legacy-commands.ts';
@@ -14,12 +14,20 @@ import { addTailCommand } from './tail-command.ts';
 import type { Terminal } from './terminal.ts';
 import { addTokenCommands } from './token-commands.ts';
 
-export function turnoutProgram(terminal: Terminal): Command {
+const helpHint = '--help shows what it takes';
+
+/** @param args those that will be parsed: what is wrong with them is told in the form that they ask for */
+export function turnoutProgram(terminal: Terminal, args: readonly string[]): Command {
   // Before the commands are added: they inherit it.
-  const program = new Command('turnout')
-    .exitOverride()
-    .enablePositionalOptions()
-    .showHelpAfterError('(--help shows what it takes)');
+  const program = new Command('turnout').exitOverride().enablePositionalOptions();
+  if (asksForJson(args))
+    program.configureOutput({
+      outputError(text) {
+        const message = text.trim().replace(/^error: /, '');
+        terminal.say(errorJson(new CommandError('usage', message, { hint: helpHint })));
+      },
+    });
+  else program.showHelpAfterError(`(${helpHint})`);
   program
     .description('moves users from long-polling to WebSocket, a few percent at a time, and back at once')
     .version(version())
@@ -35,6 +43,12 @@ export function turnoutProgram(terminal: Terminal): Command {
   addLegacyCommands(program, terminal);
   return program;
 }
+
+/** Read here too: arguments that can't be parsed have no options yet. */
+const asksForJson = (args: readonly string[]): boolean =>
+  args.some((arg, at) =>
+    ['-o', '--output'].includes(arg) ? args[at + 1] === 'json' : /^(-o=?|--output=)json$/.test(arg),
+  );
 
 /** The package's own, found from the source and from the built file alike. */
 function version(): string {

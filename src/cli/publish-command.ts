@@ -133,8 +133,10 @@ async function untilAcknowledged(
       return await client.call(publishResultSchema, path, { method: 'POST', body });
     } catch (thrown) {
       if (!(thrown instanceof CommandError) || !thrown.isTransient || terminal.stopped.aborted) throw thrown;
-      const waitMs = thrown.retryAfterMs ?? pauseMs(failures, terminal.clock);
-      if (terminal.clock.monotonic() + waitMs > endMs) throw thrown;
+      const leftMs = endMs - terminal.clock.monotonic();
+      if (leftMs <= 0) throw thrown;
+      // The last try is at the very end, however long the pause would have been.
+      const waitMs = Math.min(leftMs, thrown.retryAfterMs ?? pauseMs(failures, terminal.clock));
       terminal.say(`turnout: ${thrown.message}; asking again under the id ${body.id ?? ''}`);
       await rest(terminal, waitMs);
     }

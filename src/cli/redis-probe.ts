@@ -49,6 +49,8 @@ async function serverFindings(url: string, prefix: string, clock: Clock): Promis
     // Of several Sentinels one may be away, and the next one answer.
     const isOver = kind === 'sentinel' ? [] : [firstProblem];
     await Promise.race([connection.ready(timeoutMs), ...isOver]);
+    // A server that awaits TLS, or none, says nothing to the other.
+    if (!connection.isReady) throw new Error(`no answer within ${timeoutMs / 1000} s`);
     const missing = await missingRights(connection, prefix);
     const findings = [rightsFinding(missing, prefix)];
     try {
@@ -64,7 +66,7 @@ async function serverFindings(url: string, prefix: string, clock: Clock): Promis
       error(
         'redis',
         `${place} cannot be asked: ${why}`,
-        'publishes are refused and reads wait until it can; check TURNOUT_REDIS_URL',
+        'publishes are refused and reads wait until it can; check TURNOUT_REDIS_URL, rediss for TLS',
       ),
     ];
   } finally {

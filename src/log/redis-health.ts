@@ -42,15 +42,14 @@ export class RedisHealth {
 
   /** A log-in that is refused ends its connection too, but nothing heals that: it is told in its own word. */
   private unreachable(): void {
-    const word = firstWord(this.connection.failure ?? '');
-    const what = refusals.has(word) ? word : 'closed';
+    const what = refusalIn(this.connection.failure ?? '') ?? 'closed';
     const isSame = what === 'closed' && !refusals.has(this.fault?.what ?? '');
     if (this.fault !== undefined && isSame) return;
     this.fault = { what, sinceMs: this.fault?.sinceMs ?? this.clock.now() };
   }
 }
 
-const refusals: ReadonlySet<string> = new Set(['WRONGPASS', 'NOAUTH']);
+const refusals: ReadonlySet<string> = new Set(['WRONGPASS', 'NOAUTH', 'database', 'certificate']);
 
 const explanations: Readonly<Record<string, string>> = {
   OOM: 'full, refuses writes (OOM)',
@@ -61,12 +60,23 @@ const explanations: Readonly<Record<string, string>> = {
   CLUSTERDOWN: 'a part of the cluster is down (CLUSTERDOWN)',
   WRONGPASS: 'refuses our password (WRONGPASS)',
   NOAUTH: 'wants a password (NOAUTH)',
+  database: 'refuses the database that TURNOUT_REDIS_URL names',
+  certificate: 'its certificate is not trusted (see NODE_EXTRA_CA_CERTS)',
   timeout: 'does not answer',
   closed: 'cannot be reached',
   other: 'failing',
 };
 
 const firstWord = (message: string): string => /^[A-Z]+/.exec(message)?.[0] ?? '';
+
+/** @param message of a connection that failed @returns the refusal's word; undefined: it may heal by itself. */
+function refusalIn(message: string): string | undefined {
+  const word = firstWord(message);
+  if (refusals.has(word)) return word;
+  if (/DB index|'select' command/.test(message)) return 'database';
+  // An alert comes from Redis: it is our certificate that it misses.
+  return /certificate/i.test(message) && !message.includes('alert') ? 'certificate' : undefined;
+}
 
 function wordFor(error: unknown): string {
   const message = error instanceof Error ? error.message : '';

@@ -6,12 +6,15 @@ export interface OrgKeys {
   readonly channel: string;
 }
 
-/** @param prefix without braces: the first pair of braces in a key is its hash tag. */
-export function orgKeys(prefix: string, org: string): OrgKeys {
+/**
+ * @param prefix without braces: the first pair of braces in a key is its hash tag.
+ * @param channelEnd the target's: what another database publishes must not be heard
+ */
+export function orgKeys(prefix: string, org: string, channelEnd: string): OrgKeys {
   // An org holds no braces by the protocol; encoded, it can't whatever comes here.
   const base = `${prefix}:{${encodeURIComponent(org)}}`;
   return {
     all: [`${base}:meta`, `${base}:stream`, `${base}:ids:0`, `${base}:ids:1`],
-    channel: `${base}:tail`,
+    channel: `${base}:tail${channelEnd}`,
   };
 }

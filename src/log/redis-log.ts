@@ -19,7 +19,7 @@ import type {
   TailMessage,
 } from './event-log.ts';
 import { RedisHealth } from './redis-health.ts';
-import { orgKeys } from './redis-keys.ts';
+import { type OrgKeys, orgKeys } from './redis-keys.ts';
 import { RedisScript } from './redis-scripts.ts';
 import { RedisTail } from './redis-tail.ts';
 import { ephemeralMessage, fieldsOf, headOf, readAnswerOf } from './redis-wire.ts';
@@ -91,7 +91,7 @@ class RedisLog implements EventLog {
 
   async append(org: string, publisher: string, events: readonly PreparedEvent[]): Promise<AppendResult> {
     const { options } = this;
-    const { all, channel } = orgKeys(options.prefix, org);
+    const { all, channel } = this.keysOf(org);
     const args: (string | number)[] = [
       channel,
       this.publishCommand,
@@ -113,12 +113,12 @@ class RedisLog implements EventLog {
 
   async publishEphemeral(org: string, events: readonly EphemeralEvent[]): Promise<void> {
     if (events.length === 0) return;
-    const { channel } = orgKeys(this.options.prefix, org);
+    const { channel } = this.keysOf(org);
     await this.attempt(() => this.publish(channel, ephemeralMessage(events)));
   }
 
   async read(org: string, start: Start, readLimits: ReadLimits): Promise<ReadAnswer> {
-    const { all } = orgKeys(this.options.prefix, org);
+    const { all } = this.keysOf(org);
     const [meta, stream] = all;
     const { maxEvents, maxBytes } = readLimits;
     const args = [...startArgs(start), maxEvents, maxBytes, this.options.retentionMs];
@@ -148,6 +148,10 @@ class RedisLog implements EventLog {
     return this.options.idempotencyMs ?? limits.idempotencyMs;
   }
 
+  private keysOf(org: string): OrgKeys {
+    return orgKeys(this.options.prefix, org, this.connection.target.channelEnd);
+  }
+
   private get publishCommand(): string {
     return this.connection.target.kind === 'cluster' ? 'SPUBLISH' : 'PUBLISH';
   }
@@ -157,7 +161,7 @@ class RedisLog implements EventLog {
   }
 
   private async keep(org: string): Promise<Position | undefined> {
-    const { all } = orgKeys(this.options.prefix, org);
+    const { all } = this.keysOf(org);
     return headOf(await this.scripts.keep.run(this.connection.commands, all, [this.expiryMs]));
   }
 
@@ -167,7 +171,7 @@ class RedisLog implements EventLog {
       for (let begins = 0; begins <= maxBegins; begins += 1) {
         const reply = await run();
         if (reply !== null) return reply;
-        const { all } = orgKeys(this.options.prefix, org);
+        const { all } = this.keysOf(org);
         await this.scripts.begin.run(this.connection.commands, all, [this.clock.tag(72), this.expiryMs]);
       }
       throw new Error('the org loses its log again and again');

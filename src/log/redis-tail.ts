@@ -99,7 +99,8 @@ export class RedisTail {
   }
 
   private channelOf(org: string): string {
-    return orgKeys(this.options.prefix, org).channel;
+    const { prefix, connection } = this.options;
+    return orgKeys(prefix, org, connection.target.channelEnd).channel;
   }
 
   private use(org: string): OrgTail {
@@ -171,7 +172,8 @@ export class RedisTail {
   /** A channel that `owner` serves: on a Cluster its name must fall into one of the owner's slots. */
   private probeChannel(owner: string): string {
     const { connection, prefix, nodeId } = this.options;
-    const name = (n: number): string => `${prefix}:{probe-${n}}:${encodeURIComponent(nodeId)}`;
+    const name = (n: number): string =>
+      `${prefix}:{probe-${n}}:${encodeURIComponent(nodeId)}${connection.target.channelEnd}`;
     if (connection.target.kind !== 'cluster') return name(0);
     const seen = new Set<number>();
     for (let n = 0; seen.size < slots && n < slots * 4; n += 1) {

@@ -21,6 +21,13 @@ export type PaceSettings = Pick<
   'TURNOUT_MOVE_RATE' | 'TURNOUT_KILL_WINDOW_MS' | 'TURNOUT_POLL_CAPACITY'
 >;
 
+export interface SharedRules {
+  readonly redis: RulesRedis;
+  readonly prefix: string;
+  /** Of `rulesKeys`. */
+  readonly channelEnd?: string;
+}
+
 export interface RulesStoreOptions {
   /** Those that the release knows. */
   readonly toggles: readonly Feature[];
@@ -29,7 +36,7 @@ export interface RulesStoreOptions {
   readonly nodeId: string;
   readonly logger: RolloutLogger;
   /** Where the rules live that all nodes share; absent: in this process. */
-  readonly shared?: { readonly redis: RulesRedis; readonly prefix: string } | undefined;
+  readonly shared?: SharedRules | undefined;
   /** What this node tells the others of its keys; absent: nothing. */
   readonly prints?: KeyPrints;
 }
@@ -52,11 +59,12 @@ export function openRulesStore(
     const store = new MemoryRulesStore({ clock, nodeId, capped, pace: alone, first, by });
     return { store, fleet: new LoneFleet(nodeId) };
   }
-  const { redis, prefix } = shared;
+  const { redis, prefix, channelEnd } = shared;
+  const keys = rulesKeys(prefix, channelEnd);
   const found = (stored: Rules | undefined): Change | undefined => foundBy(first, stored, options);
   const store = new RedisRulesStore({
     redis,
-    prefix,
+    keys,
     clock,
     nodeId,
     logger,
@@ -67,7 +75,6 @@ export function openRulesStore(
     prints,
   });
   store.open();
-  const keys = rulesKeys(prefix);
   const fleet = new RedisFleet({ redis, keys, clock, nodeId, logger, register: store.register });
   return { store, fleet };
 }

@@ -64,7 +64,7 @@ export class RedisFleet implements Fleet {
     const { redis, keys, clock, nodeId, register } = this.parts;
     const id = clock.id();
     const asked = JSON.stringify({ id, from: nodeId, question });
-    await redis.run(scripts.ask, [keys.ask], [keys.ask, asked]);
+    await redis.run(scripts.ask, [keys.asked(id)], [keys.ask, asked, String(answerWithinMs)]);
     const deadlineMs = clock.monotonic() + answerWithinMs;
     for (let pauseMs: number = lookMs.first; ; pauseMs = Math.min(pauseMs * lookMs.growth, lookMs.longest)) {
       await new Promise<void>((resolve) => clock.after(pauseMs, resolve));
@@ -83,6 +83,8 @@ export class RedisFleet implements Fleet {
     try {
       const { id, from, question } = questionSchema.parse(JSON.parse(message));
       if (from === nodeId) return;
+      // Heard late, by a node that stood still: who asked was told that nothing came of it, of a drain too.
+      if ((await redis.run(scripts.isAsked, [keys.asked(id)], [])) === null) return;
       const answer = this.answer(question);
       if (answer === undefined) return;
       const line = JSON.stringify({ node: nodeId, answer });

@@ -15,7 +15,7 @@ import { PacedReads } from './paced-reads.ts';
 import { isNewer, type Rules } from './rules.ts';
 import { parseRules, RulesDocument, storedRules } from './rules-document.ts';
 import { RulesReach } from './rules-reach.ts';
-import { type RulesKeys, type RulesRedis, rulesKeys } from './rules-redis.ts';
+import type { RulesKeys, RulesRedis } from './rules-redis.ts';
 import type { Acknowledged, RulesHealth, RulesStore } from './rules-store.ts';
 import { type Author, type Change, firstStory, stamp, type Transition } from './transitions.ts';
 
@@ -28,7 +28,7 @@ const maxTries = 20;
 
 export interface RedisRulesOptions {
   readonly redis: RulesRedis;
-  readonly prefix: string;
+  readonly keys: RulesKeys;
   readonly clock: Clock;
   readonly nodeId: string;
   readonly logger: RolloutLogger;
@@ -66,8 +66,8 @@ export class RedisRulesStore implements RulesStore {
 
   constructor(options: RedisRulesOptions) {
     this.options = options;
-    const { redis, prefix, clock, nodeId, capped, connectedHere, prints } = options;
-    this.keys = rulesKeys(prefix);
+    const { redis, keys, clock, nodeId, capped, connectedHere, prints } = options;
+    this.keys = keys;
     this.reach = new RulesReach(clock, options.logger);
     this.reads = new PacedReads(clock, readPaceMs, () => this.read());
     const caps = capped.flatMap(({ variables }) => variables);

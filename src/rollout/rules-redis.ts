@@ -31,17 +31,21 @@ export interface RulesKeys {
   /** Channel: questions to all nodes. */
   readonly ask: string;
   answers(questionId: string): string;
+  /** There while somebody waits for answers to it. */
+  asked(questionId: string): string;
 }
 
-export function rulesKeys(prefix: string): RulesKeys {
+/** @param channelEnd of the channels' names, where the prefix alone doesn't tell this fleet's from another's */
+export function rulesKeys(prefix: string, channelEnd = ''): RulesKeys {
   const key = (name: string): string => `${prefix}:{!rules}:${name}`;
   return {
     document: key('document'),
     audit: key('audit'),
     acks: key('acks'),
     nodes: key('nodes'),
-    changed: key('changed'),
-    ask: key('ask'),
+    changed: `${key('changed')}${channelEnd}`,
+    ask: `${key('ask')}${channelEnd}`,
     answers: (questionId) => key(`answers:${questionId}`),
+    asked: (questionId) => key(`asked:${questionId}`),
   };
 }

@@ -123,12 +123,23 @@ return { now, redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]) }`,
   },
 
   /**
-   * Asks all nodes. No KEYS but one that names the slot. ARGV channel, question.
+   * Asks all nodes. KEYS asked. ARGV channel, question, ms for which its answers are waited for.
    * Returns nothing.
    */
   ask: {
     name: 'rules-ask',
-    lua: `redis.call('PUBLISH', ARGV[1], ARGV[2])`,
+    lua: `
+redis.call('SET', KEYS[1], '', 'PX', ARGV[3])
+redis.call('PUBLISH', ARGV[1], ARGV[2])`,
+  },
+
+  /**
+   * KEYS asked. No ARGV.
+   * Returns nil once nobody waits for answers any more.
+   */
+  isAsked: {
+    name: 'rules-is-asked',
+    lua: `return redis.call('GET', KEYS[1])`,
   },
 
   /**

@@ -199,6 +199,16 @@ describe.concurrent('turnout rollout', () => {
     expect(forged.err).not.toContain(token);
   });
 
+  it.each([
+    ['a percentage that is none', ['rollout', 'set', '101', '--reason', 'step 3', ...json], "'101'"],
+    ['no reason', ['rollout', 'kill', '--output=json'], '--reason'],
+    ['a command that is none', ['-ojson', 'revive'], '-ojson'],
+  ])('tells scripts of %s in a line of JSON, before anybody is asked', async (_what, args, named) => {
+    const { exit, out, err } = await turnout(args, {});
+    expect({ exit, out }).toEqual({ exit: 1, out: '' });
+    expect(JSON.parse(err)).toMatchObject({ error: { exit: 1, message: expect.stringContaining(named) } });
+  });
+
   it('goes on showing it until Ctrl-C', async ({ gateway }) => {
     const rollout = at(gateway);
     const watch = new TurnoutCommand(['rollout', 'get', '-w', ...json], asAdmin(gateway.url));

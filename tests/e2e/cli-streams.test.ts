@@ -152,7 +152,15 @@ describe.concurrent('turnout tail and publish', () => {
     const repeated = await turnout(again, await asProducer(gateway, org));
     expect(JSON.parse(repeated.out)).toEqual({ seq: 1, id: 'once', duplicate: true });
     const never = { TURNOUT_URL: 'http://127.0.0.1:1', TURNOUT_TOKEN: token };
-    expect(await turnout([...again, '--retry-for', '0'], never)).toMatchObject({ exit: 3 });
+    expect(await turnout([...again, '--retry-for', '0'], never)).toMatchObject({
+      exit: 3,
+      err: expect.not.stringContaining('asking again'),
+    });
+    // Less than the first pause.
+    expect(await turnout([...again, '--retry-for', '700ms'], never)).toMatchObject({
+      exit: 3,
+      err: expect.stringContaining('asking again'),
+    });
   });
 
   it('stops at the first bad line, and says how far it came', async ({ gateway, org }) => {

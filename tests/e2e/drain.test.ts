@@ -3,7 +3,8 @@ import { expect, it } from 'vitest';
 import { call } from '../support/http-client.ts';
 import { startGateway } from '../support/node-process.ts';
 import { poll } from '../support/poll-client.ts';
-import { Publisher, seqs } from '../support/publisher.ts';
+import { admin, Publisher, seqs } from '../support/publisher.ts';
+import { RedisServer } from '../support/redis.ts';
 import { StreamClient, openStream } from '../support/stream-client.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { sleep, until, within } from '../support/until.ts';
@@ -136,5 +137,29 @@ it('does not answer a client over and over that is sent back to it while it drai
     expect(answers).toBeLessThan(drainMs / 1000 + 10);
   } finally {
     await gateway.kill();
+  }
+});
+
+it('does not drain a node that stood still until after its drain was told to have failed', async () => {
+  const redis = await RedisServer.start();
+  const start = (id: string) => startGateway({ TURNOUT_REDIS_URL: redis.url, TURNOUT_NODE_ID: id });
+  const [told, still] = await Promise.all([start('told'), start('still')]);
+  const change = async (percent: number) =>
+    (await admin(told.url, 'PUT', '/rollout/percent', { percent, reason: 'test' })).body;
+  try {
+    await until(async () => 'still' in ((await change(10))['acks'] as object), 'both nodes to be known');
+    still.signal('SIGSTOP');
+    const drained = await admin(told.url, 'POST', '/nodes/still/drain', { reason: 'test' });
+    expect(drained.status, drained.text).toBe(503);
+    still.signal('SIGCONT');
+    // It hears of this change behind the order to drain.
+    const { version } = await change(20);
+    const acks = async () =>
+      (await admin(told.url, 'GET', '/rollout')).body['acks'] as Record<string, unknown>;
+    await until(async () => (await acks())['still'] === version, 'the change to be heard');
+    expect((await call(`${still.url}/readyz`)).body).toMatchObject({ status: 'ok' });
+  } finally {
+    await Promise.all([told.kill(), still.kill()]);
+    await redis.stop();
   }
 });

@@ -25,6 +25,8 @@ const proxies = { TURNOUT_TRUSTED_PROXIES: 'not-an-address' };
 it.each([
   ['a proxy that is none', proxies, ['TURNOUT_TRUSTED_PROXIES']],
   ['profiles that are not there', { TURNOUT_PROFILES: 'nowhere.yaml' }, ['TURNOUT_PROFILES', 'nowhere.yaml']],
+  ['a Redis at no port', { TURNOUT_REDIS_URL: 'redis://127.0.0.1:99999' }, ['TURNOUT_REDIS_URL']],
+  ['a database of a Cluster', { TURNOUT_REDIS_URL: 'redis+cluster://h:1/2' }, ['TURNOUT_REDIS_URL']],
   ['a key that is none', { TURNOUT_JWT_PUBLIC_KEY: 'not-a-key' }, ['TURNOUT_JWT_PUBLIC_KEY']],
   [
     'both, and a port',

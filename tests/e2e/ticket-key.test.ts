@@ -47,4 +47,11 @@ it('a ticket of one node opens a stream at the other', async () => {
     return opened > 0;
   }, 'the shared key');
   expect(opened).toBe(1);
+
+  // An emptied Redis is given the key that the nodes have: another would part them until all had heard of it.
+  const { client } = redis;
+  const shared = await client.get('turnout:ticket-key');
+  await client.flushall();
+  await until(async () => (await client.exists('turnout:ticket-key')) === 1, 'the key to be back');
+  expect(await client.get('turnout:ticket-key')).toBe(shared);
 });

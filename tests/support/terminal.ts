@@ -30,6 +30,6 @@ export async function runTurnout(args: readonly string[], env: Terminal['env'] =
       end = exit;
     },
   };
-  await turnoutProgram(terminal).parseAsync(args, { from: 'user' });
+  await turnoutProgram(terminal, args).parseAsync(args, { from: 'user' });
   return { code: exits[end].code, out: out.join('\n'), err: err.join('\n') };
 }

@@ -10,7 +10,7 @@ import { root } from '../../support/sources.ts';
 
 const text = await readFile(join(root, 'docs/CLI.md'), 'utf8');
 const commandsOf = (command: Command): Command[] => [command, ...command.commands.flatMap(commandsOf)];
-const commands = commandsOf(turnoutProgram(systemTerminal()));
+const commands = commandsOf(turnoutProgram(systemTerminal(), []));
 
 describe('docs/CLI.md', () => {
   it('has every exit code, as --help shows it', () => {
