@@ -16,7 +16,7 @@ export const whySchema = z
   .string({ error: 'is required: say why, the audit trail keeps it' })
   .trim()
   .min(1, 'is required: say why, the audit trail keeps it')
-  .max(adminLimits.reasonChars);
+  .max(adminLimits.reasonChars, `has more than ${adminLimits.reasonChars} characters`);
 
 /** 0–100 in steps of 0.01. */
 export const percentSchema = z

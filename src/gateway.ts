@@ -63,6 +63,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
   if (config.TURNOUT_DEMO === true && !config.isDemo)
     logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
+  if (config.UNLEASH_URL !== undefined)
+    logger.warn('UNLEASH_URL is not read by this version: the rules of the admin API decide');
   for (const name of config.shortSecrets)
     logger.warn(`${name} is short enough to be guessed: off loopback a node does not start with it`);
   const profiles = readProfiles(config, logger);

@@ -148,6 +148,11 @@ export const variables = {
   TURNOUT_COMPRESS_MIN_BYTES: int(1)
     .default(1024)
     .describe('From this size on an event frame is compressed, for clients that offered it.'),
+  UNLEASH_URL: text
+    .optional()
+    .describe(
+      'An Unleash server to take the flags from. Not read by this version: a node that is given one warns of it, and goes by the rules of its own admin API.',
+    ),
   REALTIME_STREAMING_V2: flag
     .optional()
     .describe(

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
+import { startGateway } from '../support/node-process.ts';
 
 async function refused(settings: Record<string, string>): Promise<{ code: number | null; lines: string[] }> {
   const child = spawn(process.execPath, ['dist/src/main.js'], {
@@ -44,6 +45,18 @@ it.each([
   for (const name of names) expect(lines.join('\n')).toContain(name);
   for (const line of lines) expect(line).toMatch(/^turnout: /);
   expect(lines.join('\n')).not.toContain('not-a');
+});
+
+it('warns of what it was given and goes on without: a secret to guess, an Unleash that it does not read', async () => {
+  const settings = { TURNOUT_ADMIN_TOKEN: 'short-one', UNLEASH_URL: 'https://unleash.example.com/api' };
+  const gateway = await startGateway(settings);
+  onTestFinished(() => gateway.kill());
+  const warned = gateway.logs.filter(({ level }) => level === 'warn').map(({ msg }) => String(msg));
+  expect(warned).toEqual([
+    expect.stringContaining('UNLEASH_URL'),
+    expect.stringContaining('TURNOUT_ADMIN_TOKEN'),
+  ]);
+  expect(warned.join()).not.toContain('short-one');
 });
 
 it('says that the port is taken, in one line', async () => {

@@ -140,6 +140,12 @@ describe('writes', () => {
     },
   );
 
+  it('say of a reason that is too long that it is', async () => {
+    const { status, body } = await call('PUT', '/rollout/percent', { percent: 5, reason: 'x'.repeat(501) });
+    expect(status).toBe(400);
+    expect(JSON.stringify(body)).toContain('reason has more than 500 characters');
+  });
+
   it.each([-1, 100.01, 101, 12.345, '10', 'abc', null, Number.NaN])('refuse percent %s', async (percent) => {
     const before = version();
     expect((await call('PUT', '/rollout/percent', { percent, reason: 'r' })).status).toBe(400);
