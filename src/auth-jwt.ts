@@ -4,19 +4,24 @@ import type { Config } from './config.ts';
 import { fail } from './errors.ts';
 import { readPublicKey } from './public-key.ts';
 
-type KeyConfig = Pick<Config, 'TURNOUT_JWT_SECRET' | 'TURNOUT_JWT_PUBLIC_KEY' | 'TURNOUT_JWKS_URL'>;
+type KeyConfig = Pick<Config, 'TURNOUT_JWT_SECRET' | 'TURNOUT_JWT_PUBLIC_KEY' | 'TURNOUT_JWKS_URL'> &
+  Partial<Pick<Config, 'TURNOUT_JWT_ISSUER' | 'TURNOUT_JWT_AUDIENCE'>>;
 
 const jwksTimeoutMs = 5000;
 
 export interface Verifier {
   readonly algorithms: readonly string[];
   readonly keyOf: JWTVerifyGetKey;
+  /** A token's `iss` must be this; undefined: it may be anybody's. */
+  readonly issuer?: string | undefined;
+  /** A token's `aud` must name one of these; undefined: it may be meant for anybody. */
+  readonly audience?: readonly string[] | undefined;
 }
 
 /** @throws unauthorized; overloaded when the issuer's keys can't be fetched, which no new token would cure. */
 export async function payloadOf(
   token: string,
-  { algorithms, keyOf }: Verifier,
+  { algorithms, keyOf, issuer, audience }: Verifier,
   leewayS: number,
   nowMs: number,
 ): Promise<JWTPayload> {
@@ -25,6 +30,8 @@ export async function payloadOf(
     clockTolerance: leewayS,
     currentDate: new Date(nowMs),
     requiredClaims: ['exp'],
+    ...(issuer !== undefined && { issuer }),
+    ...(audience !== undefined && { audience: [...audience] }),
   };
   try {
     return (await jwtVerify(token, keyOf, options)).payload;
@@ -49,6 +56,11 @@ function isKeyOutage(thrown: unknown): boolean {
 class KeySetUnreachable extends Error {}
 
 export function verifierOf(config: KeyConfig, demoSecret: string): Verifier {
+  const { TURNOUT_JWT_ISSUER: issuer, TURNOUT_JWT_AUDIENCE: audience } = config;
+  return { ...keyVerifier(config, demoSecret), issuer, audience };
+}
+
+function keyVerifier(config: KeyConfig, demoSecret: string): Verifier {
   if (config.TURNOUT_JWKS_URL !== undefined) return keySetVerifier(new URL(config.TURNOUT_JWKS_URL));
   if (config.TURNOUT_JWT_PUBLIC_KEY !== undefined) return pemVerifier(config.TURNOUT_JWT_PUBLIC_KEY);
   const secret = new TextEncoder().encode(config.TURNOUT_JWT_SECRET ?? demoSecret);

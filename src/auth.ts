@@ -29,6 +29,8 @@ export type AuthConfig = Pick<
   Partial<
     Pick<
       Config,
+      | 'TURNOUT_JWT_ISSUER'
+      | 'TURNOUT_JWT_AUDIENCE'
       | 'TURNOUT_CLAIM_USER'
       | 'TURNOUT_CLAIM_ORG'
       | 'TURNOUT_CLAIM_GRANTS'

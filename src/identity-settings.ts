@@ -19,6 +19,13 @@ export const identitySettings = {
     .optional()
     .describe('Verifies tokens signed with RS256, ES256 or EdDSA: a public key in PEM.'),
   TURNOUT_JWKS_URL: url.optional().describe('The same, with the keys that stand at this address.'),
+  TURNOUT_JWT_ISSUER: text.optional().describe("What a token's `iss` must be; absent: it is not looked at."),
+  TURNOUT_JWT_AUDIENCE: list
+    .refine((audience) => audience.length > 0, 'must name one at least')
+    .optional()
+    .describe(
+      "What a token's `aud` must name one of; absent: it is not looked at. To be set where the issuer signs tokens for other services too: theirs would be good here.",
+    ),
   TURNOUT_JWT_LEEWAY_S: int(0, 300).default(0).describe('Seconds for which an expired token is still good.'),
   TURNOUT_CLAIM_USER: place
     .default('sub')

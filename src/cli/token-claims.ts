@@ -5,9 +5,16 @@ import { type Claims, claimsSchema } from '../../schema/token.ts';
 import { CommandError } from './exits.ts';
 import { sinceText } from './spans.ts';
 
+/** What signs, by the gateway's own settings: a token without its `iss` and `aud` would be refused there. */
+export interface Signing {
+  readonly secret: string | undefined;
+  readonly issuer?: string | undefined;
+  readonly audience?: readonly string[] | undefined;
+}
+
 /** @throws CommandError `usage` where the gateway would not take such a token */
 export async function mintToken(
-  secret: string | undefined,
+  { secret, issuer, audience }: Signing,
   wanted: Claims,
 ): Promise<{ token: string; claims: Claims }> {
   if (secret === undefined)
@@ -16,7 +23,11 @@ export async function mintToken(
     });
   const parsed = claimsSchema.safeParse(wanted);
   if (!parsed.success) throw new CommandError('usage', z.prettifyError(parsed.error).replaceAll('\n', ' '));
-  const claims = parsed.data;
+  const claims = {
+    ...parsed.data,
+    ...(issuer !== undefined && { iss: issuer }),
+    ...(audience !== undefined && { aud: [...audience] }),
+  };
   const token = await new SignJWT({ ...claims })
     .setProtectedHeader({ alg: 'HS256' })
     .sign(new TextEncoder().encode(secret));

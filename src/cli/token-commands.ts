@@ -45,7 +45,13 @@ export function addTokenCommands(program: Command, terminal: Terminal): void {
           ...(orgs && { orgs: [...orgs] }),
         };
         const { mintToken } = await import('./token-claims.ts');
-        const made = await mintToken(setting(terminal.env, 'TURNOUT_JWT_SECRET'), wanted);
+        const audience = setting(terminal.env, 'TURNOUT_JWT_AUDIENCE');
+        const signing = {
+          secret: setting(terminal.env, 'TURNOUT_JWT_SECRET'),
+          issuer: setting(terminal.env, 'TURNOUT_JWT_ISSUER'),
+          audience: audience === undefined ? undefined : commaList(audience),
+        };
+        const made = await mintToken(signing, wanted);
         await terminal.print(output === 'json' ? JSON.stringify(made) : made.token);
         return 'done';
       }),

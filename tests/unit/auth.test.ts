@@ -104,6 +104,22 @@ describe('a token', () => {
     await expect(auth.verifyToken(await token(claims))).rejects.toMatchObject(unauthorized);
   });
 
+  it('must come from the issuer and be meant for the audience, where those are set', async () => {
+    const strict = setUp({
+      TURNOUT_JWT_ISSUER: 'https://login.example.com/',
+      TURNOUT_JWT_AUDIENCE: ['realtime', 'web'],
+    });
+    const [iss, aud] = ['https://login.example.com/', ['web', 'billing']];
+    const good = await strict.token({ iss, aud });
+    expect(await strict.auth.verifyToken(good)).toMatchObject({ sub: 'u1' });
+    for (const claims of [{}, { iss }, { aud }, { iss: `${iss}x`, aud }, { iss, aud: 'billing' }])
+      await expect(strict.auth.verifyToken(await strict.token(claims))).rejects.toMatchObject(unauthorized);
+    const open = setUp();
+    expect(await open.auth.verifyToken(await open.token({ iss: 'x', aud: 'y' }))).toMatchObject({
+      sub: 'u1',
+    });
+  });
+
   it('that is missing, garbage, huge, unsigned or signed by another key is refused without a detail', async () => {
     const { auth, token, clock } = setUp();
     const payload = { sub: 'u1', org: 'acme', exp: clock.now() / 1000 + 60 };

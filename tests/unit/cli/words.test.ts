@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { createAuthenticator } from '../../../src/auth.ts';
 import { pauseMs } from '../../../src/cli/backoff.ts';
 import { CommandError, errorJson, errorLines, exits } from '../../../src/cli/exits.ts';
 import { parsePosition } from '../../../src/cli/follow.ts';
@@ -11,6 +12,8 @@ import { printable } from '../../../src/cli/printable.ts';
 import { parseSpan, sinceText, spanText } from '../../../src/cli/spans.ts';
 import { eventLine } from '../../../src/cli/tail-command.ts';
 import { inspectToken, mintToken } from '../../../src/cli/token-claims.ts';
+import { systemClock } from '../../../src/clock.ts';
+import { readConfig } from '../../../src/config.ts';
 import { makeToken, makeUnsignedToken } from '../../support/token-maker.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'turnout-words-'));
@@ -108,8 +111,22 @@ describe('tokens', () => {
   const claims = { sub: 'ann', org: 'acme', exp: 2_000_000_000 };
 
   it('are not signed with a secret or with claims that no gateway would take', async () => {
-    await expect(mintToken(undefined, claims)).rejects.toThrow(/TURNOUT_JWT_SECRET is not set/);
-    await expect(mintToken('long-enough-as-a-secret', { ...claims, org: 'a b' })).rejects.toThrow(/org/);
+    await expect(mintToken({ secret: undefined }, claims)).rejects.toThrow(/TURNOUT_JWT_SECRET is not set/);
+    await expect(mintToken({ secret: 'long-enough-as-a-secret' }, { ...claims, org: 'a b' })).rejects.toThrow(
+      /org/,
+    );
+  });
+
+  it('carry the issuer and the audience that the gateway asks for', async () => {
+    const secret = 'long-enough-as-a-secret';
+    const asked = { TURNOUT_JWT_ISSUER: 'us', TURNOUT_JWT_AUDIENCE: 'realtime, web' };
+    const config = readConfig({ TURNOUT_JWT_SECRET: secret, ...asked });
+    const auth = createAuthenticator(config, systemClock);
+    const inAnHour = { ...claims, exp: Math.floor(Date.now() / 1000) + 3600 };
+    const made = await mintToken({ secret, issuer: 'us', audience: ['web'] }, inAnHour);
+    expect(await auth.verifyToken(made.token)).toMatchObject({ sub: 'ann' });
+    const { token } = await mintToken({ secret }, inAnHour);
+    await expect(auth.verifyToken(token)).rejects.toMatchObject({ code: 'unauthorized' });
   });
 
   it('are shown with what is wrong with them', async () => {
