@@ -39,7 +39,9 @@ export const variables = {
   TURNOUT_NODE_ID: text
     .regex(/^[A-Za-z0-9._-]{1,64}$/)
     .optional()
-    .describe('Name of this node in acknowledgements and logs; absent: made up at start.'),
+    .describe(
+      "Name of this node in acknowledgements and logs, no other node's: two that share one say so in their logs and in `/readyz`. Absent: made up at start.",
+    ),
   TURNOUT_LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')

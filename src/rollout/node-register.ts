@@ -7,6 +7,7 @@ import type { Acknowledged } from './rules-store.ts';
 import type { Connected } from './pacing.ts';
 import type { RulesKeys, RulesRedis } from './rules-redis.ts';
 import { scripts } from './rules-scripts.ts';
+import { TwinWatch } from './twin-watch.ts';
 
 /** A node silent for so long is no longer waited for. */
 const silentMs = 5000;
@@ -18,12 +19,14 @@ const lookHereMs = 200;
 const lookMs = { first: 2, longest: 40, growth: 1.5 };
 
 const replySchema = z.tuple([z.number(), z.array(z.string()), z.array(z.string())]);
+const reportReplySchema = z.tuple([...replySchema.def.items, z.string()]);
 const factsSchema = z.object({
   capped: z.array(z.string()),
   streams: z.int().min(0).default(0),
   polls: z.int().min(0).default(0),
   // A node of an older release tells none.
   prints: z.object({ signing: z.string().exactOptional(), ticket: z.string().exactOptional() }).default({}),
+  run: z.string().exactOptional(),
 });
 
 export interface NodeRegisterParts {
@@ -36,6 +39,8 @@ export interface NodeRegisterParts {
   readonly connectedHere: () => Connected;
   /** Of the keys that all nodes must share: never the keys. */
   readonly prints: KeyPrints;
+  /** Another living node has this one's id, or has no longer. */
+  readonly onTwin: (isThere: boolean) => void;
 }
 
 /** A node as Redis last told of it. */
@@ -47,6 +52,7 @@ export interface Neighbour extends Connected {
 
 export class NodeRegister {
   private readonly parts: NodeRegisterParts;
+  private readonly twin: TwinWatch;
   private neighbours: ReadonlyMap<string, Neighbour> = new Map();
   private applied = 0;
   private reporting: Promise<void> | undefined;
@@ -56,6 +62,7 @@ export class NodeRegister {
 
   constructor(parts: NodeRegisterParts) {
     this.parts = parts;
+    this.twin = new TwinWatch(parts.clock, parts.onTwin);
   }
 
   open(): void {
@@ -83,6 +90,11 @@ export class NodeRegister {
     return { streams, polls };
   }
 
+  /** Another living node has this one's id. */
+  get hasTwin(): boolean {
+    return this.twin.isThere;
+  }
+
   acknowledge(version: number): void {
     this.applied = version;
     this.report();
@@ -96,11 +108,7 @@ export class NodeRegister {
   /** Asks Redis who lives. @throws what the client throws while Redis is away */
   async look(): Promise<void> {
     const { redis, keys } = this.parts;
-    this.learn(await redis.run(scripts.nodes, [keys.acks, keys.nodes], []));
-  }
-
-  private learn(reply: unknown): void {
-    this.neighbours = readNeighbours(reply);
+    this.neighbours = readNeighbours(await redis.run(scripts.nodes, [keys.acks, keys.nodes], []));
   }
 
   /**
@@ -165,9 +173,12 @@ export class NodeRegister {
       while (this.isStale) {
         this.isStale = false;
         this.told = connectedHere();
-        const facts = JSON.stringify({ capped: caps, prints, ...this.told });
+        const facts = JSON.stringify({ capped: caps, prints, run: this.twin.run, ...this.told });
         const args = [nodeId, String(this.applied), facts, String(forgetMs)];
-        this.learn(await redis.run(scripts.report, [keys.acks, keys.nodes], args));
+        const reply = await redis.run(scripts.report, [keys.acks, keys.nodes], args);
+        const [nowMs, acks, nodes, before] = reportReplySchema.parse(reply);
+        this.neighbours = readNeighbours([nowMs, acks, nodes]);
+        this.twin.reported(before === '' ? undefined : readTold(before).run);
       }
     } catch {
       // The next second reports again; the store's own reads say that Redis is away.
@@ -183,12 +194,20 @@ export function readNeighbours(reply: unknown): ReadonlyMap<string, Neighbour> {
   const versions = new Map(pairs(acks));
   const living = new Map<string, Neighbour>();
   for (const [node, told] of pairs(nodes)) {
-    const space = told.indexOf(' ');
-    if (nowMs - Number(told.slice(0, space)) > silentMs) continue;
-    const facts = factsSchema.parse(JSON.parse(told.slice(space + 1)));
+    const { toldMs, run: _, ...facts } = readTold(told);
+    if (nowMs - toldMs > silentMs) continue;
     living.set(node, { version: Number(versions.get(node) ?? 0), ...facts });
   }
   return living;
+}
+
+/** What a node said of itself, and when by Redis's clock. */
+function readTold(told: string): z.output<typeof factsSchema> & { readonly toldMs: number } {
+  const space = told.indexOf(' ');
+  return {
+    ...factsSchema.parse(JSON.parse(told.slice(space + 1))),
+    toldMs: Number(told.slice(0, space)),
+  };
 }
 
 function* pairs(flat: readonly string[]): Generator<[string, string]> {

@@ -81,6 +81,7 @@ export class RedisRulesStore implements RulesStore {
       caps,
       connectedHere,
       prints,
+      onTwin: (isThere) => this.reach.twin(nodeId, isThere),
     });
     this.pace = { ...options.pace, connected: () => this.register.connected() };
     this.ready = new Promise((resolve) => {
@@ -107,7 +108,9 @@ export class RedisRulesStore implements RulesStore {
   }
 
   health(): RulesHealth {
-    return this.reach.health(this.held !== undefined);
+    const health = this.reach.health(this.held !== undefined);
+    if (!this.register.hasTwin) return health;
+    return { ...health, detail: `${health.detail}; another living node has this node's id` };
   }
 
   nowMs(): number {

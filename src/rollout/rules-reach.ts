@@ -59,6 +59,13 @@ export class RulesReach {
     this.isReached = false;
   }
 
+  /** Two nodes of one id: each hides what the other has not heard. */
+  twin(node: string, isThere: boolean): void {
+    if (isThere)
+      this.logger.error({ node }, 'another living node has this id: give each a TURNOUT_NODE_ID of its own');
+    else this.logger.info({ node }, 'no other node has this id any longer');
+  }
+
   close(): void {
     this.listeners.clear();
   }

@@ -82,11 +82,12 @@ return lines`,
   /**
    * A node says that it lives, and what it decides by; forgets those silent for long.
    * KEYS acks, nodes. ARGV node, version, facts (JSON), ms after which a silent node is forgotten.
-   * Returns what `nodes` does.
+   * Returns what `nodes` does, and what stood under the node's name before or ''.
    */
   report: {
     name: 'rules-report',
     lua: `${now}
+local before = redis.call('HGET', KEYS[2], ARGV[1]) or ''
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[3])
 local nodes = redis.call('HGETALL', KEYS[2])
@@ -97,7 +98,7 @@ for at = 1, #nodes, 2 do
     redis.call('HDEL', KEYS[2], nodes[at])
   end
 end
-return { now, redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]) }`,
+return { now, redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), before }`,
   },
 
   /**

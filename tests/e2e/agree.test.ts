@@ -99,6 +99,19 @@ describe.concurrent('two nodes', () => {
     await b.rollout.close();
     expect(Object.keys((await a.rollout.store.acknowledged(1, 0)).acks)).toEqual(['node-a']);
   });
+
+  it('that share an id are told of it, each in its log and its health; one that was started again is not', async ({
+    fleet,
+  }) => {
+    const before = await fleet.open('node-a', env);
+    await before.close();
+    const twins = [await fleet.open('node-a', env), await fleet.open('node-a', env)];
+    const isTold = ({ rollout, logged }: RolloutNode): boolean =>
+      rollout.store.health().detail.includes("another living node has this node's id") &&
+      logged.filter((line) => line.startsWith('another living node has this id')).length === 1;
+    await until(() => twins.every(isTold), 'both to be told');
+    expect(before.logged.filter((line) => line.startsWith('another living node'))).toEqual([]);
+  });
 });
 
 describe.concurrent('what a client has seen', () => {
