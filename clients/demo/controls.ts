@@ -1,5 +1,5 @@
 /** The slider, the kill switch and the line that says where the rollout stands. */
-import type { RolloutBody } from '../../schema/admin.ts';
+import type { ChangeAnswer, RolloutBody } from '../../schema/admin.ts';
 import type { DemoGateway } from './gateway.ts';
 import { byId, write } from './page.ts';
 import type { CrowdState } from './state.ts';
@@ -14,6 +14,8 @@ export class Controls {
   private wanted: number | undefined;
   /** Why the last change was not made; empty where it was. */
   private problem = '';
+  /** Of the rules that the last change made. */
+  private version = 0;
 
   constructor(gateway: DemoGateway, onChanged: () => void) {
     this.gateway = gateway;
@@ -27,7 +29,10 @@ export class Controls {
   }
 
   show(rollout: RolloutBody, { members }: CrowdState): void {
-    const { killed, percent } = rollout;
+    document.body.classList.remove('away');
+    const { killed, percent, version } = rollout;
+    // Asked for before the change was made: the slider would jump back for a moment.
+    if (version < this.version) return;
     this.slider.disabled = false;
     this.kill.disabled = killed;
     this.unkill.disabled = !killed;
@@ -45,6 +50,7 @@ export class Controls {
   }
 
   fail(message: string): void {
+    document.body.classList.add('away');
     write('status', message);
   }
 
@@ -61,10 +67,10 @@ export class Controls {
     }
   }
 
-  private async send(change: () => Promise<unknown>, onChanged: () => void): Promise<void> {
+  private async send(change: () => Promise<ChangeAnswer>, onChanged: () => void): Promise<void> {
     this.isBusy = true;
     try {
-      await change();
+      this.version = (await change()).version;
       this.problem = '';
     } catch (thrown) {
       this.problem = `Not done: ${thrown instanceof Error ? thrown.message : String(thrown)}.`;

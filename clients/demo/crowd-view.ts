@@ -12,6 +12,7 @@ export function showCrowd({ members, totals }: CrowdState): void {
   write('count-websocket', String(on('websocket')));
   write('count-long-poll', String(on('long-poll')));
   write('count-legacy', String(members.length - sdk.length));
+  write('count-moving', String(members.filter(({ isMoving }) => isMoving).length));
   for (const [org, { grid }] of boxes) describe(grid, org, members);
 
   write('total-published', grouped(totals.published));

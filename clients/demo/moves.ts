@@ -4,6 +4,8 @@ import { byId, make } from './page.ts';
 import type { Move } from './state.ts';
 
 const shown = 6;
+/** A change that the next one overtook this soon, before it moved anybody, was a step on the slider's way. */
+const overtakenMs = 2000;
 
 interface Change {
   readonly what: string;
@@ -13,21 +15,25 @@ interface Change {
 
 /** @param entries newest first. @param moves oldest first. */
 export function changesOf(entries: readonly AuditEntry[], moves: readonly Move[]): readonly Change[] {
-  return entries.slice(0, shown).map((entry, index) => {
+  const changes = entries.flatMap((entry, index): Change[] => {
     const fromMs = Date.parse(entry.at);
     const next = entries[index - 1];
     const untilMs = next === undefined ? Infinity : Date.parse(next.at);
     const own = moves.filter(({ atMs }) => atMs >= fromMs && atMs < untilMs);
+    if (own.length === 0 && untilMs - fromMs < overtakenMs) return [];
     const up = own.filter(({ to }) => to === 'websocket').length;
     const down = own.length - up;
     const moved = [...(up > 0 ? [`${up} up`] : []), ...(down > 0 ? [`${down} down`] : [])];
     const last = own.at(-1);
-    return {
-      what: nameOf(entry),
-      moved: moved.length > 0 ? moved.join(', ') : 'none',
-      took: last === undefined ? '–' : `${((last.atMs - fromMs) / 1000).toFixed(2)} s`,
-    };
+    return [
+      {
+        what: nameOf(entry),
+        moved: moved.length > 0 ? moved.join(', ') : 'none',
+        took: last === undefined ? '–' : `${((last.atMs - fromMs) / 1000).toFixed(2)} s`,
+      },
+    ];
   });
+  return changes.slice(0, shown);
 }
 
 function nameOf({ action, to }: AuditEntry): string {

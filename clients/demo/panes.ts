@@ -5,6 +5,7 @@ import { byId, grouped, make, write } from './page.ts';
 import type { PageTokens } from './state.ts';
 
 const kept = 8;
+const waiting = 'waiting for the gateway';
 
 interface Shown {
   readonly service: string;
@@ -42,7 +43,7 @@ export function startLegacyPane(url: string, { legacy, services }: PageTokens): 
       show(event);
     },
     onReset: () => undefined,
-    onError: () => problem('waiting for the gateway'),
+    onError: () => problem(waiting),
     signal: new AbortController().signal,
   }).catch(() => problem('signed out: load the page again'));
 }
@@ -56,10 +57,8 @@ export function startSdkPane(url: string, { sdk, services }: PageTokens): void {
     onEvent: show,
     onReset: () => undefined,
     onState({ phase, transport }) {
-      write(
-        'sdk-transport',
-        transport === undefined ? phase : transport === 'websocket' ? 'WebSocket' : transport,
-      );
+      const without = phase === 'waiting' ? waiting : phase;
+      write('sdk-transport', transport === 'websocket' ? 'WebSocket' : (transport ?? without));
       byId('sdk-transport').className = `badge ${transport ?? ''}`;
     },
   }).start();
