@@ -60,7 +60,14 @@ export const moveProgressSchema = z.object({
   to: transportSchema,
   done: z.int(),
   left: z.int(),
-  etaMs: z.int().nullable().meta({ description: 'null while a pause holds them' }),
+  etaMs: z
+    .int()
+    .nullable()
+    .meta({
+      description:
+        'until the last of them is gone at the latest, the time included that a stream may stay after `migrate`; null ' +
+        'while a pause holds them',
+    }),
   doneBy: z.iso.datetime().nullable(),
 });
 export type MoveProgressBody = z.infer<typeof moveProgressSchema>;

@@ -58,7 +58,14 @@ export async function openApiDocument(app: Hono<AppEnv>): Promise<object> {
       tags: ['realtime', 'publish', 'admin', 'ops'].map((name) => ({ name })),
       components: {
         securitySchemes: {
-          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description:
+              "A user's token; to publish as a backend, a producer's; for `/admin/v1`, that of a viewer, operator or " +
+              'admin, or `TURNOUT_ADMIN_TOKEN`. `npm start` with nothing configured prints one of each.',
+          },
           accessToken: { type: 'apiKey', in: 'query', name: 'access_token' },
           ticket: { type: 'apiKey', in: 'query', name: 'ticket' },
         },
