@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import type { KillLatch } from './latch.ts';
 import { endOf, type OpenChange } from './open-change.ts';
+import { type Stay, stayOf } from './pacing.ts';
 import type { RulesStore } from './rules-store.ts';
 import type { RolloutLogger } from './logger.ts';
 import { type Author, kill, type Transition, unkill } from './transitions.ts';
@@ -17,6 +18,7 @@ export interface ControlParts {
   readonly clock: Clock;
   readonly nodeId: string;
   readonly caps: readonly string[];
+  readonly stay: Stay;
   readonly logger: RolloutLogger;
 }
 
@@ -41,8 +43,10 @@ export class RolloutControl {
   }
 
   private announced(change: OpenChange): MoveProgressBody {
-    const { to, users } = change;
-    const endMs = endOf(change);
+    const { to, users, kills } = change;
+    // The last is told when the window ends; one that doesn't go is closed when its stay is over.
+    const stayMs = to === 'long-poll' ? stayOf(this.parts.stay, kills.length > 0) : 0;
+    const endMs = endOf(change) + stayMs;
     return {
       from: to === 'websocket' ? 'long-poll' : 'websocket',
       to,

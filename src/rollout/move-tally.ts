@@ -43,20 +43,18 @@ export class MoveTally {
     if (this.leaving.delete(session)) this.done[session.transport] += 1;
   }
 
-  /** @param withinMs how long a stream stays after it was told */
-  progress(withinMs: number): readonly MoveProgress[] {
+  /** @param stayOf how long a stream stays after it is told, milliseconds: asked of one that waits, and good for all */
+  progress(stayOf: (one: MovableSession) => number): readonly MoveProgress[] {
     return (['websocket', 'long-poll'] as const).flatMap((from) => {
       const waiting = [...this.schedule.all()].filter(({ transport }) => transport === from);
       const leaving = [...this.leaving].filter(([{ transport }]) => transport === from);
       const held = [...this.held].filter(({ transport }) => transport === from).length;
       const left = waiting.length + leaving.length + held;
       if (left === 0) return [];
+      const [one] = waiting;
+      const stayMs = one === undefined || from === 'long-poll' ? 0 : stayOf(one);
       let lastMs = 0;
-      for (const session of waiting)
-        lastMs = Math.max(
-          lastMs,
-          (this.schedule.dueMs(session) ?? 0) + (from === 'websocket' ? withinMs : 0),
-        );
+      for (const session of waiting) lastMs = Math.max(lastMs, (this.schedule.dueMs(session) ?? 0) + stayMs);
       for (const [, endsAtMs] of leaving) lastMs = Math.max(lastMs, endsAtMs);
       const to = from === 'websocket' ? ('long-poll' as const) : ('websocket' as const);
       return [{ from, to, done: this.done[from], left, endsAtMs: held > 0 ? undefined : lastMs }];

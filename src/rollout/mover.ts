@@ -10,6 +10,7 @@ import type { DueTimes } from './due-times.ts';
 import type { RolloutLogger } from './logger.ts';
 import { type MoveProgress, MoveTally } from './move-tally.ts';
 import type { MovableSession, MovableSessions } from './movable-sessions.ts';
+import { type Stay, stayOf } from './pacing.ts';
 import { Schedule, slotMs } from './schedule.ts';
 
 export interface MoverParts {
@@ -19,16 +20,12 @@ export interface MoverParts {
   readonly announced: Announced;
   readonly clock: Clock;
   readonly logger: RolloutLogger;
-  /** How long a stream stays open after `migrate`; after a kill's at most the kill window, and a second. */
-  readonly killWindowMs: number;
-  readonly moveWithinMs: number;
+  readonly stay: Stay;
 }
 
 /** Sessions decided in one go, unless they take longer than some milliseconds of the event loop. */
 const chunk = 500;
 const chunkMs = 8;
-/** How long a killed user has to open the other transport: they have waited for their moment already. */
-const killedWithinMs = 1000;
 
 export class Mover {
   private readonly parts: MoverParts;
@@ -80,7 +77,9 @@ export class Mover {
 
   /** The moves under way here, by direction. */
   progress(): readonly MoveProgress[] {
-    return this.tally.progress(this.parts.moveWithinMs);
+    const { decider, stay } = this.parts;
+    // A kill comes before every other reason: what one waits for, all do.
+    return this.tally.progress((one) => stayOf(stay, decider.decide(one, unasked).reason === 'kill-switch'));
   }
 
   close(): void {
@@ -142,7 +141,7 @@ export class Mover {
   }
 
   private moveDown(session: MovableSession): void {
-    const { decider, dueTimes, killWindowMs, moveWithinMs } = this.parts;
+    const { decider, dueTimes, stay } = this.parts;
     // A stream that came without a ticket told nothing, and is the proof of what it supports.
     const asked = session.supports.length > 0 ? session : unasked;
     const decision = decider.decide(session, asked);
@@ -153,7 +152,7 @@ export class Mover {
     if (!isKill && session.assignment !== undefined && session.assignment > assignment) return;
     const dueMs = dueTimes.dueAtMs(session, decision, asked);
     if (this.mustWait(session, decision, dueMs)) return;
-    const withinMs = isKill ? Math.min(killWindowMs, killedWithinMs) : moveWithinMs;
+    const withinMs = stayOf(stay, isKill);
     this.tally.told(session, dueTimes.nowMs() + withinMs);
     session.migrate({
       transport: 'long-poll',

@@ -23,6 +23,14 @@ export interface Pace {
   readonly pollCapacity: number;
 }
 
+export interface Stay {
+  readonly killWindowMs: number;
+  /** After a `migrate` that is no kill's. */
+  readonly moveWithinMs: number;
+}
+
+const killedWithinMs = 1000;
+
 /** What decisions depend on. */
 type Deciding = Pick<Rules, 'features' | 'allowlist' | 'denylist' | 'holdback' | 'kills'>;
 type Paced = Deciding & Pick<Rules, 'pauses'>;
@@ -32,6 +40,10 @@ const maxOpen = 32;
 
 export const killWindowOf = ({ killWindowMs, pollCapacity }: Pace, users: number): number =>
   Math.max(killWindowMs, Math.round((users / pollCapacity) * 1000));
+
+/** How long a stream stays open after `migrate`. A killed user has waited for their moment already: a second, at most. */
+export const stayOf = ({ killWindowMs, moveWithinMs }: Stay, isKill: boolean): number =>
+  isKill ? Math.min(killWindowMs, killedWithinMs) : moveWithinMs;
 
 /** The first moves at once, so one user alone has no window. */
 export const moveWindowOf = ({ moveRate }: Pace, users: number): number =>

@@ -106,6 +106,10 @@ export function createRollout(options: RolloutOptions): Rollout {
       (cause) => cause === rulesLost || cause.includes('/'),
     );
   const announced = new Announced();
+  const stay = {
+    killWindowMs: config.TURNOUT_KILL_WINDOW_MS,
+    moveWithinMs: config.TURNOUT_MOVE_WITHIN_MS,
+  };
   const mover = new Mover({
     sessions,
     decider,
@@ -113,8 +117,7 @@ export function createRollout(options: RolloutOptions): Rollout {
     announced,
     clock,
     logger,
-    killWindowMs: config.TURNOUT_KILL_WINDOW_MS,
-    moveWithinMs: config.TURNOUT_MOVE_WITHIN_MS,
+    stay,
   });
 
   const apply = (rules: Rules): void => {
@@ -135,7 +138,7 @@ export function createRollout(options: RolloutOptions): Rollout {
     mover.runSoon();
   });
   const courier = new KillCourier(latch, store, logger);
-  const control = new RolloutControl({ store, latch, clock, nodeId, caps, logger });
+  const control = new RolloutControl({ store, latch, clock, nodeId, caps, stay, logger });
   const closers = [
     watchAge(areRulesLost, options, () => {
       hearCauses();

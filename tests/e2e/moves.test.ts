@@ -20,6 +20,7 @@ import { asAdmin, turnout } from '../support/turnout-command.ts';
 import { until, within } from '../support/until.ts';
 
 const drainMs = 4000;
+const withinMs = 200;
 const users = 60;
 const sdkClients = 24;
 const legacyClients = 8;
@@ -35,7 +36,7 @@ async function start(node: string): Promise<Gateway> {
     TURNOUT_NODE_ID: node,
     TURNOUT_DRAIN_MS: String(drainMs),
     TURNOUT_MOVE_RATE: '40',
-    TURNOUT_MOVE_WITHIN_MS: '200',
+    TURNOUT_MOVE_WITHIN_MS: String(withinMs),
     WS_AUTORECONNECT: 'true',
   });
   gateways.set(node, gateway);
@@ -106,7 +107,7 @@ describe('a change of the percentage', () => {
     const { body: change } = await setPercent(urlA, 20);
     const startMs = performance.now();
     const { version } = change;
-    const windowMs = change.movesInProgress?.[0]?.etaMs ?? 0;
+    const windowMs = (change.movesInProgress?.[0]?.etaMs ?? 0) - withinMs;
     const areMoved = await Promise.all(names.map((user) => isMovedBy(urlA, user)));
     const moved = all.filter(({ user }) => areMoved[names.indexOf(user)]);
     const toldCount = (): number => moved.filter(({ atMs }) => atMs > 0).length;

@@ -122,8 +122,11 @@ describe('a kill', () => {
     const { on, streams } = crowd(100, { TURNOUT_KILL_WINDOW_MS: '1000', TURNOUT_POLL_CAPACITY: '10' });
     const answer = await on.rollout.control.kill(by);
     expect(answer.movesInProgress).toMatchObject([
-      { from: 'websocket', to: 'long-poll', left: 100, etaMs: 10_000 },
+      { from: 'websocket', to: 'long-poll', left: 100, etaMs: 11_000 },
     ]);
+    expect(on.rollout.mover.movesEndAtMs).toBeLessThanOrEqual(
+      Date.parse(answer.movesInProgress?.[0]?.doneBy ?? ''),
+    );
     on.clock.advance(5000);
     expect(toldOf(streams)).toBeLessThan(80);
     on.clock.advance(5020);
