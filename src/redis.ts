@@ -60,14 +60,16 @@ const silenceMs = 3000;
 const retryDelayMs = { first: 50, most: 1000 };
 const slotsRefreshMs = 2000;
 
+/** A command that found no connection: it says nothing of why there is none. */
+export const wasNotSent = ({ message }: Error): boolean => message.includes("isn't writeable");
+
 /** Opens at once, whether Redis is there or not: it goes on trying until `close`. @throws what `parseRedisUrl` throws */
 export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOptions): RedisConnection {
   const target = parseRedisUrl(url);
   const failures: Failures = {
     last: undefined,
     tell(error) {
-      // What could no longer be sent says nothing of why.
-      if (!error.message.includes("isn't writeable")) failures.last = error.message;
+      if (!wasNotSent(error)) failures.last = error.message;
       // Of a refused log-in the command is the password.
       Reflect.deleteProperty(error, 'command');
       onError(error);

@@ -1,7 +1,7 @@
 /** Joins what the shared rules need of Redis to the node's connection: scripts by their hash, subscriptions that come back. */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import type { RedisConnection } from '../redis.ts';
+import { type RedisConnection, wasNotSent } from '../redis.ts';
 import type { RedisScript, RulesRedis } from './rules-redis.ts';
 
 type Subscriber = ReturnType<RedisConnection['openSubscriber']>;
@@ -40,7 +40,10 @@ export class RulesConnection implements RulesRedis {
     try {
       return await commands.call('EVALSHA', [this.hashOf(script), ...rest]);
     } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      if (!(error instanceof Error)) throw error;
+      if (wasNotSent(error))
+        throw new Error(this.connection.failure ?? 'the connection is closed', { cause: error });
+      if (!error.message.startsWith('NOSCRIPT')) throw error;
       return commands.call('EVAL', [script.lua, ...rest]);
     }
   }
