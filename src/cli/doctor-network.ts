@@ -97,7 +97,8 @@ function readyFinding(url: string, ready: z.infer<typeof readySchema> | undefine
   const { status, log, rules } = ready;
   if (status === 'ok') return ok('gateway', `${url} serves, rules v${rules.version}`);
   const parts = [log.up ? '' : `log: ${log.detail}`, rules.up ? '' : `rules: ${rules.detail}`];
-  return warning('gateway', `${url} is ${status} ${parts.filter((part) => part !== '').join('; ')}`.trim());
+  const why = parts.filter((part) => part !== '').join('; ');
+  return warning('gateway', `${url} is ${status}${why === '' ? '' : ` (${why})`}`);
 }
 
 /** @param offsetMs how far the other's clock is ahead of ours */

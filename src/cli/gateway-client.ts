@@ -141,6 +141,7 @@ const hints: Partial<Record<Code, string>> = {
   org_forbidden: "the token's `orgs` claim doesn't name this org",
   version_conflict: 'look at `turnout rollout get`, then decide again',
   kill_file_present: 'remove it on that node: `turnout kill --local --undo`, then unkill again',
-  log_unavailable: 'nothing was changed; `turnout doctor` on a node says what is wrong with the log',
+  log_unavailable: 'nothing was changed; `turnout doctor` on a node says what is wrong with Redis',
+  bad_cursor: '--from takes `earliest`, a seq (0 or more), or a cursor as it was given',
   draining: 'that node is being drained: ask another',
 };

@@ -39,6 +39,12 @@ export function wholeNumber(text: string): number {
   return Number(text);
 }
 
+export function countingNumber(text: string): number {
+  const count = wholeNumber(text);
+  if (count === 0) throw new InvalidArgumentError('It is 1 or more.');
+  return count;
+}
+
 /** A comma list, repeated or not. */
 export const commaList = (text: string, before: readonly string[] = []): string[] => [
   ...before,

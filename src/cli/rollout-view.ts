@@ -61,15 +61,19 @@ const rulesText = ({ version, changedAt, rules }: RolloutBody, nowMs: number): s
 const row = (name: string, text: string): string => `${name.padEnd(10)}${text}`;
 const onOff = (isOn: boolean): string => (isOn ? 'on' : 'off');
 
+/** Causes that the node which answered has heard of, and the rules have not. */
+function killsOnlyHere({ killedBy }: Pick<RolloutBody, 'killedBy'>): string[] {
+  const inRules = new Set(killedBy.rules.map(({ id }) => id));
+  return killedBy.node.filter((cause) => !inRules.has(cause));
+}
+
 function killLines({ killed, killedBy }: RolloutBody, audit: readonly AuditEntry[], nowMs: number): string[] {
   if (!killed) return [];
-  const inRules = new Set(killedBy.rules.map(({ id }) => id));
-  const onlyHere = killedBy.node.filter((cause) => !inRules.has(cause));
   return [
     ...killedBy.rules.map((kill) =>
       row('killed', `by the rules, on every node, since ${sinceText(kill.at, nowMs)}, ${byWhom(kill)}`),
     ),
-    ...onlyHere.map((cause) =>
+    ...killsOnlyHere({ killedBy }).map((cause) =>
       row(
         'killed',
         cause.includes('/')
@@ -148,6 +152,8 @@ function nextStep(body: RolloutBody): string {
   const file = body.killedBy.node.find((cause) => cause.includes('/'));
   if (body.killed && file !== undefined)
     return `once the cause is found: \`turnout kill --local --undo\` on that node (or rm ${file})`;
+  if (body.killed && !body.rules.up && killsOnlyHere(body).length > 0)
+    return 'until Redis is back, on every other node: turnout kill --local; `turnout doctor` says what is wrong';
   if (body.killed) return "once the cause is found: turnout rollout unkill --reason '…'";
   if (!body.rules.up)
     return 'bring Redis back: `turnout doctor` on a node; to stop WebSocket meanwhile: turnout kill --local on each';

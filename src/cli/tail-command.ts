@@ -7,7 +7,14 @@ import { CommandError, errorLines, type Exit } from './exits.ts';
 import { type Batch, type FollowOptions, notAssigned, parsePosition, type Position } from './follow.ts';
 import { followByPoll } from './follow-poll.ts';
 import { gatewayClient } from './gateway-client.ts';
-import { commaList, type CommonOptions, reportsTo, wholeNumber, withGateway, withOutput } from './options.ts';
+import {
+  commaList,
+  type CommonOptions,
+  countingNumber,
+  reportsTo,
+  withGateway,
+  withOutput,
+} from './options.ts';
 import { printable } from './printable.ts';
 import { rest, type Terminal } from './terminal.ts';
 
@@ -27,7 +34,7 @@ export function addTailCommand(program: Command, terminal: Terminal): void {
         .default('long-poll'),
     )
     .option('--from <place>', 'earliest, a cursor, or a seq: what comes after it (default: from now on)')
-    .option('-n, --count <events>', 'end after so many', wholeNumber)
+    .option('-n, --count <events>', 'end after so many', countingNumber)
     .action(
       reportsTo(terminal, (options: TailOptions, names: readonly string[]) => {
         const client = gatewayClient(terminal, options, ['TURNOUT_TOKEN']);
@@ -61,7 +68,8 @@ class Tail {
     try {
       while (!this.isOver) await this.untilCut();
     } finally {
-      this.sayWhere();
+      // A place that was never served is none to go on from.
+      if (this.wasLive) this.sayWhere();
     }
     return 'done';
   }

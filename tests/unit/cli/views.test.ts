@@ -62,6 +62,15 @@ describe('rolloutLines', () => {
     ['a kill', { killed: true, killedBy: { rules: [kill], node: ['k-1'] } }, /next .*turnout rollout unkill/],
     ['a kill file', { killed: true, killedBy: { rules: [], node: ['/run/kill'] } }, /next .*rm \/run\/kill/],
     ['the flag off', { enabled: false }, /next .*turnout rollout enable/],
+    [
+      'a kill that one node alone heard while Redis is away',
+      {
+        killed: true,
+        killedBy: { rules: [], node: ['k-2'] },
+        rules: { up: false, detail: 'last read 7 s ago' },
+      },
+      /next .*every other node: turnout kill --local/,
+    ],
     ['a pause', { paused: ['operator'] }, /next .*turnout rollout resume/],
     ['a laggard', { laggards: ['node-b'], acks: { 'node-a': 42, 'node-b': 41 } }, /next .*node-b lags/],
     ['moves', { moves: { inProgress: 3, doneBy: null } }, /next .*rollout get -w/],

@@ -8,6 +8,7 @@ import { pauseMs } from '../../../src/cli/backoff.ts';
 import { CommandError, errorJson, errorLines, exits } from '../../../src/cli/exits.ts';
 import { parsePosition } from '../../../src/cli/follow.ts';
 import { makeKillFile, removeKillFile, standingKillFile } from '../../../src/cli/kill-file.ts';
+import { countingNumber } from '../../../src/cli/options.ts';
 import { printable } from '../../../src/cli/printable.ts';
 import { parseSpan, sinceText, spanText } from '../../../src/cli/spans.ts';
 import { eventLine } from '../../../src/cli/tail-command.ts';
@@ -45,6 +46,13 @@ describe('spans', () => {
     expect(sinceText('2026-01-01T00:00:00.000Z', Date.parse('2025-12-31T23:59:00.000Z'))).toBe(
       '2026-01-01 00:00:00Z (in 1 min)',
     );
+  });
+});
+
+describe('a count', () => {
+  it('is 1 or more: none would end before it began', () => {
+    expect(countingNumber('12')).toBe(12);
+    for (const text of ['0', '-1', '1.5', 'all']) expect(() => countingNumber(text)).toThrow('It is');
   });
 });
 
