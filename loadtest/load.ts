@@ -44,14 +44,23 @@ function problemIn(args: readonly string[]): string | undefined {
   }
 }
 
+const usage = `npm run load -- ${Object.keys(scenarios).join('|')} [--clients N] [--rate EVENTS/S]
+            [--seconds S] [--target URL] [--window MS (move)] [--priority] [--profile]
+A target's TURNOUT_JWT_SECRET signs the tokens; move needs its TURNOUT_ADMIN_TOKEN, too.
+Ends with 0 where loadtest/budgets.json is met, with 1 where it isn't or the run failed, with 2 for wrong usage.`;
+
 /** @returns the exit code. */
 async function main(name: string, args: readonly string[]): Promise<number> {
   const scenario = scenarios[name];
   const problem = problemIn(args);
+  if (name === '--help' || args.includes('--help')) {
+    console.log(usage);
+    return 0;
+  }
   if (scenario === undefined || problem !== undefined) {
-    if (scenario !== undefined) console.log(`load: ${problem}`);
-    console.log(`npm run load -- ${Object.keys(scenarios).join('|')} [--clients N] [--rate EVENTS/S]`);
-    console.log('            [--seconds S] [--target URL]');
+    const what = scenario === undefined ? `there is no scenario '${name}'` : problem;
+    if (name !== '') console.log(`load: ${what}`);
+    console.log(usage);
     return 2;
   }
   // Whatever is started from here on inherits it.

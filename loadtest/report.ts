@@ -63,6 +63,13 @@ export function chosen<T extends { readonly name: string }>(contenders: readonly
   return contenders.filter(({ name }) => name.includes(part));
 }
 
+/** `--clients 30` as a whole number. */
+export function countOption(name: string, fallback: number): number {
+  const count = numberOption(name, fallback);
+  if (!Number.isInteger(count)) throw new Error(`--${name} takes a whole number above 0`);
+  return count;
+}
+
 /** `--seconds 30` as a number. */
 export function numberOption(name: string, fallback: number): number {
   const at = process.argv.indexOf(`--${name}`);

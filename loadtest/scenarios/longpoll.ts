@@ -2,7 +2,7 @@
 import autocannon from 'autocannon';
 import { deliveredOf } from '../frame-memo.ts';
 import { LoadPublisher } from '../publisher.ts';
-import { newHistogram, numberOption, quantileMs } from '../report.ts';
+import { countOption, newHistogram, numberOption, quantileMs } from '../report.ts';
 import { openTarget, orgName, producerToken, userToken } from './target.ts';
 import { atMost, budgets, errorRate, type Outcome, progress } from './verdict.ts';
 
@@ -26,7 +26,7 @@ interface Reader {
 }
 
 export async function loadLongPoll(): Promise<Outcome> {
-  const clients = numberOption('clients', 200);
+  const clients = countOption('clients', 200);
   const rate = numberOption('rate', 20);
   const seconds = numberOption('seconds', 15);
   const gateway = await openTarget();

@@ -8,11 +8,11 @@ import type { ChangeAnswer } from '../../schema/admin.ts';
 import { type Lap, ProcessorTime } from '../machine.ts';
 import { LoadPublisher } from '../publisher.ts';
 import { startRedis } from '../redis-process.ts';
-import { numberOption, round } from '../report.ts';
+import { countOption, numberOption, round } from '../report.ts';
 import { until } from '../until.ts';
 import { Movers } from './movers.ts';
 import { type Others, startOthers } from './others.ts';
-import { adminToken, openTarget, orgName, producerToken, userToken } from './target.ts';
+import { adminToken, mustObey, openTarget, orgName, producerToken, userToken } from './target.ts';
 import { atMost, budgets, type Outcome, progress } from './verdict.ts';
 
 const services = ['finance', 'guest', 'staff'];
@@ -39,7 +39,9 @@ async function order(url: string, what: 'kill' | 'unkill'): Promise<Announced> {
   if (!answer.ok) throw new Error(`${what} was answered ${answer.status}: ${await answer.text()}`);
   const { movesInProgress: [moves] = [] } = (await answer.json()) as ChangeAnswer;
   if (typeof moves?.etaMs !== 'number') throw new Error(`${what} announced no moves`);
-  return { windowMs: performance.now() - orderedMs + moves.etaMs, users: moves.left };
+  // Their end is told, and with a kill a stream may stay for a second after it was told (docs/PROTOCOL.md, 8).
+  const stayMs = what === 'kill' ? Math.min(1000, moves.etaMs / 2) : 0;
+  return { windowMs: performance.now() - orderedMs + moves.etaMs - stayMs, users: moves.left };
 }
 
 /** What a phase was like for the others, and where the processors' time went: to whom a late figure belongs. */
@@ -54,7 +56,7 @@ interface Phase {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export async function loadMove(): Promise<Outcome> {
-  const clients = numberOption('clients', 2000);
+  const clients = countOption('clients', 2000);
   const rate = numberOption('rate', 10);
   /** Of each phase at rest: before the kill, on long-poll, back on streams. */
   const seconds = numberOption('seconds', 8);
@@ -68,7 +70,9 @@ export async function loadMove(): Promise<Outcome> {
   const [url = ''] = urls;
   const movers = new Movers();
   let stopOthers: Others['stop'] = () => undefined;
+  let isKilled = false;
   try {
+    await mustObey(url);
     const orgs = Array.from({ length: Math.ceil(clients / clientsAnOrg) }, (_, index) => orgName(index));
     const othersOrg = orgName(orgs.length);
     const seats = await Promise.all(
@@ -128,6 +132,7 @@ export async function loadMove(): Promise<Outcome> {
       const orderedMs = performance.now();
       let announced: Announced = { windowMs: 0, users: 0 };
       const phase = await watch(async () => {
+        isKilled = what === 'kill';
         announced = await order(url, what);
         await movers.allOn(to, movedWithinMs);
       });
@@ -190,6 +195,8 @@ export async function loadMove(): Promise<Outcome> {
       ],
     };
   } finally {
+    // A run that failed must not leave somebody's gateway killed.
+    if (isKilled) await order(url, 'unkill').catch(() => undefined);
     stopOthers();
     movers.stop();
     await gateway.stop();

@@ -1,7 +1,7 @@
 /** Publishes by autocannon, each event under an id of its own; at the end the log is read and holds each once. */
 import autocannon from 'autocannon';
 import { HttpWire, httpRequest } from '../http-wire.ts';
-import { numberOption, round } from '../report.ts';
+import { countOption, numberOption, round } from '../report.ts';
 import { openTarget, orgName, producerToken, userToken } from './target.ts';
 import { atMost, budgets, errorRate, type Outcome, progress } from './verdict.ts';
 
@@ -35,7 +35,7 @@ async function readIds(url: string, org: string): Promise<string[]> {
 }
 
 export async function loadPublish(): Promise<Outcome> {
-  const clients = numberOption('clients', 16);
+  const clients = countOption('clients', 16);
   const rate = numberOption('rate', 500);
   const seconds = numberOption('seconds', 10);
   const gateway = await openTarget();

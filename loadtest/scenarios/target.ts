@@ -66,6 +66,17 @@ async function mustServe(url: string): Promise<void> {
     );
   const health = await fetch(`${url}/healthz`).catch(() => undefined);
   if (health?.ok !== true) throw new Error(`no gateway answers at ${url}`);
+  const headers = { authorization: `Bearer ${await userToken(orgName(0), 'first')}` };
+  const { status } = await fetch(`${url}/v1/realtime/poll?services=finance&wait=0`, { headers });
+  if (status === 401) throw new Error(`${url} refuses tokens that are signed with this TURNOUT_JWT_SECRET`);
+}
+
+/** @throws where the gateway would not let its users be moved: said before anything is measured. */
+export async function mustObey(url: string): Promise<void> {
+  const headers = { authorization: `Bearer ${adminToken}` };
+  const { status } = await fetch(`${url}/admin/v1/rollout`, { headers });
+  if (status === 401 || status === 403)
+    throw new Error(`${url} refuses TURNOUT_ADMIN_TOKEN (${status}): without it nobody can be moved there`);
 }
 
 function sign(claims: Readonly<Record<string, unknown>>): Promise<string> {

@@ -1,6 +1,6 @@
 /** Streams by loadtest/swarm.ts: every event's place is checked in every client. */
 import { LoadPublisher } from '../publisher.ts';
-import { newHistogram, numberOption, quantileMs } from '../report.ts';
+import { countOption, newHistogram, numberOption, quantileMs } from '../report.ts';
 import { Swarm } from '../swarm.ts';
 import { until } from '../until.ts';
 import { openTarget, orgName, producerToken, userToken } from './target.ts';
@@ -11,7 +11,7 @@ const clientsAnOrg = 50;
 const settleMs = 5000;
 
 export async function loadWebSocket(): Promise<Outcome> {
-  const clients = numberOption('clients', 500);
+  const clients = countOption('clients', 500);
   const rate = numberOption('rate', 100);
   const seconds = numberOption('seconds', 15);
   const gateway = await openTarget();
