@@ -20,9 +20,11 @@ function main([name, ...rest]: readonly string[]): number {
     const file = fileURLToPath(new URL(`${name}.ts`, folder));
     return spawnSync(process.execPath, ['--import', 'tsx', file, ...rest], { stdio: 'inherit' }).status ?? 1;
   }
-  if (name !== undefined) console.log(`there is no bench ${name}`);
+  const asksForHelp = name === undefined || name === '--help';
+  if (!asksForHelp) console.log(`there is no bench ${name}`);
   console.log(`npm run bench -- NAME, one of: ${names.join(', ') || '(none yet)'}`);
-  return name === undefined ? 0 : 1;
+  console.log('docs/PERFORMANCE.md says what each measures, and how long it takes');
+  return asksForHelp ? 0 : 1;
 }
 
 process.exitCode = main(process.argv.slice(2));
