@@ -13,6 +13,7 @@ import type { Fleet } from './fleet.ts';
 import { pastToggles } from './history.ts';
 import { KillCourier } from './kill-courier.ts';
 import { watchKillFile } from './kill-file.ts';
+import { LatelyConnected } from './lately-connected.ts';
 import { KillLatch } from './latch.ts';
 import { openLocalKillDoor } from './local-kill-door.ts';
 import { openRulesStore, paceOf, type RulesStoreOptions } from './open-rules-store.ts';
@@ -73,7 +74,8 @@ const ageLookMs = 500;
 export function createRollout(options: RolloutOptions): Rollout {
   const { config, clock, nodeId, logger, sessions } = options;
   const caps = capsOf(config);
-  const connectedHere = () => sessions.counts();
+  const lately = new LatelyConnected(sessions, clock);
+  const connectedHere = () => lately.counts();
   const toggles = readFeatureFile();
   const { store, fleet } = openRulesStore({ ...options, toggles }, caps, connectedHere);
   const latch = new KillLatch();
@@ -172,6 +174,7 @@ export function createRollout(options: RolloutOptions): Rollout {
     ),
     async close() {
       for (const close of closers) close?.();
+      lately.close();
       courier.close();
       mover.close();
       fleet.close();
