@@ -37,6 +37,10 @@ const verdictOfRetry: Readonly<Record<Retry, Verdict>> = {
   now: 'window',
 };
 
+/** Whether the close came from a gateway: 1006 and 1005 are what is left of a stream that something in between ended. */
+export const isGatewaysClose = (code: number | string): boolean =>
+  typeof code === 'number' && ((code >= 1011 && code <= 1013) || code >= 4000);
+
 /** @param retry of our own error body; absent where something in between answered. */
 export function verdictOfStatus(status: number, retry: Retry | undefined): Verdict {
   if (retry !== undefined && Object.hasOwn(verdictOfRetry, retry)) return verdictOfRetry[retry];

@@ -1,6 +1,6 @@
 /** Handlers that open and replace connections: negotiation, hand-over. Pure. */
 import type { Transport } from '../../schema/frames.ts';
-import type { NegotiateResponse } from '../../schema/http.ts';
+import type { Delay } from './backoff.ts';
 import type {
   Connecting,
   Effect,
@@ -15,6 +15,8 @@ import type {
 } from './states.ts';
 
 const askAgainMs = 10 * 60_000;
+// After three streams that failed while the gateway was in trouble; each further one doubles it.
+const troubledAskMs = 30_000;
 const openingMs = { websocket: 6000, 'long-poll': 15_000 } as const;
 
 /** Asks which transport to use, with nothing to be served by meanwhile. */
@@ -32,6 +34,13 @@ export function ask(before: Memory, live: Link, mustDiffer = false): Step {
   return { state: { phase: 'asking', memory, live }, effects: [{ do: 'cancel', timer: 'ask' }, effect] };
 }
 
+/** More than streams fails, or is slow: then streams that fail are no sign of a network that blocks them. */
+export function troubled(memory: Memory): Memory {
+  if (memory.streamFailures === 0) return memory;
+  const streamAvoided = memory.streamAvoided === 'blocked' ? 'trouble' : memory.streamAvoided;
+  return { ...memory, isGatewayInTrouble: true, streamAvoided };
+}
+
 function question(before: Memory, current: Transport | undefined, mustDiffer: boolean) {
   const memory = { ...before, asks: before.asks + 1 };
   const avoided = memory.streamAvoided;
@@ -46,25 +55,23 @@ function question(before: Memory, current: Transport | undefined, mustDiffer: bo
   return { memory, effect };
 }
 
-export function negotiated(state: StateOf<'negotiating'>, { ask: id, answer }: EventOf<'negotiated'>): Step {
-  if (id !== state.memory.asks) return { state, effects: [] };
-  const memory = follow(state.memory, answer);
+export function negotiated(state: StateOf<'negotiating'>, event: EventOf<'negotiated'>): Step {
+  if (event.ask !== state.memory.asks) return { state, effects: [] };
+  const memory = follow(state.memory, event);
   return open(memory, memory.decided, undefined);
 }
 
-export function negotiatedWhileServed(
-  state: Served<'asking'>,
-  { ask: id, answer }: EventOf<'negotiated'>,
-): Step {
-  if (id !== state.memory.asks) return { state, effects: [] };
-  const memory = { ...follow(state.memory, answer), isReauthorizing: false };
+export function negotiatedWhileServed(state: Served<'asking'>, event: EventOf<'negotiated'>): Step {
+  if (event.ask !== state.memory.asks) return { state, effects: [] };
+  const memory = { ...follow(state.memory, event), isReauthorizing: false };
   const { live } = state;
   if (memory.decided === live.transport && !live.isLeaving) return settle(memory, live);
   return open(memory, memory.decided, live);
 }
 
 /** An older decision for `websocket` is ignored, and one that a killed node refused; `long-poll` is obeyed at any number. */
-function follow(memory: Memory, answer: NegotiateResponse): Memory {
+function follow(before: Memory, { answer, isSlow = false }: EventOf<'negotiated'>): Memory {
+  const memory = isSlow ? troubled(before) : before;
   const { transport, assignment, urls, client: settings, cursor } = answer;
   const isOlder = memory.assignment !== undefined && assignment < memory.assignment;
   const isKilled = memory.killedAt !== undefined && assignment <= memory.killedAt;
@@ -78,6 +85,7 @@ function follow(memory: Memory, answer: NegotiateResponse): Memory {
     assignment: Math.max(assignment, memory.assignment ?? 0),
     // A stream that newer rules refused (4410) says nothing of the network.
     streamFailures: isNewer ? 0 : memory.streamFailures,
+    isGatewayInTrouble: memory.isGatewayInTrouble && !isNewer,
     position: memory.position ?? (cursor === undefined ? undefined : { cursor }),
   };
 }
@@ -109,7 +117,7 @@ export function opened(state: Connecting | Moving, event: EventOf<'opened'>): St
     hasRetriedAtOnce: false,
     isReauthorizing: false,
     isAskPutOff: false,
-    streamFailures: next.transport === 'websocket' ? 0 : before.streamFailures,
+    ...(next.transport === 'websocket' && { streamFailures: 0, isGatewayInTrouble: false }),
     // Only a client that had no place takes the ack's: a `reset` may be on its way behind it, and would be lost with it.
     position: before.position ?? event.at,
   };
@@ -124,9 +132,16 @@ export function settle(before: Memory, live: Link): Step {
   // On long-poll it asks again now and then; a stream is told.
   const timer: Effect =
     live.transport === 'long-poll'
-      ? { do: 'wait', timer: 'ask', delay: { baseMs: askAgainMs, jitter: 0.2 } }
+      ? { do: 'wait', timer: 'ask', delay: untilAsked(before) }
       : { do: 'cancel', timer: 'ask' };
   return { state, effects: [timer, ...effects] };
+}
+
+function untilAsked({ streamAvoided, streamFailures }: Memory): Delay {
+  if (streamAvoided !== 'trouble') return { baseMs: askAgainMs, jitter: 0.2 };
+  const baseMs = troubledAskMs * 2 ** Math.max(0, streamFailures - 3);
+  // All who were turned away together come back over a wide span.
+  return { baseMs: Math.min(baseMs, askAgainMs), jitter: 0.5 };
 }
 
 /** Tells the connection which services the application wants, where it was told otherwise. */

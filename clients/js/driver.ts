@@ -190,7 +190,7 @@ export class Driver {
       effect.mustDiffer,
     );
     if (result.ok) {
-      this.dispatch({ type: 'negotiated', ask: effect.ask, answer: result.answer });
+      this.dispatch({ ...result, type: 'negotiated', ask: effect.ask });
       return;
     }
     const { verdict, code, retryAfterMs } = result;

@@ -1,6 +1,7 @@
 /** Handlers for what fails: refused questions, connections that end, the retries and the giving up. Pure. */
 import { backoff, type Delay } from './backoff.ts';
-import { ask, negotiate, settle } from './connecting.ts';
+import { isGatewaysClose, type Verdict } from './closes.ts';
+import { ask, negotiate, settle, troubled } from './connecting.ts';
 import type {
   Connecting,
   Effect,
@@ -14,8 +15,8 @@ import type {
   Step,
 } from './states.ts';
 
-/** Streams that failed before `ack` in a row until long-poll is asked for: something in between blocks them. */
-const blockedAfter = 3;
+/** Streams that failed before `ack` in a row until long-poll is asked for: something in between blocks them, perhaps. */
+const avoidedAfter = 3;
 
 function fail(memory: Memory, cause: FailureCause, code: number | string): Step {
   return {
@@ -51,17 +52,18 @@ function reauthorize(memory: Memory, code: number | string): Step {
 
 /** Negotiation failed and nothing serves. */
 export function refused(state: StateOf<'negotiating'>, event: EventOf<'refused'>): Step {
-  const { memory } = state;
   const { ask: id, verdict, code, retryAfterMs } = event;
-  if (id !== memory.asks) return { state, effects: [] };
+  if (id !== state.memory.asks) return { state, effects: [] };
+  const memory = verdict === 'backoff' ? troubled(state.memory) : state.memory;
   if (verdict === 'never') return fail(memory, 'refused', code);
   return verdict === 'reauth' ? reauthorize(memory, code) : backOff(memory, code, retryAfterMs);
 }
 
 /** Negotiation failed while something serves: that goes on, and it is asked again later. */
 export function refusedWhileServed(state: Served<'asking'>, event: EventOf<'refused'>): Step {
-  const { memory, live } = state;
-  if (event.ask !== memory.asks) return { state, effects: [] };
+  const { live } = state;
+  if (event.ask !== state.memory.asks) return { state, effects: [] };
+  const memory = event.verdict === 'backoff' ? troubled(state.memory) : state.memory;
   if (event.verdict === 'reauth' && !memory.isReauthorizing)
     return ask({ ...memory, isReauthorizing: true }, live, true);
   return askLater({ ...memory, isReauthorizing: false }, live, event);
@@ -92,21 +94,31 @@ export function closedWhileConnecting(state: Connecting, event: EventOf<'closed'
   return { state: step.state, effects: [opening, ...step.effects] };
 }
 
-function withFailure(memory: Memory, link: Link, { isKill = false }: EventOf<'closed'>): Memory {
-  if (link.transport !== 'websocket') return memory;
+function withFailure(
+  memory: Memory,
+  link: Link,
+  { isKill = false, code, verdict }: EventOf<'closed'>,
+): Memory {
+  if (link.transport !== 'websocket') return isPassing(verdict) ? troubled(memory) : memory;
   // Nothing is blocked: a node said no. Without this it would be asked again for as long as another node can't know.
   if (isKill) return { ...memory, killedAt: memory.assignment };
   const streamFailures = memory.streamFailures + 1;
-  return { ...memory, streamFailures, ...(streamFailures >= blockedAfter && { streamAvoided: 'blocked' }) };
+  const isGatewayInTrouble = memory.isGatewayInTrouble || isGatewaysClose(code);
+  const failed = { ...memory, streamFailures, isGatewayInTrouble };
+  if (streamFailures < avoidedAfter) return failed;
+  return { ...failed, streamAvoided: isGatewayInTrouble ? 'trouble' : 'blocked' };
 }
+
+const isPassing = (verdict: Verdict): boolean => verdict === 'window' || verdict === 'backoff';
 
 /** The only connection ended. */
 export function closedWhileServed(state: Served<'live'> | Served<'asking'>, event: EventOf<'closed'>): Step {
   const { verdict, code, retryAfterMs } = event;
   const { live } = state;
-  const isRetry = verdict === 'window' || verdict === 'backoff';
-  const fallsBack = isRetry && live.transport === 'websocket' && !state.memory.settings.autoreconnect;
-  const memory: Memory = fallsBack ? { ...state.memory, streamAvoided: 'autoreconnect' } : state.memory;
+  const { settings } = state.memory;
+  const fallsBack = isPassing(verdict) && live.transport === 'websocket' && !settings.autoreconnect;
+  const before = isPassing(verdict) && live.transport === 'long-poll' ? troubled(state.memory) : state.memory;
+  const memory: Memory = fallsBack ? { ...before, streamAvoided: 'autoreconnect' } : before;
   if (verdict === 'never') return fail(memory, 'refused', code);
   if (verdict === 'reauth') return reauthorize(memory, code);
   if (verdict === 'negotiate') return negotiate(memory);
@@ -125,7 +137,7 @@ export function closedWhileMoving(state: Moving, event: EventOf<'closed'>): Step
   const step =
     verdict === 'reauth' && !memory.isReauthorizing
       ? ask({ ...memory, isReauthorizing: true }, live, true)
-      : verdict === 'never' || (memory.streamAvoided === 'blocked' && live.transport === 'long-poll')
+      : verdict === 'never' || (memory.streamAvoided !== undefined && live.transport === 'long-poll')
         ? settle({ ...memory, isReauthorizing: false }, live)
         : askLater({ ...memory, isReauthorizing: false }, live, event);
   return { state: step.state, effects: [opening, ...step.effects] };

@@ -47,6 +47,7 @@ const untroubled = {
   attempts: 0,
   hasRetriedAtOnce: false,
   streamFailures: 0,
+  isGatewayInTrouble: false,
   streamAvoided: undefined,
   isReauthorizing: false,
   isAskPutOff: false,
@@ -138,7 +139,8 @@ const table: Table = {
     opened: keep,
     closed: closedWhileServed,
     // Restarted by the application: on long-poll that asks again, a stream is where it should be.
-    start: ({ memory, live }) => ask({ ...memory, streamFailures: 0, streamAvoided: undefined }, live),
+    start: ({ memory, live }) =>
+      ask({ ...memory, streamFailures: 0, isGatewayInTrouble: false, streamAvoided: undefined }, live),
     stop,
     online: calm,
     services: (state, event) => reconcile({ ...state, memory: wanting(state.memory, event) }),
@@ -146,7 +148,8 @@ const table: Table = {
       const { memory, live } = state;
       if (timer !== 'ask') return keep(state);
       // Long-poll for want of a stream is not for ever; on leaving, the reason to avoid one still holds.
-      return ask(live.isLeaving ? memory : { ...memory, streamAvoided: undefined }, live);
+      const fresh: Memory = { ...memory, isGatewayInTrouble: false, streamAvoided: undefined };
+      return ask(live.isLeaving ? memory : fresh, live);
     },
   },
   asking: {

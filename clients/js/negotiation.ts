@@ -5,10 +5,12 @@ import { type Refusal, refusalOf } from './refusal.ts';
 import { authorizationOf, type TokenSource } from './token.ts';
 
 export type Negotiated =
-  | { readonly ok: true; readonly answer: NegotiateResponse }
+  | { readonly ok: true; readonly answer: NegotiateResponse; readonly isSlow: boolean }
   | ({ readonly ok: false } & Refusal);
 
 const withinMs = 10_000;
+// Half of what a stream has to open.
+const slowMs = 3000;
 
 export class Negotiation {
   private readonly url: string;
@@ -31,12 +33,14 @@ export class Negotiation {
     this.cancel();
     const abort = new AbortController();
     this.abort = abort;
-    const cancelTimer = this.environment.clock.after(withinMs, () => abort.abort());
+    const { clock } = this.environment;
+    const cancelTimer = clock.after(withinMs, () => abort.abort());
     try {
       const token = await Promise.race([this.source(), aborted(abort.signal)]);
       // Not the newest: an older connection may end with its own token while the next is already here.
       if (mustDiffer && token === this.refusedToken) return failed('reauth', 'same_token');
       this.token = token;
+      const sinceMs = clock.now();
       const answer = await this.environment.fetch(this.url, {
         method: 'POST',
         headers: { ...authorizationOf(token), 'content-type': 'application/json' },
@@ -45,7 +49,8 @@ export class Negotiation {
       });
       const body: unknown = await answer.json().catch(() => undefined);
       // The gateway answers as its schema says; what stands in between need not.
-      if (answer.ok && isDecision(body)) return { ok: true, answer: body };
+      if (answer.ok && isDecision(body))
+        return { ok: true, answer: body, isSlow: clock.now() - sinceMs >= slowMs };
       const refusal = refusalOf(answer, body);
       if (refusal.verdict === 'reauth') this.refusedToken = token;
       return { ok: false, ...refusal };

@@ -46,8 +46,13 @@ export interface Memory {
   readonly hasRetriedAtOnce: boolean;
   /** Streams in a row that failed before their `ack`. */
   readonly streamFailures: number;
-  /** Why only long-poll is asked for, where it is. */
-  readonly streamAvoided: 'blocked' | 'autoreconnect' | undefined;
+  /** Since the first of them, something said that it is the gateway's trouble, and not the network's. */
+  readonly isGatewayInTrouble: boolean;
+  /**
+   * Why only long-poll is asked for, where it is. `blocked`: streams fail where all else works. `trouble`: they fail, and
+   * more than they.
+   */
+  readonly streamAvoided: 'blocked' | 'trouble' | 'autoreconnect' | undefined;
   /** A token was refused; the next refusal is the last. */
   readonly isReauthorizing: boolean;
   /** A question failed and is asked again later: what a poll says until then asks nothing. */
@@ -133,7 +138,13 @@ export type Event =
   | { readonly type: 'stop' }
   | { readonly type: 'online' }
   | { readonly type: 'services'; readonly add: readonly string[]; readonly remove: readonly string[] }
-  | { readonly type: 'negotiated'; readonly ask: number; readonly answer: NegotiateResponse }
+  | {
+      readonly type: 'negotiated';
+      readonly ask: number;
+      readonly answer: NegotiateResponse;
+      /** It took so long that a stream may not have had the time to open either. */
+      readonly isSlow?: boolean;
+    }
   | {
       readonly type: 'refused';
       readonly ask: number;

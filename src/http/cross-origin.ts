@@ -12,12 +12,9 @@ const common = {
 
 export function crossOrigin(origins: readonly string[], takesCookies: boolean): MiddlewareHandler {
   const isListed = listedOrigin(origins);
-  const all = cors({ ...common, origin: origins.includes('*') ? '*' : [...origins] });
+  const named = (origin: string): string | undefined => (isListed(origin) ? origin : undefined);
+  const all = cors({ ...common, origin: origins.includes('*') ? '*' : named });
   if (!takesCookies) return all;
-  const withCookies = cors({
-    ...common,
-    credentials: true,
-    origin: (origin) => (isListed(origin) ? origin : undefined),
-  });
+  const withCookies = cors({ ...common, credentials: true, origin: named });
   return (c, next) => (isListed(c.req.header('origin') ?? '') ? withCookies(c, next) : all(c, next));
 }

@@ -23,12 +23,15 @@ const retryMs = 250;
 const minLogMs = 2000;
 // A client that is sent back to a draining node asks again the moment it is answered: it is held this long, not for its wait.
 const whileDrainingMs = 1000;
+// Whoever was answered right before a drain is on the way back, on the same connection: not to be closed under the request.
+const returnMs = 300;
 
 export class LongPoll {
   private readonly deps: LongPollDeps;
   private readonly held = new Set<HeldPoll>();
   /** Polls that wait for the log itself: each is let go by its own. */
   private readonly waiting = new Set<() => void>();
+  private answeredMs = Number.NEGATIVE_INFINITY;
   private isDraining = false;
   private isClosing = false;
 
@@ -72,8 +75,9 @@ export class LongPoll {
       const endSoon = mostMs < Infinity ? deps.wheel.after(mostMs, () => poll.migrate()) : undefined;
       try {
         const outcome = await poll.answered;
-        const waitedMs = deps.clock.monotonic() - cameMs;
-        deps.onAnswered({ hadEvents: poll.foundAtOnce, waitedMs });
+        const nowMs = deps.clock.monotonic();
+        if (!this.isDraining) this.answeredMs = nowMs;
+        deps.onAnswered({ hadEvents: poll.foundAtOnce, waitedMs: nowMs - cameMs });
         return outcome;
       } finally {
         endSoon?.();
@@ -89,7 +93,10 @@ export class LongPoll {
     this.isDraining = true;
     for (const giveUp of this.waiting) giveUp();
     const answer = (poll: HeldPoll): void => poll.migrate();
-    await inTurns([...this.held], withinMs * toldPart, this.deps.clock, answer, () => this.held.size === 0);
+    const { clock } = this.deps;
+    await inTurns([...this.held], withinMs * toldPart, clock, answer, () => this.held.size === 0);
+    const leftMs = this.answeredMs + returnMs - clock.monotonic();
+    if (leftMs > 0) await new Promise<void>((resolve) => clock.after(leftMs, resolve));
   }
 
   /** The drain is over: whoever is still held is answered, and who comes now is not held at all. */

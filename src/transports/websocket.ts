@@ -12,6 +12,7 @@ import { fail } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
 import type { Authenticator } from '../identity.ts';
 import { StreamConnection } from './connection.ts';
+import { understoodOffers } from './extension-offers.ts';
 import { streamForm } from './frames.ts';
 import type { StreamDeps, Visitor } from './stream-deps.ts';
 import { inTurns, toldPart } from './turns.ts';
@@ -118,9 +119,11 @@ export class WebSocketTransport {
       this.refuse(socket, refusal);
       return;
     }
+    const { headers } = request;
+    headers['sec-websocket-extensions'] = understoodOffers(headers['sec-websocket-extensions'] ?? '');
     let extensions = '';
-    const onHeaders = (headers: string[]): void => {
-      extensions = headers.find((header) => /^sec-websocket-extensions:/i.test(header)) ?? '';
+    const onHeaders = (answer: string[]): void => {
+      extensions = answer.find((header) => /^sec-websocket-extensions:/i.test(header)) ?? '';
     };
     this.server.once('headers', onHeaders);
     this.server.handleUpgrade(request, socket, head, (ws) => {
@@ -175,6 +178,8 @@ export class WebSocketTransport {
       'Content-Type: application/json',
       `Content-Length: ${Buffer.byteLength(body)}`,
       ...(status === 429 ? ['Retry-After: 1'] : []),
+      // What is spoken here, for a client of another version (RFC 6455, 4.4).
+      ...(status === 400 ? ['Sec-WebSocket-Version: 13'] : []),
       'Connection: close',
     ];
     socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);

@@ -105,7 +105,7 @@ it('switches from the old backend to Turnout and back under load, without one fa
   expect((await nginx.answers()).filter(({ status }) => !fine.has(status))).toEqual([]);
 });
 
-it('carries WebSocket, and tells the old backend who asks', async () => {
+it('carries WebSocket of the site’s own pages, and tells the old backend who asks', async () => {
   await nginx.switchTo('turnout_or_backend');
   await serve(0);
   const client = new AcmeClient(nginx.url);
@@ -114,10 +114,11 @@ it('carries WebSocket, and tells the old backend who asks', async () => {
   expect(between.asked).toMatchObject({
     'x-forwarded-for': '127.0.0.1, 127.0.0.1',
     'x-forwarded-proto': 'http',
-    'x-forwarded-host': '127.0.0.1',
+    'x-forwarded-host': new URL(nginx.url).host,
   });
   const stream = new StreamClient(nginx.url, {
     token: await makeToken({ sub: 'ann', org: 'acme' }),
+    headers: { origin: nginx.url },
     first: { services: ['updates'], version: 1 },
   });
   await stream.next('ack');

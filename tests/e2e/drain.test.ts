@@ -1,4 +1,6 @@
 /** SIGTERM under load: everybody is told, nobody is cut, and what was acknowledged was delivered. */
+import { once } from 'node:events';
+import { Agent, get, type IncomingMessage } from 'node:http';
 import { expect, it } from 'vitest';
 import { call } from '../support/http-client.ts';
 import { startGateway } from '../support/node-process.ts';
@@ -95,6 +97,37 @@ it('exits at once when nobody is connected', async () => {
     expect(first).toBe(0);
   } finally {
     await other.kill();
+  }
+});
+
+it('closes no connection under the poll of a client that was answered right before', async () => {
+  const gateway = await startGateway();
+  const token = await makeToken();
+  const agents = Array.from({ length: 10 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
+  try {
+    let polls = 0;
+    const untilTold = async (agent: Agent): Promise<void> => {
+      for (let isTold = false; !isTold; polls += 1) {
+        const [answer] = (await once(
+          get(`${gateway.url}/v1/realtime/poll?services=ops&wait=0`, {
+            agent,
+            headers: { authorization: `Bearer ${token}` },
+          }),
+          'response',
+        )) as [IncomingMessage];
+        for await (const _ of answer);
+        expect(answer.statusCode).toBe(200);
+        isTold = answer.headers.connection === 'close';
+      }
+    };
+    const told = Promise.all(agents.map(untilTold));
+    await until(() => polls > 100);
+    gateway.signal('SIGTERM');
+    await within(told, 'everybody to be told to close', 10_000);
+    expect(await gateway.exited).toBe(0);
+  } finally {
+    for (const agent of agents) agent.destroy();
+    await gateway.kill();
   }
 });
 

@@ -84,7 +84,28 @@ describe('upgrades', () => {
         upgradeText(`/v2/realtime/stream?access_token=${token}`, headers),
       );
       await until(() => raw.said() !== '', 'an answer');
-      expect(raw.said()).toMatch(/^HTTP\/1\.1 4\d\d /);
+      expect(raw.said()).toMatch(/^HTTP\/1\.1 4\d\d .*\r\nSec-WebSocket-Version: 13\r\n/s);
+      raw.socket.destroy();
+    }
+  });
+
+  it('with offers of extensions that nobody understands are served as if those had not been made', async () => {
+    const path = `/v2/realtime/stream?access_token=${token}`;
+    const known = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover';
+    for (const [offer, taken] of [
+      ['permessage-deflate; server_max_window_bits=16', undefined],
+      ['permessage-deflate; client_max_window_bits=8; client_max_window_bits=9', undefined],
+      ['permessage-deflate; of=tomorrow, permessage-deflate', known],
+      ['not at, all; an=offer,, ; permessage-deflate; client_max_window_bits', undefined],
+      ['bbf-usp-protocol, permessage-deflate; client_max_window_bits', known],
+      ['permessage-deflate; client_max_window_bits=10', `permessage-deflate; client_max_window_bits=10`],
+    ] as const) {
+      const raw = await openRaw(gateway.url, upgradeText(path, { 'Sec-WebSocket-Extensions': offer }));
+      await until(() => raw.said().includes('\r\n\r\n'), 'an answer');
+      expect(raw.said(), offer).toMatch(/^HTTP\/1\.1 101 /);
+      const answered = /Sec-WebSocket-Extensions: (.*)\r\n/.exec(raw.said())?.[1];
+      if (taken === undefined) expect(answered, offer).toBeUndefined();
+      else expect(answered, offer).toContain(taken);
       raw.socket.destroy();
     }
   });

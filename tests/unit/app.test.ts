@@ -131,6 +131,12 @@ describe('another origin', () => {
     expect(refused.headers.get('access-control-allow-origin')).toBe(origin);
   });
 
+  it('may call however the setting spells it: a browser names it in small letters', async () => {
+    const { app } = edgeApp({ origins: ['https://App.Example.com'] });
+    const response = await preflight(app, origin);
+    expect(response.headers.get('access-control-allow-origin')).toBe(origin);
+  });
+
   it('is told nothing else', async () => {
     for (const origins of [[], [origin]]) {
       const response = await preflight(edgeApp({ origins }).app, 'https://evil.example');

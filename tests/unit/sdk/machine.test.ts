@@ -163,6 +163,55 @@ describe('retries', () => {
     expect(did(played, 'negotiate')).toMatchObject([{ supports: ['long-poll'], isBlocked: true }]);
   });
 
+  /** Fails streams until long-poll alone is asked for. `meanwhile` befalls the question behind the second of them. */
+  function avoiding(code: number, meanwhile: 'nothing' | 'refused' | 'slow' = 'nothing'): Played {
+    let played = play(fresh, { type: 'start' });
+    const rung = (): Played =>
+      played.state.phase === 'waiting' ? play(played.state, { type: 'timer', timer: 'retry' }) : played;
+    for (let failure = 1; failure <= 3; failure += 1) {
+      if (failure === 3 && meanwhile === 'refused') {
+        played = play(played.state, refused(played.state.memory.asks, 'backoff'));
+        played = rung();
+      }
+      const ask = played.state.memory.asks;
+      const isSlow = failure === 3 && meanwhile === 'slow';
+      played = play(played.state, { ...negotiated(ask, 'websocket'), isSlow } as Event);
+      played = play(played.state, closed(failure, verdictOfClose(code), code));
+      played = rung();
+    }
+    return played;
+  }
+  const polling = ({ state }: Played): Played =>
+    play(state, negotiated(state.memory.asks, 'long-poll'), opened(4));
+
+  it.each([
+    ['cut before their ack', avoiding(1006), true, 600_000],
+    ['closed by an overloaded gateway', avoiding(1013), false, 30_000],
+    ['closed by a draining one', avoiding(1012), false, 30_000],
+    ['closed for want of a handshake', avoiding(4408), false, 30_000],
+    ['cut while a question failed', avoiding(1006, 'refused'), false, 30_000],
+    ['cut while a question took long', avoiding(1006, 'slow'), false, 30_000],
+  ])('asks again after the time that fits streams %s', (_what, played, isBlocked, baseMs) => {
+    expect(did(played, 'negotiate')).toMatchObject([{ supports: ['long-poll'], isBlocked }]);
+    expect(did(polling(played), 'wait')).toMatchObject([{ timer: 'ask', delay: { baseMs } }]);
+  });
+
+  it('holds no network for blocked whose polls fail too, and tries a stream less and less often', () => {
+    const cut = play(polling(avoiding(1006)).state, closed(4, 'window'), { type: 'timer', timer: 'retry' });
+    expect(did(cut, 'negotiate')).toMatchObject([{ supports: ['long-poll'], isBlocked: false }]);
+    let { state } = play(cut.state, negotiated(cut.state.memory.asks, 'long-poll'), opened(5));
+    const waits: unknown[] = [];
+    for (let link = 6; link <= 11; link += 1) {
+      const ask = play(state, { type: 'timer', timer: 'ask' });
+      expect(did(ask, 'negotiate')).toMatchObject([{ supports: ['websocket', 'long-poll'] }]);
+      const moving = play(ask.state, negotiated(ask.state.memory.asks, 'websocket'));
+      const failed = play(moving.state, closed(link, 'backoff', 1013));
+      waits.push(...did(failed, 'wait').map(({ delay }) => 'baseMs' in delay && delay.baseMs / 60_000));
+      ({ state } = failed);
+    }
+    expect(waits).toEqual([1, 2, 4, 8, 10, 10]);
+  });
+
   it('takes streams that changing rules refused for no sign of a blocked network', () => {
     let played = play(fresh, { type: 'start' });
     for (let failure = 1; failure <= 4; failure += 1) {
