@@ -24,8 +24,8 @@ export interface LegacyServeDeps {
   readonly longPoll: Pick<LongPoll, 'hold'>;
   readonly log: Pick<EventLog, 'read' | 'health'>;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
-  /** Somebody brings what the old backend has into the log. */
-  readonly isFed: () => boolean;
+  /** The flag serves somebody, and somebody brings what the old backend has into the log. */
+  readonly mayHold: () => boolean;
 }
 
 export type Served =
@@ -110,7 +110,7 @@ export class LegacyServe {
       }
       if (chunk !== undefined && this.hasHole(chunk)) return no('gap');
       const leftMs = endMs - clock.monotonic();
-      if (chunk === undefined && leftMs > 0 && !this.deps.isFed())
+      if (chunk === undefined && leftMs > 0 && !this.deps.mayHold())
         return { isServed: false, why: 'bridge-away', leftMs };
       const torn = chunk && state.hasMore ? await this.tornInstant(caller, chunk) : undefined;
       const given = chunk && this.written(caller, chunk, torn);

@@ -488,7 +488,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a poll that is let go is told that there was nothing',
     file: 'src/http/legacy-serve.ts',
-    find: 'if (chunk === undefined && leftMs > 0 && !this.deps.isFed())',
+    find: 'if (chunk === undefined && leftMs > 0 && !this.deps.mayHold())',
     replace: 'if (leftMs < 0)',
     test: 'tests/e2e/legacy-post.test.ts',
     expectRed: 'is given to the old backend',

@@ -58,7 +58,7 @@ it('goes on behind what was looked through for a user who was told nothing, and 
   };
   const dialect = createDialect(profile);
   const places = new Places({ log, dialect });
-  const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock, isFed: () => true });
+  const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock, mayHold: () => true });
   const client = { isGone: false, onGone: () => () => undefined };
   for (const user of ['ann', 'ann', 'bob'])
     expect(await serve.answer(callerOf(user), { cursor: '1', waitMs: 0, limit: 10 }, client)).toMatchObject({
@@ -96,7 +96,14 @@ it('ends no answer within an instant: elsewhere the rest of it would never come'
   });
   const asked = async (cursor: string, limit: number): Promise<unknown> => {
     const places = new Places({ log, dialect });
-    const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock, isFed: () => true });
+    const serve = new LegacyServe({
+      dialect,
+      places,
+      longPoll,
+      log,
+      clock: systemClock,
+      mayHold: () => true,
+    });
     const client = { isGone: false, onGone: () => () => undefined };
     const served = await serve.answer(callerOf('ann'), { cursor, waitMs: 0, limit }, client);
     return served.isServed ? JSON.parse(served.answer.body?.toString() ?? '') : served.why;
