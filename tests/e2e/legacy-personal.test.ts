@@ -96,7 +96,7 @@ it('gives a held poll to the old backend when the flag is taken back, or all is 
     () => admin(gateway.url, 'POST', '/rollout/kill', { reason: 'test' }),
   ]) {
     await serve(100);
-    const asked = fetch(`${gateway.url}/api/updates?since=30&timeout=30`, {
+    const asked = fetch(`${gateway.url}/api/updates?since=30&timeout=10`, {
       headers: { authorization: `Bearer ${await makeToken({ sub: 'ann' })}` },
     });
     await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'a held poll');
