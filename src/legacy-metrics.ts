@@ -11,6 +11,7 @@ export type Unserved =
   | 'no-cursor'
   | 'unknown-cursor'
   | 'gap'
+  | 'instant'
   | 'reset'
   | 'log-away'
   | 'overloaded';

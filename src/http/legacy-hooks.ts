@@ -96,6 +96,8 @@ export class LegacyStands implements LegacyHooks {
     const served = await stand.serve.answer(caller, asked, client);
     if (!served.isServed) {
       if (served.leftMs !== undefined) this.left.set(poll.request, served.leftMs);
+      // Taken back while it was held.
+      if (!decider.servesAnyLegacy()) return undefined;
       return this.unserved(poll, served.why);
     }
     const { answer } = served;
@@ -163,12 +165,12 @@ export class LegacyStands implements LegacyHooks {
     const places = new Places({ log, dialect });
     const shadow = profile.shadow === undefined ? undefined : new Shadow({ dialect, places, log, clock });
     if (shadow !== undefined) shadow.report.onResult = (result) => metrics.shadowed(profile.name, result);
-    const isFed = (): boolean => this.deps.isFed(profile.name);
+    const mayHold = (): boolean => this.deps.decider.servesAnyLegacy() && this.deps.isFed(profile.name);
     return {
       dialect,
-      release: new LegacyRelease(isFed, clock),
+      release: new LegacyRelease(mayHold, clock),
       identity: createLegacyIdentity(profile, { clock, authenticator, onAsked }),
-      serve: new LegacyServe({ dialect, places, longPoll, log, clock, isFed }),
+      serve: new LegacyServe({ dialect, places, longPoll, log, clock, mayHold }),
       shadow,
     };
   }

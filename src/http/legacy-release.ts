@@ -1,6 +1,6 @@
 /**
- * Lets held polls of an old API go where nobody feeds the log any more: the old backend may have had an answer for them for
- * a while. In turns, so that it isn't asked by all of them at once.
+ * Lets held polls of an old API go where nobody feeds the log any more, or nobody is to be served: the old backend may have
+ * had an answer for them for a while. In turns, so that it isn't asked by all of them at once.
  */
 import type { Cancel, Clock } from '../clock.ts';
 import { inTurns } from '../transports/turns.ts';
@@ -10,14 +10,14 @@ const lookMs = 250;
 const overMs = 1000;
 
 export class LegacyRelease {
-  private readonly isFed: () => boolean;
+  private readonly mayHold: () => boolean;
   private readonly clock: Clock;
   private readonly held = new Set<() => void>();
   private stopLooking: Cancel | undefined;
   private isReleasing = false;
 
-  constructor(isFed: () => boolean, clock: Clock) {
-    this.isFed = isFed;
+  constructor(mayHold: () => boolean, clock: Clock) {
+    this.mayHold = mayHold;
     this.clock = clock;
   }
 
@@ -46,12 +46,12 @@ export class LegacyRelease {
   }
 
   private async look(): Promise<void> {
-    if (this.isFed() || this.isReleasing) return;
+    if (this.mayHold() || this.isReleasing) return;
     this.isReleasing = true;
     const release = (run: () => void): void => {
-      if (!this.isFed() && this.held.has(run)) run();
+      if (!this.mayHold() && this.held.has(run)) run();
     };
-    const isOver = (): boolean => this.isFed() || this.held.size === 0;
+    const isOver = (): boolean => this.mayHold() || this.held.size === 0;
     await inTurns([...this.held], overMs, this.clock, release, isOver);
     this.isReleasing = false;
   }

@@ -24,8 +24,8 @@ export interface LegacyServeDeps {
   readonly longPoll: Pick<LongPoll, 'hold'>;
   readonly log: Pick<EventLog, 'read' | 'health'>;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
-  /** Somebody brings what the old backend has into the log. */
-  readonly isFed: () => boolean;
+  /** The flag serves somebody, and somebody brings what the old backend has into the log. */
+  readonly mayHold: () => boolean;
 }
 
 export type Served =
@@ -43,7 +43,10 @@ export class LegacyServe {
   private readonly forms = new Map<number, ReturnType<typeof foreignForm>>();
   private readonly services: ReadonlySet<string>;
   /** One answer for all who are given one chunk whole. */
-  private readonly shared = new WeakMap<object, LegacyAnswer>();
+  private readonly shared = new WeakMap<
+    object,
+    { readonly answer: LegacyAnswer; readonly isWhole: boolean }
+  >();
   private readonly torn = new WeakMap<object, boolean>();
 
   constructor(deps: LegacyServeDeps) {
@@ -107,9 +110,11 @@ export class LegacyServe {
       }
       if (chunk !== undefined && this.hasHole(chunk)) return no('gap');
       const leftMs = endMs - clock.monotonic();
-      if (chunk === undefined && leftMs > 0 && !this.deps.isFed())
+      if (chunk === undefined && leftMs > 0 && !this.deps.mayHold())
         return { isServed: false, why: 'bridge-away', leftMs };
-      const given = chunk && this.written(caller, chunk);
+      const torn = chunk && state.hasMore ? await this.tornInstant(caller, chunk) : undefined;
+      const given = chunk && this.written(caller, chunk, torn);
+      if (given === undefined && torn !== undefined) return no('instant');
       if (given !== undefined) return { isServed: true, answer: given, events: true };
       at = state.at;
       // Past what isn't theirs, or has no words here: an answer now would have them look through it again, at once.
@@ -140,20 +145,45 @@ export class LegacyServe {
     return has;
   }
 
-  private written({ org, user }: LegacyCaller, chunk: LegacyChunk): LegacyAnswer | undefined {
+  /**
+   * The cursor of the chunk's end, where the next event has the same: whoever came back with it would miss that one at any
+   * other node, and at the old backend.
+   */
+  private async tornInstant({ org }: LegacyCaller, chunk: LegacyChunk): Promise<string | undefined> {
+    const { dialect, places } = this.deps;
+    if (dialect.profile.request.cursor.format !== 'timestamp') return undefined;
+    const next = await places.valueAfter(org, chunk.end);
+    const entries = chunk.parts.flatMap((part) => part.entries);
+    const isTorn = entries.some((entry) => this.isOf(entry, next));
+    return isTorn ? next : undefined;
+  }
+
+  private isOf(entry: LogEntry, cursor: string | undefined): boolean {
+    const value = cursor === undefined ? undefined : this.deps.dialect.cursorOf(envelopeOf(entry));
+    return value !== undefined && this.deps.dialect.compare(value, cursor ?? '') === 0;
+  }
+
+  /** @param torn a cursor whose events are left for the next answer */
+  private written(
+    { org, user }: LegacyCaller,
+    chunk: LegacyChunk,
+    torn: string | undefined,
+  ): LegacyAnswer | undefined {
     const made = this.shared.get(chunk);
-    if (made !== undefined) return made;
-    const events = foreignEvents(this.words, chunk, user);
+    if (made !== undefined && !(made.isWhole && torn !== undefined)) return made.answer;
+    const isLeft = torn === undefined ? undefined : (entry: LogEntry) => this.isOf(entry, torn);
+    const events = foreignEvents(this.words, chunk, user, isLeft);
     if (events === undefined) return undefined;
     const { dialect, places } = this.deps;
     const isOpaque = dialect.profile.request.cursor.format === 'opaque';
     const value = isOpaque ? encodeCursor(chunk.end) : dialect.cursorOf(envelopeOf(events.last));
     if (value === undefined) return undefined;
     // Only what nobody was left out of may be passed over: whoever else comes with this value may be the one it is for.
-    const end = chunk.isShared ? chunk.end : positionOf(events.last, chunk.end.epoch);
+    const isWhole = torn === undefined;
+    const end = chunk.isShared && isWhole ? chunk.end : positionOf(events.last, chunk.end.epoch);
     if (!isOpaque) places.remember(org, value, end);
     const answer = dialect.answer(events.pieces, value);
-    if (chunk.isShared) this.shared.set(chunk, answer);
+    if (chunk.isShared) this.shared.set(chunk, { answer, isWhole });
     return answer;
   }
 

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Profile } from '../../schema/profile.ts';
 import { ConfigError, type Environment, isLoopbackHost } from '../config.ts';
+import { isOwnPath } from './own-paths.ts';
 import { fault, type ProfilePath, type ProfileProblem } from './profile-problem.ts';
 import { profileProblems } from './profile-problems.ts';
 import { parseShape } from './profile-shape.ts';
@@ -59,7 +60,7 @@ export function loadProfiles(
   return { profiles: loaded.map(({ profile }) => profile), warnings };
 }
 
-/** Reads one file. `${NAME}` in its source is taken from the environment. */
+/** Reads one file. `${NAME}` in its source is taken from the environment, and so is where Turnout's own paths begin. */
 export function readProfile(file: string, env: Environment): ReadProfile {
   const unread = (message: string, line?: number): ReadProfile => ({
     profile: undefined,
@@ -84,7 +85,8 @@ export function readProfile(file: string, env: Environment): ReadProfile {
   const filled = withEnvironment(parsed.value, env);
   const shape = parseShape(filled.value);
   if (!('name' in shape)) return { profile: undefined, problems: [...filled.problems, ...shape], say };
-  const problems = [...filled.problems, ...profileProblems(shape)];
+  const taken = takenProblems(shape, env['TURNOUT_BASE_PATH'] ?? '');
+  const problems = [...filled.problems, ...profileProblems(shape), ...taken];
   const isFaulty = problems.some(({ level }) => level === 'error');
   return { profile: isFaulty ? undefined : shape, problems, say };
 }
@@ -134,22 +136,53 @@ function withEnvironment(
   return { value: { ...value, source: fill(value.source, ['source']) }, problems };
 }
 
+/** A path that a profile takes. */
+interface Claim {
+  readonly profile: string;
+  readonly at: ProfilePath;
+  readonly pattern: string;
+  /** `*`: all of them. */
+  readonly method: string;
+}
+
+const claimsOf = ({ name, match, passthrough }: Profile): Claim[] => [
+  { profile: name, at: ['match', 'path'], pattern: match.path, method: match.method },
+  ...passthrough.map((pattern, index) => ({
+    profile: name,
+    at: ['passthrough', index],
+    pattern,
+    method: '*',
+  })),
+];
+
+/** A profile may name its own poll's path again; two profiles share an exact path where each polls it by a method of its own. */
+function clash(one: Claim, other: Claim): boolean {
+  if (one.pattern !== other.pattern) return false;
+  if (one.method === other.method) return true;
+  if (one.profile === other.profile) return false;
+  return one.method === '*' || other.method === '*' || one.pattern.endsWith('*');
+}
+
+function takenProblems(profile: Profile, basePath: string): ProfileProblem[] {
+  const message = "is a path of Turnout's own: leave it out, or move Turnout's by TURNOUT_BASE_PATH";
+  return claimsOf(profile)
+    .filter(({ pattern }) => isOwnPath(pattern, basePath))
+    .map(({ at, pattern }) => fault(at, `${pattern} ${message}`));
+}
+
 function repeatedProblems(loaded: readonly Loaded[]): string[] {
-  const [names, routes] = [new Map<string, string>(), new Map<string, string>()];
+  const names = new Set<string>();
+  const claims: Claim[] = [];
   return loaded.flatMap(({ profile, say }) => {
-    const { name, match, passthrough } = profile;
     const found: string[] = [];
-    const repeats = (path: ProfilePath, message: string): void => void found.push(say(fault(path, message)));
-    if (names.has(name)) repeats(['name'], `another profile is called ${name} too`);
-    names.set(name, name);
-    const own: [ProfilePath, string][] = [
-      [['match', 'path'], `${match.method} ${match.path}`],
-      ...passthrough.map((route, at): [ProfilePath, string] => [['passthrough', at], `* ${route}`]),
-    ];
-    for (const [path, route] of own) {
-      const other = routes.get(route);
-      if (other !== undefined) repeats(path, `${route.replace('* ', '')} is ${other}'s already`);
-      routes.set(route, name);
+    if (names.has(profile.name))
+      found.push(say(fault(['name'], `another profile is called ${profile.name} too`)));
+    names.add(profile.name);
+    for (const claim of claimsOf(profile)) {
+      const other = claims.find((one) => clash(one, claim));
+      const route = claim.method === '*' ? claim.pattern : `${claim.method} ${claim.pattern}`;
+      if (other !== undefined) found.push(say(fault(claim.at, `${route} is ${other.profile}'s already`)));
+      claims.push(claim);
     }
     return found;
   });

@@ -94,6 +94,13 @@ export class Places {
     this.known.delete(`${org} ${valueFor(user, value)}`);
   }
 
+  /** The value of the next event behind a place; undefined: none, or none nearby. @throws log_unavailable */
+  async valueAfter(org: string, at: Position): Promise<string | undefined> {
+    const { head } = await this.log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+    const found = await this.marksAfter(org, at.seq, head, stepEvents);
+    return typeof found === 'string' ? undefined : found.marks[0]?.value;
+  }
+
   private async search(org: string, value: string): Promise<Position | undefined> {
     const { head } = await this.log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
     if (head.seq === 0) return undefined;

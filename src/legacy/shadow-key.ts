@@ -2,7 +2,9 @@
 import type { Profile } from '../../schema/profile.ts';
 import type { Envelope } from '../../schema/envelope.ts';
 import { cursorWire } from './cursor-wire.ts';
-import { compilePath, compileSteps } from './json-path.ts';
+import { leavesOf } from './answer-reading.ts';
+import { compilePath, compileSteps, stepsOf } from './json-path.ts';
+import { eventPlace, type Template } from './template.ts';
 
 export interface EventKeys {
   /** Of an event in the old API's shape; undefined where it has none. */
@@ -29,14 +31,28 @@ export function eventKeys({ request, response }: Profile): EventKeys | undefined
   };
 }
 
-/** The place in the template that `value` is written to, as it is or in another form (`$.id:number`). */
-function stepsTo(template: unknown, value: string): (string | number)[] | undefined {
-  if (typeof template === 'string')
-    return template === value || template.startsWith(`${value}:`) ? [] : undefined;
-  if (typeof template !== 'object' || template === null) return undefined;
-  for (const [name, inner] of Object.entries(template)) {
-    const found = stepsTo(inner, value);
-    if (found !== undefined) return [Array.isArray(template) ? Number(name) : name, ...found];
+/** The place in the template that `value` is written to: by itself, in another form (`$.id:number`), or inside `$.payload`. */
+function stepsTo(template: Template, value: string): (string | number)[] | undefined {
+  const wanted = stepsOf(value);
+  for (const { steps, value: leaf } of leavesOf(template)) {
+    const place = typeof leaf === 'string' ? eventPlace(leaf) : undefined;
+    const at = place && stepsOf(place.path);
+    if (at === undefined || place?.form?.startsWith('epoch')) continue;
+    if (at.length <= wanted.length && at.every((step, index) => step === wanted[index]))
+      return [...steps, ...wanted.slice(at.length)];
   }
   return undefined;
 }
+
+/** Events of one instant share a key where timestamps are the cursors: those after the first are numbered as they stand. */
+export function numbering(): (key: string) => string {
+  const seen = new Map<string, number>();
+  return (key) => {
+    const count = (seen.get(key) ?? 0) + 1;
+    seen.set(key, count);
+    return count === 1 ? key : `${key}\n${count}`;
+  };
+}
+
+/** Without its number. */
+export const bareKey = (key: string): string => key.split('\n', 1)[0] ?? key;

@@ -11,7 +11,7 @@ import { compareAnswers, type Had, type Seen } from './compare.ts';
 import type { Dialect, LegacyAnswer } from './dialect.ts';
 import { markedJson } from './exact-json.ts';
 import { envelopeOf, type Places } from './places.ts';
-import { type EventKeys, eventKeys } from './shadow-key.ts';
+import { bareKey, type EventKeys, eventKeys, numbering } from './shadow-key.ts';
 import { ShadowReport } from './shadow-report.ts';
 
 export interface ShadowDeps {
@@ -111,9 +111,10 @@ export class Shadow {
 
   private seen(items: readonly unknown[], marked: readonly unknown[]): Seen[] | undefined {
     const { keys } = this;
+    const numbered = numbering();
     const seen = items.flatMap((item, index) => {
       const key = keys?.ofItem(item);
-      return key === undefined ? [] : { key, event: marked[index] };
+      return key === undefined ? [] : { key: numbered(key), event: marked[index] };
     });
     return seen.length === items.length ? seen : undefined;
   }
@@ -155,7 +156,7 @@ export class Shadow {
   }
 
   private isUpTo(key: string, cursor: string | undefined): boolean {
-    const order = cursor === undefined ? undefined : this.deps.dialect.compare(key, cursor);
+    const order = cursor === undefined ? undefined : this.deps.dialect.compare(bareKey(key), cursor);
     return order !== undefined && order <= 0;
   }
 
@@ -167,14 +168,16 @@ export class Shadow {
     wanted: ReadonlySet<string>,
   ): Promise<Had[] | undefined> {
     const all: Had[] = [];
+    const numbered = numbering();
     let left = wanted.size;
     for (let at = from; ; ) {
       const limits = { maxEvents: left + spareEvents, maxBytes };
       const page = await this.deps.log.read(org, { at: 'cursor', position: at }, limits);
       if (page.kind === 'reset') return undefined;
       for (const entry of page.entries) {
-        const ours = this.ours(entry, user);
-        if (ours === undefined) continue;
+        const found = this.ours(entry, user);
+        if (found === undefined) continue;
+        const ours = { ...found, key: numbered(found.key) };
         all.push(ours);
         if (wanted.has(ours.key)) left -= 1;
       }

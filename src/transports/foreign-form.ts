@@ -31,9 +31,22 @@ export interface ForeignEvents {
   readonly last: LogEntry;
 }
 
-/** What `sub` is given of a chunk; undefined where that is nothing. */
-export function foreignEvents(words: ForeignWords, chunk: Chunk, sub: string): ForeignEvents | undefined {
+/**
+ * What `sub` is given of a chunk; undefined where that is nothing.
+ * @param isLeft entries at its end that are left out
+ */
+export function foreignEvents(
+  words: ForeignWords,
+  chunk: Chunk,
+  sub: string,
+  isLeft?: (entry: LogEntry) => boolean,
+): ForeignEvents | undefined {
   const parts = partsFor(chunk, sub).filter(({ bytes }) => bytes.length > 0);
+  if (isLeft !== undefined) {
+    const given = parts.flatMap(({ entries }) => entries.filter((entry) => !isLeft(entry)));
+    const last = given.findLast((entry) => words.write(entry) !== undefined);
+    return last && { pieces: [given.flatMap((entry) => words.write(entry) ?? []).join(',')], last };
+  }
   const last = parts.at(-1)?.entries.findLast((entry) => words.write(entry) !== undefined);
   if (last === undefined) return undefined;
   return { pieces: parts.map(({ bytes }) => bytes.toString('utf8')), last };

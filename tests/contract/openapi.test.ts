@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config.ts';
 import { openGateway } from '../../src/gateway.ts';
+import { isOwnPath } from '../../src/legacy/own-paths.ts';
 import { createLogger } from '../../src/logger.ts';
 import { openApiText } from '../support/described-app.ts';
 import { edgeApp } from '../support/edge-app.ts';
@@ -45,6 +46,14 @@ describe('openapi.json', () => {
     onTestFinished(() => gateway.drain());
     const response = await fetch(`${gateway.url}/openapi.json`);
     expect(await response.json()).toEqual(document);
+  });
+
+  it('names no path that a profile of an old API could take', () => {
+    const others = ['/openapi.json', '/docs', '/docs/start.js'];
+    for (const path of [...operations.map((operation) => operation.path), ...others]) {
+      expect(isOwnPath(path, ''), path).toBe(true);
+      expect(isOwnPath(`/live${path}`, '/live'), path).toBe(true);
+    }
   });
 
   it('names what the admin API refuses, and with which code', () => {

@@ -86,3 +86,22 @@ it('leaves a page of another origin to the old backend, whose answer its browser
     expect((await asked({ origin })).status, origin).toBe(502);
   expect(await metric(gateway.url, 'legacy_unserved_total', 'why="cross-origin"')).toBe(2);
 });
+
+it('gives a held poll to the old backend when the flag is taken back, or all is killed', async () => {
+  await publish(30);
+  const serve = (percent: number) =>
+    admin(gateway.url, 'PUT', '/rollout/flags/legacy-serve', { percent, reason: 'test' });
+  for (const back of [
+    () => serve(0),
+    () => admin(gateway.url, 'POST', '/rollout/kill', { reason: 'test' }),
+  ]) {
+    await serve(100);
+    const asked = fetch(`${gateway.url}/api/updates?since=30&timeout=10`, {
+      headers: { authorization: `Bearer ${await makeToken({ sub: 'ann' })}` },
+    });
+    await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'a held poll');
+    await back();
+    // Its own answer would be 200 or 204.
+    expect((await asked).status).toBe(502);
+  }
+});

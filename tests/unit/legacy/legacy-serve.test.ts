@@ -9,6 +9,8 @@ import { createDialect } from '../../../src/legacy/profile-dialect.ts';
 import type { Position } from '../../../src/log/cursor.ts';
 import { prepareEvent } from '../../../src/log/entry.ts';
 import { createMemoryLog } from '../../../src/log/memory-log.ts';
+import { cutChunk } from '../../../src/hub/chunk.ts';
+import { foreignForm } from '../../../src/transports/foreign-form.ts';
 
 const profile = profileSchema.parse({
   name: 'acme',
@@ -56,7 +58,7 @@ it('goes on behind what was looked through for a user who was told nothing, and 
   };
   const dialect = createDialect(profile);
   const places = new Places({ log, dialect });
-  const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock, isFed: () => true });
+  const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock, mayHold: () => true });
   const client = { isGone: false, onGone: () => () => undefined };
   for (const user of ['ann', 'ann', 'bob'])
     expect(await serve.answer(callerOf(user), { cursor: '1', waitMs: 0, limit: 10 }, client)).toMatchObject({
@@ -64,4 +66,49 @@ it('goes on behind what was looked through for a user who was told nothing, and 
       answer: { status: 204 },
     });
   expect(begun.map(({ seq }) => seq)).toEqual([1, 51, 1]);
+});
+
+it('ends no answer within an instant: elsewhere the rest of it would never come', async () => {
+  const bounds = { retentionMs: 3_600_000, retentionEvents: 1e6, retentionBytes: 1e9 };
+  const log = createMemoryLog({ clock: systemClock, ...bounds });
+  const events = [1, 2, 2, 3, 3, 3].map((at, index) =>
+    prepareEvent({ service: 'updates', type: 'note', payload: { at } }, String(index + 1)),
+  );
+  await log.append('acme', 'bridge/acme', events);
+  const longPoll: LegacyServeDeps['longPoll'] = {
+    async hold({ start, services, form }) {
+      if (start.at !== 'cursor') throw new Error('no place was given');
+      const page = await log.read('acme', start, { maxEvents: 100, maxBytes: 1e6 });
+      if (page.kind === 'reset') throw new Error(page.reason);
+      const chunk = cutChunk({ ...page, epoch: page.head.epoch }, services, form ?? foreignForm(words, 1));
+      const hasMore = chunk.end.seq < page.head.seq;
+      const state = { transport: 'long-poll', assignment: 1, reset: undefined, ephemeral: [] } as const;
+      return { chunk, state: { ...state, at: chunk.end, hasMore } };
+    },
+  };
+  const words = { name: 'none', write: () => undefined };
+  const dialect = createDialect({
+    ...profile,
+    request: {
+      ...profile.request,
+      cursor: { ...profile.request.cursor, format: 'timestamp', value: '$.payload.at' },
+    },
+  });
+  const asked = async (cursor: string, limit: number): Promise<unknown> => {
+    const places = new Places({ log, dialect });
+    const serve = new LegacyServe({
+      dialect,
+      places,
+      longPoll,
+      log,
+      clock: systemClock,
+      mayHold: () => true,
+    });
+    const client = { isGone: false, onGone: () => () => undefined };
+    const served = await serve.answer(callerOf('ann'), { cursor, waitMs: 0, limit }, client);
+    return served.isServed ? JSON.parse(served.answer.body?.toString() ?? '') : served.why;
+  };
+  expect(await asked('1', 3)).toEqual({ updates: [{ id: 2 }, { id: 3 }], next: 2 });
+  expect(await asked('2', 3)).toEqual({ updates: [{ id: 4 }, { id: 5 }, { id: 6 }], next: 3 });
+  expect(await asked('2', 2)).toBe('instant');
 });

@@ -78,6 +78,16 @@ describe('a wrong one', () => {
       'p.yaml:6 request.cursor.format: one of integer, timestamp, stream-id, string, opaque; did you mean integer?',
     ],
     ['match: { path', 'match: { paht', 'p.yaml:2 match.paht: there is no such field; did you mean path?'],
+    [
+      '/api/updates }',
+      '/v1/realtime/poll }',
+      "p.yaml:2 match.path: /v1/realtime/poll is a path of Turnout's own: leave it out, or move Turnout's by TURNOUT_BASE_PATH",
+    ],
+    [
+      '/api/updates }',
+      '/api/updates }\npassthrough: [/login, /admin/v1/rollout]',
+      "p.yaml:3 passthrough[1]: /admin/v1/rollout is a path of Turnout's own: leave it out",
+    ],
     ['default: 30, ', '', 'p.yaml:7 request.wait.default: is missing: a number is needed'],
     ['default: 30', 'default: 90', 'p.yaml:7 request.wait.default: is more than max'],
     ['default: 30', 'default: soon', 'p.yaml:7 request.wait.default: a number is needed, not a text'],
@@ -140,6 +150,39 @@ describe('a wrong one', () => {
       'p.yaml:1 name: another profile is called acme-v1 too',
       "p.yaml:2 match.path: GET /api/updates is acme-v1's already",
     ]);
+  });
+
+  it('may want a path that Turnout has left, but none of those that balancers ask', async () => {
+    const moved = { ...env, TURNOUT_BASE_PATH: '/live' };
+    const at = async (path: string): Promise<string> => written(good.replace('/api/updates', path));
+    expect(loadProfiles([await at('/v1/realtime/poll')], moved, undefined).profiles).toHaveLength(1);
+    for (const path of ['/live/v1/realtime/poll', '/readyz']) {
+      const place = await at(path);
+      expect(() => loadProfiles([place], moved, undefined)).toThrow(`match.path: ${path} is a path of`);
+    }
+  });
+
+  it.each([
+    [
+      'match: { path: /api/updates }',
+      'passthrough: [/api/updates]',
+      "passthrough[0]: /api/updates is acme-v1's already",
+    ],
+    [
+      'match: { path: /feed/* }',
+      'match: { path: /feed/*, method: POST }',
+      "match.path: POST /feed/* is acme-v1's already",
+    ],
+    ['match: { path: /feed/* }', 'passthrough: [/feed/*]', "passthrough[0]: /feed/* is acme-v1's already"],
+    ['passthrough: [/api/*]', 'match: { path: /api/updates }', ''],
+    ['match: { path: /api/updates }', 'match: { path: /api/updates, method: POST }', ''],
+  ])('that wants what another takes by %s is told, where it says %s', async (theirs, its, problem) => {
+    const claims = (name: string, text: string): Promise<string> => {
+      const lines = text.startsWith('match') ? text : `match: { path: /${name} }\n${text}`;
+      return written(good.replace('acme-v1', name).replace('match: { path: /api/updates }', lines));
+    };
+    const problems = problemsOf([await claims('acme-v1', theirs), await claims('two', its)]);
+    expect(problems.map((line) => line.replace(/^p.yaml:\d+ /, ''))).toEqual(problem === '' ? [] : [problem]);
   });
 
   it('is only warned about where it can be meant', async () => {

@@ -70,8 +70,8 @@ async function filledLog(count: number): Promise<EventLog> {
   return log;
 }
 
-function shadowOf(log: EventLog): Shadow {
-  const dialect = createDialect(profile);
+function shadowOf(log: EventLog, of = profile): Shadow {
+  const dialect = createDialect(of);
   return new Shadow({ dialect, places: new Places({ log, dialect }), log, clock: systemClock });
 }
 
@@ -208,4 +208,41 @@ it('compares 50 answers at a time, however many held polls are answered at once'
   expect(shadow.report.summary()).toMatchObject({ compared: 50, same: 50 });
   await shadow.watch(seen);
   expect(shadow.report.summary().compared).toBe(51);
+});
+
+it('compares events that go through whole, and those of one instant each with its own', async () => {
+  const whole = profileSchema.parse({
+    ...profile,
+    request: {
+      ...profile.request,
+      cursor: { in: 'query', name: 'since', format: 'timestamp', value: '$.payload.at' },
+    },
+    response: { ...profile.response, event: '$.payload', events: { status: 200, body: '$events' } },
+    shadow: { percent: 100, withinSeconds: 0.3 },
+  });
+  const log = createMemoryLog({
+    clock: systemClock,
+    retentionMs: 3_600_000,
+    retentionEvents: 1e6,
+    retentionBytes: 1e9,
+  });
+  const payloads = [1, 2, 2, 2, 3].map((at, index) => ({ at, key: `k${index}` }));
+  await log.append(
+    'acme',
+    'bridge/acme',
+    payloads.map((payload) => prepareEvent({ service: 'updates', type: 'note', payload }, payload.key)),
+  );
+  const shadow = shadowOf(log, whole);
+  const watch = (events: readonly object[]): Promise<void> =>
+    shadow.watch({
+      org: 'acme',
+      user: 'ann',
+      cursor: '1',
+      answer: { status: 200, headers: {}, body: Buffer.from(JSON.stringify(events)) },
+      answeredMs: systemClock.now(),
+    });
+  await watch(payloads.slice(1));
+  expect(shadow.report.summary()).toMatchObject({ compared: 1, same: 1 });
+  await watch([...payloads.slice(1, 4), { at: 2, key: 'another' }, ...payloads.slice(4)]);
+  expect(shadow.report.summary()).toMatchObject({ compared: 2, same: 1, differences: { missing: 1 } });
 });
