@@ -199,6 +199,18 @@ describe('20 MB answers', () => {
     expect(hash((await call(url)).text)).toBe(hash(big));
   });
 
+  it('for a client that stops reading end when its time is up, and set the backend free', async () => {
+    const { node, upstream } = await behind(sayBig, { silenceMs: 300 });
+    const client = connect(Number(new URL(node.url).port), '127.0.0.1');
+    onTestFinished(() => void client.destroy());
+    client.pause();
+    client.write(get());
+    await until(() => node.api.open === 1, 'the answer to be on its way');
+    await until(() => node.api.open === 0, 'the client to be given up');
+    await until(() => upstream.sockets.size === 0, 'the backend to be free');
+    expect(client.bytesRead).toBeLessThan(bigBytes);
+  });
+
   it('for clients that do not read hold the backend back, not memory', async () => {
     const upstream = await RawUpstream.open(sayBig);
     onTestFinished(() => upstream.close());
