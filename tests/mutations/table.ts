@@ -493,4 +493,20 @@ export const mutations: readonly Mutation[] = [
     test: 'tests/e2e/legacy-post.test.ts',
     expectRed: 'is given to the old backend',
   },
+  {
+    name: 'passthrough: a client that stops reading keeps its backend for ever',
+    file: 'src/legacy/relay.ts',
+    find: 'this.stopStall = clock.after(silenceMs, () => response.destroy());',
+    replace: 'this.stopStall = clock.after(silenceMs * 1000, () => response.destroy());',
+    test: 'tests/hostile/legacy-hostile.test.ts',
+    expectRed: 'for a client that stops reading end when its time is up',
+  },
+  {
+    name: 'a credential is taken for another that was seen before',
+    file: 'src/auth-cache.ts',
+    find: 'const found = this.young.get(digest) ?? this.old.get(digest);',
+    replace: "const found = digest === '' ? undefined : [...this.young.values()][0];",
+    test: 'tests/unit/legacy-hostile-identity',
+    expectRed: 'is never another: 50 users at the same time',
+  },
 ];
