@@ -212,6 +212,14 @@ export const mutations: readonly Mutation[] = [
     expectRed: 'hands every event over once',
   },
   {
+    name: 'repeat filter: the SDK hands over whatever comes, in the heart',
+    file: 'clients/js/cursor.ts',
+    find: 'return seen === undefined ? events : events.filter(({ seq }) => seq === undefined || seq > seen);',
+    replace: 'return seen === undefined ? events : events;',
+    test: 'tests/e2e/heart.test.ts',
+    expectRed: 'gives every client of two nodes what was published',
+  },
+  {
     name: 'epoch check: the SDK takes another log for its own',
     file: 'clients/js/cursor.ts',
     find: 'return position?.epoch !== undefined && position.epoch !== place.epoch;',
