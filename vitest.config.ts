@@ -13,6 +13,7 @@ const wideNames = [
   'acl',
   'acme',
   'acme-both',
+  'acme-flap',
   'acme-nginx',
   'acme-shadow',
   'cli-doctor',
@@ -22,7 +23,10 @@ const wideNames = [
   'emptied-redis',
   'hostile-tokens',
   'identity',
+  'kill-bounce',
   'kill-early',
+  'kill-fleet',
+  'kill-fleet-gateways',
   'legacy-client',
   'legacy-hole',
   'legacy-log-away',
@@ -42,6 +46,7 @@ const wideNames = [
   'start',
   'start-refused',
   'ticket-key',
+  'two-nodes',
 ];
 const wide = [...wideNames.map((name) => `tests/e2e/${name}.test.ts`), 'tests/chaos/bridge.test.ts'];
 const maxWorkers = Math.max(2, availableParallelism());

@@ -1,15 +1,16 @@
 /** What one bridge does with what its source gives it, over a real Redis and a real HTTP server. */
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type OutgoingHttpHeaders, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { type BridgeReport, type BridgesOptions, openBridges } from '../../src/legacy/bridge.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
-import { openRedis, type RedisConnection } from '../../src/redis.ts';
+import { openRedis } from '../../src/redis.ts';
 import { bridgeProfile, pollSource, pubsubSource, streamSource } from '../support/bridge-profiles.ts';
 import { faultyLog } from '../support/faulty-log.ts';
 import { idsInLog } from '../support/log-ids.ts';
@@ -18,23 +19,10 @@ import { until } from '../support/until.ts';
 
 const secret = 'a-payload-that-no-line-may-show';
 let redis: RedisServer;
-let connection: RedisConnection;
-const endings: (() => Promise<unknown>)[] = [];
-
 beforeAll(async () => {
-  redis = await RedisServer.start();
-  const options = { url: redis.url, clock: systemClock, timeoutMs: 2000, onError: () => undefined };
-  connection = openRedis(options);
-  await connection.ready(5000);
+  redis = await RedisServer.start({ config: ['--databases', '32'] });
 });
-afterEach(async () => {
-  for (const end of endings.splice(0).toReversed()) await end();
-  await redis.client.flushall();
-});
-afterAll(async () => {
-  connection.close();
-  await redis.stop();
-});
+afterAll(() => redis.stop());
 
 const memoryLog = (): EventLog =>
   createMemoryLog({
@@ -44,30 +32,70 @@ const memoryLog = (): EventLog =>
     retentionBytes: 256 * 1024 * 1024,
   });
 
-function bridgeOf(source: object, log: EventLog, more: Partial<BridgesOptions> = {}) {
-  const lines: string[] = [];
-  const bridges = openBridges({
-    profiles: [bridgeProfile('old', source)],
-    log,
-    redis: connection,
-    prefix: 'turnout',
-    nodeId: 'node-a',
-    clock: systemClock,
-    logger: createLogger('info', { write: (line: string) => void lines.push(line) }),
-    isOn: true,
-    ...more,
+let benches = 0;
+
+/** What one test has to itself, so that all run side by side: a database, a channel, and what ends with the test. */
+async function openBench({ onTestFinished }: Pick<TestContext, 'onTestFinished'>) {
+  benches += 1;
+  const url = `${redis.url}/${benches}`;
+  // Channels are the whole server's.
+  const channel = `old-channel-${benches}`;
+  const client = new Redis(url);
+  const connection = openRedis({ url, clock: systemClock, timeoutMs: 2000, onError: () => undefined });
+  const endings: (() => Promise<unknown>)[] = [];
+  onTestFinished(async () => {
+    for (const end of endings.toReversed()) await end();
+    connection.close();
+    client.disconnect();
   });
-  endings.push(() => bridges.close());
-  const report = (): BridgeReport => {
-    const [one] = bridges.report();
-    if (one === undefined) throw new Error('one profile has one bridge');
-    return one;
+  await connection.ready(5000);
+
+  function bridgeOf(source: object, log: EventLog, more: Partial<BridgesOptions> = {}) {
+    const lines: string[] = [];
+    const bridges = openBridges({
+      profiles: [bridgeProfile('old', source)],
+      log,
+      redis: connection,
+      prefix: 'turnout',
+      nodeId: 'node-a',
+      clock: systemClock,
+      logger: createLogger('info', { write: (line: string) => void lines.push(line) }),
+      isOn: true,
+      ...more,
+    });
+    endings.push(() => bridges.close());
+    const report = (): BridgeReport => {
+      const [one] = bridges.report();
+      if (one === undefined) throw new Error('one profile has one bridge');
+      return one;
+    };
+    return { report, lines, isFed: () => bridges.isFed('old'), close: () => bridges.close() };
+  }
+
+  return {
+    url,
+    client,
+    connection,
+    endings,
+    bridgeOf,
+    pubsub: { ...pubsubSource(url), channel: `${channel}:{org}` },
+    add: (n: number, org = 'acme'): Promise<unknown> =>
+      client.xadd(`old-stream:${org}`, `${n}-0`, 'kind', 'update', 'data', JSON.stringify({ n, secret })),
+    /** @returns how many listened */
+    say: (id: string): Promise<number> =>
+      client.publish(`${channel}:acme`, `{"id":"${id}","kind":"k","data":1}`),
+    serve: async (listener: RequestListener): Promise<string> => {
+      const server = createServer(listener).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      endings.push(async () => {
+        server.closeAllConnections();
+        server.close();
+      });
+      return `http://127.0.0.1:${(server.address() as AddressInfo).port}/updates`;
+    },
   };
-  return { report, lines, isFed: () => bridges.isFed('old'), close: () => bridges.close() };
 }
 
-const add = (n: number, org = 'acme'): Promise<unknown> =>
-  redis.client.xadd(`old-stream:${org}`, `${n}-0`, 'kind', 'update', 'data', JSON.stringify({ n, secret }));
 const idsTo = (count: number, from = 1): string[] =>
   Array.from({ length: count }, (_, at) => `${at + from}-0`);
 const holds = (log: EventLog, ids: readonly string[], org = 'acme'): Promise<void> =>
@@ -83,242 +111,11 @@ function pausable(): { readonly clock: Clock; readonly pause: () => void } {
   return { clock, pause: () => void (goneMs = 60_000) };
 }
 
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  endings.push(async () => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/updates`;
-}
-
-describe('a bridge from a Redis stream', () => {
-  it('keeps its place only once the append is done: a batch that the log refused is read again', async () => {
-    const log = faultyLog(memoryLog());
-    log.refuse('append');
-    for (let n = 1; n <= 250; n += 1) await add(n);
-    const first = bridgeOf(streamSource(redis.url), log);
-    await until(() => log.calls('append') > 0, 'an append that is refused');
-    expect(first.report()).toMatchObject({ state: 'waiting', lastError: expect.stringContaining('log: ') });
-    await first.close();
-    log.heal();
-    const second = bridgeOf(streamSource(redis.url), log);
-    await holds(log, idsTo(250));
-    expect(second.report()).toMatchObject({ state: 'leading', counts: { events: 250, duplicates: 0 } });
-  });
-
-  it('stores once what was appended without the answer having come', async () => {
-    const log = faultyLog(memoryLog());
-    for (let n = 1; n <= 30; n += 1) await add(n);
-    log.refuseAnswers('append');
-    const { report } = bridgeOf(streamSource(redis.url), log);
-    await until(() => log.calls('append') > 1, 'a second try');
-    log.heal();
-    await until(() => report().state === 'leading');
-    await add(31);
-    await holds(log, idsTo(31));
-    expect(report().counts).toMatchObject({ events: 1, duplicates: 30 });
-  });
-
-  it('appends nothing to a log that lost its end before it has read the source again from there', async () => {
-    let log = memoryLog();
-    const current: Pick<EventLog, 'append' | 'read'> = {
-      append: (...asked) => log.append(...asked),
-      read: (...asked) => log.read(...asked),
-    };
-    for (let n = 1; n <= 5; n += 1) await add(n);
-    const { report } = bridgeOf(streamSource(redis.url), log, { log: current });
-    await holds(log, idsTo(5));
-    const checkpoints = 'turnout:{!bridge-old}:checkpoints';
-    const stands = (): Promise<string | null> => redis.client.hget(checkpoints, 'old-stream:acme');
-    await until(async () => (await stands()) === '5-0', 'the checkpoint');
-    // As a failover leaves it: log and checkpoint of a moment ago.
-    const older = memoryLog();
-    const events = idsTo(3).map((id) =>
-      prepareEvent({ service: 'updates', type: 'update', payload: {} }, id),
-    );
-    await older.append('acme', 'bridge/old', events);
-    log = older;
-    await redis.client.hset(checkpoints, 'old-stream:acme', '3-0');
-    await add(6);
-    await holds(log, idsTo(6));
-    expect(report().counts.duplicates).toBe(0);
-  });
-
-  it('needs no Redis of its own where the log is this process, and bridges nothing where it is off', async () => {
-    const log = memoryLog();
-    await add(1);
-    const off = bridgeOf(streamSource(redis.url), log, { redis: undefined, isOn: false });
-    expect(off.report()).toMatchObject({ state: 'off' });
-    const { report } = bridgeOf(streamSource(redis.url), log, { redis: undefined });
-    await holds(log, ['1-0']);
-    expect(report()).toMatchObject({ state: 'leading', leader: 'node-a' });
-    expect(await redis.client.keys('turnout:*')).toEqual([]);
-    expect(off.report().counts.events).toBe(0);
-  });
-
-  it('reads again what a Redis that went back in time has lost', async () => {
-    const log = memoryLog();
-    for (let n = 1; n <= 4; n += 1) await add(n);
-    const { report, lines } = bridgeOf(streamSource(redis.url), log);
-    await holds(log, idsTo(4));
-    const checkpoints = 'turnout:{!bridge-old}:checkpoints';
-    await until(async () => (await redis.client.hget(checkpoints, 'old-stream:acme')) === '4-0');
-    await redis.client.hset(checkpoints, 'old-stream:acme', '2-0');
-    await add(5);
-    await until(async () => (await redis.client.hget(checkpoints, 'old-stream:acme')) === '5-0');
-    expect(lines.filter((line) => line.includes('it is read again'))).toHaveLength(1);
-    // 3 and 4 came twice, and stand once; 5 waited for them.
-    await holds(log, idsTo(5));
-    expect(report().counts).toMatchObject({ events: 5, duplicates: 2 });
-  });
-
-  it('finds streams that begin later, and leaves out what is no event, with a line that shows no payload', async () => {
-    const log = memoryLog();
-    const { report, lines } = bridgeOf(streamSource(redis.url), log);
-    await until(() => report().state === 'leading');
-    await redis.client.xadd('old-stream:acme', '1-0', 'kind', '', 'data', secret);
-    await add(2);
-    await redis.client.xadd('old-stream:acme', '3-0', 'kind', 'update', 'data', 'x'.repeat(70 * 1024));
-    await add(1, 'beta');
-    await holds(log, ['2-0']);
-    await holds(log, ['1-0'], 'beta');
-    await until(() => report().counts.badItems === 2, 'two bad items');
-    const said = lines.filter((line) => line.includes('left out'));
-    expect(said.map((line) => (JSON.parse(line) as { at: string }).at)).toEqual([
-      'old-stream:acme 1-0',
-      'old-stream:acme 3-0',
-    ]);
-    expect(lines.join('')).not.toContain(secret);
-  });
-
-  it('counts a gap where the stream was trimmed past its place, or made anew, and goes on', async () => {
-    const log = memoryLog();
-    const source = { ...streamSource(redis.url), orgs: ['acme'] };
-    for (let n = 11; n <= 13; n += 1) await add(n);
-    const first = bridgeOf(source, log);
-    await holds(log, idsTo(3, 11));
-    await until(async () => (await redis.client.hvals('turnout:{!bridge-old}:checkpoints'))[0] === '13-0');
-    await first.close();
-    for (let n = 14; n <= 20; n += 1) await add(n);
-    await redis.client.xtrim('old-stream:acme', 'MAXLEN', 2);
-    const second = bridgeOf(source, log);
-    await holds(log, [...idsTo(3, 11), '19-0', '20-0']);
-    expect(second.report().counts.gaps).toBe(1);
-    await second.close();
-
-    await redis.client.del('old-stream:acme');
-    await add(5);
-    const third = bridgeOf(source, log);
-    await holds(log, [...idsTo(3, 11), '19-0', '20-0', '5-0']);
-    expect(third.report().counts.gaps).toBe(1);
-  });
-
-  it('counts a restart when the source is away, says so, and reads on', async () => {
-    const source = await RedisServer.start({ appendOnly: true });
-    endings.push(() => source.stop());
-    const log = memoryLog();
-    const url = source.url.replace('//', '//:a-password@');
-    const { report } = bridgeOf({ ...streamSource(url), url: source.url }, log);
-    await source.client.xadd('old-stream:acme', '1-0', 'kind', 'k', 'data', '1');
-    await holds(log, ['1-0']);
-    await source.kill();
-    await until(() => report().lastError !== undefined, 'the fault is told');
-    await source.restart();
-    await source.client.xadd('old-stream:acme', '2-0', 'kind', 'k', 'data', '2');
-    await holds(log, ['1-0', '2-0']);
-    expect(report().counts.restarts).toBeGreaterThan(0);
-    await until(() => report().lastError === undefined, 'the fault is over');
-  });
-});
-
-describe('a bridge from a Redis channel', () => {
-  it('appends nothing once its clock says that the lease ran out, and stands by when another node has it', async () => {
-    const log = memoryLog();
-    const { clock, pause } = pausable();
-    const { report } = bridgeOf(pubsubSource(redis.url), log, { clock });
-    const say = (id: string): Promise<number> =>
-      redis.client.publish('old-channel:acme', `{"id":"${id}","kind":"k","data":1}`);
-    await until(async () => (await say('before')) > 0, 'it listens');
-    await until(async () => (await idsInLog(log, 'acme')).includes('before'));
-    await redis.client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
-    pause();
-    await say('after');
-    await until(() => report().state === 'standby', 'it stands by');
-    expect(await idsInLog(log, 'acme')).toEqual(['before']);
-    expect(report()).toMatchObject({ leader: 'node-b', counts: { events: 1 } });
-  });
-
-  it('appends nothing when the lease ran out while it waited for an answer of its Redis', async () => {
-    const log = memoryLog();
-    const { clock, pause } = pausable();
-    // The process is paused with the last question before an append under way, and wakes to its answer.
-    const commands = {
-      call: async (name: string, args: readonly (string | number)[]): Promise<unknown> => {
-        const answer = await connection.commands.call(name, [...args]);
-        if (args[3] === 'old-channel:acme' && toPause) {
-          await redis.client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
-          pause();
-          toPause = false;
-        }
-        return answer;
-      },
-    };
-    let toPause = false;
-    const { report } = bridgeOf(pubsubSource(redis.url), log, { clock, redis: { commands } });
-    const say = (id: string): Promise<number> =>
-      redis.client.publish('old-channel:acme', `{"id":"${id}","kind":"k","data":1}`);
-    await until(async () => (await say('before')) > 0, 'it listens');
-    await until(async () => (await idsInLog(log, 'acme')).includes('before'));
-    toPause = true;
-    await say('after');
-    await until(() => report().state === 'standby', 'it stands by');
-    expect(toPause, 'it was paused').toBe(false);
-    expect(await idsInLog(log, 'acme')).toEqual(['before']);
-  });
-
-  it('counts a gap wherever a listener follows another: in between nobody heard', async () => {
-    const log = memoryLog();
-    const isHeard = (report: () => BridgeReport) => async (): Promise<boolean> => {
-      await redis.client.publish('old-channel:acme', `{"id":"${systemClock.id()}","kind":"k","data":1}`);
-      return report().counts.events > 0;
-    };
-    const first = bridgeOf(pubsubSource(redis.url), log);
-    await until(isHeard(first.report), 'the first to hear');
-    await until(async () => (await redis.client.exists('turnout:{!bridge-old}:checkpoints')) === 1);
-    expect(first.report().counts.gaps).toBe(0);
-    await first.close();
-    const next = bridgeOf(pubsubSource(redis.url), log, { nodeId: 'node-b' });
-    await until(isHeard(next.report), 'the next to hear');
-    await until(() => next.report().counts.gaps === 1, 'a gap');
-  });
-
-  it('drops the oldest past its buffer while the log is away, and counts each as a gap', async () => {
-    const log = faultyLog(memoryLog());
-    log.hold('append');
-    const { report } = bridgeOf(pubsubSource(redis.url), log);
-    const say = (n: number): Promise<number> =>
-      redis.client.publish('old-channel:acme', `{"id":"m${n}","kind":"k","data":${n}}`);
-    await until(async () => (await say(0)) > 0, 'it listens');
-    await until(() => log.waiting('append') === 1, 'an append that waits');
-    const sent = 10_500;
-    for (let n = 1; n <= sent; n += 500)
-      await Promise.all(Array.from({ length: 500 }, (_, at) => say(n + at)));
-    await until(() => report().counts.gaps > 0, 'a gap');
-    log.heal();
-    await until(async () => (await idsInLog(log, 'acme')).at(-1) === `m${sent}`, 'the newest message');
-    const ids = await idsInLog(log, 'acme');
-    expect(new Set(ids).size).toBe(ids.length);
-    expect(ids.length + report().counts.gaps).toBe(sent + 1);
-    expect(ids).toEqual(ids.toSorted((one, other) => Number(one.slice(1)) - Number(other.slice(1))));
-  });
-});
-
-describe('a bridge from the old API', () => {
+describe.concurrent('a bridge from the old API', () => {
   const readers = pollSource(['acme']);
 
-  it('tells every node whether somebody reads the source', async () => {
+  it('tells every node whether somebody reads the source', async (context) => {
+    const { bridgeOf, serve } = await openBench(context);
     let status = 200;
     const url = await serve((_, answer) => answer.writeHead(status).end('{"updates":[]}'));
     const bystander = bridgeOf({ ...readers, url }, memoryLog(), { nodeId: 'node-b', isOn: false });
@@ -334,7 +131,8 @@ describe('a bridge from the old API', () => {
     expect(bystander.report()).toMatchObject({ state: 'off' });
   });
 
-  it('goes on from the cursor that it was given, and follows no redirect', async () => {
+  it('goes on from the cursor that it was given, and follows no redirect', async (context) => {
+    const { bridgeOf, serve } = await openBench(context);
     const asked: string[] = [];
     let elsewhere = 0;
     const other = await serve((_, answer) => {
@@ -359,12 +157,13 @@ describe('a bridge from the old API', () => {
     expect(report().counts).toMatchObject({ events: 1, badItems: 1, restarts: 1 });
   });
 
-  it.each([
+  it.for<[string, OutgoingHttpHeaders, string]>([
     ['20 MB', { 'content-type': 'application/json' }, `{"updates":["${'x'.repeat(20 * 1024 * 1024)}"]}`],
     ['no JSON', { 'content-type': 'text/html' }, `<html>${secret}</html>`],
     ['another shape', { 'content-type': 'application/json' }, `{"error":"${secret}"}`],
     ['endless headers', { 'x-long': 'y'.repeat(100 * 1024) }, '{}'],
-  ])('tells an answer of %s, keeps its place, and asks again', async (_, headers, body) => {
+  ])('tells an answer of %s, keeps its place, and asks again', async ([, headers, body], context) => {
+    const { bridgeOf, serve } = await openBench(context);
     let polls = 0;
     const url = await serve((request, answer) => {
       polls += 1;
@@ -378,5 +177,233 @@ describe('a bridge from the old API', () => {
     expect(report().counts.restarts).toBe(1);
     expect(lines.filter((line) => line.includes("the bridge's source is away"))).toHaveLength(1);
     expect(lines.join('')).not.toContain(secret);
+  });
+});
+
+describe.concurrent('a bridge from a Redis stream', () => {
+  it('keeps its place only once the append is done: a batch that the log refused is read again', async (context) => {
+    const { url, bridgeOf, add } = await openBench(context);
+    const log = faultyLog(memoryLog());
+    log.refuse('append');
+    for (let n = 1; n <= 250; n += 1) await add(n);
+    const first = bridgeOf(streamSource(url), log);
+    await until(() => log.calls('append') > 0, 'an append that is refused');
+    expect(first.report()).toMatchObject({ state: 'waiting', lastError: expect.stringContaining('log: ') });
+    await first.close();
+    log.heal();
+    const second = bridgeOf(streamSource(url), log);
+    await holds(log, idsTo(250));
+    expect(second.report()).toMatchObject({ state: 'leading', counts: { events: 250, duplicates: 0 } });
+  });
+
+  it('stores once what was appended without the answer having come', async (context) => {
+    const { url, bridgeOf, add } = await openBench(context);
+    const log = faultyLog(memoryLog());
+    for (let n = 1; n <= 30; n += 1) await add(n);
+    log.refuseAnswers('append');
+    const { report } = bridgeOf(streamSource(url), log);
+    await until(() => log.calls('append') > 1, 'a second try');
+    log.heal();
+    await until(() => report().state === 'leading');
+    await add(31);
+    await holds(log, idsTo(31));
+    expect(report().counts).toMatchObject({ events: 1, duplicates: 30 });
+  });
+
+  it('appends nothing to a log that lost its end before it has read the source again from there', async (context) => {
+    const { url, client, bridgeOf, add } = await openBench(context);
+    let log = memoryLog();
+    const current: Pick<EventLog, 'append' | 'read'> = {
+      append: (...asked) => log.append(...asked),
+      read: (...asked) => log.read(...asked),
+    };
+    for (let n = 1; n <= 5; n += 1) await add(n);
+    const { report } = bridgeOf(streamSource(url), log, { log: current });
+    await holds(log, idsTo(5));
+    const checkpoints = 'turnout:{!bridge-old}:checkpoints';
+    const stands = (): Promise<string | null> => client.hget(checkpoints, 'old-stream:acme');
+    await until(async () => (await stands()) === '5-0', 'the checkpoint');
+    // As a failover leaves it: log and checkpoint of a moment ago.
+    const older = memoryLog();
+    const events = idsTo(3).map((id) =>
+      prepareEvent({ service: 'updates', type: 'update', payload: {} }, id),
+    );
+    await older.append('acme', 'bridge/old', events);
+    log = older;
+    await client.hset(checkpoints, 'old-stream:acme', '3-0');
+    await add(6);
+    await holds(log, idsTo(6));
+    expect(report().counts.duplicates).toBe(0);
+  });
+
+  it('needs no Redis of its own where the log is this process, and bridges nothing where it is off', async (context) => {
+    const { url, client, bridgeOf, add } = await openBench(context);
+    const log = memoryLog();
+    await add(1);
+    const off = bridgeOf(streamSource(url), log, { redis: undefined, isOn: false });
+    expect(off.report()).toMatchObject({ state: 'off' });
+    const { report } = bridgeOf(streamSource(url), log, { redis: undefined });
+    await holds(log, ['1-0']);
+    expect(report()).toMatchObject({ state: 'leading', leader: 'node-a' });
+    expect(await client.keys('turnout:*')).toEqual([]);
+    expect(off.report().counts.events).toBe(0);
+  });
+
+  it('reads again what a Redis that went back in time has lost', async (context) => {
+    const { url, client, bridgeOf, add } = await openBench(context);
+    const log = memoryLog();
+    for (let n = 1; n <= 4; n += 1) await add(n);
+    const { report, lines } = bridgeOf(streamSource(url), log);
+    await holds(log, idsTo(4));
+    const checkpoints = 'turnout:{!bridge-old}:checkpoints';
+    await until(async () => (await client.hget(checkpoints, 'old-stream:acme')) === '4-0');
+    await client.hset(checkpoints, 'old-stream:acme', '2-0');
+    await add(5);
+    await until(async () => (await client.hget(checkpoints, 'old-stream:acme')) === '5-0');
+    expect(lines.filter((line) => line.includes('it is read again'))).toHaveLength(1);
+    // 3 and 4 came twice, and stand once; 5 waited for them.
+    await holds(log, idsTo(5));
+    expect(report().counts).toMatchObject({ events: 5, duplicates: 2 });
+  });
+
+  it('finds streams that begin later, and leaves out what is no event, with a line that shows no payload', async (context) => {
+    const { url, client, bridgeOf, add } = await openBench(context);
+    const log = memoryLog();
+    const { report, lines } = bridgeOf(streamSource(url), log);
+    await until(() => report().state === 'leading');
+    await client.xadd('old-stream:acme', '1-0', 'kind', '', 'data', secret);
+    await add(2);
+    await client.xadd('old-stream:acme', '3-0', 'kind', 'update', 'data', 'x'.repeat(70 * 1024));
+    await add(1, 'beta');
+    await holds(log, ['2-0']);
+    await holds(log, ['1-0'], 'beta');
+    await until(() => report().counts.badItems === 2, 'two bad items');
+    const said = lines.filter((line) => line.includes('left out'));
+    expect(said.map((line) => (JSON.parse(line) as { at: string }).at)).toEqual([
+      'old-stream:acme 1-0',
+      'old-stream:acme 3-0',
+    ]);
+    expect(lines.join('')).not.toContain(secret);
+  });
+
+  it('counts a gap where the stream was trimmed past its place, or made anew, and goes on', async (context) => {
+    const { url, client, bridgeOf, add } = await openBench(context);
+    const log = memoryLog();
+    const source = { ...streamSource(url), orgs: ['acme'] };
+    for (let n = 11; n <= 13; n += 1) await add(n);
+    const first = bridgeOf(source, log);
+    await holds(log, idsTo(3, 11));
+    await until(async () => (await client.hvals('turnout:{!bridge-old}:checkpoints'))[0] === '13-0');
+    await first.close();
+    for (let n = 14; n <= 20; n += 1) await add(n);
+    await client.xtrim('old-stream:acme', 'MAXLEN', 2);
+    const second = bridgeOf(source, log);
+    await holds(log, [...idsTo(3, 11), '19-0', '20-0']);
+    expect(second.report().counts.gaps).toBe(1);
+    await second.close();
+
+    await client.del('old-stream:acme');
+    await add(5);
+    const third = bridgeOf(source, log);
+    await holds(log, [...idsTo(3, 11), '19-0', '20-0', '5-0']);
+    expect(third.report().counts.gaps).toBe(1);
+  });
+
+  it('counts a restart when the source is away, says so, and reads on', async (context) => {
+    const { endings, bridgeOf } = await openBench(context);
+    const source = await RedisServer.start({ appendOnly: true });
+    endings.push(() => source.stop());
+    const log = memoryLog();
+    const url = source.url.replace('//', '//:a-password@');
+    const { report } = bridgeOf({ ...streamSource(url), url: source.url }, log);
+    await source.client.xadd('old-stream:acme', '1-0', 'kind', 'k', 'data', '1');
+    await holds(log, ['1-0']);
+    await source.kill();
+    await until(() => report().lastError !== undefined, 'the fault is told');
+    await source.restart();
+    await source.client.xadd('old-stream:acme', '2-0', 'kind', 'k', 'data', '2');
+    await holds(log, ['1-0', '2-0']);
+    expect(report().counts.restarts).toBeGreaterThan(0);
+    await until(() => report().lastError === undefined, 'the fault is over');
+  });
+});
+
+describe.concurrent('a bridge from a Redis channel', () => {
+  it('appends nothing once its clock says that the lease ran out, and stands by when another node has it', async (context) => {
+    const { client, bridgeOf, say, pubsub } = await openBench(context);
+    const log = memoryLog();
+    const { clock, pause } = pausable();
+    const { report } = bridgeOf(pubsub, log, { clock });
+    await until(async () => (await say('before')) > 0, 'it listens');
+    await until(async () => (await idsInLog(log, 'acme')).includes('before'));
+    await client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
+    pause();
+    await say('after');
+    await until(() => report().state === 'standby', 'it stands by');
+    expect(await idsInLog(log, 'acme')).toEqual(['before']);
+    expect(report()).toMatchObject({ leader: 'node-b', counts: { events: 1 } });
+  });
+
+  it('appends nothing when the lease ran out while it waited for an answer of its Redis', async (context) => {
+    const { client, connection, bridgeOf, say, pubsub } = await openBench(context);
+    const log = memoryLog();
+    const { clock, pause } = pausable();
+    // The process is paused with the last question before an append under way, and wakes to its answer.
+    const commands = {
+      call: async (name: string, args: readonly (string | number)[]): Promise<unknown> => {
+        const answer = await connection.commands.call(name, [...args]);
+        if (String(args[3]).startsWith('old-channel') && toPause) {
+          await client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
+          pause();
+          toPause = false;
+        }
+        return answer;
+      },
+    };
+    let toPause = false;
+    const { report } = bridgeOf(pubsub, log, { clock, redis: { commands } });
+    await until(async () => (await say('before')) > 0, 'it listens');
+    await until(async () => (await idsInLog(log, 'acme')).includes('before'));
+    toPause = true;
+    await say('after');
+    await until(() => report().state === 'standby', 'it stands by');
+    expect(toPause, 'it was paused').toBe(false);
+    expect(await idsInLog(log, 'acme')).toEqual(['before']);
+  });
+
+  it('counts a gap wherever a listener follows another: in between nobody heard', async (context) => {
+    const { client, bridgeOf, say, pubsub } = await openBench(context);
+    const log = memoryLog();
+    const isHeard = (report: () => BridgeReport) => async (): Promise<boolean> => {
+      await say(systemClock.id());
+      return report().counts.events > 0;
+    };
+    const first = bridgeOf(pubsub, log);
+    await until(isHeard(first.report), 'the first to hear');
+    await until(async () => (await client.exists('turnout:{!bridge-old}:checkpoints')) === 1);
+    expect(first.report().counts.gaps).toBe(0);
+    await first.close();
+    const next = bridgeOf(pubsub, log, { nodeId: 'node-b' });
+    await until(isHeard(next.report), 'the next to hear');
+    await until(() => next.report().counts.gaps === 1, 'a gap');
+  });
+
+  it('drops the oldest past its buffer while the log is away, and counts each as a gap', async (context) => {
+    const { bridgeOf, say, pubsub } = await openBench(context);
+    const log = faultyLog(memoryLog());
+    log.hold('append');
+    const { report } = bridgeOf(pubsub, log);
+    await until(async () => (await say('m0')) > 0, 'it listens');
+    await until(() => log.waiting('append') === 1, 'an append that waits');
+    const sent = 10_500;
+    for (let n = 1; n <= sent; n += 500)
+      await Promise.all(Array.from({ length: 500 }, (_, at) => say(`m${n + at}`)));
+    await until(() => report().counts.gaps > 0, 'a gap');
+    log.heal();
+    await until(async () => (await idsInLog(log, 'acme')).at(-1) === `m${sent}`, 'the newest message');
+    const ids = await idsInLog(log, 'acme');
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(ids.length + report().counts.gaps).toBe(sent + 1);
+    expect(ids).toEqual(ids.toSorted((one, other) => Number(one.slice(1)) - Number(other.slice(1))));
   });
 });

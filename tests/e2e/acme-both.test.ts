@@ -1,9 +1,10 @@
 /** One company, two kinds of clients: those with the SDK on WebSocket, and those that nobody can update. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AcmeClient } from '../support/acme/client.ts';
+import { knownTenants } from '../support/acme/known-tenants.ts';
 import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
-import { someTenant } from '../support/acme/suite.ts';
+import { type NewTenant, someTenant } from '../support/acme/suite.ts';
 import { Crowd } from '../support/crowd.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
 import { admin, metric, Publisher } from '../support/publisher.ts';
@@ -15,12 +16,14 @@ let redis: RedisServer;
 let acme: Acme;
 let profile: AcmeProfile;
 let gateway: Gateway;
+let newTenant: NewTenant;
 const crowd = new Crowd();
 
 beforeAll(async () => {
   redis = await RedisServer.start();
   acme = await startAcme({ redisUrl: redis.url });
   profile = await writeAcmeProfile({ url: acme.url, redisUrl: redis.url });
+  newTenant = await knownTenants(redis, 1);
   gateway = await startGateway({ ...profile.settings, TURNOUT_REDIS_URL: redis.url });
 });
 afterAll(async () => {
@@ -72,14 +75,13 @@ function readNew(user: string, org: string): Arrivals {
 }
 
 it('SDK clients on WebSocket and old clients on the old dialect see the same events at the same time', async () => {
-  const tenant = someTenant();
+  const tenant = newTenant();
   const author = new AcmeClient(acme.url);
   await author.login('author', tenant);
   const young = ['una', 'una', 'uwe'].map((user) => readNew(user, tenant));
   await admin(gateway.url, 'PUT', '/rollout/flags/legacy-serve', { percent: 100, reason: 'test' });
   await author.create('note', { n: 1 });
-  // A new tenant's stream is found within seconds.
-  await until(() => young.every(({ ids }) => ids.length === 1), 'the bridge to find the tenant');
+  await until(() => young.every(({ ids }) => ids.length === 1), 'the bridge to read the tenant');
   await until(
     async () => (await metric(gateway.url, 'turnout_bridge_fed')) === 1,
     'the bridge to be heard of',

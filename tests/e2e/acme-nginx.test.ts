@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Between, startBetween } from '../support/acme/between.ts';
 import { AcmeClient, AcmeReader } from '../support/acme/client.ts';
+import { knownTenants } from '../support/acme/known-tenants.ts';
 import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
-import { someTenant } from '../support/acme/suite.ts';
+import { type NewTenant, someTenant } from '../support/acme/suite.ts';
 import { Nginx } from '../support/nginx.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
 import { admin, metric } from '../support/publisher.ts';
@@ -19,12 +20,14 @@ let between: Between;
 let profile: AcmeProfile;
 let gateway: Gateway;
 let nginx: Nginx;
+let newTenant: NewTenant;
 
 beforeAll(async () => {
   redis = await RedisServer.start();
   acme = await startAcme({ redisUrl: redis.url });
   between = await startBetween(acme.url);
   profile = await writeAcmeProfile({ url: between.url, redisUrl: redis.url });
+  newTenant = await knownTenants(redis, 2);
   gateway = await startGateway({
     ...profile.settings,
     TURNOUT_REDIS_URL: redis.url,
@@ -47,7 +50,7 @@ class Load {
   private writing: Promise<void> = Promise.resolve();
 
   async begin(url: string, clients: number): Promise<void> {
-    const tenant = someTenant();
+    const tenant = newTenant();
     const author = new AcmeClient(url);
     await author.login('author', tenant);
     for (let at = 0; at < clients; at += 1) {

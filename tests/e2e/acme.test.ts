@@ -1,7 +1,7 @@
 /** A company's own tests of its API pass wherever the API is served: by itself, and through Turnout, unchanged. */
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { AcmeClient } from '../support/acme/client.ts';
+import { knownTenants } from '../support/acme/known-tenants.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { acmeSuite, type NewTenant, someTenant } from '../support/acme/suite.ts';
@@ -50,21 +50,9 @@ const through =
     };
   };
 
-/** Tenants whose streams are there, empty, before anything is said to them: a bridge finds a new one within seconds. */
-async function knownTenants({ url }: RedisServer): Promise<NewTenant> {
-  const client = new Redis(url);
-  const names = Array.from({ length: 60 }, someTenant);
-  for (const name of names) {
-    const id = (await client.xadd(`updates:${name}`, '*', 'seq', '0')) ?? '';
-    await client.xdel(`updates:${name}`, id);
-  }
-  client.disconnect();
-  return () => names.pop() ?? someTenant();
-}
-
 /** A node that answers the company's polls itself, for everybody. */
 const servedByTurnout = async (company: Acme, server: RedisServer): Promise<Served> => {
-  const newTenant = await knownTenants(server);
+  const newTenant = await knownTenants(server, 60);
   const node = await through({ TURNOUT_REDIS_URL: server.url })(company, server);
   const flag = { percent: 100, reason: 'test' };
   const isSet = async (): Promise<boolean> =>

@@ -1,6 +1,7 @@
 /** What the company has and Turnout's log can't hold: nobody who is served misses it. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AcmeClient, AcmeReader } from '../support/acme/client.ts';
+import { knownTenants } from '../support/acme/known-tenants.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
@@ -12,11 +13,13 @@ let redis: RedisServer;
 let acme: Acme;
 let profile: Awaited<ReturnType<typeof writeAcmeProfile>>;
 let gateway: Gateway;
+let tenant = '';
 
 beforeAll(async () => {
   redis = await RedisServer.start();
   acme = await startAcme({ redisUrl: redis.url });
   profile = await writeAcmeProfile({ url: acme.url, redisUrl: redis.url });
+  tenant = (await knownTenants(redis, 1))();
   gateway = await startGateway({ ...profile.settings, TURNOUT_REDIS_URL: redis.url });
 });
 afterAll(async () => {
@@ -29,7 +32,7 @@ afterAll(async () => {
 it('gives a served client an update that is too large for the log, in its place', async () => {
   const { url } = gateway;
   const writer = new AcmeClient(acme.url);
-  await writer.login('ann', 'holes');
+  await writer.login('ann', tenant);
   await writer.create('note', { text: 'first' });
   const percent = { percent: 100, reason: 'test' };
   const isSet = async (): Promise<boolean> =>
@@ -42,7 +45,7 @@ it('gives a served client an update that is too large for the log, in its place'
   await until(async () => (await metric(url, 'turnout_bridge_fed')) > 0, 'a bridge that is known of');
 
   const client = new AcmeClient(url);
-  await client.login('bob', 'holes');
+  await client.login('bob', tenant);
   const reader = new AcmeReader(client);
   const served = (): Promise<number> =>
     metric(url, 'legacy_requests_total', 'route="/api/updates",answered_by="turnout"');

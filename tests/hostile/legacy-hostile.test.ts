@@ -1,4 +1,4 @@
-/** What an old backend may do to a node: each ends in a clear error or a cut connection, and nothing stays behind. */
+/** What an old backend, or its profile, may do to a node: each ends in a clear error or a cut connection, and nothing stays behind. */
 import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -199,6 +199,18 @@ describe('20 MB answers', () => {
     expect(hash((await call(url)).text)).toBe(hash(big));
   });
 
+  it('for a client that stops reading end when its time is up, and set the backend free', async () => {
+    const { node, upstream } = await behind(sayBig, { silenceMs: 300 });
+    const client = connect(Number(new URL(node.url).port), '127.0.0.1');
+    onTestFinished(() => void client.destroy());
+    client.pause();
+    client.write(get());
+    await until(() => node.api.open === 1, 'the answer to be on its way');
+    await until(() => node.api.open === 0, 'the client to be given up');
+    await until(() => upstream.sockets.size === 0, 'the backend to be free');
+    expect(client.bytesRead).toBeLessThan(bigBytes);
+  });
+
   it('for clients that do not read hold the backend back, not memory', async () => {
     const upstream = await RawUpstream.open(sayBig);
     onTestFinished(() => upstream.close());
@@ -238,4 +250,23 @@ describe('20 MB answers', () => {
     // Those who left have let the backend go; the one kept connection has nothing to say.
     await until(() => left() === 0, 'nothing more to send');
   });
+});
+
+it('a bad profile ends the start: file, path and cure are named, none of its secrets', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'turnout-hostile-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'bad.yaml');
+  const { request, response } = plainProfile('http://127.0.0.1:1');
+  const idle = { status: 's3cret' };
+  const match = { path: '/api/updates' };
+  const bad = { name: 'bad', match, upstrem: 's3cret', request, response: { ...response, idle } };
+  writeFileSync(file, JSON.stringify(bad));
+  const said = await startGateway({ TURNOUT_PROFILES: file }).then(
+    () => 'it started',
+    (refused: Error) => refused.message,
+  );
+  expect(said).toMatch(/^the gateway ended with 1:/);
+  expect(said).toContain('bad.yaml:1 response.idle.status: a number is needed, not a text');
+  expect(said).toContain('bad.yaml:1 upstrem: there is no such field; did you mean upstream?');
+  expect(said).not.toContain('s3cret');
 });

@@ -212,6 +212,14 @@ export const mutations: readonly Mutation[] = [
     expectRed: 'hands every event over once',
   },
   {
+    name: 'repeat filter: the SDK hands over whatever comes, in the heart',
+    file: 'clients/js/cursor.ts',
+    find: 'return seen === undefined ? events : events.filter(({ seq }) => seq === undefined || seq > seen);',
+    replace: 'return seen === undefined ? events : events;',
+    test: 'tests/e2e/heart.test.ts',
+    expectRed: 'gives every client of two nodes what was published',
+  },
+  {
     name: 'epoch check: the SDK takes another log for its own',
     file: 'clients/js/cursor.ts',
     find: 'return position?.epoch !== undefined && position.epoch !== place.epoch;',
@@ -508,5 +516,21 @@ export const mutations: readonly Mutation[] = [
     replace: 'const mayHold = (): boolean => this.deps.isFed(profile.name);',
     test: 'tests/e2e/legacy-personal.test.ts',
     expectRed: 'gives a held poll to the old backend',
+  },
+  {
+    name: 'passthrough: a client that stops reading keeps its backend for ever',
+    file: 'src/legacy/relay.ts',
+    find: 'this.stopStall = clock.after(silenceMs, () => response.destroy());',
+    replace: 'this.stopStall = clock.after(silenceMs * 1000, () => response.destroy());',
+    test: 'tests/hostile/legacy-hostile.test.ts',
+    expectRed: 'for a client that stops reading end when its time is up',
+  },
+  {
+    name: 'a credential is taken for another that was seen before',
+    file: 'src/auth-cache.ts',
+    find: 'const found = this.young.get(digest) ?? this.old.get(digest);',
+    replace: "const found = digest === '' ? undefined : [...this.young.values()][0];",
+    test: 'tests/unit/legacy-hostile-identity',
+    expectRed: 'is never another: 50 users at the same time',
   },
 ];

@@ -82,10 +82,13 @@ describe('a caller of the old API', () => {
     const users = Array.from({ length: 50 }, (_, index) => `u${index}`);
     for (const user of users) whoami.people.set(`sid=s-${user}`, { user, org: 'acme' });
     whoami.delayMs = 5;
-    const told = await Promise.all(
-      [...users, ...users].map((user) => resolveWith({ cookie: `sid=s-${user}` })),
-    );
-    expect(told).toEqual([...users, ...users].map((user) => `acme/${user}`));
+    // First asked about, then from what is kept.
+    for (let turn = 0; turn < 2; turn += 1) {
+      const told = await Promise.all(
+        [...users, ...users].map((user) => resolveWith({ cookie: `sid=s-${user}` })),
+      );
+      expect(told).toEqual([...users, ...users].map((user) => `acme/${user}`));
+    }
     expect(whoami.asked.length).toBe(50);
   });
 
