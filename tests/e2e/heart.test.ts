@@ -18,6 +18,7 @@ it('gives every client of two nodes what was published, in order and once, throu
   expect(counts.movesUp).toBeGreaterThan(0);
   expect(counts.movesDown).toBeGreaterThan(0);
   expect(storm.cuts).toBeGreaterThan(0);
+  expect(storm.tails).toBeGreaterThan(0);
   expect(storm.SIGTERM + storm.SIGKILL).toBeGreaterThan(0);
 }, 180_000);
 

@@ -54,6 +54,15 @@ export const mutations: readonly Mutation[] = [
     expectRed: 'fills a gap in its tail from the log',
   },
   {
+    name: 'gap fill: what a tail missed is not read, in the heart',
+    file: 'src/hub/feed.ts',
+    find: `    this.deps.onRepair(this.org, why);
+    await this.readOn();`,
+    replace: '    this.deps.onRepair(this.org, why);',
+    test: 'tests/e2e/heart.test.ts',
+    expectRed: 'gives every client of two nodes what was published',
+  },
+  {
     name: 'single flight: each reader reads pages of its own',
     file: 'src/hub/pages.ts',
     find: 'if (known !== undefined) return known;',

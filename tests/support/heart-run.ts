@@ -27,7 +27,8 @@ export async function runOnTwoNodes(forMs: number): Promise<HeartRun> {
   const heart = new Heart(proxy.url, random);
   try {
     await heart.join(200, 50);
-    const storm = new Storm({ nodes, proxy, random, forMs, restarts: true });
+    const cutTails = async () => Number(await redis.client.call('CLIENT', ['KILL', 'TYPE', 'pubsub']));
+    const storm = new Storm({ nodes, proxy, random, forMs, restarts: true, cutTails });
     return await pulse(heart, storm);
   } finally {
     await heart.stop();

@@ -1,4 +1,4 @@
-/** What happens to the heart's gateways and connections: rules that jump, kills, cuts, stalls, restarts. */
+/** What happens to the heart's gateways and connections: rules that jump, kills, cuts, stalls, restarts, tails that break. */
 import { type Gateway, type Settings, startGateway } from './node-process.ts';
 import { admin } from './publisher.ts';
 import type { Random } from './random.ts';
@@ -55,13 +55,16 @@ export interface StormOptions {
   readonly random: Random;
   readonly forMs: number;
   readonly restarts: boolean;
+  /** Cuts the gateways' tails of the log. @returns how many */
+  readonly cutTails?: () => Promise<number>;
 }
 
 const calmMs = { min: 50, max: 700 } as const;
 const restartEveryMs = { min: 3000, max: 6000 } as const;
+const tailsEveryMs = { min: 500, max: 3000 } as const;
 
 export class Storm {
-  readonly counts = { percents: 0, kills: 0, cuts: 0, stalls: 0, SIGTERM: 0, SIGKILL: 0 };
+  readonly counts = { percents: 0, kills: 0, cuts: 0, stalls: 0, tails: 0, SIGTERM: 0, SIGKILL: 0 };
   private readonly options: StormOptions;
 
   constructor(options: StormOptions) {
@@ -73,12 +76,12 @@ export class Storm {
     const { random, forMs, restarts } = this.options;
     const endMs = performance.now() + forMs;
     const isOver = (): boolean => performance.now() >= endMs;
-    const restarting = restarts ? this.restartNow(isOver) : Promise.resolve();
+    const beside = [...(restarts ? [this.restartNow(isOver)] : []), this.breakTails(isOver)];
     while (!isOver()) {
       await this.strike();
       await sleep(random.int(calmMs.min, calmMs.max));
     }
-    await restarting;
+    await Promise.all(beside);
     await until(() => this.command('POST', '/rollout/unkill', {}), 'an unkill');
     await until(() => this.command('PUT', '/rollout/percent', { percent: 100 }), 'the last percent');
   }
@@ -106,6 +109,14 @@ export class Storm {
       const signal = random.pick(['SIGTERM', 'SIGKILL'] as const);
       this.counts[signal] += 1;
       await random.pick(nodes).restart(signal);
+    }
+  }
+
+  private async breakTails(isOver: () => boolean): Promise<void> {
+    const { random, cutTails } = this.options;
+    while (cutTails !== undefined && !isOver()) {
+      this.counts.tails += await cutTails();
+      await sleep(random.int(tailsEveryMs.min, tailsEveryMs.max));
     }
   }
 
