@@ -73,7 +73,7 @@ export const negotiateRequestSchema = z.object({
 export type NegotiateRequest = z.infer<typeof negotiateRequestSchema>;
 
 /** Client behaviour that is flag-controlled and handed out in the negotiation. Durations in milliseconds. */
-export const clientSettingsSchema = z.object({
+const clientSettingsSchema = z.object({
   autoreconnect: z.boolean(),
   backoffMs: z.array(z.int()),
   jitter: z.number(),

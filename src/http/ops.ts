@@ -123,7 +123,7 @@ const bridgeBody = (bridge: BridgeHealth): NonNullable<Ready['bridges']>[number]
 });
 
 /** The sources' figures, by their names (docs/PROTOCOL.md, 13). */
-export function nodeMetrics(traffic: Traffic, subscriptions: number, feeds: number): NodeMetrics {
+function nodeMetrics(traffic: Traffic, subscriptions: number, feeds: number): NodeMetrics {
   const { delivered, replayed } = traffic;
   return {
     activeConnections: traffic.activeStreams,

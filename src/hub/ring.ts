@@ -34,10 +34,6 @@ export class Ring {
     return this.newest;
   }
 
-  get tail(): Position {
-    return this.before;
-  }
-
   get bytes(): number {
     return this.jsonBytes + overheadBytes * (this.entries.length - this.firstIndex);
   }

@@ -16,7 +16,7 @@ export const featureSchema = z.looseObject({
 /** A toggle as Unleash gives it; fields that we don't read are kept. */
 export type Feature = z.infer<typeof featureSchema>;
 
-export const featureFileSchema = z.looseObject({ features: z.array(featureSchema) });
+const featureFileSchema = z.looseObject({ features: z.array(featureSchema) });
 
 /** The flag that decides the transport. */
 export const transportFlag = 'realtime-streaming-v2';

@@ -14,7 +14,7 @@ const rsv1 = 0x40;
 const textOpcode = 0x01;
 
 /** A text frame of a server: unmasked, in one piece (RFC 6455, 5.2). */
-export function textFrame(payload: Buffer, isCompressed: boolean): Buffer {
+function textFrame(payload: Buffer, isCompressed: boolean): Buffer {
   const { length } = payload;
   const headerBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
   const frame = Buffer.allocUnsafe(headerBytes + length);
