@@ -10,7 +10,7 @@ import {
 import { asTurnoutError } from '../errors.ts';
 import type { Authenticator, Identity } from '../identity.ts';
 import { encodeCursor } from '../log/cursor.ts';
-import type { EventLog } from '../log/event-log.ts';
+import { type EventLog, placeOnly } from '../log/event-log.ts';
 import type { Decision } from '../rollout/decide.ts';
 import type { Decider } from '../rollout/decider.ts';
 import type { RulesStore } from '../rollout/rules-store.ts';
@@ -96,7 +96,7 @@ export function negotiateRoute(deps: NegotiateDeps): Hono {
 /** From now on; undefined while the log is away: the decision is worth having without it. */
 async function headCursor(log: Pick<EventLog, 'read'>, org: string): Promise<string | undefined> {
   try {
-    const { head } = await log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+    const { head } = await log.read(org, { at: 'head' }, placeOnly);
     return encodeCursor(head);
   } catch (error) {
     if (asTurnoutError(error).code === 'log_unavailable') return undefined;

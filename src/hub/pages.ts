@@ -3,7 +3,7 @@
  * newest kept within a bound of bytes. A page only ever confirms a cursor; whatever it can't confirm the log itself is asked.
  */
 import type { Clock } from '../clock.ts';
-import type { Position } from '../log/cursor.ts';
+import { placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 import type { EventLog, ReadAnswer, ReadLimits, Start } from '../log/event-log.ts';
 
@@ -223,8 +223,6 @@ export class Pages {
     return running;
   }
 }
-
-const placeOf = (epoch: string, { seq, ms, tag }: LogEntry): Position => ({ epoch, seq, ms, tag });
 
 /** The place at `seq`, where the page knows it. */
 function placeIn(page: Page, seq: number): Position | undefined {

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import type { LogEntry } from '../log/entry.ts';
-import type { Position } from '../log/cursor.ts';
+import { placeOf, type Position } from '../log/cursor.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { decoded } from './answer-decoding.ts';
 import { compareAnswers, type Had, type Seen } from './compare.ts';
@@ -184,7 +184,7 @@ export class Shadow {
       const last = page.entries.at(-1);
       if (left <= 0 || last === undefined || last.seq >= page.head.seq) return all;
       if (all.length > wanted.size + maxAhead) return all;
-      at = { epoch: page.from.epoch, seq: last.seq, ms: last.ms, tag: last.tag };
+      at = placeOf(page.from.epoch, last);
     }
   }
 

@@ -3,7 +3,7 @@
  * them within a minute while all is well, within a second after a reconnect, never in one burst.
  */
 import type { Clock } from '../clock.ts';
-import type { Position } from './cursor.ts';
+import { isSamePlace, type Position } from './cursor.ts';
 import type { TailMessage } from './event-log.ts';
 
 /** An org with a tail, as far as its head is concerned. */
@@ -134,7 +134,5 @@ export class HeadChecks {
   }
 }
 
-function includes(places: readonly Position[], head: Position | undefined): boolean {
-  if (head === undefined) return false;
-  return places.some(({ epoch, seq, tag }) => epoch === head.epoch && seq === head.seq && tag === head.tag);
-}
+const includes = (places: readonly Position[], head: Position | undefined): boolean =>
+  head !== undefined && places.some((place) => isSamePlace(place, head));

@@ -2,7 +2,7 @@
  * What the log's scripts and tails say, as entries and places. An event is kept in lines, because JSON holds no line
  * break: recipients (or nothing), what stands before its timestamp, what follows it.
  */
-import type { Position } from './cursor.ts';
+import { placeOf, type Position } from './cursor.ts';
 import { type EphemeralEvent, entryJson, type LogEntry, type PreparedEvent } from './entry.ts';
 import type { ReadAnswer, ReadLimits, Start, TailMessage } from './event-log.ts';
 
@@ -97,5 +97,5 @@ export function placeAfter(message: TailMessage): Position | undefined {
   if (message.kind !== 'appended') return undefined;
   const last = message.entries.at(-1);
   if (last === undefined) return message.previous;
-  return { epoch: message.previous.epoch, seq: last.seq, ms: last.ms, tag: last.tag };
+  return placeOf(message.previous.epoch, last);
 }

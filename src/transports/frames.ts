@@ -5,7 +5,7 @@
 import { constants, deflateRawSync } from 'node:zlib';
 import { type Code, codes, limits } from '../../schema/codes.ts';
 import type { ResetReason, Transport } from '../../schema/frames.ts';
-import { encodeCursor, type Position } from '../log/cursor.ts';
+import { encodeCursor, placeOf, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent, LogEntry } from '../log/entry.ts';
 import type { Form } from '../hub/chunk.ts';
 
@@ -50,7 +50,7 @@ export function joinJson(items: readonly { readonly json: Buffer }[]): Buffer[] 
 function eventFrame(run: readonly LogEntry[], epoch: string): Buffer {
   const last = run.at(-1);
   if (last === undefined) throw new Error('a frame needs an event');
-  const cursor = encodeCursor({ epoch, seq: last.seq, ms: last.ms, tag: last.tag });
+  const cursor = encodeCursor(placeOf(epoch, last));
   return Buffer.concat([
     Buffer.from(`{"type":"event","service":"${last.service}","events":[`),
     ...joinJson(run),
