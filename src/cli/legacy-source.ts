@@ -1,10 +1,10 @@
 /** Tries a profile's source as a bridge would, for a few seconds: whether it can be read, and what it has becomes events. */
 import { setMaxListeners } from 'node:events';
 import type { Profile } from '../../schema/profile.ts';
+import { pause } from '../clock.ts';
 import { sourceOf } from '../legacy/bridge.ts';
 import { faultText } from '../legacy/bridge-health.ts';
 import { LegacyItemError } from '../legacy/dialect.ts';
-import { pause } from '../legacy/persist.ts';
 import { createDialect } from '../legacy/profile-dialect.ts';
 import type { SourceFeed } from '../legacy/source.ts';
 import { error, type Finding, ok, warning } from './findings.ts';

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 import { type Config, ConfigError } from '../config.ts';
 
 export interface ListeningServer {
@@ -61,7 +61,7 @@ export async function openServer(options: {
     async close() {
       const isClosed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
-      await Promise.race([isClosed, new Promise<void>((resolve) => clock.after(closeMs, resolve))]);
+      await Promise.race([isClosed, pause(clock, closeMs)]);
       server.closeAllConnections();
       await isClosed;
     },

@@ -4,7 +4,7 @@
  */
 import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
-import type { Cancel } from '../clock.ts';
+import { type Cancel, pause } from '../clock.ts';
 import { type Chunk, partsFor } from '../hub/chunk.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
 import type { Group, Member } from '../hub/group.ts';
@@ -192,7 +192,7 @@ export class HeldPoll implements Member, LiveSession {
     } catch {
       // The log is away: the poll is held to its wait, then answered with the cursor that it has.
       this.holdOn();
-      await new Promise<void>((resolve) => this.deps.clock.after(retryMs, resolve));
+      await pause(this.deps.clock, retryMs);
       this.mustRecheck = true;
     }
     this.isReading = false;

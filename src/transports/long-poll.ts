@@ -3,7 +3,7 @@
  * the client sends back is all that is known of it.
  */
 import { codes } from '../../schema/codes.ts';
-import type { Cancel } from '../clock.ts';
+import { type Cancel, pause } from '../clock.ts';
 import { fail, TurnoutError } from '../errors.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
 import { heldAtMostMs } from '../identity.ts';
@@ -152,7 +152,7 @@ export class LongPoll {
         if (!isAway || request.start.at !== 'cursor') throw error;
         const leftMs = endMs - clock.monotonic();
         if (leftMs <= 0 || leftMs > this.mostMs || request.client.isGone) return undefined;
-        await new Promise<void>((resolve) => clock.after(Math.min(retryMs, leftMs), resolve));
+        await pause(clock, Math.min(retryMs, leftMs));
       }
     }
   }

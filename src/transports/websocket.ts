@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Code, codes, limits } from '../../schema/codes.ts';
 import { Credential } from '../auth-credential.ts';
+import { pause } from '../clock.ts';
 import { isLoopbackHost } from '../config.ts';
 import { fail } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
@@ -46,6 +47,8 @@ const refusalMs = 1000;
 const adviceLength = 0.3;
 // How long a drained peer may take to answer the close, which comes behind what it still has to read.
 const goodbyeMs = 1500;
+// How often a drain looks whether anybody is left.
+const lookMs = 20;
 
 export class WebSocketTransport {
   private readonly options: WebSocketOptions;
@@ -106,8 +109,7 @@ export class WebSocketTransport {
   private async emptied(withinMs: number): Promise<void> {
     const { clock } = this.options;
     const endMs = clock.monotonic() + withinMs;
-    while (this.connections.size > 0 && clock.monotonic() < endMs)
-      await new Promise<void>((resolve) => clock.after(20, resolve));
+    while (this.connections.size > 0 && clock.monotonic() < endMs) await pause(clock, lookMs);
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
