@@ -1,6 +1,6 @@
 /** What operators and balancers ask a node: does it live, should it get traffic, what has it carried. */
 import { type Context, Hono } from 'hono';
-import { describeRoute, resolver } from 'hono-openapi';
+import { describeRoute } from 'hono-openapi';
 import { z } from 'zod';
 import { type NodeMetrics, nodeMetricsSchema } from '../../schema/http.ts';
 import type { Identity } from '../identity.ts';
@@ -8,7 +8,7 @@ import type { BridgeHealth } from '../legacy/bridge-health.ts';
 import type { LogHealth } from '../log/event-log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Traffic } from '../traffic.ts';
-import { refusals, tokenRefusals } from './described.ts';
+import { jsonContent, refusals, tokenRefusals } from './described.ts';
 
 /** What a node says of itself. */
 export interface Readiness {
@@ -48,10 +48,7 @@ const readySchema = z.object({
 });
 type Ready = z.infer<typeof readySchema>;
 
-const json = (description: string, schema: z.ZodType) => ({
-  description,
-  content: { 'application/json': { schema: resolver(schema) } },
-});
+const json = (description: string, schema: z.ZodType) => ({ description, content: jsonContent(schema) });
 
 const describeHealth = describeRoute({
   summary: 'The process lives',
