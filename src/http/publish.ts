@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type Code, limits } from '../../schema/codes.ts';
 import { publishBatchSchema, publishItemSchema, publishResultSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
-import { firstInexactNumber } from '../exact-numbers.ts';
+import { firstInexactNumber, inexactMessage } from '../exact-numbers.ts';
 import type { Identity } from '../identity.ts';
 import type { Publisher, PublisherRole } from '../publisher.ts';
 import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
@@ -53,8 +53,7 @@ export function publishRoutes(deps: PublishDeps): Hono {
     const body = async (): Promise<unknown> => {
       const parsed = await readJson(c, z.unknown());
       const inexact = firstInexactNumber(await c.req.text());
-      if (inexact !== undefined)
-        throw fail('bad_request', `the number ${inexact} cannot be kept exactly; send it as a string`);
+      if (inexact !== undefined) throw fail('bad_request', inexactMessage(inexact));
       return parsed;
     };
     return c.json(await deps.publisher.publishBody(identity, role, body));

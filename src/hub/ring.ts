@@ -2,8 +2,8 @@
 import { isSamePlace, placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 
-// What an entry costs besides its JSON: the object, its strings, its slot.
-const overheadBytes = 200;
+/** What an entry costs besides its JSON: the object, its strings, its slot. */
+export const overheadBytes = 200;
 
 /** The retention of the log, as far as a ring can keep more. */
 export interface RingRetention {
