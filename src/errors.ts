@@ -31,6 +31,13 @@ export function asTurnoutError(thrown: unknown): TurnoutError {
   return thrown instanceof TurnoutError ? thrown : new TurnoutError('internal', undefined, { cause: thrown });
 }
 
+/** The code that Node or a library gave an error, `ECONNREFUSED` say; undefined where it gave none. */
+export function codeIn(thrown: unknown): string | undefined {
+  return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string'
+    ? thrown.code
+    : undefined;
+}
+
 /** What a refused request is answered, whoever writes it. @param requestId empty where there is none yet */
 export const errorBody = (
   { code, message }: Pick<TurnoutError, 'code' | 'message'>,

@@ -10,7 +10,12 @@ import { followByPoll } from './follow-poll.ts';
 const handshakeMs = 10_000;
 /** Frames that may wait for a slow reader of ours before the socket is left unread. */
 const waiting = { highWaterMark: 64, lowWaterMark: 16 };
-const neverAgain = new Set([1003, 1008, 1009, 4401, 4409]);
+/** Closes that another try would only meet again. */
+const neverAgain: ReadonlySet<number> = new Set(
+  [codes.binary_frame, codes.bad_frame, codes.too_large, codes.unauthorized, codes.too_many_connections].map(
+    ({ close }) => close,
+  ),
+);
 
 /**
  * Ends when the terminal is stopped, or the gateway asks for a new connection: follow again at the last cursor.

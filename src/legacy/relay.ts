@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Cancel, Clock } from '../clock.ts';
-import { fail, type TurnoutError } from '../errors.ts';
+import { codeIn, fail, type TurnoutError } from '../errors.ts';
 import { type AnswerTap, TappedAnswer } from './answer-tap.ts';
 import { answerHeaders, hasBody } from './forwarding.ts';
 import { upstreamError } from './upstream-error.ts';
@@ -139,7 +139,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     const { clock, response } = this.options;
     // Its body broke off: told here before the connection's end is.
     if (response.destroyed || response.req.errored !== null) return this.onClosed();
-    const isStale = clock.monotonic() - this.sentMs < staleWithinMs && hungUp.has(codeOf(error));
+    const isStale = clock.monotonic() - this.sentMs < staleWithinMs && hungUp.has(codeIn(error) ?? '');
     if (this.mayRepeat && isStale && !response.headersSent) {
       this.mayRepeat = false;
       this.send();
@@ -170,4 +170,3 @@ export class Relay implements Dispatcher.DispatchHandler {
 }
 
 const hungUp = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
-const codeOf = (error: Error): string => ('code' in error ? String(error.code) : '');

@@ -1,6 +1,7 @@
 /** The log's Lua scripts, read from lua/*.lua once, and how one is run: by its hash, or whole where Redis doesn't know it. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { codeIn } from '../errors.ts';
 import type { RedisCommands } from '../redis.ts';
 
 // The compiler copies no Lua: from dist/src/log the sources are three folders up.
@@ -38,7 +39,7 @@ function readScript(name: string): string {
     try {
       return readFileSync(new URL(`${place}${name}.lua`, import.meta.url), 'utf8');
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if (codeIn(error) !== 'ENOENT') throw error;
     }
   }
   throw new Error(`src/log/lua/${name}.lua is missing`);
