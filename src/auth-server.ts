@@ -151,7 +151,7 @@ export class AuthServer {
       });
       const chunks: Buffer[] = [];
       let bytes = 0;
-      // Leaving the loop early destroys the body, and the connection with it.
+      // Leaving the loop early destroys the body, and the connection with it. No encoding is set: its chunks are bytes.
       for await (const chunk of answer.body as AsyncIterable<Buffer>) {
         bytes += chunk.length;
         if (bytes > answerBytes) throw new AskError('too_large');

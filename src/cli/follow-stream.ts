@@ -43,6 +43,7 @@ export async function* followByStream(options: FollowOptions, begin: Position): 
   });
   socket.once('open', () => socket.send(JSON.stringify({ services, version: 1, ...at(position) })));
   try {
+    // `on` can't know what a `message` brings; ws says RawData.
     for await (const [data] of on(socket, 'message', { close: ['close'], ...waiting })) {
       const frame = readFrame(data as RawData);
       const batch = frame === undefined ? undefined : batchOf(frame);
@@ -68,6 +69,7 @@ function at(position: Position): Record<string, string | number> {
 /** Undefined for what a later version may say and this one does not know. */
 function readFrame(data: RawData): ServerFrame | undefined {
   try {
+    // ws hands over a Buffer, or several, unless its binaryType is changed.
     const text = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer);
     return serverFrameSchema.safeParse(JSON.parse(text.toString('utf8'))).data;
   } catch {

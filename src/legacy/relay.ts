@@ -70,6 +70,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.sentMs = clock.monotonic();
     // Not the stream itself: undici would destroy it with the request, and the client's connection with it.
     const own = hasBody(request) ? request.iterator({ destroyOnReturn: false }) : null;
+    // No encoding is set: its chunks are bytes.
     dispatch(body ?? (own as AsyncIterable<Buffer> | null));
   }
 
@@ -102,6 +103,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (status < 200 || this.isOver) return;
     const { response, clock, tap, mustClose } = this.options;
     this.firstByteMs = clock.monotonic() - this.beganMs;
+    // undici types them for every dispatcher there is; this one's are bytes.
     const headers = answerHeaders((controller.rawHeaders ?? []) as Buffer[]);
     if (tap !== undefined) this.tapped = new TappedAnswer(tap, status, [...headers]);
     if (mustClose()) headers.push('Connection', 'close');

@@ -103,6 +103,7 @@ class RedisLog implements EventLog {
     ];
     for (const event of events) args.push(`${publisher}\n${event.id}`, this.clock.tag(48), fieldsOf(event));
     const reply = await this.inLog(org, () => this.scripts.append.run(this.connection.commands, all, args));
+    // The shape is the script's own.
     const [epoch, ...seqs] = reply as [string, ...number[]];
     const results = events.map(({ id }, index) => {
       const seq = seqs[index] ?? 0;
