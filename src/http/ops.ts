@@ -2,7 +2,7 @@
 import { type Context, Hono } from 'hono';
 import { describeRoute } from 'hono-openapi';
 import { z } from 'zod';
-import { type NodeMetrics, nodeMetricsSchema } from '../../schema/http.ts';
+import { type NodeMetrics, nodeMetricsSchema, type Ready, readySchema } from '../../schema/http.ts';
 import type { Identity } from '../identity.ts';
 import type { BridgeHealth } from '../legacy/bridge-health.ts';
 import type { LogHealth } from '../log/event-log.ts';
@@ -27,26 +27,6 @@ export interface OpsDeps {
   /** Orgs with an open feed. */
   readonly feeds: () => number;
 }
-
-const readySchema = z.object({
-  status: z.enum(['ok', 'degraded', 'starting', 'draining']),
-  log: z.object({ up: z.boolean(), detail: z.string() }),
-  rules: z.object({ up: z.boolean(), detail: z.string(), version: z.int() }),
-  bridges: z
-    .array(
-      z.object({
-        profile: z.string(),
-        kind: z.string(),
-        state: z.enum(['leading', 'standby', 'waiting', 'off']),
-        leader: z.string().nullable(),
-        isFed: z.boolean(),
-        lagSeconds: z.number(),
-        lastError: z.string().nullable(),
-      }),
-    )
-    .optional(),
-});
-type Ready = z.infer<typeof readySchema>;
 
 const json = (description: string, schema: z.ZodType) => ({ description, content: jsonContent(schema) });
 
