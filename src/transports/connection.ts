@@ -11,7 +11,7 @@ import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
 import type { Form, Part } from '../hub/chunk.ts';
 import type { Feed } from '../hub/feed.ts';
 import { Reader, type Sink } from '../hub/reader.ts';
-import type { LiveSession, MigrateOrder } from '../hub/sessions.ts';
+import { anyTransport, type LiveSession, type MigrateOrder } from '../hub/sessions.ts';
 import type { Identity } from '../identity.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
@@ -106,7 +106,7 @@ export class StreamConnection implements LiveSession, Sink {
     return this.admitted?.assignment;
   }
   get supports(): readonly string[] {
-    return this.admitted?.ticket?.supports ?? ['websocket', 'long-poll'];
+    return this.admitted?.ticket?.supports ?? anyTransport;
   }
   get override(): Transport | undefined {
     return this.admitted?.ticket?.override;
