@@ -55,10 +55,13 @@ export async function sourceFindings({ clock, stopped }: Terminal, profile: Prof
     },
   };
   const running = sourceOf(source, dialect, clock).run(feed);
-  await pause(clock, longestMs, end.signal);
-  end.abort();
-  await running;
-  stopped.removeEventListener('abort', stop);
+  try {
+    await pause(clock, longestMs, end.signal);
+    end.abort();
+    await running;
+  } finally {
+    stopped.removeEventListener('abort', stop);
+  }
   if (fault !== undefined)
     return [warning('source', `${source.kind} can't be read from here: ${fault}`, 'source')];
   if (bad.size > 0) return [...bad].map((message) => error('source', message, 'source'));
