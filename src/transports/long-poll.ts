@@ -96,7 +96,7 @@ export class LongPoll {
     const { clock } = this.deps;
     await inTurns([...this.held], withinMs * toldPart, clock, answer, () => this.held.size === 0);
     const leftMs = this.answeredMs + returnMs - clock.monotonic();
-    if (leftMs > 0) await new Promise<void>((resolve) => clock.after(leftMs, resolve));
+    if (leftMs > 0) await pause(clock, leftMs);
   }
 
   /** The drain is over: whoever is still held is answered, and who comes now is not held at all. */
