@@ -12,7 +12,7 @@ export interface Delivered {
   readonly sentMs: readonly number[];
 }
 
-export const nothing: Delivered = { seqs: [], sentMs: [] };
+const nothing: Delivered = { seqs: [], sentMs: [] };
 
 // A frame of permessage-deflate lacks the tail of its last block (RFC 7692, 7.2.2).
 const deflateTail = Buffer.from([0x00, 0x00, 0xff, 0xff]);

@@ -55,7 +55,7 @@ export type CappedNode = z.infer<typeof cappedNodeSchema>;
 const acksSchema = z.record(z.string(), z.int());
 
 /** The moves of one direction: told at their moments, gone when they are done. */
-export const moveProgressSchema = z.object({
+const moveProgressSchema = z.object({
   from: transportSchema,
   to: transportSchema,
   done: z.int(),
@@ -176,7 +176,7 @@ export type SessionsBody = z.infer<typeof sessionsBodySchema>;
 
 const shadowCountSchema = z.int().min(0);
 /** What the shadow of one profile has found since the nodes started. It holds nothing of what events say. */
-export const shadowSummarySchema = z.object({
+const shadowSummarySchema = z.object({
   compared: shadowCountSchema.meta({ description: 'answers of the old backend that were compared' }),
   same: shadowCountSchema,
   differences: z.object({
@@ -214,7 +214,7 @@ export const shadowBodySchema = z.object({
 });
 export type ShadowBody = z.infer<typeof shadowBodySchema>;
 
-export const auditActionSchema = z.enum([
+const auditActionSchema = z.enum([
   'start',
   'restore',
   'percent',

@@ -25,9 +25,8 @@ export const firstFrameSchema = z.object({
   epoch: z.string().max(64).optional(),
   session: sessionIdSchema.optional(),
 });
-export type FirstFrame = z.infer<typeof firstFrameSchema>;
 
-export const auditSchema = z.object({
+const auditSchema = z.object({
   epoch: z.string().max(64),
   from: z.int().min(0),
   to: z.int().min(0),

@@ -147,7 +147,7 @@ export const sha256 = (text: string): string => createHash('sha256').update(text
 /** Paths whose text is frozen once it stands in the lock. */
 export const isFrozen = (path: string): boolean => /^(ws|agent\/[a-z_]+)\/\d+\.\d+\//.test(path);
 
-export const frozenAdvice =
+const frozenAdvice =
   'This version of the contract is frozen: clients in the field rely on it. Undo the change, or make it in a new ' +
   'version (a schema of its own, in a folder such as ws/1.1) and leave this one as it is.';
 

@@ -73,7 +73,7 @@ export const negotiateRequestSchema = z.object({
 export type NegotiateRequest = z.infer<typeof negotiateRequestSchema>;
 
 /** Client behaviour that is flag-controlled and handed out in the negotiation. Durations in milliseconds. */
-export const clientSettingsSchema = z.object({
+const clientSettingsSchema = z.object({
   autoreconnect: z.boolean(),
   backoffMs: z.array(z.int()),
   jitter: z.number(),
@@ -126,3 +126,24 @@ export const nodeMetricsSchema = z.object({
 export type NodeMetrics = z.infer<typeof nodeMetricsSchema>;
 
 export const serviceListSchema = z.array(serviceSchema).min(1).max(limits.servicesPerConnection);
+
+/** What `/readyz` answers. */
+export const readySchema = z.object({
+  status: z.enum(['ok', 'degraded', 'starting', 'draining']),
+  log: z.object({ up: z.boolean(), detail: z.string() }),
+  rules: z.object({ up: z.boolean(), detail: z.string(), version: z.int() }),
+  bridges: z
+    .array(
+      z.object({
+        profile: z.string(),
+        kind: z.string(),
+        state: z.enum(['leading', 'standby', 'waiting', 'off']),
+        leader: z.string().nullable(),
+        isFed: z.boolean(),
+        lagSeconds: z.number(),
+        lastError: z.string().nullable(),
+      }),
+    )
+    .optional(),
+});
+export type Ready = z.infer<typeof readySchema>;

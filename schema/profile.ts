@@ -7,7 +7,7 @@ import { limits } from './codes.ts';
 import { orgSchema, serviceSchema } from './envelope.ts';
 
 /** `$`, `$.a.b`, `$.list[0].id`: a place in a JSON value. */
-export const pathSchema = z
+const pathSchema = z
   .string()
   .max(256)
   .regex(/^\$(\.[A-Za-z_][A-Za-z0-9_-]*|\[\d{1,6}\])*$/, 'a path is `$`, `$.name` or `$.list[0].name`');

@@ -9,6 +9,11 @@ type KeyConfig = Pick<Config, 'TURNOUT_JWT_SECRET' | 'TURNOUT_JWT_PUBLIC_KEY' | 
 
 const jwksTimeoutMs = 5000;
 
+/** The form of every token that a key verifies; three parts that are no JWT's are not looked at. */
+export const jwtForm = /^eyJ[\w-]*\.[\w-]+\.[\w-]*$/;
+/** What is kept of tokens that were verified: a key that the issuer withdrew must not outlive it by more than this. */
+export const keptTokens = { most: 10_000, ms: 5 * 60_000 };
+
 export interface Verifier {
   readonly algorithms: readonly string[];
   readonly keyOf: JWTVerifyGetKey;

@@ -8,7 +8,7 @@ import { DigestCache } from './auth-cache.ts';
 import { type OrgPlace, whoIn } from './auth-claims.ts';
 import type { Credential } from './auth-credential.ts';
 import type { Clock } from './clock.ts';
-import { fail, TurnoutError } from './errors.ts';
+import { codeIn, fail } from './errors.ts';
 import { type Identity, ServiceClaim } from './identity.ts';
 
 /** How asking ended: `unusable` is a 2xx without a user and an org where they were said to stand. */
@@ -151,7 +151,7 @@ export class AuthServer {
       });
       const chunks: Buffer[] = [];
       let bytes = 0;
-      // Leaving the loop early destroys the body, and the connection with it.
+      // Leaving the loop early destroys the body, and the connection with it. No encoding is set: its chunks are bytes.
       for await (const chunk of answer.body as AsyncIterable<Buffer>) {
         bytes += chunk.length;
         if (bytes > answerBytes) throw new AskError('too_large');
@@ -186,8 +186,4 @@ function parsed(text: string): unknown {
 }
 
 /** An error's code, never its message: that may quote what was sent. */
-function reasonOf(thrown: unknown): string {
-  if (thrown instanceof TurnoutError) return thrown.code;
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
-  return typeof code === 'string' ? code : 'failed';
-}
+const reasonOf = (thrown: unknown): string => codeIn(thrown) ?? 'failed';

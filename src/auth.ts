@@ -9,7 +9,7 @@ import { type Claims, claimsSchema, type Role, roleSchema } from '../schema/toke
 import { DigestCache } from './auth-cache.ts';
 import { nameOf, type OrgPlace, valueAt } from './auth-claims.ts';
 import { Credential } from './auth-credential.ts';
-import { payloadOf, verifierOf } from './auth-jwt.ts';
+import { jwtForm, keptTokens, payloadOf, verifierOf } from './auth-jwt.ts';
 import { type AskOutcome, AuthServer } from './auth-server.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -46,9 +46,6 @@ export type AuthConfig = Pick<
   >;
 
 const maxTokenChars = 16_384;
-const cachedTokens = 10_000;
-// A key that the issuer withdrew must not outlive it by more than this.
-const cacheMs = 5 * 60_000;
 
 /** An authenticator whose tickets may be signed with another key than the one it began with. */
 export interface KeyedAuthenticator extends Authenticator {
@@ -69,16 +66,13 @@ export interface VerifiedClaims {
   readonly expiresAtMs: number;
 }
 
-// Only this form is ever verified here; three parts that are no JWT's are asked about.
-const jwtForm = /^eyJ[\w-]*\.[\w-]+\.[\w-]*$/;
-
 interface CachedIdentity {
   readonly identity: Identity;
   readonly untilMs: number;
 }
 
-/** A secret for one run of the demo: HS256, 256 random bits. */
-export const createDemoSecret = (): string => randomBytes(32).toString('base64url');
+/** A secret for one run, the demo's say: 256 random bits. */
+export const randomSecret = (): string => randomBytes(32).toString('base64url');
 
 /**
  * @param demoSecret signs and verifies where no key is configured; a random one that nobody knows unless given.
@@ -87,7 +81,7 @@ export const createDemoSecret = (): string => randomBytes(32).toString('base64ur
 export function createAuthenticator(
   config: AuthConfig,
   clock: Clock,
-  demoSecret: string = createDemoSecret(),
+  demoSecret: string = randomSecret(),
   onAsked?: (outcome: AskOutcome, why: string) => void,
 ): KeyedAuthenticator {
   const leewayS = config.TURNOUT_JWT_LEEWAY_S;
@@ -103,7 +97,7 @@ export function createAuthenticator(
   };
   let tickets = createTicketOffice(config.TURNOUT_TICKET_SECRET ?? ownSecret, clock, vouchFor);
   let earlier = tickets;
-  const cache = new DigestCache<CachedIdentity>(cachedTokens);
+  const cache = new DigestCache<CachedIdentity>(keptTokens.most);
 
   const verifiedClaims = async (token: string): Promise<VerifiedClaims> => {
     if (verifier === undefined || token.length > maxTokenChars) throw fail('unauthorized');
@@ -121,7 +115,7 @@ export function createAuthenticator(
     const parsed = claimsSchema.safeParse(mappedClaims(payload, config));
     if (!parsed.success) throw fail('unauthorized', undefined, { cause: parsed.error });
     const identity = identityOf(parsed.data, expiresAtMs, config.TURNOUT_USER_PUBLISH);
-    cache.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + cacheMs) });
+    cache.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
     return identity;
   };
   const verifySigned = async (token: string | undefined): Promise<Identity> => {
@@ -194,8 +188,6 @@ function mappedClaims(payload: JWTPayload, config: AuthConfig): unknown {
   const org = 'fixed' in place ? place.fixed : nameOf(valueAt(payload, place.path));
   return { sub, org, exp: payload.exp, services, publish, roles, orgs };
 }
-
-const randomSecret = (): string => randomBytes(32).toString('base64url');
 
 function identityOf(claims: Claims, expiresAtMs: number, publishes: readonly string[] = []): Identity {
   return {

@@ -19,6 +19,20 @@ export interface Clock {
   every(ms: number, run: () => void): Cancel;
 }
 
+/** Resolves after `ms`, or at once when `signal` is aborted. Without one only for waits that are short by themselves. */
+export function pause(clock: Pick<Clock, 'after'>, ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      cancel();
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = clock.after(ms, done);
+    signal?.addEventListener('abort', done);
+  });
+}
+
 const bootMs = performance.now();
 
 /** The clock of a running node. Its timers don't keep the process alive. */

@@ -28,6 +28,7 @@ function takesOf(schema: z.ZodType): string {
   if (typeof takes === 'string') return takes;
   if (schema instanceof z.ZodEnum) return schema.options.map((option) => `\`${option}\``).join(', ');
   const isWrapped = schema instanceof z.ZodDefault || schema instanceof z.ZodOptional;
+  // zod types what is inside by its core, of which each of our schemas is the whole.
   return isWrapped ? takesOf(schema.unwrap() as z.ZodType) : '';
 }
 
@@ -71,6 +72,7 @@ export function readConfig(env: Environment = environment()): Config {
   const read: Record<string, unknown> = {};
   for (const [name, schema] of Object.entries(variables)) {
     const raw = env[name]?.trim() === '' ? undefined : env[name];
+    // As one of many kinds: the union of them all has no one `safeParse`.
     const parsed = (schema as z.ZodType).safeParse(raw);
     if (parsed.success) read[name] = parsed.data;
     else problems.push(`${name} ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);

@@ -1,5 +1,8 @@
 /** The one error class: a code of schema/codes.ts, a message that may leave the house, and what caused it (which may not). */
 import { type Code, codes } from '../schema/codes.ts';
+import type { ErrorBody } from '../schema/http.ts';
+
+const defaultRetryAfterS = 1;
 
 export class TurnoutError extends Error {
   readonly code: Code;
@@ -26,4 +29,23 @@ export function fail(
 /** Any thrown value as an error of the table: an unknown one becomes `internal`, its message kept as the cause. */
 export function asTurnoutError(thrown: unknown): TurnoutError {
   return thrown instanceof TurnoutError ? thrown : new TurnoutError('internal', undefined, { cause: thrown });
+}
+
+/** The code that Node or a library gave an error, `ECONNREFUSED` say; undefined where it gave none. */
+export function codeIn(thrown: unknown): string | undefined {
+  return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string'
+    ? thrown.code
+    : undefined;
+}
+
+/** What a refused request is answered, whoever writes it. @param requestId empty where there is none yet */
+export const errorBody = (
+  { code, message }: Pick<TurnoutError, 'code' | 'message'>,
+  requestId: string,
+): ErrorBody => ({ error: { code, message, retry: codes[code].retry, requestId } });
+
+/** Seconds for `Retry-After`; undefined where the status calls for none. */
+export function retryAfterOf(error: { code: Code; retryAfterS?: number | undefined }): number | undefined {
+  const { status } = codes[error.code];
+  return status === 429 || status === 503 ? (error.retryAfterS ?? defaultRetryAfterS) : undefined;
 }

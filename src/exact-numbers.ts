@@ -5,7 +5,8 @@
 
 // Long enough to be too large, or with an exponent: anything else is exact and not looked at closer.
 const suspicious = /\d{16}|\d[eE]/;
-const stringsAndNumbers = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
+/** Each string and each number of a JSON text; strings, so that digits inside one are passed over. */
+export const stringsAndNumbers = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
 
 /** The first number of `json` that is an integer beyond 2^53 or beyond a double's range; undefined where all are kept. */
 export function firstInexactNumber(json: string): string | undefined {
@@ -18,3 +19,7 @@ export function firstInexactNumber(json: string): string | undefined {
   }
   return undefined;
 }
+
+/** What whoever publishes such a number is told. */
+export const inexactMessage = (number: string): string =>
+  `the number ${number} cannot be kept exactly; send it as a string`;

@@ -1,5 +1,5 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
-import { createAuthenticator, createDemoSecret } from './auth.ts';
+import { createAuthenticator, randomSecret } from './auth.ts';
 import { authServerReport } from './auth-report.ts';
 import type { Clock } from './clock.ts';
 import { type Config, isLoopbackHost } from './config.ts';
@@ -68,7 +68,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   for (const name of config.shortSecrets)
     logger.warn(`${name} is short enough to be guessed: off loopback a node does not start with it`);
   const profiles = readProfiles(config, logger);
-  const madeUpSecret = createDemoSecret();
+  const madeUpSecret = randomSecret();
   const nodeId = config.TURNOUT_NODE_ID ?? madeUpNodeId(clock);
   const basePath = config.TURNOUT_BASE_PATH;
 
@@ -120,7 +120,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     path: `${basePath}/v2/realtime/stream`,
     pingMs: config.TURNOUT_PING_MS,
     maxConnections: config.TURNOUT_MAX_CONNECTIONS,
-    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? maxPerUser[placeOf(config)],
+    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? maxPerUser[reachOf(config)],
     compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
     maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
     addressOf: (request) => limits.addressOf(request),
@@ -246,5 +246,5 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   return { url: server.url, banner, drain };
 }
 
-const placeOf = (config: Config): keyof typeof maxPerUser =>
+const reachOf = (config: Config): keyof typeof maxPerUser =>
   isLoopbackHost(config.TURNOUT_HOST) ? 'loopback' : 'elsewhere';

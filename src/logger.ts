@@ -31,6 +31,7 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
       serializers: { err: (value: unknown) => value },
       hooks: {
         logMethod(args, method) {
+          // pino types a call by its overloads; here it is any of them.
           const [first, ...rest] = args as unknown[];
           const clean =
             first instanceof Error

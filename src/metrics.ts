@@ -31,6 +31,7 @@ const peerCodes = new Set([1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009,
 const ourCodes: ReadonlySet<number> = new Set(
   Object.values(codes).flatMap((entry) => ('close' in entry ? [entry.close] : [])),
 );
+
 export class Metrics {
   readonly registry = new Registry();
   /** What the transports count, read at each collection. */

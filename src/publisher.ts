@@ -109,7 +109,7 @@ export class Publisher {
 }
 
 /** @throws bad_request, reserved_field, too_large */
-export function parsePublish(body: unknown): PublishItem[] {
+function parsePublish(body: unknown): PublishItem[] {
   if (!isObject(body)) throw fail('bad_request', 'a publish is one event or {"events":[…]}');
   const isBatch = Object.hasOwn(body, 'events') && !Object.hasOwn(body, 'type');
   const raw = isBatch ? eventsOf(body) : [body];

@@ -60,7 +60,7 @@ export const redisRights: readonly RedisRight[] = [
 ];
 
 /** Of a Cluster besides. */
-export const clusterRights: readonly RedisRight[] = [
+const clusterRights: readonly RedisRight[] = [
   right('cluster|slots', 'which master has which keys'),
   right('spublish', 'tells the nodes what was appended', 'CHANNEL', 'm'),
   right('ssubscribe', 'hears it', 'CHANNEL'),
@@ -108,7 +108,7 @@ export async function missingRights(
 export const isRefusal = (error: unknown): boolean =>
   error instanceof Error && error.message.startsWith('NOPERM');
 
-export const rightsText = (missing: readonly string[]): string =>
+const rightsText = (missing: readonly string[]): string =>
   `the Redis user may not ${missing.join(', ')} under the prefix (docs/guides/redis.md)`;
 
 const lookMs = 30_000;

@@ -1,5 +1,6 @@
 /** Every setting of a node, in the order in which docs/CONFIGURATION.md lists them. */
 import { z } from 'zod';
+import { limits } from '../schema/codes.ts';
 import {
   flag,
   int,
@@ -88,7 +89,7 @@ export const variables = {
   TURNOUT_MOVE_WITHIN_MS: int(0, 600_000)
     .default(5000)
     .describe('How long a stream stays open after `migrate`.'),
-  TURNOUT_DRAIN_MS: int(0, 10_000)
+  TURNOUT_DRAIN_MS: int(0, limits.drainMs)
     .default(5000)
     .describe(
       'How long streams have to go elsewhere after SIGTERM before they are closed with 1012. Held polls are answered over its first half.',

@@ -14,7 +14,7 @@ interface Change {
 }
 
 /** @param entries newest first. @param moves oldest first. */
-export function changesOf(entries: readonly AuditEntry[], moves: readonly Move[]): readonly Change[] {
+function changesOf(entries: readonly AuditEntry[], moves: readonly Move[]): readonly Change[] {
   const changes = entries.flatMap((entry, index): Change[] => {
     const fromMs = Date.parse(entry.at);
     const next = entries[index - 1];

@@ -30,7 +30,7 @@ export async function fleetFindings(config: Config, clock: Clock): Promise<Findi
     if (!connection.isReady) return [];
     const keys = rulesKeys(prefix);
     const reply = await connection.commands.call('EVAL', [scripts.nodes.lua, 2, keys.acks, keys.nodes]);
-    return keyFindings(keyPrints(config), readNeighbours(reply));
+    return printFindings(keyPrints(config), readNeighbours(reply));
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : 'it failed';
     const next = 'compare the fingerprints above with those that `turnout doctor` shows on each node';
@@ -56,7 +56,7 @@ const kinds = [
 ] as const;
 
 /** Compares this node's prints with those of each node that tells its own: one of an older release tells none. */
-export function keyFindings(own: KeyPrints, fleet: FleetPrints): Finding[] {
+function printFindings(own: KeyPrints, fleet: FleetPrints): Finding[] {
   const found: Finding[] = [];
   for (const [node, { prints }] of fleet)
     for (const { key, name, harm, next } of kinds) {

@@ -3,7 +3,7 @@ import { clockFinding } from './doctor-network.ts';
 import { error, type Finding, ok, warning } from './findings.ts';
 import { spanText } from './spans.ts';
 
-export const testedVersion = '7.0.15';
+const testedVersion = '7.0.15';
 const nearLimit = 0.8;
 const slowMs = 20;
 
@@ -41,7 +41,7 @@ export function redisFindings({ place, info, latencyMs, offsetMs }: RedisMeasure
 }
 
 /** `name:value` lines; sections and blanks are skipped. */
-export function parseInfo(info: string): ReadonlyMap<string, string> {
+function parseInfo(info: string): ReadonlyMap<string, string> {
   const fields = new Map<string, string>();
   for (const line of info.split(/\r?\n/)) {
     const colon = line.indexOf(':');

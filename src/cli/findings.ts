@@ -1,7 +1,7 @@
 /** What `doctor` has to say: findings, and how they read. Pure. */
 import { z } from 'zod';
 
-export const findingSchema = z.object({
+const findingSchema = z.object({
   level: z.enum(['ok', 'warning', 'error']),
   /** What was looked at: `settings`, `redis memory`. */
   about: z.string(),

@@ -10,7 +10,12 @@ import { followByPoll } from './follow-poll.ts';
 const handshakeMs = 10_000;
 /** Frames that may wait for a slow reader of ours before the socket is left unread. */
 const waiting = { highWaterMark: 64, lowWaterMark: 16 };
-const neverAgain = new Set([1003, 1008, 1009, 4401, 4409]);
+/** Closes that another try would only meet again. */
+const neverAgain: ReadonlySet<number> = new Set(
+  [codes.binary_frame, codes.bad_frame, codes.too_large, codes.unauthorized, codes.too_many_connections].map(
+    ({ close }) => close,
+  ),
+);
 
 /**
  * Ends when the terminal is stopped, or the gateway asks for a new connection: follow again at the last cursor.
@@ -38,6 +43,7 @@ export async function* followByStream(options: FollowOptions, begin: Position): 
   });
   socket.once('open', () => socket.send(JSON.stringify({ services, version: 1, ...at(position) })));
   try {
+    // `on` can't know what a `message` brings; ws says RawData.
     for await (const [data] of on(socket, 'message', { close: ['close'], ...waiting })) {
       const frame = readFrame(data as RawData);
       const batch = frame === undefined ? undefined : batchOf(frame);
@@ -63,6 +69,7 @@ function at(position: Position): Record<string, string | number> {
 /** Undefined for what a later version may say and this one does not know. */
 function readFrame(data: RawData): ServerFrame | undefined {
   try {
+    // ws hands over a Buffer, or several, unless its binaryType is changed.
     const text = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer);
     return serverFrameSchema.safeParse(JSON.parse(text.toString('utf8'))).data;
   } catch {

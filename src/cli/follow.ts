@@ -1,4 +1,5 @@
 /** What following a stream is made of, whatever carries it: where to begin, and what comes of it. */
+import { codes } from '../../schema/codes.ts';
 import type { Envelope } from '../../schema/envelope.ts';
 import type { ResetReason } from '../../schema/frames.ts';
 import type { GatewayClient } from './gateway-client.ts';
@@ -22,7 +23,7 @@ export interface Batch {
 }
 
 /** The close code that says: this user's transport is long-poll. */
-export const notAssigned = 4410;
+export const notAssigned = codes.transport_not_assigned.close;
 
 export interface FollowOptions {
   readonly client: GatewayClient;

@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import { type Code, codes } from '../../schema/codes.ts';
 import { type ErrorBody, errorBodySchema } from '../../schema/http.ts';
+import { codeIn } from '../errors.ts';
 import { CommandError, type Exit } from './exits.ts';
 import { setting, type Terminal } from './terminal.ts';
 
@@ -100,9 +101,8 @@ async function readBody(answer: Response): Promise<unknown> {
 
 function unreachable(url: string, thrown: unknown, timeoutMs: number): CommandError {
   const cause = thrown instanceof Error ? thrown.cause : undefined;
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
   const isLate = thrown instanceof Error && thrown.name === 'TimeoutError';
-  const why = isLate ? `no answer in ${timeoutMs / 1000} s` : (code ?? 'the connection failed');
+  const why = isLate ? `no answer in ${timeoutMs / 1000} s` : (codeIn(cause) ?? 'the connection failed');
   return new CommandError('unreachable', `cannot reach ${url}: ${why}`, {
     hint: 'check --url (or TURNOUT_URL) and whether the gateway runs; any node will do',
     isTransient: true,

@@ -112,7 +112,7 @@ async function report(terminal: Terminal, { output }: KillOptions, done: LocalKi
   await terminal.print(...(output === 'json' ? [JSON.stringify(done)] : reportLines(done).map(printable)));
 }
 
-export function reportLines({ nodes, file }: LocalKillReport): string[] {
+function reportLines({ nodes, file }: LocalKillReport): string[] {
   const lines = nodes.map((node) => {
     if (!node.isKilled) return `NOT KILLED: the node at ${node.socket}: ${node.problem}`;
     const rest = node.written

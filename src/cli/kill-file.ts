@@ -11,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { codeIn } from '../errors.ts';
 
 export interface KillFile {
   readonly path: string;
@@ -49,7 +50,7 @@ export function makeKillFile(path: string, text: string, draft: string): boolean
     syncFolder(dirname(path));
     return true;
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
+    if (codeIn(error) === 'EEXIST') return false;
     throw error;
   } finally {
     rmSync(draftPath, { force: true });
@@ -62,14 +63,11 @@ function publish(draftPath: string, path: string): void {
     // Unlike a rename, a link never replaces what another has made meanwhile.
     linkSync(draftPath, path);
   } catch (error) {
-    if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(codeOf(error))) throw error;
+    if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(codeIn(error) ?? '')) throw error;
     // A file system without links: a kill that replaces another's note is better than none.
     renameSync(draftPath, path);
   }
 }
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error ? String(error.code) : '';
 
 /** @returns false where there was none */
 export function removeKillFile(path: string): boolean {

@@ -1,4 +1,5 @@
 /** Asks an old API as one of its clients would, once: no redirect is followed, no cookie kept, nothing of an answer shown. */
+import { codeIn } from '../errors.ts';
 import type { LegacyAnswer } from '../legacy/dialect.ts';
 import { CommandError } from './exits.ts';
 import type { Terminal } from './terminal.ts';
@@ -43,7 +44,7 @@ export async function askOldApi(
   } catch (thrown) {
     if (thrown instanceof CommandError) throw thrown;
     const cause = thrown instanceof Error ? thrown.cause : undefined;
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'the connection failed';
+    const code = codeIn(cause) ?? 'the connection failed';
     const isLate = thrown instanceof Error && thrown.name === 'TimeoutError';
     throw new CommandError(
       'unreachable',

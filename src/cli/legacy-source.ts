@@ -1,10 +1,10 @@
 /** Tries a profile's source as a bridge would, for a few seconds: whether it can be read, and what it has becomes events. */
 import { setMaxListeners } from 'node:events';
 import type { Profile } from '../../schema/profile.ts';
+import { pause } from '../clock.ts';
 import { sourceOf } from '../legacy/bridge.ts';
 import { faultText } from '../legacy/bridge-health.ts';
 import { LegacyItemError } from '../legacy/dialect.ts';
-import { pause } from '../legacy/persist.ts';
 import { createDialect } from '../legacy/profile-dialect.ts';
 import type { SourceFeed } from '../legacy/source.ts';
 import { error, type Finding, ok, warning } from './findings.ts';
@@ -55,10 +55,13 @@ export async function sourceFindings({ clock, stopped }: Terminal, profile: Prof
     },
   };
   const running = sourceOf(source, dialect, clock).run(feed);
-  await pause(clock, longestMs, end.signal);
-  end.abort();
-  await running;
-  stopped.removeEventListener('abort', stop);
+  try {
+    await pause(clock, longestMs, end.signal);
+    end.abort();
+    await running;
+  } finally {
+    stopped.removeEventListener('abort', stop);
+  }
   if (fault !== undefined)
     return [warning('source', `${source.kind} can't be read from here: ${fault}`, 'source')];
   if (bad.size > 0) return [...bad].map((message) => error('source', message, 'source'));

@@ -1,7 +1,7 @@
 /** The outside of a command, so that one can be run without a process: what it prints to, reads from and is stopped by. */
 import { hostname, userInfo } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
-import { type Clock, systemClock } from '../clock.ts';
+import { type Clock, pause, systemClock } from '../clock.ts';
 import { type Environment, environment } from '../config.ts';
 import { type Exit, exits } from './exits.ts';
 
@@ -58,18 +58,7 @@ async function written(stream: Writable, lines: readonly string[]): Promise<void
 }
 
 /** Waits; a stop ends the wait early. */
-export async function rest(terminal: Terminal, ms: number): Promise<void> {
-  if (terminal.stopped.aborted) return;
-  await new Promise<void>((resolve) => {
-    const over = (): void => {
-      cancel();
-      terminal.stopped.removeEventListener('abort', over);
-      resolve();
-    };
-    const cancel = terminal.clock.after(ms, over);
-    terminal.stopped.addEventListener('abort', over);
-  });
-}
+export const rest = ({ clock, stopped }: Terminal, ms: number): Promise<void> => pause(clock, ms, stopped);
 
 /** A variable's value; one that is empty counts as absent, as it does for the gateway. */
 export function setting(env: Environment, name: string): string | undefined {

@@ -9,7 +9,7 @@ import type { Config } from '../config.ts';
 import { type Identity, ServiceClaim } from '../identity.ts';
 
 export const demoOrg = 'demo';
-export const demoUser = 'ada';
+const demoUser = 'ada';
 /** Where the made-up trickle goes: not the printed user's org, so that theirs starts at seq 0. */
 const trickleOrg = 'demo-staff';
 const trickleMs = 2000;

@@ -1,5 +1,5 @@
 /** Publishers of the demo's crowd: made-up events over HTTP, each tried with the same id until it was acknowledged. */
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 
 export interface PublisherOptions {
   readonly url: string;
@@ -64,8 +64,3 @@ async function publish(
     return undefined;
   }
 }
-
-const pause = (clock: Clock, ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    clock.after(ms, resolve);
-  });

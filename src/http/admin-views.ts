@@ -23,7 +23,7 @@ import { isFlagOn, isKilled, rolloutPercent, type Rules } from '../rollout/rules
 const isoTime = (ms: number): string => new Date(ms).toISOString();
 
 /** The rules as this node holds them. @throws log_unavailable while it never read any */
-export function rulesOf(rollout: Rollout): Rules {
+function rulesOf(rollout: Rollout): Rules {
   const rules = rollout.store.current();
   if (rules === undefined) throw fail('log_unavailable', 'this node has not read the rules yet');
   return rules;

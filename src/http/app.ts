@@ -8,9 +8,8 @@ import { HTTPException } from 'hono/http-exception';
 import { routePath } from 'hono/route';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { codes } from '../../schema/codes.ts';
-import type { ErrorBody } from '../../schema/http.ts';
 import type { Clock } from '../clock.ts';
-import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
+import { asTurnoutError, errorBody, fail, retryAfterOf, type TurnoutError } from '../errors.ts';
 import { readCredential } from '../auth-credential.ts';
 import type { Authenticator, Identity } from '../identity.ts';
 import type { Logger } from '../logger.ts';
@@ -53,7 +52,6 @@ const fixedHeaders = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 };
 const requestIdForm = /^[A-Za-z0-9._:-]{1,128}$/;
-const defaultRetryAfterS = 1;
 
 /** The app, its base path applied: mount each room's routes on it with `app.route('/', …)`. */
 export function createApp(deps: AppDeps): Hono<AppEnv> {
@@ -125,17 +123,17 @@ function refusalOf(c: Context<AppEnv>, root: Hono<AppEnv>): TurnoutError {
 }
 
 function answerError(c: Context<AppEnv>, error: TurnoutError, { logger }: AppDeps): Response {
-  const { status, retry } = codes[error.code];
+  const { status } = codes[error.code];
   // The body's limit may refuse before the first middleware has run; then there is no id yet.
   const requestId = c.get('requestId') ?? '';
   if (error.code === 'internal')
     logger.error({ err: error.cause ?? error, request_id: requestId, route: routeOf(c) }, 'a request failed');
-  if (status === 429 || status === 503)
-    c.header('retry-after', String(error.retryAfterS ?? defaultRetryAfterS));
+  const retryAfterS = retryAfterOf(error);
+  if (retryAfterS !== undefined) c.header('retry-after', String(retryAfterS));
   if (status === 401) c.header('www-authenticate', 'Bearer');
   if (error.code === 'draining') c.header('connection', 'close');
-  const body: ErrorBody = { error: { code: error.code, message: error.message, retry, requestId } };
-  return c.json(body, status as ContentfulStatusCode);
+  // Hono can't tell that the table holds no status without a body.
+  return c.json(errorBody(error, requestId), status as ContentfulStatusCode);
 }
 
 /** The pattern of the route, never the path that was asked: a label must not grow with what callers make up. */

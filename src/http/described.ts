@@ -1,9 +1,27 @@
-/** How a route's refusals stand in the OpenAPI document: by the table of codes, one body for all. */
+/** What a route's part of the OpenAPI document is made of: JSON bodies, parameters, refusals by the table of codes. */
 import { resolver } from 'hono-openapi';
+import type { z } from 'zod';
 import { type Code, codes } from '../../schema/codes.ts';
 import { errorBodySchema } from '../../schema/http.ts';
 
-const content = { 'application/json': { schema: resolver(errorBodySchema) } };
+/** The `content` of a body, asked or answered. */
+export const jsonContent = (schema: z.ZodType) => ({ 'application/json': { schema: resolver(schema) } });
+
+/** A text that a request may bring, or must. */
+export const parameter = (
+  where: 'query' | 'header',
+  name: string,
+  description: string,
+  isRequired = false,
+) => ({
+  name,
+  in: where,
+  required: isRequired,
+  description,
+  schema: { type: 'string' as const },
+});
+
+const content = jsonContent(errorBodySchema);
 /** What every route may answer: a flood is refused before it is asked who is calling. */
 const anywhere = ['rate_limited', 'internal'] as const;
 /** What a route may answer that asks for a token, since the keys or the auth server may be out of reach. */

@@ -9,11 +9,11 @@ import type { Dialect, LegacyAnswer, LegacyAsk } from '../legacy/dialect.ts';
 import type { LegacyCaller } from '../legacy/identity.ts';
 import { ownCursor } from '../legacy/onward.ts';
 import { holeService } from '../legacy/hole.ts';
-import { envelopeOf, type Places, positionOf } from '../legacy/places.ts';
+import { envelopeOf, type Places } from '../legacy/places.ts';
 import type { Unserved } from '../legacy-metrics.ts';
-import { encodeCursor, type Position } from '../log/cursor.ts';
+import { encodeCursor, placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
-import type { EventLog } from '../log/event-log.ts';
+import { type EventLog, placeOnly } from '../log/event-log.ts';
 import { foreignEvents, foreignForm, type ForeignWords } from '../transports/foreign-form.ts';
 import type { LongPoll } from '../transports/long-poll.ts';
 import type { PollClient } from '../transports/poll-request.ts';
@@ -130,7 +130,7 @@ export class LegacyServe {
     const { format, absent } = dialect.profile.request.cursor;
     if (cursor === undefined) {
       if (absent === 'upstream') return 'no-cursor';
-      return (await log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 })).head;
+      return (await log.read(org, { at: 'head' }, placeOnly)).head;
     }
     if (format === 'opaque') return ownCursor(cursor) ?? 'unknown-cursor';
     return places.knownFor(user, org, cursor) ?? (await places.find(org, cursor)) ?? 'unknown-cursor';
@@ -180,7 +180,7 @@ export class LegacyServe {
     if (value === undefined) return undefined;
     // Only what nobody was left out of may be passed over: whoever else comes with this value may be the one it is for.
     const isWhole = torn === undefined;
-    const end = chunk.isShared && isWhole ? chunk.end : positionOf(events.last, chunk.end.epoch);
+    const end = chunk.isShared && isWhole ? chunk.end : placeOf(chunk.end.epoch, events.last);
     if (!isOpaque) places.remember(org, value, end);
     const answer = dialect.answer(events.pieces, value);
     if (chunk.isShared) this.shared.set(chunk, { answer, isWhole });

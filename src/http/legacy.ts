@@ -4,11 +4,10 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { codes } from '../../schema/codes.ts';
-import type { ErrorBody } from '../../schema/http.ts';
 import type { Profile } from '../../schema/profile.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
-import { asTurnoutError, type TurnoutError } from '../errors.ts';
+import { asTurnoutError, errorBody, retryAfterOf, type TurnoutError } from '../errors.ts';
 import type { AnswerTap } from '../legacy/answer-tap.ts';
 import type { Dialect, LegacyAnswer } from '../legacy/dialect.ts';
 import {
@@ -184,19 +183,19 @@ export class LegacyApi {
   /** In the old API's words, where the profile names them. */
   private refuse(profile: Profile, response: ServerResponse, error: TurnoutError): void {
     if (response.destroyed || response.headersSent) return;
-    const { status, retry } = codes[error.code];
+    const { status } = codes[error.code];
     const headers: Record<string, string> = {};
-    if (status === 429 || status === 503) headers['retry-after'] = String(error.retryAfterS ?? 1);
+    const retryAfterS = retryAfterOf(error);
+    if (retryAfterS !== undefined) headers['retry-after'] = String(retryAfterS);
     if (error.code === 'draining') headers['connection'] = 'close';
     const theirs = this.dialects.get(profile)?.error(status);
     if (theirs !== undefined)
       return write(response, { ...theirs, headers: { ...headers, ...theirs.headers } });
     const requestId = this.deps.clock.id();
-    const body: ErrorBody = { error: { code: error.code, message: error.message, retry, requestId } };
     headers['content-type'] = 'application/json';
     headers['cache-control'] = 'no-store';
     headers['x-request-id'] = requestId;
-    write(response, { status, headers, body: Buffer.from(JSON.stringify(body)) });
+    write(response, { status, headers, body: Buffer.from(JSON.stringify(errorBody(error, requestId))) });
   }
 }
 

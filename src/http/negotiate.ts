@@ -1,6 +1,6 @@
 /** `POST /v2/realtime/negotiate` (docs/PROTOCOL.md, 6): tells a client its transport, and gives it the ticket to a stream. */
 import { type Context, Hono } from 'hono';
-import { describeRoute, resolver } from 'hono-openapi';
+import { describeRoute } from 'hono-openapi';
 import {
   type NegotiateRequest,
   negotiateRequestSchema,
@@ -10,11 +10,11 @@ import {
 import { asTurnoutError } from '../errors.ts';
 import type { Authenticator, Identity } from '../identity.ts';
 import { encodeCursor } from '../log/cursor.ts';
-import type { EventLog } from '../log/event-log.ts';
+import { type EventLog, placeOnly } from '../log/event-log.ts';
 import type { Decision } from '../rollout/decide.ts';
 import type { Decider } from '../rollout/decider.ts';
 import type { RulesStore } from '../rollout/rules-store.ts';
-import { bodyRefusals, refusals, tokenRefusals } from './described.ts';
+import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { atMost, readJson } from './json-body.ts';
 
 export interface NegotiateDeps {
@@ -47,11 +47,11 @@ const description = describeRoute({
   summary: 'Which transport this user gets, and a ticket for the stream',
   tags: ['realtime'],
   security: [{ bearer: [] }],
-  requestBody: { content: { 'application/json': { schema: resolver(negotiateRequestSchema) } } },
+  requestBody: { content: jsonContent(negotiateRequestSchema) },
   responses: {
     200: {
       description: 'the decision; `cursor` only for a client that sent none',
-      content: { 'application/json': { schema: resolver(negotiateResponseSchema) } },
+      content: jsonContent(negotiateResponseSchema),
     },
     ...refusals(...tokenRefusals, ...bodyRefusals, 'origin_forbidden'),
   },
@@ -96,7 +96,7 @@ export function negotiateRoute(deps: NegotiateDeps): Hono {
 /** From now on; undefined while the log is away: the decision is worth having without it. */
 async function headCursor(log: Pick<EventLog, 'read'>, org: string): Promise<string | undefined> {
   try {
-    const { head } = await log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+    const { head } = await log.read(org, { at: 'head' }, placeOnly);
     return encodeCursor(head);
   } catch (error) {
     if (asTurnoutError(error).code === 'log_unavailable') return undefined;

@@ -1,14 +1,14 @@
 /** What operators and balancers ask a node: does it live, should it get traffic, what has it carried. */
 import { type Context, Hono } from 'hono';
-import { describeRoute, resolver } from 'hono-openapi';
+import { describeRoute } from 'hono-openapi';
 import { z } from 'zod';
-import { type NodeMetrics, nodeMetricsSchema } from '../../schema/http.ts';
+import { type NodeMetrics, nodeMetricsSchema, type Ready, readySchema } from '../../schema/http.ts';
 import type { Identity } from '../identity.ts';
 import type { BridgeHealth } from '../legacy/bridge-health.ts';
 import type { LogHealth } from '../log/event-log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Traffic } from '../traffic.ts';
-import { refusals, tokenRefusals } from './described.ts';
+import { jsonContent, refusals, tokenRefusals } from './described.ts';
 
 /** What a node says of itself. */
 export interface Readiness {
@@ -28,30 +28,7 @@ export interface OpsDeps {
   readonly feeds: () => number;
 }
 
-const readySchema = z.object({
-  status: z.enum(['ok', 'degraded', 'starting', 'draining']),
-  log: z.object({ up: z.boolean(), detail: z.string() }),
-  rules: z.object({ up: z.boolean(), detail: z.string(), version: z.int() }),
-  bridges: z
-    .array(
-      z.object({
-        profile: z.string(),
-        kind: z.string(),
-        state: z.enum(['leading', 'standby', 'waiting', 'off']),
-        leader: z.string().nullable(),
-        isFed: z.boolean(),
-        lagSeconds: z.number(),
-        lastError: z.string().nullable(),
-      }),
-    )
-    .optional(),
-});
-type Ready = z.infer<typeof readySchema>;
-
-const json = (description: string, schema: z.ZodType) => ({
-  description,
-  content: { 'application/json': { schema: resolver(schema) } },
-});
+const json = (description: string, schema: z.ZodType) => ({ description, content: jsonContent(schema) });
 
 const describeHealth = describeRoute({
   summary: 'The process lives',
@@ -123,7 +100,7 @@ const bridgeBody = (bridge: BridgeHealth): NonNullable<Ready['bridges']>[number]
 });
 
 /** The sources' figures, by their names (docs/PROTOCOL.md, 13). */
-export function nodeMetrics(traffic: Traffic, subscriptions: number, feeds: number): NodeMetrics {
+function nodeMetrics(traffic: Traffic, subscriptions: number, feeds: number): NodeMetrics {
   const { delivered, replayed } = traffic;
   return {
     activeConnections: traffic.activeStreams,

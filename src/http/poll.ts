@@ -1,14 +1,14 @@
 /** `GET /v1/realtime/poll` (docs/PROTOCOL.md, 7): reads the query, and writes the answer's shared bytes as they are. */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
-import { describeRoute, resolver } from 'hono-openapi';
+import { describeRoute } from 'hono-openapi';
 import { type PollQuery, pollBodySchema, pollQuerySchema, serviceListSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { startOf } from '../transports/client-frames.ts';
 import type { AppEnv } from './app.ts';
 import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
-import { refusals, tokenRefusals } from './described.ts';
+import { jsonContent, parameter, refusals, tokenRefusals } from './described.ts';
 import { pollClientOf } from './poll-client.ts';
 
 export interface PollDeps {
@@ -17,14 +17,6 @@ export interface PollDeps {
   readonly longPoll: LongPoll;
 }
 
-const query = (name: string, description: string, isRequired = false) => ({
-  name,
-  in: 'query' as const,
-  required: isRequired,
-  description,
-  schema: { type: 'string' as const },
-});
-
 const description = describeRoute({
   summary: 'Events after a cursor; held until one comes',
   description:
@@ -32,19 +24,19 @@ const description = describeRoute({
   tags: ['realtime'],
   security: [{ bearer: [] }],
   parameters: [
-    query('services', 'comma-separated services, 1 to 100', true),
-    query('cursor', 'where the last answer ended, or `earliest`'),
-    query('lastSeq', 'a seq instead of a cursor; holds only while the epoch lasts'),
-    query('epoch', 'the epoch that `lastSeq` is of'),
-    query('wait', 'seconds to hold, 0 to 60 (25)'),
-    query('limit', 'events at most, 1 to 1000 (500)'),
-    query('session', "the client instance's own id"),
-    query('assignment', 'the rules version that the client has followed (SDKs)'),
+    parameter('query', 'services', 'comma-separated services, 1 to 100', true),
+    parameter('query', 'cursor', 'where the last answer ended, or `earliest`'),
+    parameter('query', 'lastSeq', 'a seq instead of a cursor; holds only while the epoch lasts'),
+    parameter('query', 'epoch', 'the epoch that `lastSeq` is of'),
+    parameter('query', 'wait', 'seconds to hold, 0 to 60 (25)'),
+    parameter('query', 'limit', 'events at most, 1 to 1000 (500)'),
+    parameter('query', 'session', "the client instance's own id"),
+    parameter('query', 'assignment', 'the rules version that the client has followed (SDKs)'),
   ],
   responses: {
     200: {
       description: 'events, perhaps none, and the next cursor',
-      content: { 'application/json': { schema: resolver(pollBodySchema) } },
+      content: jsonContent(pollBodySchema),
     },
     ...refusals(...tokenRefusals, 'bad_request', 'bad_cursor', 'service_forbidden', 'log_unavailable'),
   },

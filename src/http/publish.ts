@@ -1,14 +1,14 @@
 /** The routes that publish (docs/PROTOCOL.md, 11): for backends, and for end users within their `publish` claim. */
 import { type Context, Hono } from 'hono';
-import { describeRoute, resolver } from 'hono-openapi';
+import { describeRoute } from 'hono-openapi';
 import { z } from 'zod';
 import { type Code, limits } from '../../schema/codes.ts';
 import { publishBatchSchema, publishItemSchema, publishResultSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
-import { firstInexactNumber } from '../exact-numbers.ts';
+import { firstInexactNumber, inexactMessage } from '../exact-numbers.ts';
 import type { Identity } from '../identity.ts';
 import type { Publisher, PublisherRole } from '../publisher.ts';
-import { bodyRefusals, refusals, tokenRefusals } from './described.ts';
+import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { atMost, readJson } from './json-body.ts';
 
 export interface PublishDeps {
@@ -29,14 +29,12 @@ const describe = (summary: string, ...roleRefusals: readonly Code[]) =>
     security: [{ bearer: [] }],
     requestBody: {
       required: true,
-      content: {
-        'application/json': { schema: resolver(z.union([publishItemSchema, publishBatchSchema])) },
-      },
+      content: jsonContent(z.union([publishItemSchema, publishBatchSchema])),
     },
     responses: {
       200: {
         description: 'kept, in the order of the events; ephemeral ones have no seq',
-        content: { 'application/json': { schema: resolver(publishResultSchema) } },
+        content: jsonContent(publishResultSchema),
       },
       ...refusals(
         ...tokenRefusals,
@@ -55,8 +53,7 @@ export function publishRoutes(deps: PublishDeps): Hono {
     const body = async (): Promise<unknown> => {
       const parsed = await readJson(c, z.unknown());
       const inexact = firstInexactNumber(await c.req.text());
-      if (inexact !== undefined)
-        throw fail('bad_request', `the number ${inexact} cannot be kept exactly; send it as a string`);
+      if (inexact !== undefined) throw fail('bad_request', inexactMessage(inexact));
       return parsed;
     };
     return c.json(await deps.publisher.publishBody(identity, role, body));

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 import { type Config, ConfigError } from '../config.ts';
 
 export interface ListeningServer {
@@ -40,6 +40,7 @@ export async function openServer(options: {
   const overrideGlobalObjects = false;
   // Balancers ask for health in HTTP/1.0, which needs no Host; the adaptor would answer them 400.
   const hostname = 'localhost';
+  // The app's environment is typed by the app, which asks for no more of it than the adaptor gives.
   const answer = getRequestListener(options.fetch as never, { overrideGlobalObjects, hostname });
   const { takes } = options;
   const server = createServer(serverOptions, (request, response) => {
@@ -54,6 +55,7 @@ export async function openServer(options: {
       resolve();
     });
   });
+  // It listens on a port: no pipe, whose address would be a text.
   const { port } = server.address() as AddressInfo;
   const host = config.TURNOUT_HOST.includes(':') ? `[${config.TURNOUT_HOST}]` : config.TURNOUT_HOST;
   return {
@@ -61,7 +63,7 @@ export async function openServer(options: {
     async close() {
       const isClosed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
-      await Promise.race([isClosed, new Promise<void>((resolve) => clock.after(closeMs, resolve))]);
+      await Promise.race([isClosed, pause(clock, closeMs)]);
       server.closeAllConnections();
       await isClosed;
     },

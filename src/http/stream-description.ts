@@ -1,14 +1,7 @@
 /** What OpenAPI can say of the stream: how it is opened. Its frames are in schema/frames.ts and docs/PROTOCOL.md, 8. */
-import { describeRoute, resolver } from 'hono-openapi';
+import { describeRoute } from 'hono-openapi';
 import { errorBodySchema } from '../../schema/http.ts';
-
-const parameter = (name: string, description: string) => ({
-  name,
-  in: 'query' as const,
-  required: false,
-  description,
-  schema: { type: 'string' as const },
-});
+import { jsonContent, parameter } from './described.ts';
 
 export const streamDescription = describeRoute({
   summary: 'The stream: upgrades to WebSocket',
@@ -17,18 +10,18 @@ export const streamDescription = describeRoute({
   tags: ['realtime'],
   security: [{ bearer: [] }, { accessToken: [] }, { ticket: [] }],
   parameters: [
-    parameter('ticket', 'what negotiate gave; alone it opens the stream'),
-    parameter('access_token', 'a token, where a browser cannot set headers'),
+    parameter('query', 'ticket', 'what negotiate gave; alone it opens the stream'),
+    parameter('query', 'access_token', 'a token, where a browser cannot set headers'),
   ],
   responses: {
     101: { description: 'a WebSocket' },
     426: {
       description: 'upgrade_required: not an upgrade',
-      content: { 'application/json': { schema: resolver(errorBodySchema) } },
+      content: jsonContent(errorBodySchema),
     },
     429: {
       description: 'rate_limited: upgrades come in a flood',
-      content: { 'application/json': { schema: resolver(errorBodySchema) } },
+      content: jsonContent(errorBodySchema),
     },
   },
 });

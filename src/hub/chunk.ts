@@ -3,7 +3,7 @@
  * each event with `to`, so that its recipients get it between the shared pieces, in its place.
  */
 import type { Transport } from '../../schema/frames.ts';
-import type { Position } from '../log/cursor.ts';
+import { placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 import { type FrameClass, frameClass } from '../traffic.ts';
 
@@ -55,7 +55,7 @@ const maxLookedAt = 5000;
 export function cutChunk(stretch: Stretch, services: ReadonlySet<string>, form: Form): Chunk {
   const { epoch } = stretch;
   const parts: Part[] = [];
-  let end = stretch.from;
+  let last: LogEntry | undefined;
   let shared: LogEntry[] = [];
   let bytes = 0;
   let events = 0;
@@ -68,7 +68,7 @@ export function cutChunk(stretch: Stretch, services: ReadonlySet<string>, form: 
     const isWanted = services.has(entry.service);
     const isFull = events >= form.maxEvents || bytes + entry.json.length > form.maxBytes;
     if ((isWanted && events > 0 && isFull) || lookedAt >= maxLookedAt) break;
-    end = { epoch, seq: entry.seq, ms: entry.ms, tag: entry.tag };
+    last = entry;
     lookedAt += 1;
     if (!isWanted) continue;
     events += 1;
@@ -81,6 +81,7 @@ export function cutChunk(stretch: Stretch, services: ReadonlySet<string>, form: 
     }
   }
   closeShared();
+  const end = last === undefined ? stretch.from : placeOf(epoch, last);
   return { from: stretch.from, end, parts, isShared: parts.every((part) => part.to === null) };
 }
 

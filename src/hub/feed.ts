@@ -5,7 +5,7 @@
 import type { Clock } from '../clock.ts';
 import { isSamePlace, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent, LogEntry } from '../log/entry.ts';
-import type { EventLog, Start, Tail, TailMessage } from '../log/event-log.ts';
+import { type EventLog, placeOnly, type Start, type Tail, type TailMessage } from '../log/event-log.ts';
 import type { ResetReason } from '../../schema/frames.ts';
 import { Audience } from './audience.ts';
 import type { Form } from './chunk.ts';
@@ -71,7 +71,7 @@ export class Feed {
     const feed = new Feed(org, deps);
     const tail = await deps.log.tail(org, (message) => feed.receive(message));
     try {
-      const { head } = await deps.pages.readNow(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+      const { head } = await deps.pages.readNow(org, { at: 'head' }, placeOnly);
       feed.ring = new Ring(head);
       feed.tail = tail;
     } catch (error) {
@@ -105,7 +105,7 @@ export class Feed {
   async place(start: Start): Promise<Placed> {
     const known = this.placeInRing(start);
     if (known !== undefined) return { position: known, reset: undefined };
-    const answer = await this.deps.pages.read(this.org, start, { maxEvents: 1, maxBytes: 1 }, this.floor());
+    const answer = await this.deps.pages.read(this.org, start, placeOnly, this.floor());
     if (answer.head.epoch !== this.head.epoch) await this.repair('interrupted');
     return answer.kind === 'page'
       ? { position: answer.from, reset: undefined }
@@ -231,11 +231,7 @@ export class Feed {
   private async compare(): Promise<void> {
     this.deps.pages.forget(this.org);
     const { head } = this;
-    const answer = await this.deps.pages.readNow(
-      this.org,
-      { at: 'cursor', position: head },
-      { maxEvents: 1, maxBytes: 1 },
-    );
+    const answer = await this.deps.pages.readNow(this.org, { at: 'cursor', position: head }, placeOnly);
     if (answer.kind !== 'reset' || !this.isOpen() || !isSamePlace(head, this.head)) return;
     this.deps.onRepair(this.org, 'interrupted');
     this.restart(answer.head);

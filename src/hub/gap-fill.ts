@@ -1,5 +1,5 @@
 /** Reads the log on from a feed's head until there is no more, however long the log is away meanwhile. */
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 import { isSamePlace, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 import type { Pages } from './pages.ts';
@@ -35,7 +35,7 @@ export async function fillGap(feed: Gapped, deps: GapFillDeps): Promise<void> {
     } catch {
       // The log is away: counted, and tried until it is back or nobody reads this org any more.
       deps.onFailed();
-      await new Promise<void>((resolve) => deps.clock.after(waitMs, resolve));
+      await pause(deps.clock, waitMs);
     }
   }
 }

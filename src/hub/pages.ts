@@ -3,9 +3,10 @@
  * newest kept within a bound of bytes. A page only ever confirms a cursor; whatever it can't confirm the log itself is asked.
  */
 import type { Clock } from '../clock.ts';
-import type { Position } from '../log/cursor.ts';
+import { placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 import type { EventLog, ReadAnswer, ReadLimits, Start } from '../log/event-log.ts';
+import { overheadBytes } from './ring.ts';
 
 export interface PagesOptions {
   readonly log: Pick<EventLog, 'read'>;
@@ -41,8 +42,8 @@ const readsAtOnce = 8;
 // Retention and failovers go on beneath a kept page.
 const maxAgeMs = 2000;
 const defaultMaxBytes = 32 * 1024 * 1024;
-// What an entry costs besides its JSON, and a page besides its entries.
-const overheadBytes = 200;
+// What a page costs besides its entries.
+const pageOverheadBytes = 200;
 
 export class Pages {
   private readonly options: PagesOptions;
@@ -176,7 +177,7 @@ export class Pages {
     const entries = answer.entries.filter(({ seq }) => seq <= at + pageEvents);
     const last = entries.at(-1);
     const end = last === undefined ? from : placeOf(from.epoch, last);
-    const bytes = entries.reduce((sum, { json }) => sum + json.length + overheadBytes, overheadBytes);
+    const bytes = entries.reduce((sum, { json }) => sum + json.length + overheadBytes, pageOverheadBytes);
     return { from, entries, end, head, bytes, readMs };
   }
 
@@ -223,8 +224,6 @@ export class Pages {
     return running;
   }
 }
-
-const placeOf = (epoch: string, { seq, ms, tag }: LogEntry): Position => ({ epoch, seq, ms, tag });
 
 /** The place at `seq`, where the page knows it. */
 function placeIn(page: Page, seq: number): Position | undefined {

@@ -3,7 +3,7 @@
  * room, from the ring where that still covers it, else from the log.
  */
 import type { ResetReason } from '../../schema/frames.ts';
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
 import { type Chunk, type Form, type Part, partsFor } from './chunk.ts';
@@ -131,7 +131,7 @@ export class Reader implements Member {
       }
     } catch {
       // The log is away: the stream stays open at its position and asks again.
-      await new Promise<void>((resolve) => this.clock.after(this.retryMs, resolve));
+      await pause(this.clock, this.retryMs);
       this.retryMs = Math.min(this.retryMs * 2, retryDelayMs.most);
       this.mustRecheck = true;
     }

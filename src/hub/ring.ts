@@ -1,9 +1,9 @@
 /** The newest entries of one org, without holes, as a feed keeps them. Older ones fall out at the front. */
-import { isSamePlace, type Position } from '../log/cursor.ts';
+import { isSamePlace, placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 
-// What an entry costs besides its JSON: the object, its strings, its slot.
-const overheadBytes = 200;
+/** What an entry costs besides its JSON: the object, its strings, its slot. */
+export const overheadBytes = 200;
 
 /** The retention of the log, as far as a ring can keep more. */
 export interface RingRetention {
@@ -32,10 +32,6 @@ export class Ring {
 
   get head(): Position {
     return this.newest;
-  }
-
-  get tail(): Position {
-    return this.before;
   }
 
   get bytes(): number {
@@ -114,6 +110,6 @@ export class Ring {
   }
 
   private placeOf(entry: LogEntry): Position {
-    return { epoch: this.newest.epoch, seq: entry.seq, ms: entry.ms, tag: entry.tag };
+    return placeOf(this.epoch, entry);
   }
 }

@@ -15,6 +15,9 @@ export interface MigrateOrder {
   readonly assignment: number;
 }
 
+/** What a session supports that said nothing of it. */
+export const anyTransport: readonly string[] = ['websocket', 'long-poll'];
+
 export interface LiveSession {
   /** Random id of this stream or held poll. */
   readonly connection: string;

@@ -3,7 +3,7 @@
  * other way round; nothing of either while another node could hold the lease.
  */
 import { limits } from '../../schema/codes.ts';
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 import { type PreparedEvent, preparedBytes, prepareEvent } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { Logger } from '../logger.ts';
@@ -13,7 +13,7 @@ import { type Dialect, LegacyItemError } from './dialect.ts';
 import { holeAt, holeOf, holeService } from './hole.ts';
 import type { Lease } from './lease.ts';
 import { idsAtTail } from './log-tail.ts';
-import { pause, persist } from './persist.ts';
+import { persist } from './persist.ts';
 import type { SourceBatch, SourceFeed, SourceItem } from './source.ts';
 
 export interface BridgeFeedParts {

@@ -1,6 +1,7 @@
 /** What a bridge says of itself: its numbers, and one line for `/readyz` that names no payload and no secret. */
 import type { ProfileSource } from '../../schema/profile.ts';
 import type { Clock } from '../clock.ts';
+import { codeIn } from '../errors.ts';
 import { scrubText } from '../logger.ts';
 
 /**
@@ -65,9 +66,9 @@ export function faultText(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown';
   // ioredis names an option of its own here, which no operator can set.
   if (error.name === 'MaxRetriesPerRequestError') return 'the connection to its Redis was lost';
-  const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : '';
+  const code = codeIn(error);
   const cause = error.cause instanceof Error && error.message === '' ? error.cause.message : error.message;
-  return scrubText(`${code}${cause}`)
+  return scrubText(code === undefined ? cause : `${code}: ${cause}`)
     .replaceAll(/\/\/[^@/\s]*@/g, '//')
     .slice(0, 200);
 }

@@ -77,7 +77,7 @@ function firstSwap(one: readonly string[], other: readonly string[]): readonly s
 }
 
 /** The first place at which two JSON values differ; undefined where they don't. The order of an object's keys is no matter. */
-export function firstDifference(
+function firstDifference(
   one: unknown,
   other: unknown,
   at: string,

@@ -1,7 +1,7 @@
 /** The word that somebody meant, out of those there are. */
 
 /** The closest candidate within a third of its letters; undefined where none is that close. */
-export function closest(word: string, candidates: readonly string[]): string | undefined {
+function closest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
     .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ candidate, far }) => far <= Math.ceil(candidate.length / 3))

@@ -1,7 +1,5 @@
 /** JSON read without altering its numbers: one that a double can't hold comes as text, so that an id stays itself. */
-import { firstInexactNumber } from '../exact-numbers.ts';
-
-const stringsAndNumbers = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
+import { firstInexactNumber, stringsAndNumbers } from '../exact-numbers.ts';
 
 /** @throws SyntaxError */
 export function parseExact(text: string): unknown {

@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { RedisCommands } from '../redis.ts';
 
 /** Longer than another node needs to take over from one that ends in order. */
-export const fedMs = 2500;
+const fedMs = 2500;
 
 export interface Feeding {
   readonly isFed: boolean;

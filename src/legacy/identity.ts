@@ -6,6 +6,7 @@ import type { Profile, ProfileAuth } from '../../schema/profile.ts';
 import { DigestCache } from '../auth-cache.ts';
 import { type OrgPlace, whoIn } from '../auth-claims.ts';
 import { Credential } from '../auth-credential.ts';
+import { jwtForm, keptTokens } from '../auth-jwt.ts';
 import { type AskOutcome, AuthServer } from '../auth-server.ts';
 import type { KeyedAuthenticator } from '../auth.ts';
 import type { Clock } from '../clock.ts';
@@ -44,11 +45,6 @@ interface CachedCaller {
   readonly untilMs: number;
 }
 
-const cachedTokens = 10_000;
-// A key that the issuer withdrew must not outlive it by more than this.
-const cacheMs = 5 * 60_000;
-const jwtForm = /^eyJ[\w-]*\.[\w-]+\.[\w-]*$/;
-
 export function createLegacyIdentity(
   { auth }: Pick<Profile, 'auth'>,
   { clock, authenticator, onAsked }: LegacyIdentityDeps,
@@ -64,7 +60,7 @@ export function createLegacyIdentity(
       ...(onAsked && { onAsked }),
     });
   const jwt = auth?.jwt;
-  const cache = new DigestCache<CachedCaller>(cachedTokens);
+  const cache = new DigestCache<CachedCaller>(keptTokens.most);
 
   const byToken = async (
     { user, org }: NonNullable<ProfileAuth['jwt']>,
@@ -78,7 +74,7 @@ export function createLegacyIdentity(
     const who = whoIn(payload, user, orgPlace(org));
     if (who === undefined) return 'anonymous';
     const caller = callerOf(identityOf(who, expiresAtMs));
-    cache.set(digest, { caller, untilMs: Math.min(expiresAtMs, nowMs + cacheMs) });
+    cache.set(digest, { caller, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
     return caller;
   };
 

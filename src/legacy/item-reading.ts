@@ -8,7 +8,7 @@ import { limits } from '../../schema/codes.ts';
 import type { Profile, ProfileSource } from '../../schema/profile.ts';
 import { type Dialect, LegacyItemError, type StreamItem } from './dialect.ts';
 import { parseWhereItParses } from './exact-json.ts';
-import { compilePath, isPath } from './json-path.ts';
+import { compilePath, isPath, memberOf } from './json-path.ts';
 
 /** An item, as every source's items look from here. */
 interface Item {
@@ -107,10 +107,7 @@ function streamItem(given: unknown): Item {
 }
 
 function jsonItem(whole: unknown): Item {
-  const field = (name: string): unknown =>
-    typeof whole === 'object' && whole !== null && Object.hasOwn(whole, name)
-      ? (whole as Record<string, unknown>)[name]
-      : undefined;
+  const field = (name: string): unknown => memberOf(whole, name);
   return { id: undefined, field, json: field, whole: () => whole };
 }
 

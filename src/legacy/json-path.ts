@@ -32,7 +32,8 @@ export function compileSteps(parts: readonly Step[]): Getter {
   };
 }
 
-function memberOf(value: unknown, step: Step): unknown {
+/** What a value holds by that name or place itself, not by its prototype. */
+export function memberOf(value: unknown, step: Step): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined;
   return (value as Record<Step, unknown>)[step];
 }

@@ -40,7 +40,7 @@ export function bridgeKeys(prefix: string, profile: string): BridgeKeys {
   return { lease: key('lease'), last: key('last'), checkpoints: key('checkpoints'), fed: key('fed') };
 }
 
-export const leaseMs = 2500;
+const leaseMs = 2500;
 /** How often it is renewed, and asked for by those who have it not. */
 export const renewMs = 500;
 // A node's clock and Redis's may run at speeds that differ a little.

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Profile } from '../../schema/profile.ts';
 import { ConfigError, type Environment, isLoopbackHost } from '../config.ts';
+import { codeIn } from '../errors.ts';
 import { isOwnPath } from './own-paths.ts';
 import { fault, type ProfilePath, type ProfileProblem } from './profile-problem.ts';
 import { profileProblems } from './profile-problems.ts';
@@ -72,7 +73,7 @@ export function readProfile(file: string, env: Environment): ReadProfile {
     if (statSync(file).size > maxBytes) return unread('a profile has at most 1 MiB');
     text = readFileSync(file, 'utf8');
   } catch (thrown) {
-    return unread(`can't be read: ${codeOf(thrown)}`);
+    return unread(`can't be read: ${codeIn(thrown) ?? 'unknown'}`);
   }
   const parsed = parseProfileText(text);
   if (!('value' in parsed)) {
@@ -105,14 +106,11 @@ function filesOf(places: readonly string[], faults: string[]): string[] {
       if (found.length === 0) faults.push(`TURNOUT_PROFILES: ${place} holds no .yaml, .yml or .json`);
       return found.map((name) => join(place, name));
     } catch (thrown) {
-      faults.push(`TURNOUT_PROFILES: ${place} can't be read: ${codeOf(thrown)}`);
+      faults.push(`TURNOUT_PROFILES: ${place} can't be read: ${codeIn(thrown) ?? 'unknown'}`);
       return [];
     }
   });
 }
-
-const codeOf = (thrown: unknown): string =>
-  thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown';
 
 /** Secrets of a source stay out of its file: `url: ${OLD_REDIS_URL}`. */
 function withEnvironment(

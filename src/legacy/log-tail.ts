@@ -3,7 +3,7 @@
  * longer ago than the log knows ids for, this is what keeps it from being stored twice.
  */
 import type { LogEntry } from '../log/entry.ts';
-import type { EventLog, Start } from '../log/event-log.ts';
+import { type EventLog, placeOnly, type Start } from '../log/event-log.ts';
 
 const maxEntries = 1000;
 const page = { maxEvents: 200, maxBytes: 1024 * 1024 };
@@ -15,7 +15,7 @@ export async function idsAtTail(
   service: string,
 ): Promise<Set<string>> {
   const ids = new Set<string>();
-  const { head } = await log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+  const { head } = await log.read(org, { at: 'head' }, placeOnly);
   const from = Math.max(0, head.seq - maxEntries);
   let start: Start = { at: 'lastSeq', seq: from, epoch: head.epoch };
   for (let seq = from; seq < head.seq; ) {

@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Client } from 'undici';
 import type { Profile } from '../../schema/profile.ts';
-import type { Cancel, Clock } from '../clock.ts';
+import { type Cancel, type Clock, pause } from '../clock.ts';
 import { fail, type TurnoutError } from '../errors.ts';
 import type { AnswerTap } from './answer-tap.ts';
 import { Connections } from './connections.ts';
@@ -68,6 +68,8 @@ interface Upstream {
 
 // Over the longest wait that a client may ask for: the backend answers at its end, not at ours.
 const marginMs = 30_000;
+// How often a drain looks whether anybody is left.
+const lookMs = 20;
 
 export class Passthrough {
   private readonly deps: PassthroughDeps;
@@ -137,8 +139,7 @@ export class Passthrough {
     this.isDraining = true;
     const { clock } = this.deps;
     const endMs = clock.monotonic() + withinMs;
-    while (this.relays.size > 0 && clock.monotonic() < endMs)
-      await new Promise<void>((resolve) => clock.after(20, resolve));
+    while (this.relays.size > 0 && clock.monotonic() < endMs) await pause(clock, lookMs);
     for (const relay of this.relays) relay.end(fail('draining'));
   }
 

@@ -1,5 +1,5 @@
 /** Trying again until it works, at growing distances, for as long as somebody wants it. */
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 
 export interface Persistence {
   readonly clock: Pick<Clock, 'after' | 'random'>;
@@ -8,20 +8,6 @@ export interface Persistence {
 }
 
 const pauseMs = { first: 100, most: 3000 };
-
-/** Resolves after `ms`, or at once when `signal` is aborted. */
-export function pause(clock: Pick<Clock, 'after'>, ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done);
-  });
-}
 
 /**
  * Runs `attempt` until it resolves or `signal` is aborted; what is thrown after that is nobody's concern.

@@ -3,9 +3,9 @@
  * Found only where the log surely has everything after it; who can't be placed so is the old backend's to answer.
  */
 import type { Envelope } from '../../schema/envelope.ts';
-import type { Position } from '../log/cursor.ts';
+import { placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
-import type { EventLog } from '../log/event-log.ts';
+import { type EventLog, placeOnly } from '../log/event-log.ts';
 import type { Dialect } from './dialect.ts';
 import { holeService } from './hole.ts';
 
@@ -102,7 +102,7 @@ export class Places {
   }
 
   private async search(org: string, value: string): Promise<Position | undefined> {
-    const { head } = await this.log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+    const { head } = await this.log.read(org, { at: 'head' }, placeOnly);
     if (head.seq === 0) return undefined;
     return this.dialect.profile.request.cursor.format === 'string'
       ? this.scan(org, value, head)
@@ -118,7 +118,7 @@ export class Places {
         const page = await this.pageAfter(org, from, head);
         if (page === undefined || page.entries.length === 0) return undefined;
         const found = page.entries.find((entry) => this.mark(entry)?.value === value);
-        if (found !== undefined) return positionOf(found, head.epoch);
+        if (found !== undefined) return placeOf(head.epoch, found);
         from = page.entries.at(-1)?.seq ?? before;
       }
       before = after;
@@ -154,7 +154,7 @@ export class Places {
     }
     // Past the newest of the source's, the log is behind its client: only the very place is sure.
     const isSure = before !== undefined && (isPassed || before.value === value);
-    return isSure ? before && positionOf(before.entry, head.epoch) : undefined;
+    return isSure ? before && placeOf(head.epoch, before.entry) : undefined;
   }
 
   private isAtOrBefore(one: Marked, value: string): boolean {
@@ -204,9 +204,6 @@ export class Places {
 
 // No cursor has a line feed in it.
 const valueFor = (user: string, value: string): string => `${value}\n${user}`;
-
-/** The place after an entry. */
-export const positionOf = ({ seq, ms, tag }: LogEntry, epoch: string): Position => ({ epoch, seq, ms, tag });
 
 // Entries are shared by all who read them: each is parsed once.
 const envelopes = new WeakMap<LogEntry, Envelope>();

@@ -25,7 +25,7 @@ export class ReadAhead {
   }
 
   private async readBounded(): Promise<Buffer | undefined> {
-    // Not closed past the bound: the rest is still to come.
+    // Not closed past the bound: the rest is still to come. No encoding is set: its chunks are bytes.
     const iterator = this.request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
     this.rest = iterator;
     let bytes = 0;

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Cancel, Clock } from '../clock.ts';
-import { fail, type TurnoutError } from '../errors.ts';
+import { codeIn, fail, type TurnoutError } from '../errors.ts';
 import { type AnswerTap, TappedAnswer } from './answer-tap.ts';
 import { answerHeaders, hasBody } from './forwarding.ts';
 import { upstreamError } from './upstream-error.ts';
@@ -70,6 +70,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.sentMs = clock.monotonic();
     // Not the stream itself: undici would destroy it with the request, and the client's connection with it.
     const own = hasBody(request) ? request.iterator({ destroyOnReturn: false }) : null;
+    // No encoding is set: its chunks are bytes.
     dispatch(body ?? (own as AsyncIterable<Buffer> | null));
   }
 
@@ -102,6 +103,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (status < 200 || this.isOver) return;
     const { response, clock, tap, mustClose } = this.options;
     this.firstByteMs = clock.monotonic() - this.beganMs;
+    // undici types them for every dispatcher there is; this one's are bytes.
     const headers = answerHeaders((controller.rawHeaders ?? []) as Buffer[]);
     if (tap !== undefined) this.tapped = new TappedAnswer(tap, status, [...headers]);
     if (mustClose()) headers.push('Connection', 'close');
@@ -139,7 +141,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     const { clock, response } = this.options;
     // Its body broke off: told here before the connection's end is.
     if (response.destroyed || response.req.errored !== null) return this.onClosed();
-    const isStale = clock.monotonic() - this.sentMs < staleWithinMs && hungUp.has(codeOf(error));
+    const isStale = clock.monotonic() - this.sentMs < staleWithinMs && hungUp.has(codeIn(error) ?? '');
     if (this.mayRepeat && isStale && !response.headersSent) {
       this.mayRepeat = false;
       this.send();
@@ -170,4 +172,3 @@ export class Relay implements Dispatcher.DispatchHandler {
 }
 
 const hungUp = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
-const codeOf = (error: Error): string => ('code' in error ? String(error.code) : '');

@@ -3,6 +3,7 @@ import { limits } from '../../schema/codes.ts';
 import type { Profile } from '../../schema/profile.ts';
 import type { CursorWire } from './cursor-wire.ts';
 import { type Dialect, type LegacyAsk, type LegacyRequest, LegacyRequestError } from './dialect.ts';
+import { memberOf } from './json-path.ts';
 
 interface Place {
   readonly in: 'query' | 'header' | 'body';
@@ -79,10 +80,7 @@ function valueReader(where: Place['in'], name: string): (request: LegacyRequest)
     case 'header':
       return ({ headers }) => headers[lower]?.trim();
     case 'body':
-      return ({ body }) =>
-        typeof body === 'object' && body !== null && Object.hasOwn(body, name)
-          ? (body as Record<string, unknown>)[name]
-          : undefined;
+      return ({ body }) => memberOf(body, name);
   }
 }
 

@@ -2,9 +2,9 @@
  * The shadow: a share of what the old backend answers, held against what Turnout would have answered. Bounded in work and
  * memory; nothing of what events say is kept.
  */
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 import type { LogEntry } from '../log/entry.ts';
-import type { Position } from '../log/cursor.ts';
+import { placeOf, type Position } from '../log/cursor.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { decoded } from './answer-decoding.ts';
 import { compareAnswers, type Had, type Seen } from './compare.ts';
@@ -124,7 +124,7 @@ export class Shadow {
     for (;;) {
       const at = await this.deps.places.find(org, cursor);
       if (at !== undefined || this.deps.clock.now() >= untilMs) return at;
-      await this.pause();
+      await pause(this.deps.clock, lookEveryMs);
     }
   }
 
@@ -151,7 +151,7 @@ export class Shadow {
       const found = all.filter(({ key }) => wanted.has(key)).length;
       if (found >= wanted.size || this.deps.clock.now() >= untilMs)
         return all.slice(0, all.findLastIndex(({ key }) => wanted.has(key) || this.isUpTo(key, upTo)) + 1);
-      await this.pause();
+      await pause(this.deps.clock, lookEveryMs);
     }
   }
 
@@ -184,7 +184,7 @@ export class Shadow {
       const last = page.entries.at(-1);
       if (left <= 0 || last === undefined || last.seq >= page.head.seq) return all;
       if (all.length > wanted.size + maxAhead) return all;
-      at = { epoch: page.from.epoch, seq: last.seq, ms: last.ms, tag: last.tag };
+      at = placeOf(page.from.epoch, last);
     }
   }
 
@@ -197,9 +197,5 @@ export class Shadow {
     if (key === undefined) return undefined;
     const event: unknown = JSON.parse(markedJson(dialect.eventJson(envelope)));
     return { key, event, ms: entry.ms };
-  }
-
-  private pause(): Promise<void> {
-    return new Promise((resolve) => this.deps.clock.after(lookEveryMs, resolve));
   }
 }

@@ -1,5 +1,5 @@
 /** What undici says went wrong with an old backend, as an error of our table. Pure. */
-import { fail, type TurnoutError } from '../errors.ts';
+import { codeIn, fail, type TurnoutError } from '../errors.ts';
 
 const late = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
@@ -11,7 +11,7 @@ const ours = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
 
 /** The message names no address: who asks is not told what stands behind. */
 export function upstreamError(cause: Error): TurnoutError {
-  const code = 'code' in cause ? String(cause.code) : '';
+  const code = codeIn(cause) ?? '';
   if (late.has(code)) return fail('upstream_timeout', undefined, { cause });
   // A target or a header that HTTP forbids, which node:http let in.
   if (ours.has(code)) return fail('bad_request', undefined, { cause });

@@ -19,6 +19,14 @@ export interface Position {
 /** The place before the first entry of an epoch. */
 export const origin = (epoch: string): Position => ({ epoch, seq: 0, ms: 0, tag: '' });
 
+/** The place of an entry of that epoch. */
+export const placeOf = (epoch: string, { seq, ms, tag }: Omit<Position, 'epoch'>): Position => ({
+  epoch,
+  seq,
+  ms,
+  tag,
+});
+
 /** The same entry of the same history; its time follows from that. */
 export const isSamePlace = (a: Position, b: Position): boolean =>
   a.seq === b.seq && a.tag === b.tag && a.epoch === b.epoch;

@@ -19,6 +19,9 @@ export interface ReadLimits {
   readonly maxBytes: number;
 }
 
+/** For whoever asks where a start stands, and not what follows it. */
+export const placeOnly: ReadLimits = { maxEvents: 1, maxBytes: 1 };
+
 export type ReadAnswer =
   | {
       readonly kind: 'page';

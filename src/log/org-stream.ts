@@ -3,7 +3,7 @@
  * and what a start means; it knows no time, no tails and no other org.
  */
 import type { ResetReason } from '../../schema/frames.ts';
-import { origin, type Position } from './cursor.ts';
+import { origin, placeOf, type Position } from './cursor.ts';
 import { entryJson, type LogEntry, type PreparedEvent } from './entry.ts';
 import type { AppendResult, ReadAnswer, ReadLimits, Start } from './event-log.ts';
 import { IdempotencyWindow } from './idempotency-window.ts';
@@ -111,21 +111,17 @@ export class OrgStream {
     for (let oldest = this.kept.at(0); oldest !== undefined; oldest = this.kept.at(0)) {
       const isOver = this.kept.length > events || (this.keptBytes > bytes && this.kept.length > 1);
       if (!isOver && nowMs - oldest.ms <= ageMs) return;
-      this.before = this.placeOf(oldest);
+      this.before = placeOf(this.epoch, oldest);
       this.keptBytes -= oldest.json.length;
       this.kept.dropFirst(1);
     }
-  }
-
-  private placeOf({ seq, ms, tag }: LogEntry): Position {
-    return { epoch: this.epoch, seq, ms, tag };
   }
 
   /** The place at `seq`; undefined where retention dropped what was known of it. */
   private placeAt(seq: number): Position | undefined {
     if (seq === this.before.seq) return this.before;
     const entry = this.kept.at(seq - this.before.seq - 1);
-    return entry && this.placeOf(entry);
+    return entry && placeOf(this.epoch, entry);
   }
 
   private resolve(start: Start): Position | ResetReason {

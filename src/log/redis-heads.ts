@@ -2,8 +2,8 @@
  * Compares the heads of live orgs with what their tails heard last: an org that went quiet hides what was missed. All of
  * them within a minute while all is well, within a second after a reconnect, never in one burst.
  */
-import type { Clock } from '../clock.ts';
-import type { Position } from './cursor.ts';
+import { type Clock, pause } from '../clock.ts';
+import { isSamePlace, type Position } from './cursor.ts';
 import type { TailMessage } from './event-log.ts';
 
 /** An org with a tail, as far as its head is concerned. */
@@ -115,7 +115,7 @@ export class HeadChecks {
     const { places } = org;
     try {
       const head = await this.options.keep(org.org);
-      if (!includes(places, head)) await this.pause(graceMs);
+      if (!includes(places, head)) await pause(this.options.clock, graceMs);
       // Told only if nothing that was heard, before or since, is where the log stands.
       if (this.round.has(org) && !includes(places, head)) {
         org.heard = head;
@@ -128,13 +128,7 @@ export class HeadChecks {
       org.places = undefined;
     }
   }
-
-  private pause(ms: number): Promise<void> {
-    return new Promise((resolve) => this.options.clock.after(ms, resolve));
-  }
 }
 
-function includes(places: readonly Position[], head: Position | undefined): boolean {
-  if (head === undefined) return false;
-  return places.some(({ epoch, seq, tag }) => epoch === head.epoch && seq === head.seq && tag === head.tag);
-}
+const includes = (places: readonly Position[], head: Position | undefined): boolean =>
+  head !== undefined && places.some((place) => isSamePlace(place, head));

@@ -4,7 +4,7 @@
  * unsubscribe. A probe of its own shows whether it really hears.
  */
 import type { Redis } from 'ioredis';
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 
 export interface LinkOptions {
   readonly redis: Redis;
@@ -125,7 +125,7 @@ export class RedisLink {
     if (failed === undefined || this.isClosed) return;
     this.options.onRefused(failed);
     for (const channel of channels) this.pending.add(channel);
-    await new Promise<void>((resolve) => this.options.clock.after(retryMs, resolve));
+    await pause(this.options.clock, retryMs);
   }
 
   /** @returns what went wrong, if anything did. */

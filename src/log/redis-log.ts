@@ -20,7 +20,7 @@ import type {
 } from './event-log.ts';
 import { RedisHealth } from './redis-health.ts';
 import { type OrgKeys, orgKeys } from './redis-keys.ts';
-import { RedisScript } from './redis-scripts.ts';
+import { LogScript } from './redis-scripts.ts';
 import { RedisTail } from './redis-tail.ts';
 import { ephemeralMessage, fieldsOf, headOf, readAnswerOf } from './redis-wire.ts';
 
@@ -64,10 +64,10 @@ class RedisLog implements EventLog {
   private readonly tails: RedisTail;
   private readonly stopBeating: Cancel;
   private readonly scripts = {
-    begin: new RedisScript('begin'),
-    append: new RedisScript('append'),
-    read: new RedisScript('read'),
-    keep: new RedisScript('keep'),
+    begin: new LogScript('begin'),
+    append: new LogScript('append'),
+    read: new LogScript('read'),
+    keep: new LogScript('keep'),
   };
   private wasUp = true;
   private isClosed = false;
@@ -103,6 +103,7 @@ class RedisLog implements EventLog {
     ];
     for (const event of events) args.push(`${publisher}\n${event.id}`, this.clock.tag(48), fieldsOf(event));
     const reply = await this.inLog(org, () => this.scripts.append.run(this.connection.commands, all, args));
+    // The shape is the script's own.
     const [epoch, ...seqs] = reply as [string, ...number[]];
     const results = events.map(({ id }, index) => {
       const seq = seqs[index] ?? 0;

@@ -2,7 +2,7 @@
  * What the log's scripts and tails say, as entries and places. An event is kept in lines, because JSON holds no line
  * break: recipients (or nothing), what stands before its timestamp, what follows it.
  */
-import type { Position } from './cursor.ts';
+import { placeOf, type Position } from './cursor.ts';
 import { type EphemeralEvent, entryJson, type LogEntry, type PreparedEvent } from './entry.ts';
 import type { ReadAnswer, ReadLimits, Start, TailMessage } from './event-log.ts';
 
@@ -14,6 +14,7 @@ export function fieldsOf({ to, before, after }: PreparedEvent): string {
 /** @param lines tag, predecessor's tag, recipients, before, after */
 function entryOf(seq: number, ms: number, lines: readonly string[]): LogEntry {
   const [tag = '', prevTag = '', recipients = '', before = '', after = ''] = lines;
+  // What stands in an entry was written by `fieldsOf`.
   const named = JSON.parse(`{${before}}`) as { id: string; service: string; type: string };
   const to = recipients === '' ? null : (JSON.parse(recipients) as string[]);
   const { id, service, type } = named;
@@ -60,6 +61,7 @@ function entriesOf(rows: readonly string[], { maxEvents, maxBytes }: ReadLimits)
 /** A head as keep.lua tells it; undefined where the org has no log. */
 export function headOf(reply: unknown): Position | undefined {
   if (reply === null) return undefined;
+  // The shape is the script's own: a list of strings.
   const [epoch = '', seq, ms, tag = ''] = reply as string[];
   return { epoch, seq: Number(seq), ms: Number(ms), tag };
 }
@@ -78,6 +80,7 @@ export function tailMessageOf(text: string): TailMessage {
   if (kind === 'e') {
     const events: EphemeralEvent[] = [];
     for (let index = 1; index + 1 < lines.length; index += 2) {
+      // As `ephemeralMessage` wrote it.
       const about = JSON.parse(lines[index] ?? '') as [string, string, string[] | null, string];
       const [service, type, to, repeatKey] = about;
       events.push({ service, type, to, repeatKey, json: Buffer.from(lines[index + 1] ?? '') });
@@ -97,5 +100,5 @@ export function placeAfter(message: TailMessage): Position | undefined {
   if (message.kind !== 'appended') return undefined;
   const last = message.entries.at(-1);
   if (last === undefined) return message.previous;
-  return { epoch: message.previous.epoch, seq: last.seq, ms: last.ms, tag: last.tag };
+  return placeOf(message.previous.epoch, last);
 }

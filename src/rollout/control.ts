@@ -1,5 +1,5 @@
 /** What an operator can do to the rollout: each verb changes the rules, waits for the nodes and says which have followed. */
-import type { CappedNode, ChangeAnswer, MoveProgressBody } from '../../schema/admin.ts';
+import type { ChangeAnswer, MoveProgressBody } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import type { KillLatch } from './latch.ts';
@@ -17,7 +17,6 @@ export interface ControlParts {
   readonly latch: KillLatch;
   readonly clock: Clock;
   readonly nodeId: string;
-  readonly caps: readonly string[];
   readonly stay: Stay;
   readonly logger: RolloutLogger;
 }
@@ -99,11 +98,5 @@ export class RolloutControl {
   ): Promise<Pick<ChangeAnswer, 'acks' | 'laggards' | 'capped'>> {
     const { acks, laggards, capped } = await this.parts.store.acknowledged(version, withinMs);
     return { acks, laggards: [...laggards], ...(capped.length > 0 && { capped: [...capped] }) };
-  }
-
-  /** Nodes that their environment holds at long-poll, and by which variables. */
-  cappedNodes(): CappedNode[] {
-    const { nodeId, caps } = this.parts;
-    return caps.length === 0 ? [] : [{ node: nodeId, variables: [...caps] }];
   }
 }

@@ -38,7 +38,7 @@ interface Known {
 }
 
 /** Due already. */
-export const atOnce = Number.NEGATIVE_INFINITY;
+const atOnce = Number.NEGATIVE_INFINITY;
 
 export class DueTimes {
   private readonly parts: DueTimesParts;

@@ -1,6 +1,7 @@
 /** Toggles in Unleash's feature format: their shape, and the ones of flags/feature.json that a deployment starts with. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { codeIn } from '../errors.ts';
 
 const strategySchema = z.looseObject({
   name: z.string(),
@@ -16,7 +17,7 @@ export const featureSchema = z.looseObject({
 /** A toggle as Unleash gives it; fields that we don't read are kept. */
 export type Feature = z.infer<typeof featureSchema>;
 
-export const featureFileSchema = z.looseObject({ features: z.array(featureSchema) });
+const featureFileSchema = z.looseObject({ features: z.array(featureSchema) });
 
 /** The flag that decides the transport. */
 export const transportFlag = 'realtime-streaming-v2';
@@ -40,7 +41,7 @@ function readIfThere(file: URL): string | undefined {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (codeIn(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

@@ -5,7 +5,13 @@
 import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import type { RolloutLogger } from './logger.ts';
-import { localKillAnswerSchema, localKillLineBytes, localKillRequestSchema, socketOf } from './local-kill.ts';
+import {
+  localKillAnswerSchema,
+  localKillLineBytes,
+  localKillRequestSchema,
+  parseLine,
+  socketOf,
+} from './local-kill.ts';
 
 export interface LocalKillDoor {
   /** Undefined: it could not be opened, and the log says why. The kill file and the API still work. */
@@ -64,7 +70,7 @@ function hear(socket: Socket, { nodeId, logger, kill }: LocalKillDoorOptions): v
     const end = heard.indexOf('\n');
     if (end === -1 && heard.length <= localKillLineBytes) return;
     socket.removeAllListeners('data').resume();
-    const request = localKillRequestSchema.safeParse(parse(heard.slice(0, end)));
+    const request = localKillRequestSchema.safeParse(parseLine(heard.slice(0, end)));
     if (end === -1 || !request.success) return void socket.destroy();
     kill(request.data.reason).then(
       ({ version, written }) =>
@@ -75,12 +81,4 @@ function hear(socket: Socket, { nodeId, logger, kill }: LocalKillDoorOptions): v
       },
     );
   });
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

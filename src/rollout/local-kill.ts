@@ -92,7 +92,7 @@ function killAt(path: string, { reason, withinMs = 5000 }: LocalKillOptions): Pr
       resolve(undefined);
     });
     socket.once('close', () => {
-      const answer = localKillAnswerSchema.safeParse(parse(heard));
+      const answer = localKillAnswerSchema.safeParse(parseLine(heard));
       if (answer.success) resolve({ isKilled: true, socket: path, ...answer.data });
       else failed('it closed without an answer');
     });
@@ -108,7 +108,8 @@ function removeStale(path: string): void {
   }
 }
 
-function parse(text: string): unknown {
+/** What either side said; undefined where that is no JSON. */
+export function parseLine(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

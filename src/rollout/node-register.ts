@@ -1,7 +1,7 @@
 /** Which nodes live and what they decide by, kept in Redis: each says so every second, and at once after new rules. */
 import { z } from 'zod';
 import { type CappedNode, cappedNodeSchema } from '../../schema/admin.ts';
-import type { Cancel, Clock } from '../clock.ts';
+import { type Cancel, type Clock, pause } from '../clock.ts';
 import type { KeyPrints } from '../key-prints.ts';
 import type { Acknowledged } from './rules-store.ts';
 import type { Connected } from './pacing.ts';
@@ -128,7 +128,7 @@ export class NodeRegister {
       const known = this.known(version);
       const leftMs = deadlineMs - clock.monotonic();
       if (known.laggards.length === 0 || leftMs <= 0) return known;
-      await new Promise<void>((resolve) => clock.after(Math.min(pauseMs, leftMs), resolve));
+      await pause(clock, Math.min(pauseMs, leftMs));
     }
   }
 

@@ -1,5 +1,5 @@
 /** Reads that many ask for and few make: one at a time, so many a second at most; who comes past that gets the next. */
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 
 export class PacedReads {
   private readonly clock: Clock;
@@ -32,7 +32,7 @@ export class PacedReads {
     // Whoever asks in this very turn joins; `coming` is set by then, also where nothing has to be waited for.
     await this.running;
     const waitMs = this.beganMs + this.everyMs - this.clock.monotonic();
-    if (waitMs > 0) await new Promise<void>((resolve) => this.clock.after(waitMs, resolve));
+    if (waitMs > 0) await pause(this.clock, waitMs);
     this.coming = undefined;
     this.beganMs = this.clock.monotonic();
     this.running = this.read();

@@ -1,6 +1,6 @@
 /** Asks the nodes by pub/sub and gathers their answers from a short-lived list. A node that died is not waited for. */
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 import type { Fleet, FleetAnswers } from './fleet.ts';
 import type { RolloutLogger } from './logger.ts';
 import type { NodeRegister } from './node-register.ts';
@@ -67,7 +67,7 @@ export class RedisFleet implements Fleet {
     await redis.run(scripts.ask, [keys.asked(id)], [keys.ask, asked, String(answerWithinMs)]);
     const deadlineMs = clock.monotonic() + answerWithinMs;
     for (let pauseMs: number = lookMs.first; ; pauseMs = Math.min(pauseMs * lookMs.growth, lookMs.longest)) {
-      await new Promise<void>((resolve) => clock.after(pauseMs, resolve));
+      await pause(clock, pauseMs);
       const lines = z.array(z.string()).parse(await redis.run(scripts.gather, [keys.answers(id)], []));
       for (const line of lines) {
         const { node, answer } = answerSchema.parse(JSON.parse(line));

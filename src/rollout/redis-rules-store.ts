@@ -45,6 +45,7 @@ export interface RedisRulesOptions {
 }
 
 const byEnvironment: Author = { who: 'environment', reason: 'start' };
+const byRestore: Author = { who: 'environment', reason: 'a start had overwritten what an operator wrote' };
 
 export class RedisRulesStore implements RulesStore {
   readonly ready: Promise<void>;
@@ -253,12 +254,8 @@ export class RedisRulesStore implements RulesStore {
       const isUsurper = stored.origin === 'environment' && held.origin === 'operator';
       if (!isUsurper) return this.adopt(stored);
       // A node that started on an emptied Redis wrote what its environment says: what an operator said holds.
-      const { who, reason } = {
-        who: 'environment',
-        reason: 'a start had overwritten what an operator wrote',
-      };
       const change: Change = { content: held, action: 'restore', from: stored.version, to: held.version };
-      await this.write(change, { who, reason }, stored);
+      await this.write(change, byRestore, stored);
       return;
     }
     if (await this.document.putBack(held))

@@ -140,7 +140,7 @@ export function createRollout(options: RolloutOptions): Rollout {
     mover.runSoon();
   });
   const courier = new KillCourier(latch, store, logger);
-  const control = new RolloutControl({ store, latch, clock, nodeId, caps, stay, logger });
+  const control = new RolloutControl({ store, latch, clock, nodeId, stay, logger });
   const closers = [
     watchAge(areRulesLost, options, () => {
       hearCauses();

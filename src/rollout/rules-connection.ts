@@ -1,7 +1,7 @@
 /** Joins what the shared rules need of Redis to the node's connection: scripts by their hash, subscriptions that come back. */
-import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { type RedisConnection, wasNotSent } from '../redis.ts';
+import { runScript } from '../redis-script.ts';
 import type { RedisScript, RulesRedis } from './rules-redis.ts';
 
 type Subscriber = ReturnType<RedisConnection['openSubscriber']>;
@@ -19,7 +19,6 @@ const connectMs = 1000;
 export class RulesConnection implements RulesRedis {
   private readonly connection: RedisConnection;
   private readonly clock: Clock;
-  private readonly hashes = new Map<RedisScript, string>();
   private readonly subscriptions = new Set<Subscription>();
   private readonly connected: Promise<void>;
   private subscriber: Subscriber | undefined;
@@ -35,16 +34,11 @@ export class RulesConnection implements RulesRedis {
 
   async run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     await this.connected;
-    const { commands } = this.connection;
-    const rest = [keys.length, ...keys, ...args];
     try {
-      return await commands.call('EVALSHA', [this.hashOf(script), ...rest]);
+      return await runScript(this.connection.commands, script.lua, keys, args);
     } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      if (wasNotSent(error))
-        throw new Error(this.connection.failure ?? 'the connection is closed', { cause: error });
-      if (!error.message.startsWith('NOSCRIPT')) throw error;
-      return commands.call('EVAL', [script.lua, ...rest]);
+      if (!(error instanceof Error) || !wasNotSent(error)) throw error;
+      throw new Error(this.connection.failure ?? 'the connection is closed', { cause: error });
     }
   }
 
@@ -90,14 +84,5 @@ export class RulesConnection implements RulesRedis {
   private stand(subscriber: Subscriber, { channel, onStanding }: Subscription): void {
     // A subscription that fails fails with its connection: the next `ready` makes it again.
     subscriber.subscribe(channel).then(onStanding, () => undefined);
-  }
-
-  private hashOf(script: RedisScript): string {
-    let hash = this.hashes.get(script);
-    if (hash === undefined) {
-      hash = createHash('sha1').update(script.lua).digest('hex');
-      this.hashes.set(script, hash);
-    }
-    return hash;
   }
 }

@@ -8,7 +8,7 @@ import { openChangeSchema } from './open-change.ts';
 import { type User, userId } from './user.ts';
 
 /** One pull of the kill switch; the switch is on while any of them stands. */
-export const killSchema = z.object({
+const killSchema = z.object({
   id: z.string().min(1).max(64),
   at: z.int(),
   who: z.string(),

@@ -2,7 +2,7 @@
 import { type ClientFrame, clientFrameSchema, firstFrameSchema } from '../../schema/frames.ts';
 import { reservedFields } from '../../schema/envelope.ts';
 import { fail, TurnoutError } from '../errors.ts';
-import { firstInexactNumber } from '../exact-numbers.ts';
+import { firstInexactNumber, inexactMessage } from '../exact-numbers.ts';
 import { decodeCursor } from '../log/cursor.ts';
 import type { Start } from '../log/event-log.ts';
 
@@ -43,10 +43,7 @@ export function parseClientFrame(text: string): Parsed {
       return { ok: false, error: fail('reserved_field', `${reserved} is set by the server`), ref };
   }
   const inexact = type === 'publish' ? firstInexactNumber(text) : undefined;
-  if (inexact !== undefined) {
-    const message = `the number ${inexact} cannot be kept exactly; send it as a string`;
-    return { ok: false, error: fail('bad_field', message), ref };
-  }
+  if (inexact !== undefined) return { ok: false, error: fail('bad_field', inexactMessage(inexact)), ref };
   const parsed = clientFrameSchema.safeParse(object);
   if (parsed.success) return { ok: true, frame: parsed.data };
   return { ok: false, error: fail('bad_field', firstProblem(parsed.error.issues)), ref: ref ?? type };

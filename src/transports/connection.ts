@@ -4,14 +4,14 @@
  */
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import { type CloseCode, codes, limits } from '../../schema/codes.ts';
+import { type CloseCode, type Code, codes, limits } from '../../schema/codes.ts';
 import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
 import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
 import type { Form, Part } from '../hub/chunk.ts';
 import type { Feed } from '../hub/feed.ts';
 import { Reader, type Sink } from '../hub/reader.ts';
-import type { LiveSession, MigrateOrder } from '../hub/sessions.ts';
+import { anyTransport, type LiveSession, type MigrateOrder } from '../hub/sessions.ts';
 import type { Identity } from '../identity.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
@@ -106,7 +106,7 @@ export class StreamConnection implements LiveSession, Sink {
     return this.admitted?.assignment;
   }
   get supports(): readonly string[] {
-    return this.admitted?.ticket?.supports ?? ['websocket', 'long-poll'];
+    return this.admitted?.ticket?.supports ?? anyTransport;
   }
   get override(): Transport | undefined {
     return this.admitted?.ticket?.override;
@@ -284,8 +284,7 @@ export class StreamConnection implements LiveSession, Sink {
   private endWith(thrown: unknown): void {
     const error = asTurnoutError(thrown);
     if (error.code === 'internal') this.deps.onFault(error);
-    const isClose = 'close' in codes[error.code];
-    this.end(isClose ? (error.code as CloseCode) : 'internal');
+    this.end(isCloseCode(error.code) ? error.code : 'internal');
   }
 
   /** Lets go of everything but the socket; harmless twice. */
@@ -316,6 +315,8 @@ export class StreamConnection implements LiveSession, Sink {
     });
   }
 }
+
+const isCloseCode = (code: Code): code is CloseCode => 'close' in codes[code];
 
 function textOf(data: unknown): string {
   // ws hands text over as one Buffer: its binaryType is 'nodebuffer' unless somebody changes it.

@@ -5,7 +5,7 @@
 import { constants, deflateRawSync } from 'node:zlib';
 import { type Code, codes, limits } from '../../schema/codes.ts';
 import type { ResetReason, Transport } from '../../schema/frames.ts';
-import { encodeCursor, type Position } from '../log/cursor.ts';
+import { encodeCursor, placeOf, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent, LogEntry } from '../log/entry.ts';
 import type { Form } from '../hub/chunk.ts';
 
@@ -14,7 +14,7 @@ const rsv1 = 0x40;
 const textOpcode = 0x01;
 
 /** A text frame of a server: unmasked, in one piece (RFC 6455, 5.2). */
-export function textFrame(payload: Buffer, isCompressed: boolean): Buffer {
+function textFrame(payload: Buffer, isCompressed: boolean): Buffer {
   const { length } = payload;
   const headerBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
   const frame = Buffer.allocUnsafe(headerBytes + length);
@@ -50,7 +50,7 @@ export function joinJson(items: readonly { readonly json: Buffer }[]): Buffer[] 
 function eventFrame(run: readonly LogEntry[], epoch: string): Buffer {
   const last = run.at(-1);
   if (last === undefined) throw new Error('a frame needs an event');
-  const cursor = encodeCursor({ epoch, seq: last.seq, ms: last.ms, tag: last.tag });
+  const cursor = encodeCursor(placeOf(epoch, last));
   return Buffer.concat([
     Buffer.from(`{"type":"event","service":"${last.service}","events":[`),
     ...joinJson(run),

@@ -4,11 +4,11 @@
  */
 import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
-import type { Cancel } from '../clock.ts';
+import { type Cancel, pause } from '../clock.ts';
 import { type Chunk, partsFor } from '../hub/chunk.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
 import type { Group, Member } from '../hub/group.ts';
-import type { LiveSession } from '../hub/sessions.ts';
+import { anyTransport, type LiveSession } from '../hub/sessions.ts';
 import { heldAtMostMs } from '../identity.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
@@ -33,7 +33,7 @@ export interface PollOutcome {
 
 export class HeldPoll implements Member, LiveSession {
   readonly transport = 'long-poll';
-  readonly supports = ['websocket', 'long-poll'];
+  readonly supports = anyTransport;
   readonly override: Transport | undefined = undefined;
   readonly isMoving = false;
   readonly connection: string;
@@ -192,7 +192,7 @@ export class HeldPoll implements Member, LiveSession {
     } catch {
       // The log is away: the poll is held to its wait, then answered with the cursor that it has.
       this.holdOn();
-      await new Promise<void>((resolve) => this.deps.clock.after(retryMs, resolve));
+      await pause(this.deps.clock, retryMs);
       this.mustRecheck = true;
     }
     this.isReading = false;

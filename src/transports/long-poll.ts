@@ -3,7 +3,7 @@
  * the client sends back is all that is known of it.
  */
 import { codes } from '../../schema/codes.ts';
-import type { Cancel } from '../clock.ts';
+import { type Cancel, pause } from '../clock.ts';
 import { fail, TurnoutError } from '../errors.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
 import { heldAtMostMs } from '../identity.ts';
@@ -96,7 +96,7 @@ export class LongPoll {
     const { clock } = this.deps;
     await inTurns([...this.held], withinMs * toldPart, clock, answer, () => this.held.size === 0);
     const leftMs = this.answeredMs + returnMs - clock.monotonic();
-    if (leftMs > 0) await new Promise<void>((resolve) => clock.after(leftMs, resolve));
+    if (leftMs > 0) await pause(clock, leftMs);
   }
 
   /** The drain is over: whoever is still held is answered, and who comes now is not held at all. */
@@ -152,7 +152,7 @@ export class LongPoll {
         if (!isAway || request.start.at !== 'cursor') throw error;
         const leftMs = endMs - clock.monotonic();
         if (leftMs <= 0 || leftMs > this.mostMs || request.client.isGone) return undefined;
-        await new Promise<void>((resolve) => clock.after(Math.min(retryMs, leftMs), resolve));
+        await pause(clock, Math.min(retryMs, leftMs));
       }
     }
   }

@@ -1,5 +1,5 @@
 /** A drain's timetable: who is sent elsewhere goes in turns, so that those who leave don't arrive there all at once. */
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 
 /** The part of a drain's time over which people are told to go. What is left is for them to go in, and for the slow. */
 export const toldPart = 0.5;
@@ -21,8 +21,7 @@ export async function inTurns<T>(
   const beganMs = clock.monotonic();
   for (const [place, one] of all.entries()) {
     const turnMs = beganMs + (place / all.length) * overMs;
-    while (clock.monotonic() < turnMs && !isOver())
-      await new Promise<void>((resolve) => clock.after(stepMs, resolve));
+    while (clock.monotonic() < turnMs && !isOver()) await pause(clock, stepMs);
     tell(one);
   }
 }

@@ -7,8 +7,9 @@ import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Code, codes, limits } from '../../schema/codes.ts';
 import { Credential } from '../auth-credential.ts';
+import { pause } from '../clock.ts';
 import { isLoopbackHost } from '../config.ts';
-import { fail } from '../errors.ts';
+import { errorBody, fail, retryAfterOf } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
 import type { Authenticator } from '../identity.ts';
 import { StreamConnection } from './connection.ts';
@@ -46,6 +47,8 @@ const refusalMs = 1000;
 const adviceLength = 0.3;
 // How long a drained peer may take to answer the close, which comes behind what it still has to read.
 const goodbyeMs = 1500;
+// How often a drain looks whether anybody is left.
+const lookMs = 20;
 
 export class WebSocketTransport {
   private readonly options: WebSocketOptions;
@@ -106,8 +109,7 @@ export class WebSocketTransport {
   private async emptied(withinMs: number): Promise<void> {
     const { clock } = this.options;
     const endMs = clock.monotonic() + withinMs;
-    while (this.connections.size > 0 && clock.monotonic() < endMs)
-      await new Promise<void>((resolve) => clock.after(20, resolve));
+    while (this.connections.size > 0 && clock.monotonic() < endMs) await pause(clock, lookMs);
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -170,14 +172,15 @@ export class WebSocketTransport {
   }
 
   private refuse(socket: Duplex, code: Code, message: string = codes[code].message): void {
-    const { status, retry } = codes[code];
+    const { status } = codes[code];
     const { clock, wheel } = this.options;
-    const body = JSON.stringify({ error: { code, message, retry, requestId: clock.id() } });
+    const retryAfterS = retryAfterOf({ code });
+    const body = JSON.stringify(errorBody({ code, message }, clock.id()));
     const head = [
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
       'Content-Type: application/json',
       `Content-Length: ${Buffer.byteLength(body)}`,
-      ...(status === 429 ? ['Retry-After: 1'] : []),
+      ...(retryAfterS === undefined ? [] : [`Retry-After: ${retryAfterS}`]),
       // What is spoken here, for a client of another version (RFC 6455, 4.4).
       ...(status === 400 ? ['Sec-WebSocket-Version: 13'] : []),
       'Connection: close',

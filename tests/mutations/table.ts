@@ -29,8 +29,8 @@ export const mutations: readonly Mutation[] = [
     file: 'src/hub/feed.ts',
     find: `    const tail = await deps.log.tail(org, (message) => feed.receive(message));
     try {
-      const { head } = await deps.pages.readNow(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });`,
-    replace: `    const { head } = await deps.pages.readNow(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+      const { head } = await deps.pages.readNow(org, { at: 'head' }, placeOnly);`,
+    replace: `    const { head } = await deps.pages.readNow(org, { at: 'head' }, placeOnly);
     const tail = await deps.log.tail(org, (message) => feed.receive(message));
     try {`,
     test: 'tests/unit/hub.test.ts',
@@ -473,7 +473,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "an old client's cursor leads past what is another's alone",
     file: 'src/http/legacy-serve.ts',
-    find: 'const end = chunk.isShared && isWhole ? chunk.end : positionOf(events.last, chunk.end.epoch);',
+    find: 'const end = chunk.isShared && isWhole ? chunk.end : placeOf(chunk.end.epoch, events.last);',
     replace: 'const { end } = chunk;',
     test: 'tests/e2e/legacy-personal.test.ts',
     expectRed: 'gives a user what stood behind the cursor',

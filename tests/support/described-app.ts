@@ -11,7 +11,7 @@ import { publishRoutes } from '../../src/http/publish.ts';
 import { createLogger } from '../../src/logger.ts';
 import { createMetrics } from '../../src/metrics.ts';
 
-export function describedApp(): Hono<AppEnv> {
+function describedApp(): Hono<AppEnv> {
   // No route is asked here, so what only its answer needs may be missing.
   const unasked = {} as never;
   const metrics = createMetrics();

@@ -5,7 +5,7 @@ import type { Random } from './random.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 import { sleep, until } from './until.ts';
 
-export const heartSettings: Settings = {
+const heartSettings: Settings = {
   WS_AUTORECONNECT: 'true',
   TURNOUT_PING_MS: '1000',
   TURNOUT_KILL_WINDOW_MS: '500',

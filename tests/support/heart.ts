@@ -22,8 +22,8 @@ export interface Member {
   readonly problems: string[];
 }
 
-export const orgs = ['acme', 'bolt', 'core', 'dune'] as const;
-export const services = ['finance', 'guest', 'staff', 'chat', 'chat/run-1'] as const;
+const orgs = ['acme', 'bolt', 'core', 'dune'] as const;
+const services = ['finance', 'guest', 'staff', 'chat', 'chat/run-1'] as const;
 
 const burstMs = 200;
 const answerMs = 3000;

@@ -35,7 +35,7 @@ export class ReadingClient implements Sink {
 }
 
 /** The payloads of unmasked, uncompressed text frames that follow each other. */
-export function parseFrames(bytes: Buffer): EventFrame[] {
+function parseFrames(bytes: Buffer): EventFrame[] {
   const frames: EventFrame[] = [];
   for (let at = 0; at < bytes.length; ) {
     const short = (bytes[at + 1] ?? 0) & 0x7f;

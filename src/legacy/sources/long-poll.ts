@@ -2,12 +2,12 @@
 import { createHash } from 'node:crypto';
 import { Agent, request } from 'undici';
 import type { ProfileSource } from '../../../schema/profile.ts';
-import type { Clock } from '../../clock.ts';
+import { type Clock, pause } from '../../clock.ts';
 import { compilePath } from '../json-path.ts';
 import { cursorWire } from '../cursor-wire.ts';
 import type { Dialect, LegacyAnswer, LegacyReading } from '../dialect.ts';
 import { parseExact } from '../exact-json.ts';
-import { pause, persist } from '../persist.ts';
+import { persist } from '../persist.ts';
 import type { Source, SourceFeed, SourceItem } from '../source.ts';
 
 type PollSource = Extract<ProfileSource, { kind: 'long-poll' }>;

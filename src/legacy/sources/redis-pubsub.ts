@@ -3,9 +3,9 @@
  * is away, is gone, and each such time counts as a gap.
  */
 import type { ProfileSource } from '../../../schema/profile.ts';
-import type { Clock } from '../../clock.ts';
+import { type Clock, pause } from '../../clock.ts';
 import { openRedis, type RedisConnection } from '../../redis.ts';
-import { pause, persist } from '../persist.ts';
+import { persist } from '../persist.ts';
 import type { Source, SourceFeed, SourceItem } from '../source.ts';
 import { orgPattern } from './org-pattern.ts';
 

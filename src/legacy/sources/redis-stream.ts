@@ -3,10 +3,10 @@
  * group is made, so nothing of the stream's owner changes.
  */
 import type { ProfileSource } from '../../../schema/profile.ts';
-import type { Clock } from '../../clock.ts';
+import { type Clock, pause } from '../../clock.ts';
 import { openRedis, type RedisConnection } from '../../redis.ts';
 import type { StreamItem } from '../dialect.ts';
-import { pause, persist } from '../persist.ts';
+import { persist } from '../persist.ts';
 import type { Source, SourceFeed, SourceItem } from '../source.ts';
 import { orgPattern } from './org-pattern.ts';
 import { isEarlier, msOfStreamId, pairsOf, streamsOf } from './stream-reply.ts';

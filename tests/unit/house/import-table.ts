@@ -26,7 +26,7 @@ export const rooms: readonly Room[] = [
   { name: 'flags', owns: /^flags\//, imports: [] },
   {
     name: 'leaf',
-    owns: /^src\/(errors|clock|config|settings|setting-forms|identity-settings|key-prints|node-id|identity|public-key|exact-numbers|auth(-[a-z]+)?|tickets|ticket-key|logger|metrics|legacy-metrics|bridge-metrics|spread|traffic|redis|redis-rights|redis-url)\.ts$/,
+    owns: /^src\/(errors|clock|config|settings|setting-forms|identity-settings|key-prints|node-id|identity|public-key|exact-numbers|auth(-[a-z]+)?|tickets|ticket-key|logger|metrics|legacy-metrics|bridge-metrics|spread|traffic|redis|redis-rights|redis-script|redis-url)\.ts$/,
     imports: ['schema'],
   },
   { name: 'log port', owns: /^src\/log\/(event-log|entry|cursor)\.ts$/, imports: ['schema', 'leaf'] },
@@ -73,8 +73,7 @@ export const soleUsers: Readonly<Record<string, RegExp>> = {
   undici: /^src\/(legacy\/|auth-)/,
   ws: /^(src\/transports|src\/cli|src\/demo|loadtest|clients)\//,
   'unleash-client': /^src\/rollout\//,
-  ioredis:
-    /^(src\/redis\.ts|src\/log\/redis-[a-z]+\.ts|src\/rollout\/rules-store\.ts|loadtest\/bench\/(append|orgs)\.ts)$/,
+  ioredis: /^(src\/redis\.ts|src\/log\/redis-[a-z]+\.ts|loadtest\/bench\/(append|orgs)\.ts)$/,
 };
 
 /** Globals of src that one file may touch: the rest takes a `Config` and a `Clock`. */

@@ -17,10 +17,10 @@ function started(env: Record<string, string>): Stage {
 const alice = { org: 'acme', sub: 'alice' };
 
 describe('the environment', () => {
-  it('absent: the flag is off at 0 %, and the node is not capped', () => {
+  it('absent: the flag is off at 0 %, and the node is not capped', async () => {
     const { rollout } = started({});
     expect(rollout.decider.decide(alice).reason).toBe('flag-off');
-    expect(rollout.control.cappedNodes()).toEqual([]);
+    expect((await rollout.store.acknowledged(0, 0)).capped).toEqual([]);
   });
 
   it('a percentage alone does not turn the flag on', () => {
@@ -59,10 +59,10 @@ describe('the environment', () => {
       { REALTIME_STREAMING_V2: 'false', REALTIME_ROLLOUT_PERCENT: '0' },
       ['REALTIME_STREAMING_V2', 'REALTIME_ROLLOUT_PERCENT'],
     ],
-  ])('%o caps the node, even for the whitelist', (env, variables) => {
+  ])('%o caps the node, even for the whitelist', async (env, variables) => {
     const { rollout, logged } = started({ ...env, REALTIME_WHITELIST: 'alice' });
     expect(rollout.decider.decide(alice).reason).toBe('node-capped');
-    expect(rollout.control.cappedNodes()).toEqual([{ node: 'node-a', variables }]);
+    expect((await rollout.store.acknowledged(0, 0)).capped).toEqual([{ node: 'node-a', variables }]);
     expect(logged.join()).toContain('long-poll only');
   });
 
