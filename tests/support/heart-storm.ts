@@ -114,7 +114,8 @@ export class Storm {
 
   private async breakTails(isOver: () => boolean): Promise<void> {
     const { random, cutTails } = this.options;
-    while (cutTails !== undefined && !isOver()) {
+    if (cutTails === undefined) return;
+    while (!isOver()) {
       this.counts.tails += await cutTails();
       await sleep(random.int(tailsEveryMs.min, tailsEveryMs.max));
     }
