@@ -2,6 +2,7 @@
 import type { KeyedAuthenticator } from './auth.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
+import { asTurnoutError } from './errors.ts';
 import { Hub } from './hub/hub.ts';
 import type { Sessions } from './hub/sessions.ts';
 import type { EventLog, LogHealth } from './log/event-log.ts';
@@ -87,9 +88,12 @@ function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): 
       events: config.TURNOUT_RETENTION_EVENTS,
       bytes: config.TURNOUT_RETENTION_BYTES,
     },
-    onRepair(org, why) {
+    onRepair(org, why, cause) {
       metrics.feedRepairs.inc({ why });
-      logger.warn({ org, why }, 'a feed reads the log again');
+      // While the log is away this heals itself; anything else won't.
+      if (cause !== undefined && asTurnoutError(cause).code !== 'log_unavailable')
+        logger.error({ org, why, err: cause }, 'a feed cannot read its log');
+      else logger.warn({ org, why }, 'a feed reads the log again');
     },
     onFlushed: (form, sinceMs, readers) =>
       metrics.appendToWrite.observe(form.transport, (clock.now() - sinceMs) / 1000, readers),

@@ -27,7 +27,7 @@ export interface FeedDeps {
   /** Its ring grew (or shrank) by so many bytes. */
   readonly onBytes: (delta: number) => void;
   /** A gap was found and is being repaired, or the repair failed and will be tried again. */
-  readonly onRepair: (org: string, why: 'gap' | 'interrupted' | 'failed') => void;
+  readonly onRepair: (org: string, why: 'gap' | 'interrupted' | 'failed', cause?: unknown) => void;
   /** A group was given what came since the last flush; the oldest of it was appended at `sinceMs`. */
   readonly onFlushed: (form: Form, sinceMs: number, readers: number) => void;
 }
@@ -246,7 +246,7 @@ export class Feed {
       append: (entries) => this.append(entries),
       restart: (head) => this.restart(head),
     };
-    return fillGap(gapped, { ...deps, onFailed: () => deps.onRepair(org, 'failed') });
+    return fillGap(gapped, { ...deps, onFailed: (cause) => deps.onRepair(org, 'failed', cause) });
   }
 
   /** From holding back to live: what was held is either known by now, or chains to the head, or makes it read again. */

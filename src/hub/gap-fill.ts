@@ -17,8 +17,8 @@ export interface Gapped {
 export interface GapFillDeps {
   readonly pages: Pages;
   readonly clock: Clock;
-  /** A read failed and will be tried again. */
-  readonly onFailed: () => void;
+  /** A read failed and will be tried again. `cause`: log_unavailable, or a fault of ours. */
+  readonly onFailed: (cause: unknown) => void;
 }
 
 // A feed further behind than this begins anew at the head; its readers read the log at their own pace.
@@ -32,9 +32,9 @@ export async function fillGap(feed: Gapped, deps: GapFillDeps): Promise<void> {
     try {
       await readToHead(feed, deps.pages);
       return;
-    } catch {
-      // The log is away: counted, and tried until it is back or nobody reads this org any more.
-      deps.onFailed();
+    } catch (thrown) {
+      // Counted, and tried until the log is back or nobody reads this org any more.
+      deps.onFailed(thrown);
       await pause(deps.clock, waitMs);
     }
   }

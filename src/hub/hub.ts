@@ -84,7 +84,7 @@ export class Hub {
       onBytes: (delta) => {
         this.usedBytes += delta;
       },
-      onRepair: (repaired, why) => this.options.onRepair?.(repaired, why),
+      onRepair: (...told) => this.options.onRepair?.(...told),
       onFlushed: (form, sinceMs, readers) => this.options.onFlushed?.(form, sinceMs, readers),
     });
     const slot: Slot = { feed, users: 0, cancelClose: () => undefined };

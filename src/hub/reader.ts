@@ -4,6 +4,7 @@
  */
 import type { ResetReason } from '../../schema/frames.ts';
 import { type Clock, pause } from '../clock.ts';
+import { asTurnoutError } from '../errors.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
 import { type Chunk, type Form, type Part, partsFor } from './chunk.ts';
@@ -18,6 +19,8 @@ export interface Sink {
   deliver(parts: readonly Part[]): void;
   reset(reason: ResetReason, head: Position): void;
   ephemeral(events: readonly EphemeralEvent[]): void;
+  /** The reader can't go on: a fault of ours, not the log's absence. It reads no more. */
+  fail(fault: unknown): void;
 }
 
 // How much one reader is given before the others have their turn: with a stream's chunks, 256 KiB.
@@ -129,7 +132,11 @@ export class Reader implements Member {
         this.place = fetched.head;
         this.sink.reset(fetched.reason, fetched.head);
       }
-    } catch {
+    } catch (thrown) {
+      if (asTurnoutError(thrown).code !== 'log_unavailable') {
+        this.sink.fail(thrown);
+        return;
+      }
       // The log is away: the stream stays open at its position and asks again.
       await pause(this.clock, this.retryMs);
       this.retryMs = Math.min(this.retryMs * 2, retryDelayMs.most);

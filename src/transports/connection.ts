@@ -191,6 +191,10 @@ export class StreamConnection implements LiveSession, Sink {
     this.outbox.ephemeral(frames.ephemeral(events), events);
   }
 
+  fail(fault: unknown): void {
+    this.endWith(fault);
+  }
+
   private handle(text: string): Promise<void> | undefined {
     try {
       if (this.live === undefined) return this.open(text).catch((thrown) => this.endWith(thrown));

@@ -5,6 +5,7 @@
 import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
 import { type Cancel, pause } from '../clock.ts';
+import { asTurnoutError } from '../errors.ts';
 import { type Chunk, partsFor } from '../hub/chunk.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
 import type { Group, Member } from '../hub/group.ts';
@@ -39,6 +40,7 @@ export class HeldPoll implements Member, LiveSession {
   readonly connection: string;
   readonly sinceMs: number;
   readonly cohort: Cohort;
+  /** Rejects on a fault of ours alone: while the log is away a poll is held, and answered. */
   readonly answered: Promise<PollOutcome>;
   /** Events were waiting when the poll came. */
   foundAtOnce = false;
@@ -48,6 +50,7 @@ export class HeldPoll implements Member, LiveSession {
   private readonly group: Group;
   private readonly holdMs: number;
   private resolve: (outcome: PollOutcome) => void = () => undefined;
+  private reject: (fault: unknown) => void = () => undefined;
   private readonly cameMs: number;
   private place: Position;
   private pages = 0;
@@ -60,8 +63,9 @@ export class HeldPoll implements Member, LiveSession {
   private cancels: Cancel[] = [];
 
   constructor(deps: LongPollDeps, feed: Feed, request: PollRequest, placed: Placed) {
-    this.answered = new Promise((resolve) => {
+    this.answered = new Promise((resolve, reject) => {
       this.resolve = resolve;
+      this.reject = reject;
     });
     this.deps = deps;
     this.feed = feed;
@@ -189,7 +193,12 @@ export class HeldPoll implements Member, LiveSession {
         this.place = fetched.head;
         this.finish(undefined, { reset: fetched.reason });
       }
-    } catch {
+    } catch (thrown) {
+      if (asTurnoutError(thrown).code !== 'log_unavailable') {
+        this.leave();
+        this.reject(thrown);
+        return;
+      }
       // The log is away: the poll is held to its wait, then answered with the cursor that it has.
       this.holdOn();
       await pause(this.deps.clock, retryMs);
@@ -203,14 +212,8 @@ export class HeldPoll implements Member, LiveSession {
 
   private finish(chunk?: Chunk, { reset }: { reset?: ResetReason } = {}): void {
     if (this.isDone) return;
-    this.isDone = true;
-    for (const cancel of this.cancels) cancel();
-    this.feed.leave(this, this.group);
+    this.leave();
     const { deps, request } = this;
-    if (this.isHeld) {
-      deps.traffic.pollsHeld -= 1;
-      deps.sessions.remove(this);
-    }
     // Asked again: the rules may have changed while it was held.
     const { transport, assignment } = deps.admission.poll(request.identity, request);
     const hasMore = reset === undefined && this.place.seq < this.feed.head.seq;
@@ -224,6 +227,17 @@ export class HeldPoll implements Member, LiveSession {
     };
     if (chunk !== undefined) this.count(chunk);
     this.resolve({ chunk, state });
+  }
+
+  /** It looks no more, and nobody can move or end it. */
+  private leave(): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    for (const cancel of this.cancels) cancel();
+    this.feed.leave(this, this.group);
+    if (!this.isHeld) return;
+    this.deps.traffic.pollsHeld -= 1;
+    this.deps.sessions.remove(this);
   }
 
   private count(chunk: Chunk): void {

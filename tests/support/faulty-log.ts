@@ -5,6 +5,7 @@
  *   const log = faultyLog(createMemoryLog({ … }));
  *   log.refuse('append');            // from now on: log_unavailable, nothing kept
  *   log.refuseAnswers('append');     // kept, but the caller hears log_unavailable (an answer lost on its way)
+ *   log.spoil('read');               // new calls fail by a fault of the code's own, which is no code of the protocol
  *   log.hold('tail');                // calls wait outside the log until `heal`
  *   log.holdAnswers('read');         // calls are carried out, their answers wait: what was read grows old
  *   log.loseTail();                  // tails hear nothing; a later message's `previous` shows the gap
@@ -20,6 +21,7 @@ export type LogCall = 'append' | 'publishEphemeral' | 'read' | 'tail';
 export interface FaultyLog extends EventLog {
   readonly refuse: (...calls: LogCall[]) => void;
   readonly refuseAnswers: (...calls: LogCall[]) => void;
+  readonly spoil: (...calls: LogCall[]) => void;
   readonly hold: (...calls: LogCall[]) => void;
   readonly holdAnswers: (...calls: LogCall[]) => void;
   readonly loseTail: () => void;
@@ -34,6 +36,7 @@ export interface FaultyLog extends EventLog {
 export function faultyLog(inner: EventLog): FaultyLog {
   const refused = new Set<LogCall>();
   const refusedAnswers = new Set<LogCall>();
+  const spoiled = new Set<LogCall>();
   const held = new Set<LogCall>();
   const heldAnswers = new Set<LogCall>();
   const waits: { readonly call: LogCall; readonly goOn: () => void }[] = [];
@@ -47,6 +50,7 @@ export function faultyLog(inner: EventLog): FaultyLog {
   };
   const around = async <T>(call: LogCall, run: () => Promise<T>, undo?: (answer: T) => Promise<void>) => {
     made[call] += 1;
+    if (spoiled.has(call)) throw new TypeError('spoiled');
     await pass(call, held, refused);
     const answer = await run();
     try {
@@ -93,13 +97,14 @@ export function faultyLog(inner: EventLog): FaultyLog {
 
     refuse: adder(refused),
     refuseAnswers: adder(refusedAnswers),
+    spoil: adder(spoiled),
     hold: adder(held),
     holdAnswers: adder(heldAnswers),
     loseTail: () => {
       losesTail = true;
     },
     heal: () => {
-      for (const calls of [refused, refusedAnswers, held, heldAnswers]) calls.clear();
+      for (const calls of [refused, refusedAnswers, spoiled, held, heldAnswers]) calls.clear();
       losesTail = false;
       for (const { goOn } of waits.splice(0)) goOn();
     },

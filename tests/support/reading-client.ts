@@ -12,6 +12,7 @@ export class ReadingClient implements Sink {
   fillsAfter: number | undefined;
   readonly frames: EventFrame[] = [];
   readonly resets: { reason: string; head: Position }[] = [];
+  readonly faults: unknown[] = [];
   ephemerals = 0;
 
   get seqs(): number[] {
@@ -31,6 +32,10 @@ export class ReadingClient implements Sink {
 
   ephemeral(events: readonly unknown[]): void {
     this.ephemerals += events.length;
+  }
+
+  fail(fault: unknown): void {
+    this.faults.push(fault);
   }
 }
 

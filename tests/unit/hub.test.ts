@@ -146,6 +146,21 @@ describe('a reader', () => {
     expect(client.seqs).toEqual(Array.from({ length: 30 }, (_, index) => index + 1));
   });
 
+  it('ends by a fault of ours that reading meets, and does not meet it for ever', async () => {
+    const log = faultyLog(memory());
+    const { reader, client } = await read(hubOver(log, { ringBytes: 2000 }), ['a']);
+    client.hasRoom = false;
+    for (let turn = 0; turn < 30; turn += 1) await append(log, 'a', 1, { pad: 500 });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    client.hasRoom = true;
+    log.spoil('read');
+    const before = log.calls('read');
+    reader.pump();
+    await until(() => client.faults.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect([client.faults.length, log.calls('read') - before, client.seqs]).toEqual([1, 1, []]);
+  });
+
   it('is told reset only past retention', async () => {
     const log = memory({ retentionEvents: 10 });
     const { reader, client } = await read(hubOver(log, { ringBytes: 1000 }), ['a']);

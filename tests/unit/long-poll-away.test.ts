@@ -111,3 +111,18 @@ describe('a poll with a bare seq', () => {
     await expect(ask(30_000, 60_000, since)).rejects.toMatchObject({ code: 'log_unavailable' });
   });
 });
+
+it('a poll that meets a fault of ours is refused with it, and not held to its wait', async () => {
+  const { log, hub, ask } = await polls();
+  log.hold('read');
+  const asked = ask(60_000, 60_000, { at: 'earliest' });
+  await until(() => log.waiting('read') === 1, 'the question where it stands');
+  const refusal = within(asked, 'the refusal').catch((thrown: unknown) => thrown);
+  log.heal();
+  log.spoil('read');
+  expect(await refusal).toMatchObject({ message: 'spoiled' });
+  log.heal();
+  expect(hub.feeds).toBe(1);
+  const { body } = await ask(0, 60_000, { at: 'earliest' });
+  expect(JSON.parse(body.toString())).toMatchObject({ events: [{ id: 'id-1' }], seq: 1 });
+});
