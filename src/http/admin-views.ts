@@ -1,4 +1,5 @@
 /** What the admin API shows: the rollout as it stands, and who is connected. Reads only. */
+import type { z } from 'zod';
 import {
   adminLimits,
   type MoveProgressBody,
@@ -107,14 +108,30 @@ function sumMoves(parts: readonly MoveProgressBody[]): MoveProgressBody[] {
   });
 }
 
+/** What every node answers. One that answers in a form of another version is missing, like one that is silent. */
+async function askAll<T>(
+  fleet: Fleet,
+  question: FleetQuestion,
+  form: z.ZodType<T>,
+): Promise<{ readonly nodes: readonly T[]; readonly missing: string[] }> {
+  const { answers, missing } = await fleet.ask(question);
+  const nodes: T[] = [];
+  const unread: string[] = [];
+  for (const [node, answer] of answers) {
+    const { success, data } = form.safeParse(answer);
+    if (success) nodes.push(data);
+    else unread.push(node);
+  }
+  return { nodes, missing: [...missing, ...unread].toSorted() };
+}
+
 async function countFleet(fleet: Fleet): Promise<NodeCounts & { missing: string[] }> {
-  const { answers, missing } = await fleet.ask({ kind: 'counts' } satisfies FleetQuestion);
+  const { nodes, missing } = await askAll(fleet, { kind: 'counts' }, nodeCountsSchema);
   const cohorts = { canary: nobody(), control: nobody() };
   let inProgress = 0;
   let doneBy: string | null = null;
   const parts: MoveProgressBody[] = [];
-  for (const answer of answers.values()) {
-    const node = nodeCountsSchema.parse(answer);
+  for (const node of nodes) {
     parts.push(...node.movesInProgress);
     for (const name of ['canary', 'control'] as const) {
       const [sum, part] = [cohorts[name], node.cohorts[name]];
@@ -131,31 +148,29 @@ async function countFleet(fleet: Fleet): Promise<NodeCounts & { missing: string[
     cohorts,
     moves: { inProgress, doneBy },
     movesInProgress: sumMoves(parts),
-    missing: [...missing],
+    missing,
   };
 }
 
 /** Sessions of the user and the org asked for, wherever they are; at most as many as one answer may hold. */
 export async function sessionsView(fleet: Fleet, asked: SessionFilter): Promise<SessionsBody> {
-  const { answers, missing } = await fleet.ask({ kind: 'sessions', ...asked } satisfies FleetQuestion);
-  const parts = [...answers.values()].map((answer) => sessionsBodySchema.parse(answer));
-  const found = parts.flatMap(({ sessions }) => sessions);
+  const { nodes, missing } = await askAll(fleet, { kind: 'sessions', ...asked }, sessionsBodySchema);
+  const found = nodes.flatMap(({ sessions }) => sessions);
   return {
     sessions: found.slice(0, adminLimits.sessions),
-    more: found.length > adminLimits.sessions || parts.some(({ more }) => more),
-    missing: [...missing],
+    more: found.length > adminLimits.sessions || nodes.some(({ more }) => more),
+    missing,
   };
 }
 
 /** What the shadows of all nodes have found, by profile. */
 export async function shadowView(fleet: Fleet): Promise<ShadowBody> {
-  const { answers, missing } = await fleet.ask({ kind: 'shadow' } satisfies FleetQuestion);
-  const nodes = [...answers.values()].map((answer) => shadowNodeSchema.parse(answer));
+  const { nodes, missing } = await askAll(fleet, { kind: 'shadow' }, shadowNodeSchema);
   const names = [...new Set(nodes.flatMap((node) => Object.keys(node)))].toSorted();
   const partsOf = (name: string) => nodes.flatMap((node) => node[name] ?? []);
   return {
     profiles: Object.fromEntries(names.map((name) => [name, sumShadows(partsOf(name))])),
-    missing: [...missing],
+    missing,
   };
 }
 

@@ -116,6 +116,22 @@ describe('roles', () => {
   });
 });
 
+it('tells of a node that answers in the words of another version as of one that is silent', async () => {
+  const { fleet } = on.rollout;
+  const own = fleet.ask.bind(fleet);
+  fleet.ask = async (question) => {
+    const { answers, missing } = await own(question);
+    return { answers: new Map([...answers, ['node-b', { from: 'another version' }]]), missing };
+  };
+  on.sessions.add(session('alice', 'websocket'));
+  const [rollout, sessions] = [await call('GET', '/rollout'), await call('GET', '/sessions')];
+  expect(rollout).toMatchObject({ status: 200, body: { missing: ['node-b'] } });
+  expect(sessions).toMatchObject({
+    status: 200,
+    body: { missing: ['node-b'], sessions: [{ user: 'alice' }] },
+  });
+});
+
 describe('writes', () => {
   it('answer with the version, who has followed and who has not', async () => {
     const before = version();
