@@ -1,6 +1,6 @@
 /** The listening socket: opened with a backlog that a storm of returning clients fits into, closed without cutting an answer. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, Server as NetServer } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { type Clock, pause } from '../clock.ts';
 import { type Config, ConfigError } from '../config.ts';
@@ -19,6 +19,8 @@ const keepAliveMs = 65_000;
 // Half a request, or half an upgrade, is not waited for longer.
 const headersMs = 15_000;
 const closeMs = 1000;
+// Whoever connected right before has sent a request that nobody has read yet: Node would take it for idle, and cut it.
+const lastRequestsMs = 150;
 
 /** @throws ConfigError where nobody can listen at the configured address */
 export async function openServer(options: {
@@ -43,7 +45,9 @@ export async function openServer(options: {
   // The app's environment is typed by the app, which asks for no more of it than the adaptor gives.
   const answer = getRequestListener(options.fetch as never, { overrideGlobalObjects, hostname });
   const { takes } = options;
+  let isClosing = false;
   const server = createServer(serverOptions, (request, response) => {
+    if (isClosing) response.shouldKeepAlive = false;
     if (takes?.(request, response) !== true) void answer(request, response);
   });
   options.attach(server);
@@ -61,8 +65,13 @@ export async function openServer(options: {
   return {
     url: `http://${host}:${port}${config.TURNOUT_BASE_PATH}`,
     async close() {
-      const isClosed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
+      isClosing = true;
+      // Not the HTTP server's own: that one ends idle connections with the listening.
+      const isClosed = new Promise<void>((resolve) => {
+        NetServer.prototype.close.call(server, () => resolve());
+      });
+      await Promise.race([isClosed, pause(clock, lastRequestsMs)]);
+      server.close();
       await Promise.race([isClosed, pause(clock, closeMs)]);
       server.closeAllConnections();
       await isClosed;
