@@ -70,6 +70,15 @@ function keyFindings(config: Config): Finding[] {
         'set TURNOUT_JWT_SECRET, TURNOUT_JWT_PUBLIC_KEY or TURNOUT_JWKS_URL',
       ),
     );
+  // One key of one's own signs for oneself; a key set is an issuer's, who signs for others as well.
+  if (jwks !== undefined && config.TURNOUT_JWT_AUDIENCE === undefined)
+    findings.push(
+      warning(
+        'audience',
+        'not looked at: what that issuer signs for any other service is good here too',
+        'set TURNOUT_JWT_AUDIENCE (docs/guides/identity.md)',
+      ),
+    );
   if (ticketSecret !== undefined)
     findings.push(ok('ticket key', `TURNOUT_TICKET_SECRET ${fingerprint(ticketSecret)}: ${same}`));
   else if (secret !== undefined) findings.push(ok('ticket key', `derived from TURNOUT_JWT_SECRET: ${same}`));

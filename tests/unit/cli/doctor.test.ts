@@ -117,6 +117,14 @@ describe('settingsFindings', () => {
     expect(all(findings)).not.toContain('short-secret');
   });
 
+  it("warns of an issuer's key set whose tokens for others would be good", () => {
+    const keys = { TURNOUT_JWKS_URL: 'https://login.example.com/keys' };
+    const asked = (env: Readonly<Record<string, string>>) =>
+      examine(env).filter(({ about }) => about === 'audience');
+    expect(asked(keys)).toMatchObject([{ level: 'warning' }]);
+    expect(asked({ ...keys, TURNOUT_JWT_AUDIENCE: 'realtime' })).toEqual([]);
+  });
+
   it('shows keys by a print that tells them apart and gives none away', () => {
     const findings = examine({ TURNOUT_JWT_SECRET: secret, TURNOUT_ADMIN_TOKEN: `${secret}-admin` });
     expect(all(findings)).toContain(fingerprint(secret));
