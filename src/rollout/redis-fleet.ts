@@ -12,7 +12,13 @@ const answerWithinMs = 1000;
 const keptMs = 10_000;
 const lookMs = { first: 2, longest: 40, growth: 1.5 };
 
-const questionSchema = z.object({ id: z.string().max(64), from: z.string(), question: z.unknown() });
+const questionSchema = z.object({
+  id: z.string().max(64),
+  from: z.string(),
+  question: z.unknown(),
+  // A node of an older release leaves nothing in Redis for as long as it waits.
+  isKept: z.boolean().default(false),
+});
 const answerSchema = z.object({ node: z.string(), answer: z.unknown() });
 
 export interface RedisFleetParts {
@@ -63,7 +69,7 @@ export class RedisFleet implements Fleet {
   private async gather(question: object, answers: Map<string, unknown>): Promise<void> {
     const { redis, keys, clock, nodeId, register } = this.parts;
     const id = clock.id();
-    const asked = JSON.stringify({ id, from: nodeId, question });
+    const asked = JSON.stringify({ id, from: nodeId, question, isKept: true });
     await redis.run(scripts.ask, [keys.asked(id)], [keys.ask, asked, String(answerWithinMs)]);
     const deadlineMs = clock.monotonic() + answerWithinMs;
     for (let pauseMs: number = lookMs.first; ; pauseMs = Math.min(pauseMs * lookMs.growth, lookMs.longest)) {
@@ -81,10 +87,10 @@ export class RedisFleet implements Fleet {
   private async hear(message: string): Promise<void> {
     const { redis, keys, nodeId, logger } = this.parts;
     try {
-      const { id, from, question } = questionSchema.parse(JSON.parse(message));
+      const { id, from, question, isKept } = questionSchema.parse(JSON.parse(message));
       if (from === nodeId) return;
       // Heard late, by a node that stood still: who asked was told that nothing came of it, of a drain too.
-      if ((await redis.run(scripts.isAsked, [keys.asked(id)], [])) === null) return;
+      if (isKept && (await redis.run(scripts.isAsked, [keys.asked(id)], [])) === null) return;
       const answer = this.answer(question);
       if (answer === undefined) return;
       const line = JSON.stringify({ node: nodeId, answer });

@@ -100,6 +100,17 @@ describe.concurrent('two nodes', () => {
     expect(Object.keys((await a.rollout.store.acknowledged(1, 0)).acks)).toEqual(['node-a']);
   });
 
+  it('answer what a node of an older release asks, which keeps no question in Redis', async ({ fleet }) => {
+    const a = await fleet.open('node-a', env);
+    a.rollout.fleet.serve(() => 'here');
+    const { client } = fleet.redis;
+    const asked = JSON.stringify({ id: 'q1', from: 'node-old', question: { kind: 'counts' } });
+    await until(async () => (await client.publish('turnout:{!rules}:ask', asked)) > 0, 'somebody to hear');
+    const answers = () => client.lrange('turnout:{!rules}:answers:q1', 0, -1);
+    await until(async () => (await answers()).length > 0, 'an answer');
+    expect(JSON.parse((await answers())[0] ?? '')).toEqual({ node: 'node-a', answer: 'here' });
+  });
+
   it('that share an id are told of it, each in its log and its health; one that was started again is not', async ({
     fleet,
   }) => {
