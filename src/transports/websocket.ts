@@ -134,6 +134,8 @@ export class WebSocketTransport {
       const connection = new StreamConnection(this.options, ws, socket, form);
       const leave = this.enter(connection, this.countedAddress(request));
       ws.on('close', leave);
+      // A drain cuts those whom it finds; who comes after it is turned away, and must not keep the node from its end.
+      if (this.isDraining) this.options.wheel.after(goodbyeMs, () => connection.cut());
       void connection.start(() => this.identify(request));
     });
     this.server.off('headers', onHeaders);

@@ -6,6 +6,7 @@ import { call } from '../support/http-client.ts';
 import { startGateway } from '../support/node-process.ts';
 import { poll } from '../support/poll-client.ts';
 import { admin, Publisher, seqs } from '../support/publisher.ts';
+import { openRaw, upgradeText } from '../support/raw-socket.ts';
 import { RedisServer } from '../support/redis.ts';
 import { StreamClient, openStream } from '../support/stream-client.ts';
 import { makeToken } from '../support/token-maker.ts';
@@ -194,5 +195,28 @@ it('does not drain a node that stood still until after its drain was told to hav
   } finally {
     await Promise.all([told.kill(), still.kill()]);
     await redis.stop();
+  }
+});
+
+it('ends although somebody who came at the very end does not answer the close', async () => {
+  const gateway = await startGateway();
+  const upgrade = upgradeText('/v2/realtime/stream');
+  // Half a request: a connection that the end of listening leaves alone.
+  const late = await openRaw(gateway.url, upgrade.slice(0, -2));
+  try {
+    await sleep(100);
+    gateway.signal('SIGTERM');
+    const isRefused = () =>
+      openRaw(gateway.url, '').then(
+        ({ socket }) => void socket.destroy(),
+        () => true,
+      );
+    await until(async () => (await isRefused()) === true, 'the end of listening');
+    late.socket.write(upgrade.slice(-2));
+    await until(() => late.said().includes('draining'), 'the close');
+    expect(await within(gateway.exited, 'the exit', 12_000)).toBe(0);
+  } finally {
+    late.socket.destroy();
+    await gateway.kill();
   }
 });
