@@ -120,6 +120,14 @@ describe('a token', () => {
     });
   });
 
+  it('that the key of a demo signed is good, whatever issuer and audience are set', async () => {
+    const clock = manualClock();
+    const settings = { TURNOUT_JWT_SECRET: undefined, TURNOUT_JWT_ISSUER: 'x', TURNOUT_JWT_AUDIENCE: ['y'] };
+    const auth = createAuthenticator({ ...withSecret, ...settings }, clock, testSecret);
+    const printed = await makeToken({}, { nowMs: clock.now() });
+    expect(await auth.verifyToken(printed)).toMatchObject({ sub: 'u1' });
+  });
+
   it('that is missing, garbage, huge, unsigned or signed by another key is refused without a detail', async () => {
     const { auth, token, clock } = setUp();
     const payload = { sub: 'u1', org: 'acme', exp: clock.now() / 1000 + 60 };
