@@ -1,7 +1,7 @@
 /** Reads a small JSON body and checks it against its schema: the one way in for negotiate and the admin API. */
 import type { Context, MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
-import { fail } from '../errors.ts';
+import { codeIn, fail } from '../errors.ts';
 
 /** Refuses a larger body before it is read whole. @throws too_large */
 export function atMost(maxBytes: number): MiddlewareHandler {
@@ -24,7 +24,7 @@ async function readWithin(request: Request, maxBytes: number, refuse: () => neve
   let bytes = 0;
   const reader = request.body.getReader();
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(brokeOff);
     if (done) break;
     bytes += value.length;
     if (bytes > maxBytes) {
@@ -36,6 +36,13 @@ async function readWithin(request: Request, maxBytes: number, refuse: () => neve
   }
   const { method, headers } = request;
   return new Request(request.url, { method, headers, body: Buffer.concat(chunks, bytes) });
+}
+
+/** Who hung up in the middle gets no answer any more; it is no fault of ours to be logged. */
+function brokeOff(thrown: unknown): never {
+  throw codeIn(thrown) === 'ECONNRESET'
+    ? fail('bad_request', 'the body broke off', { cause: thrown })
+    : thrown;
 }
 
 /** Bounded by the adaptor, which cuts a body that goes on for half a second after its answer. */
@@ -55,7 +62,7 @@ export async function readJson<Schema extends z.ZodType>(
   c: Context,
   schema: Schema,
 ): Promise<z.output<Schema>> {
-  const text = await c.req.text();
+  const text = await c.req.text().catch(brokeOff);
   const type = c.req.header('content-type');
   if (text !== '' && type !== undefined && !/^application\/(?:[\w.+-]+\+)?json\b/i.test(type))
     throw fail('unsupported_media_type');

@@ -5,7 +5,7 @@ import { type Gateway, startGateway } from '../support/node-process.ts';
 import { openRaw, upgradeText } from '../support/raw-socket.ts';
 import { openStream } from '../support/stream-client.ts';
 import { makeToken } from '../support/token-maker.ts';
-import { until } from '../support/until.ts';
+import { sleep, until } from '../support/until.ts';
 
 const path = '/v2/realtime/stream';
 let gateway: Gateway;
@@ -53,4 +53,23 @@ it('a poll that gives services twice is refused, or reads both', async () => {
   );
   const read = answer.body.events?.map(({ service }) => service);
   expect(answer.status === 400 || read?.join() === 'chat,finance', answer.text).toBe(true);
+});
+
+it('a caller who hangs up in the middle of a body is no fault of the node', async () => {
+  const head = [
+    'POST /v1/publish HTTP/1.1',
+    'Host: 127.0.0.1',
+    'Content-Type: application/json',
+    `Authorization: Bearer ${await makeToken({ sub: 'backend', roles: ['producer'] })}`,
+  ].join('\r\n');
+  for (const rest of ['Transfer-Encoding: chunked\r\n\r\n2\r\n{"\r\n', 'Content-Length: 100\r\n\r\n{"']) {
+    const { socket } = await openRaw(gateway.url, `${head}\r\n${rest}`);
+    // By then it waits for the rest.
+    await sleep(100);
+    socket.destroy();
+  }
+  const counted = async () => (await call(`${gateway.url}/metrics`)).text;
+  const ended = /^turnout_http_requests_total\{route="\/v1\/publish",status="(?:400|500)"\} 2$/m;
+  await until(async () => ended.test(await counted()), 'both to be given up');
+  expect(gateway.logs.filter(({ level }) => level === 'error')).toEqual([]);
 });
