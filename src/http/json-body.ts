@@ -5,16 +5,21 @@ import { codeIn, fail } from '../errors.ts';
 
 /** Refuses a larger body before it is read whole. @throws too_large */
 export function atMost(maxBytes: number): MiddlewareHandler {
+  return async (c, next) => {
+    await holdTo(c, maxBytes);
+    return next();
+  };
+}
+
+/** The same for whoever asks first who is calling: a body in chunks is read here. @throws too_large */
+export async function holdTo(c: Context, maxBytes: number): Promise<void> {
   const refuse = (): never => {
     throw fail('too_large', `the body is over ${maxBytes} bytes`);
   };
-  return async (c, next) => {
-    const length = c.req.header('content-length');
-    // Node's parser holds a body to its length. One without, in chunks or with nothing in it, is counted as it comes.
-    if (length === undefined) c.req.raw = await readWithin(c.req.raw, maxBytes, refuse);
-    else if (Number(length) > maxBytes) refuse();
-    return next();
-  };
+  const length = c.req.header('content-length');
+  // Node's parser holds a body to its length. One without, in chunks or with nothing in it, is counted as it comes.
+  if (length === undefined) c.req.raw = await readWithin(c.req.raw, maxBytes, refuse);
+  else if (Number(length) > maxBytes) refuse();
 }
 
 /** The same request with its body read. Built from its parts: Hono's bodyLimit copies it whole, and Node's Request throws at the adaptor's. */

@@ -9,7 +9,7 @@ import { firstInexactNumber, inexactMessage } from '../exact-numbers.ts';
 import type { Identity } from '../identity.ts';
 import type { Publisher, PublisherRole } from '../publisher.ts';
 import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
-import { atMost, readJson } from './json-body.ts';
+import { holdTo, readJson } from './json-body.ts';
 
 export interface PublishDeps {
   /** @throws unauthorized */
@@ -51,6 +51,7 @@ export function publishRoutes(deps: PublishDeps): Hono {
   const publish = (role: PublisherRole) => async (c: Context) => {
     const identity = await deps.authenticate(c);
     const body = async (): Promise<unknown> => {
+      await holdTo(c, bodyBytes);
       const parsed = await readJson(c, z.unknown());
       const inexact = firstInexactNumber(await c.req.text());
       if (inexact !== undefined) throw fail('bad_request', inexactMessage(inexact));
@@ -62,13 +63,11 @@ export function publishRoutes(deps: PublishDeps): Hono {
     .post(
       '/v1/publish',
       describe('Publish as a backend', 'role_required', 'org_forbidden'),
-      atMost(bodyBytes),
       publish('producer'),
     )
     .post(
       '/v2/realtime/publish',
       describe('Publish as an end user', 'service_forbidden', 'org_forbidden', 'origin_forbidden'),
-      atMost(bodyBytes),
       publish('user'),
     );
 }

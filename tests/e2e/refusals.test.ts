@@ -73,3 +73,13 @@ it('a caller who hangs up in the middle of a body is no fault of the node', asyn
   await until(async () => ended.test(await counted()), 'both to be given up');
   expect(gateway.logs.filter(({ level }) => level === 'error')).toEqual([]);
 });
+
+it('the events of a stranger are not read, whichever way their length is told', async () => {
+  const head = 'POST /v1/publish HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n';
+  for (const rest of ['Transfer-Encoding: chunked\r\n\r\n2\r\n{"\r\n', 'Content-Length: 100\r\n\r\n{"']) {
+    const raw = await openRaw(gateway.url, head + rest);
+    await until(() => raw.said().includes('"code"'), 'the refusal');
+    expect(raw.said()).toMatch(/^HTTP\/1\.1 401 /);
+    raw.socket.destroy();
+  }
+});
