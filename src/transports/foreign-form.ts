@@ -43,9 +43,12 @@ export function foreignEvents(
 ): ForeignEvents | undefined {
   const parts = partsFor(chunk, sub).filter(({ bytes }) => bytes.length > 0);
   if (isLeft !== undefined) {
-    const given = parts.flatMap(({ entries }) => entries.filter((entry) => !isLeft(entry)));
-    const last = given.findLast((entry) => words.write(entry) !== undefined);
-    return last && { pieces: [given.flatMap((entry) => words.write(entry) ?? []).join(',')], last };
+    const all = parts.flatMap(({ entries }) => entries);
+    // From the end alone: one of the same kind that stands before the last would not come again behind it.
+    const end = all.findLastIndex((entry) => words.write(entry) !== undefined && !isLeft(entry));
+    const last = all[end];
+    const given = all.slice(0, end + 1).flatMap((entry) => words.write(entry) ?? []);
+    return last && { pieces: [given.join(',')], last };
   }
   const last = parts.at(-1)?.entries.findLast((entry) => words.write(entry) !== undefined);
   if (last === undefined) return undefined;

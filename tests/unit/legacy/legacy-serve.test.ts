@@ -68,10 +68,13 @@ it('goes on behind what was looked through for a user who was told nothing, and 
   expect(begun.map(({ seq }) => seq)).toEqual([1, 51, 1]);
 });
 
-it('ends no answer within an instant: elsewhere the rest of it would never come', async () => {
+/** Asks for what follows a cursor of a log whose events are of these instants; their ids count from 1. */
+async function timed(
+  instants: readonly number[],
+): Promise<(cursor: string, limit: number) => Promise<unknown>> {
   const bounds = { retentionMs: 3_600_000, retentionEvents: 1e6, retentionBytes: 1e9 };
   const log = createMemoryLog({ clock: systemClock, ...bounds });
-  const events = [1, 2, 2, 3, 3, 3].map((at, index) =>
+  const events = instants.map((at, index) =>
     prepareEvent({ service: 'updates', type: 'note', payload: { at } }, String(index + 1)),
   );
   await log.append('acme', 'bridge/acme', events);
@@ -94,7 +97,7 @@ it('ends no answer within an instant: elsewhere the rest of it would never come'
       cursor: { ...profile.request.cursor, format: 'timestamp', value: '$.payload.at' },
     },
   });
-  const asked = async (cursor: string, limit: number): Promise<unknown> => {
+  return async (cursor, limit) => {
     const places = new Places({ log, dialect });
     const serve = new LegacyServe({
       dialect,
@@ -108,7 +111,16 @@ it('ends no answer within an instant: elsewhere the rest of it would never come'
     const served = await serve.answer(callerOf('ann'), { cursor, waitMs: 0, limit }, client);
     return served.isServed ? JSON.parse(served.answer.body?.toString() ?? '') : served.why;
   };
+}
+
+it('ends no answer within an instant: elsewhere the rest of it would never come', async () => {
+  const asked = await timed([1, 2, 2, 3, 3, 3]);
   expect(await asked('1', 3)).toEqual({ updates: [{ id: 2 }, { id: 3 }], next: 2 });
   expect(await asked('2', 3)).toEqual({ updates: [{ id: 4 }, { id: 5 }, { id: 6 }], next: 3 });
   expect(await asked('2', 2)).toBe('instant');
+});
+
+it('keeps no event from a client that stands before another instant than the one that is left for later', async () => {
+  const asked = await timed([1, 5, 3, 5, 5]);
+  expect(await asked('1', 3)).toEqual({ updates: [{ id: 2 }, { id: 3 }], next: 3 });
 });
