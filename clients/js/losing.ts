@@ -111,13 +111,17 @@ function withFailure(
 
 const isPassing = (verdict: Verdict): boolean => verdict === 'window' || verdict === 'backoff';
 
+/** What the end of the only connection tells: of a poll that fails, that it isn't streams alone. */
+export const lost = ({ memory, live }: Served<'live' | 'asking'>, { verdict }: EventOf<'closed'>): Memory =>
+  live.transport === 'long-poll' && isPassing(verdict) ? troubled(memory) : memory;
+
 /** The only connection ended. */
 export function closedWhileServed(state: Served<'live'> | Served<'asking'>, event: EventOf<'closed'>): Step {
   const { verdict, code, retryAfterMs } = event;
   const { live } = state;
   const { settings } = state.memory;
   const fallsBack = isPassing(verdict) && live.transport === 'websocket' && !settings.autoreconnect;
-  const before = isPassing(verdict) && live.transport === 'long-poll' ? troubled(state.memory) : state.memory;
+  const before = lost(state, event);
   const memory: Memory = fallsBack ? { ...before, streamAvoided: 'autoreconnect' } : before;
   if (verdict === 'never') return fail(memory, 'refused', code);
   if (verdict === 'reauth') return reauthorize(memory, code);

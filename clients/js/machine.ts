@@ -15,6 +15,7 @@ import {
   closedWhileConnecting,
   closedWhileMoving,
   closedWhileServed,
+  lost,
   refused,
   refusedWhileServed,
   openingTimedOut,
@@ -148,8 +149,9 @@ const table: Table = {
       const { memory, live } = state;
       if (timer !== 'ask') return keep(state);
       // Long-poll for want of a stream is not for ever; on leaving, the reason to avoid one still holds.
-      const fresh: Memory = { ...memory, isGatewayInTrouble: false, streamAvoided: undefined };
-      return ask(live.isLeaving ? memory : fresh, live);
+      // What a question that failed has told still counts when it is asked again.
+      const isGatewayInTrouble = memory.isAskPutOff && memory.isGatewayInTrouble;
+      return ask(live.isLeaving ? memory : { ...memory, isGatewayInTrouble, streamAvoided: undefined }, live);
     },
   },
   asking: {
@@ -159,7 +161,7 @@ const table: Table = {
       const isPlain = event.verdict !== 'never' && event.verdict !== 'reauth';
       if (!isPlain || !state.memory.settings.autoreconnect) return closedWhileServed(state, event);
       // The question that is out serves for the new connection too.
-      return keep({ phase: 'negotiating', memory: state.memory });
+      return keep({ phase: 'negotiating', memory: lost(state, event) });
     },
     negotiated: negotiatedWhileServed,
     refused: refusedWhileServed,

@@ -41,6 +41,7 @@ const closed = (link: number, verdict: Verdict, code: number = 1006): Event => (
   verdict,
   code,
 });
+const askNow: Event = { type: 'timer', timer: 'ask' };
 const refused = (ask: number, verdict: Verdict): Event => ({ type: 'refused', ask, verdict, code: 'test' });
 const events = (link: number, ...seqs: number[]): Event => ({
   type: 'events',
@@ -210,6 +211,17 @@ describe('retries', () => {
       ({ state } = failed);
     }
     expect(waits).toEqual([1, 2, 4, 8, 10, 10]);
+  });
+
+  it.each([
+    ['the question failed before it was asked again', (ask: number) => [refused(ask, 'backoff'), askNow]],
+    ['its poll failed while it asked', () => [closed(4, 'backoff', 503)]],
+  ])('takes no network for blocked where %s', (_what, befalls) => {
+    const asking = play(polling(avoiding(1006)).state, askNow);
+    const asked = play(asking.state, ...befalls(asking.state.memory.asks));
+    const opening = play(asked.state, negotiated(asked.state.memory.asks, 'websocket'));
+    const failed = play(opening.state, closed(opening.state.memory.links, 'window'));
+    expect(failed.state.memory.streamAvoided).toBe('trouble');
   });
 
   it('takes streams that changing rules refused for no sign of a blocked network', () => {
