@@ -132,14 +132,25 @@ export function settle(before: Memory, live: Link): Step {
   // On long-poll it asks again now and then; a stream is told.
   const timer: Effect =
     live.transport === 'long-poll'
-      ? { do: 'wait', timer: 'ask', delay: untilAsked(before) }
+      ? { do: 'wait', timer: 'ask', delay: { baseMs: askAgainMs, jitter: 0.2 } }
       : { do: 'cancel', timer: 'ask' };
   return { state, effects: [timer, ...effects] };
 }
 
-function untilAsked({ streamAvoided, streamFailures }: Memory): Delay {
-  if (streamAvoided !== 'trouble') return { baseMs: askAgainMs, jitter: 0.2 };
-  const baseMs = troubledAskMs * 2 ** Math.max(0, streamFailures - 3);
+/**
+ * When a stream is tried again, from when they began to be avoided. A timer of its own: polls that fail now and then begin
+ * the wait for the next question anew, and would put it off for ever.
+ */
+export function streamAgain(before: Memory, { phase, memory }: State): Effect[] {
+  const { streamAvoided, streamFailures } = memory;
+  if (streamAvoided === undefined || streamAvoided === before.streamAvoided) return [];
+  if (phase === 'failed' || phase === 'idle') return [];
+  return [{ do: 'wait', timer: 'stream', delay: untilStream(streamAvoided, streamFailures) }];
+}
+
+function untilStream(avoided: Memory['streamAvoided'], failures: number): Delay {
+  if (avoided !== 'trouble') return { baseMs: askAgainMs, jitter: 0.2 };
+  const baseMs = troubledAskMs * 2 ** Math.max(0, failures - 3);
   // All who were turned away together come back over a wide span.
   return { baseMs: Math.min(baseMs, askAgainMs), jitter: 0.5 };
 }

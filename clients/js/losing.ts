@@ -25,6 +25,7 @@ function fail(memory: Memory, cause: FailureCause, code: number | string): Step 
       { do: 'cancel', timer: 'retry' },
       { do: 'cancel', timer: 'ask' },
       { do: 'cancel', timer: 'opening' },
+      { do: 'cancel', timer: 'stream' },
     ],
   };
 }

@@ -10,6 +10,7 @@ import {
   negotiatedWhileServed,
   opened,
   reconcile,
+  streamAgain,
 } from './connecting.ts';
 import {
   closedWhileConnecting,
@@ -41,6 +42,7 @@ const timers: readonly Effect[] = [
   { do: 'cancel', timer: 'retry' },
   { do: 'cancel', timer: 'ask' },
   { do: 'cancel', timer: 'opening' },
+  { do: 'cancel', timer: 'stream' },
 ];
 
 /** What a client that begins, or begins again, remembers of its troubles: none. */
@@ -74,6 +76,19 @@ function wanting(memory: Memory, { add, remove }: EventOf<'services'>): Memory {
 
 const rested = (memory: Memory): Memory => ({ ...memory, attempts: 0, hasRetriedAtOnce: false });
 const calm = (state: State): Step => keep({ ...state, memory: rested(state.memory) });
+
+const trusting = (memory: Memory): Memory => ({
+  ...memory,
+  isGatewayInTrouble: false,
+  streamAvoided: undefined,
+});
+/** Streams were avoided for long enough: the next question asks for one. */
+const rung = (state: State, { timer }: EventOf<'timer'>): Step =>
+  keep(
+    timer === 'stream' && state.memory.streamAvoided !== undefined
+      ? { ...state, memory: trusting(state.memory) }
+      : state,
+  );
 
 /** Cells of the phases without a connection: what a stale one says is dropped. */
 const unheard = {
@@ -111,7 +126,7 @@ const table: Table = {
     services: want,
     negotiated,
     refused,
-    timer: keep,
+    timer: rung,
   },
   waiting: {
     ...unheard,
@@ -120,7 +135,7 @@ const table: Table = {
     stop,
     online: ({ memory }) => negotiate(rested(memory)),
     services: want,
-    timer: (state, { timer }) => (timer === 'retry' ? negotiate(state.memory) : keep(state)),
+    timer: (state, event) => (event.timer === 'retry' ? negotiate(state.memory) : rung(state, event)),
   },
   connecting: {
     ...unheard,
@@ -132,7 +147,7 @@ const table: Table = {
     stop,
     online: calm,
     services: want,
-    timer: (state, { timer }) => (timer === 'opening' ? openingTimedOut(state) : keep(state)),
+    timer: (state, event) => (event.timer === 'opening' ? openingTimedOut(state) : rung(state, event)),
   },
   live: {
     ...unasked,
@@ -145,9 +160,12 @@ const table: Table = {
     stop,
     online: calm,
     services: (state, event) => reconcile({ ...state, memory: wanting(state.memory, event) }),
-    timer: (state, { timer }) => {
+    timer: (state, event) => {
       const { memory, live } = state;
-      if (timer !== 'ask') return keep(state);
+      const { timer } = event;
+      if (timer === 'stream' && live.transport === 'long-poll' && memory.streamAvoided !== undefined)
+        return ask(trusting(memory), live);
+      if (timer !== 'ask') return rung(state, event);
       // Long-poll for want of a stream is not for ever; on leaving, the reason to avoid one still holds.
       // What a question that failed has told still counts when it is asked again.
       const isGatewayInTrouble = memory.isAskPutOff && memory.isGatewayInTrouble;
@@ -169,7 +187,7 @@ const table: Table = {
     stop,
     online: calm,
     services: want,
-    timer: keep,
+    timer: rung,
   },
   moving: {
     ...unasked,
@@ -180,7 +198,7 @@ const table: Table = {
     stop,
     online: calm,
     services: want,
-    timer: (state, { timer }) => (timer === 'opening' ? openingTimedOut(state) : keep(state)),
+    timer: (state, event) => (event.timer === 'opening' ? openingTimedOut(state) : rung(state, event)),
   },
 };
 
@@ -218,5 +236,6 @@ export function step(state: State, event: Event): Step {
   if ('link' in event && event.link !== state.live?.id && event.link !== state.next?.id) return keep(state);
   // The table pairs each phase and event with a cell for just these; TypeScript can't follow an index by two unions.
   const cell = table[state.phase][event.type] as (state: State, event: Event) => Step;
-  return cell(state, event);
+  const after = cell(state, event);
+  return { ...after, effects: [...after.effects, ...streamAgain(state.memory, after.state)] };
 }

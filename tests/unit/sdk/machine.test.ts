@@ -42,6 +42,7 @@ const closed = (link: number, verdict: Verdict, code: number = 1006): Event => (
   code,
 });
 const askNow: Event = { type: 'timer', timer: 'ask' };
+const streamAgain: Event = { type: 'timer', timer: 'stream' };
 const refused = (ask: number, verdict: Verdict): Event => ({ type: 'refused', ask, verdict, code: 'test' });
 const events = (link: number, ...seqs: number[]): Event => ({
   type: 'events',
@@ -194,7 +195,7 @@ describe('retries', () => {
     ['cut while a question took long', avoiding(1006, 'slow'), false, 30_000],
   ])('asks again after the time that fits streams %s', (_what, played, isBlocked, baseMs) => {
     expect(did(played, 'negotiate')).toMatchObject([{ supports: ['long-poll'], isBlocked }]);
-    expect(did(polling(played), 'wait')).toMatchObject([{ timer: 'ask', delay: { baseMs } }]);
+    expect(did(played, 'wait')).toMatchObject([{ timer: 'stream', delay: { baseMs } }]);
   });
 
   it('holds no network for blocked whose polls fail too, and tries a stream less and less often', () => {
@@ -203,14 +204,38 @@ describe('retries', () => {
     let { state } = play(cut.state, negotiated(cut.state.memory.asks, 'long-poll'), opened(5));
     const waits: unknown[] = [];
     for (let link = 6; link <= 11; link += 1) {
-      const ask = play(state, { type: 'timer', timer: 'ask' });
+      const ask = play(state, streamAgain);
       expect(did(ask, 'negotiate')).toMatchObject([{ supports: ['websocket', 'long-poll'] }]);
       const moving = play(ask.state, negotiated(ask.state.memory.asks, 'websocket'));
       const failed = play(moving.state, closed(link, 'backoff', 1013));
-      waits.push(...did(failed, 'wait').map(({ delay }) => 'baseMs' in delay && delay.baseMs / 60_000));
+      const again = did(failed, 'wait').find(({ timer }) => timer === 'stream');
+      waits.push(again && 'baseMs' in again.delay && again.delay.baseMs / 60_000);
       ({ state } = failed);
     }
     expect(waits).toEqual([1, 2, 4, 8, 10, 10]);
+  });
+
+  it('is not kept from streams for ever by polls that fail now and then', () => {
+    let { state } = polling(avoiding(1006));
+    const touched: unknown[] = [];
+    for (let link = 5; link < 9; link += 1)
+      for (const befalls of [
+        closed(link - 1, 'window'),
+        { type: 'timer', timer: 'retry' } as const,
+        negotiated(state.memory.asks + 1, 'long-poll'),
+        opened(link),
+      ]) {
+        const played = play(state, befalls);
+        touched.push(...[...did(played, 'wait'), ...did(played, 'cancel')].map(({ timer }) => timer));
+        ({ state } = played);
+      }
+    // Once: the first poll that fails says that it isn't the network.
+    expect(touched.filter((timer) => timer === 'stream')).toHaveLength(1);
+    expect(did(play(state, streamAgain), 'negotiate')).toMatchObject([
+      { supports: ['websocket', 'long-poll'], current: 'long-poll' },
+    ]);
+    const unserved = play(state, closed(8, 'window'), streamAgain, { type: 'timer', timer: 'retry' });
+    expect(did(unserved, 'negotiate')).toMatchObject([{ supports: ['websocket', 'long-poll'] }]);
   });
 
   it.each([
