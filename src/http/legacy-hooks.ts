@@ -18,7 +18,7 @@ import {
 } from '../legacy/dialect.ts';
 import { parseExact } from '../legacy/exact-json.ts';
 import { createLegacyIdentity, type LegacyIdentity } from '../legacy/identity.ts';
-import { type Onward, ownCursor, withoutCursor, withWait } from '../legacy/onward.ts';
+import { type Onward, ownCursor, unchanged, withoutCursor, withWait } from '../legacy/onward.ts';
 import { Places } from '../legacy/places.ts';
 import { createDialect } from '../legacy/profile-dialect.ts';
 import { Shadow } from '../legacy/shadow.ts';
@@ -105,22 +105,14 @@ export class LegacyStands implements LegacyHooks {
   }
 
   async onward(poll: LegacyPoll, readBody: ReadBody): Promise<Onward | undefined> {
-    const { cursor, wait } = poll.profile.request;
+    const { wait } = poll.profile.request;
     const leftMs = this.left.get(poll.request);
-    const stand = this.stands.get(poll.profile);
-    const url = poll.request.url ?? '/';
-    if (stand === undefined) return undefined;
-    if (cursor.format !== 'opaque') {
-      if (leftMs === undefined || wait === undefined) return undefined;
-      const text = wait.in === 'body' ? (await readBody())?.toString('utf8') : undefined;
-      // Written again a number could be another: better held for longer than asked for something else.
-      if (text !== undefined && firstInexactNumber(text) !== undefined) return undefined;
-      return withWait(wait, leftMs, url, parsed(text));
-    }
-    const request = await readRequest(poll, readBody);
-    const value = askedOf(stand.dialect, request)?.cursor;
-    if (value === undefined || ownCursor(value) === undefined) return undefined;
-    return withoutCursor(cursor, url, request.body);
+    const fresh = await this.asNew(poll, readBody);
+    if (leftMs === undefined || wait === undefined) return fresh;
+    const text = wait.in === 'body' ? (await readBody())?.toString('utf8') : undefined;
+    // Written again a number could be another: better held for longer than asked for something else.
+    if (text !== undefined && firstInexactNumber(text) !== undefined) return fresh;
+    return withWait(wait, leftMs, fresh ?? unchanged(poll.request.url ?? '/'), parsed(text));
   }
 
   async observe(poll: LegacyPoll, readBody: ReadBody): Promise<AnswerTap | undefined> {
@@ -152,6 +144,17 @@ export class LegacyStands implements LegacyHooks {
         return identity.close();
       }),
     );
+  }
+
+  /** Without Turnout's own cursor, where the poll carries one. */
+  private async asNew(poll: LegacyPoll, readBody: ReadBody): Promise<Onward | undefined> {
+    const { cursor } = poll.profile.request;
+    const stand = this.stands.get(poll.profile);
+    if (stand === undefined || cursor.format !== 'opaque') return undefined;
+    const request = await readRequest(poll, readBody);
+    const value = askedOf(stand.dialect, request)?.cursor;
+    if (value === undefined || ownCursor(value) === undefined) return undefined;
+    return withoutCursor(cursor, poll.request.url ?? '/', request.body);
   }
 
   private unserved({ profile }: LegacyPoll, why: Parameters<LegacyMetrics['unserved']>[1]): undefined {

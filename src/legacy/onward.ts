@@ -28,13 +28,21 @@ export function ownCursor(text: string): Position | undefined {
   }
 }
 
+/** The request as it came. */
+export const unchanged = (url: string): Onward => ({
+  url,
+  without: new Set(),
+  added: [],
+  body: undefined,
+});
+
 /** The request as of a client that is new. @param body parsed; undefined where the cursor is elsewhere */
 export function withoutCursor(
   { in: where, name }: Pick<Profile['request']['cursor'], 'in' | 'name'>,
   url: string,
   body: unknown,
 ): Onward {
-  const onward: Onward = { url, without: new Set(), added: [], body: undefined };
+  const onward = unchanged(url);
   switch (where) {
     case 'query':
       return { ...onward, url: withoutParameter(url, name) };
@@ -48,25 +56,35 @@ export function withoutCursor(
   }
 }
 
-/** The request with another wait, in whole units: none is less than what is left. @param body parsed */
+/**
+ * The same with another wait, in whole units: none is less than what is left.
+ * @param before what is asked already in the request's place
+ * @param body of the request, parsed
+ */
 export function withWait(
   { in: where, name, unit }: Pick<Wait, 'in' | 'name' | 'unit'>,
   leftMs: number,
-  url: string,
+  before: Onward,
   body: unknown,
 ): Onward {
-  const onward: Onward = { url, without: new Set(), added: [], body: undefined };
+  const { url, without, added } = before;
   const value = Math.ceil(unit === 's' ? leftMs / 1000 : leftMs);
   switch (where) {
     case 'query': {
       const rest = withoutParameter(url, name);
-      return { ...onward, url: `${rest}${rest.includes('?') ? '&' : '?'}${name}=${value}` };
+      return { ...before, url: `${rest}${rest.includes('?') ? '&' : '?'}${name}=${value}` };
     }
     case 'header':
-      return { ...onward, without: new Set([name.toLowerCase()]), added: [name, String(value)] };
-    case 'body':
-      if (typeof body !== 'object' || body === null) return onward;
-      return { ...onward, ...bodyOf({ ...body, [name]: value }) };
+      return {
+        ...before,
+        without: new Set([...without, name.toLowerCase()]),
+        added: [...added, name, String(value)],
+      };
+    case 'body': {
+      const asked: unknown = before.body === undefined ? body : JSON.parse(before.body.toString('utf8'));
+      if (typeof asked !== 'object' || asked === null) return before;
+      return { ...before, ...bodyOf({ ...asked, [name]: value }) };
+    }
   }
 }
 

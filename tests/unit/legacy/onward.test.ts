@@ -1,6 +1,6 @@
 /** What the old backend is asked where Turnout leaves a poll to it: without Turnout's cursor, with what is left of its wait. */
 import { expect, it } from 'vitest';
-import { ownCursor, withoutCursor, withWait } from '../../../src/legacy/onward.ts';
+import { ownCursor, unchanged, withoutCursor, withWait } from '../../../src/legacy/onward.ts';
 import { encodeCursor } from '../../../src/log/cursor.ts';
 
 const position = { epoch: 'e1', seq: 7, ms: 1_700_000_000_000, tag: 'a1b2c3d4e5f6' };
@@ -42,7 +42,7 @@ it.each([
   ['/feed?since=1&hold=20', '/feed?since=1&hold=3'],
   ['/feed?hold=20&b=%7e', '/feed?b=%7e&hold=3'],
 ])('writes what is left of a wait into the query %s, in whole units', (url, onward) => {
-  expect(withWait({ in: 'query', name: 'hold', unit: 's' }, 2001, url, undefined)).toEqual({
+  expect(withWait({ in: 'query', name: 'hold', unit: 's' }, 2001, unchanged(url), undefined)).toEqual({
     url: onward,
     without: new Set(),
     added: [],
@@ -51,14 +51,31 @@ it.each([
 });
 
 it('writes it into a header, and into a body with its length', () => {
-  expect(withWait({ in: 'header', name: 'Prefer-Wait', unit: 'ms' }, 20.5, '/feed', undefined)).toMatchObject(
-    {
-      without: new Set(['prefer-wait']),
-      added: ['Prefer-Wait', '21'],
-    },
-  );
+  expect(
+    withWait({ in: 'header', name: 'Prefer-Wait', unit: 'ms' }, 20.5, unchanged('/feed'), undefined),
+  ).toMatchObject({
+    without: new Set(['prefer-wait']),
+    added: ['Prefer-Wait', '21'],
+  });
   const wait = { in: 'body', name: 'timeout', unit: 'ms' } as const;
-  const { without, body } = withWait(wait, 700, '/feed', { pos: 'c', timeout: 9000 });
+  const { without, body } = withWait(wait, 700, unchanged('/feed'), { pos: 'c', timeout: 9000 });
   expect(without).toEqual(new Set(['content-length']));
   expect(JSON.parse(String(body))).toEqual({ pos: 'c', timeout: 700 });
 });
+
+it.each([
+  ['query', 'query', '/feed?a=1&hold=2', [], [], undefined],
+  ['header', 'header', '/feed?a=1&since=c', ['since', 'hold'], ['hold', '2'], undefined],
+  ['query', 'body', '/feed?a=1', ['content-length'], [], { pos: 1, hold: 2 }],
+  ['body', 'body', '/feed?a=1&since=c', ['content-length'], [], { pos: 1, hold: 2 }],
+] as const)(
+  'does both, for a cursor in the %s and a wait in the %s',
+  (at, waitAt, url, without, added, body) => {
+    const asked = { pos: 1, since: 'c' };
+    const fresh = withoutCursor({ in: at, name: 'since' }, '/feed?a=1&since=c', asked);
+    const given = at === 'body' ? asked : { pos: 1 };
+    const onward = withWait({ in: waitAt, name: 'hold', unit: 's' }, 1500, fresh, given);
+    expect(onward).toMatchObject({ url, without: new Set(without), added });
+    expect(onward.body && JSON.parse(String(onward.body))).toEqual(body);
+  },
+);
