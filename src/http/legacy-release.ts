@@ -23,9 +23,11 @@ export class LegacyRelease {
 
   /** The client as whoever holds its poll should see it: gone, too, once the poll is to be let go. */
   watched(client: PollClient): PollClient {
+    const { mayHold } = this;
     return {
+      // Who waits for the log itself isn't held yet, and looks here.
       get isGone() {
-        return client.isGone;
+        return client.isGone || !mayHold();
       },
       onGone: (run) => {
         const stop = client.onGone(run);

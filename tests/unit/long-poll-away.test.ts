@@ -1,6 +1,8 @@
 /** A poll while the log doesn't answer at all: held to its wait and no longer (docs/PROTOCOL.md, 7). */
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { LegacyRelease } from '../../src/http/legacy-release.ts';
+import { pollClientOf } from '../../src/http/poll-client.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { Sessions } from '../../src/hub/sessions.ts';
 import { ServiceClaim } from '../../src/identity.ts';
@@ -52,7 +54,12 @@ async function polls() {
     wheel.close();
     void hub.close();
   });
-  const ask = (waitMs: number, livesMs = 60_000, start: Start = { at: 'cursor', position: head }) =>
+  const ask = (
+    waitMs: number,
+    livesMs = 60_000,
+    start: Start = { at: 'cursor', position: head },
+    client = pollClientOf(undefined),
+  ) =>
     longPoll.answer({
       identity: {
         org: 'acme',
@@ -69,7 +76,7 @@ async function polls() {
       limit: 500,
       session: undefined,
       assignment: undefined,
-      client: { isGone: false, onGone: () => () => undefined },
+      client,
     });
   return { log, hub, longPoll, ask };
 }
@@ -97,6 +104,19 @@ describe('a poll with a cursor, while the log is away,', () => {
     const { body } = await within(ask(30_000, 300), 'the answer', 3000);
     expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1 });
   });
+});
+
+it('a poll of an old API is let go while it waits for the log, as one that is held is', async () => {
+  const { log, ask } = await polls();
+  let mayHold = true;
+  const release = new LegacyRelease(() => mayHold, systemClock);
+  closers.push(() => release.close());
+  log.refuse('read');
+  const answer = ask(30_000, 60_000, undefined, release.watched(pollClientOf(undefined)));
+  await until(() => log.calls('read') > 1, 'a read that failed');
+  mayHold = false;
+  const { body } = await within(answer, 'the answer', 3000);
+  expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1 });
 });
 
 describe('a poll with a bare seq', () => {
