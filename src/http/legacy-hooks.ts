@@ -82,14 +82,15 @@ export class LegacyStands implements LegacyHooks {
     const stand = this.stands.get(poll.profile);
     // While nobody is served, nobody is asked about.
     if (stand === undefined || !decider.servesAnyLegacy()) return undefined;
-    const request = await readRequest(poll, readBody);
-    const caller = await stand.identity.resolve(request);
+    const caller = await stand.identity.resolve(headOf(poll.request));
     if (typeof caller === 'string') return this.unserved(poll, caller);
     if (!decider.servesLegacy({ org: caller.org, sub: caller.user })) return undefined;
     if (!this.deps.isFed(poll.profile.name)) return this.unserved(poll, 'bridge-away');
     if (isCrossOrigin(poll.request) && !allowsOrigins(poll.profile))
       return this.unserved(poll, 'cross-origin');
-    const asked = askedOf(stand.dialect, request);
+    const request = await readRequest(poll, readBody);
+    // Without the cursor that may stand in its body it would be taken for a new client's, and miss what lies behind.
+    const asked = request && askedOf(stand.dialect, request);
     // The old backend has words of its own for what it doesn't understand.
     if (asked === undefined) return this.unserved(poll, 'bad-request');
     const client = stand.release.watched(pollClientOf(poll.response));
@@ -121,6 +122,7 @@ export class LegacyStands implements LegacyHooks {
     if (stand === undefined || shadow === undefined || !shadow.wants()) return undefined;
     const { clock } = this.deps;
     const asked = await readRequest(poll, readBody);
+    if (asked === undefined) return undefined;
     // Asked about while the old backend is at it: its answer is compared with what this user would have been given.
     const resolved = stand.identity.resolve(asked);
     return {
@@ -152,9 +154,9 @@ export class LegacyStands implements LegacyHooks {
     const stand = this.stands.get(poll.profile);
     if (stand === undefined || cursor.format !== 'opaque') return undefined;
     const request = await readRequest(poll, readBody);
-    const value = askedOf(stand.dialect, request)?.cursor;
+    const value = request && askedOf(stand.dialect, request)?.cursor;
     if (value === undefined || ownCursor(value) === undefined) return undefined;
-    return withoutCursor(cursor, poll.request.url ?? '/', request.body);
+    return withoutCursor(cursor, poll.request.url ?? '/', request?.body);
   }
 
   private unserved({ profile }: LegacyPoll, why: Parameters<LegacyMetrics['unserved']>[1]): undefined {
@@ -199,10 +201,18 @@ const allowsOrigins = ({ response: { events, idle } }: Profile): boolean =>
     Object.keys(headers).some((name) => name.toLowerCase() === 'access-control-allow-origin'),
   );
 
-async function readRequest({ profile, request }: LegacyPoll, readBody: ReadBody): Promise<LegacyRequest> {
+/** Undefined: what the profile reads stands in a body that can't be looked into. */
+async function readRequest(
+  { profile, request }: LegacyPoll,
+  readBody: ReadBody,
+): Promise<LegacyRequest | undefined> {
   const { cursor, wait, limit } = profile.request;
   const isInBody = [cursor, wait, limit].some((field) => field?.in === 'body');
-  return { ...headOf(request), body: isInBody ? parsed((await readBody())?.toString('utf8')) : undefined };
+  const head = headOf(request);
+  if (!isInBody) return { ...head, body: undefined };
+  const text = (await readBody())?.toString('utf8');
+  const body = parsed(text);
+  return body === undefined && text !== '' ? undefined : { ...head, body };
 }
 
 function parsed(body = ''): unknown {

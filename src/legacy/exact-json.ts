@@ -3,7 +3,10 @@ import { firstInexactNumber, stringsAndNumbers } from '../exact-numbers.ts';
 
 /** @throws SyntaxError */
 export function parseExact(text: string): unknown {
-  return JSON.parse(quoted(text, ''));
+  const parsed: unknown = JSON.parse(text);
+  const exact = quoted(text, '');
+  // In quotes what is no JSON could become some.
+  return exact === text ? parsed : JSON.parse(exact);
 }
 
 /** The same JSON, for whoever compares: such a number is a text that begins with the mark, and no text is like it. */

@@ -1,21 +1,21 @@
-/** A poll that was held here and goes to the old backend after all is asked there for no longer than its client still waits. */
+/** Which polls of an old API are held here, and what the old backend is asked where it answers one after all. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect, it } from 'vitest';
-import { profileSchema } from '../../../schema/profile.ts';
+import { type Profile, profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { LegacyStands } from '../../../src/http/legacy-hooks.ts';
 import { encodeCursor } from '../../../src/log/cursor.ts';
 import { createMemoryLog } from '../../../src/log/memory-log.ts';
 
-it('has an opaque cursor of its own left out, and the rest of the wait written in', async () => {
-  const profile = profileSchema.parse({
+const profileOf = (place: 'query' | 'body') =>
+  profileSchema.parse({
     name: 'acme',
     match: { path: '/feed' },
     upstream: 'http://backend:3000',
     auth: { from: 'bearer', jwt: { user: '$.sub', org: '$.org' } },
     request: {
-      cursor: { in: 'query', name: 'since', format: 'opaque', absent: 'head' },
-      wait: { in: 'query', name: 'hold', unit: 's', default: 30, max: 60 },
+      cursor: { in: place, name: 'since', format: 'opaque', absent: 'head' },
+      wait: { in: place, name: 'hold', unit: 's', default: 30, max: 60 },
       services: { fixed: ['updates'] },
     },
     response: {
@@ -24,10 +24,14 @@ it('has an opaque cursor of its own left out, and the rest of the wait written i
       event: { kind: '$.type' },
     },
   });
+
+/** Who is held is let go at once: nobody feeds the log any more. */
+async function standsFor(profile: Profile) {
   const bounds = { retentionMs: 3_600_000, retentionEvents: 1e6, retentionBytes: 1e9 };
   const log = createMemoryLog({ clock: systemClock, ...bounds });
   const { head } = await log.read('acme', { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
   let isFed = true;
+  let held = 0;
   const stands = new LegacyStands({
     profiles: [profile],
     decider: { servesLegacy: () => true, servesAnyLegacy: () => true },
@@ -35,6 +39,7 @@ it('has an opaque cursor of its own left out, and the rest of the wait written i
       mustClose: false,
       async hold() {
         isFed = false;
+        held += 1;
         const state = { transport: 'long-poll', assignment: 1, reset: undefined, ephemeral: [] } as const;
         return { chunk: undefined, state: { ...state, at: head, hasMore: false } };
       },
@@ -51,15 +56,35 @@ it('has an opaque cursor of its own left out, and the rest of the wait written i
     onAsked: () => undefined,
     metrics: { unserved: () => undefined, shadowed: () => undefined },
   });
-  const asked = async (url: string): Promise<string | undefined> => {
+  const asked = async (url: string, body?: string): Promise<string | undefined> => {
     isFed = true;
     const request = { url, headers: { authorization: 'Bearer t' } } as IncomingMessage;
     const poll = { profile, request, response: {} as ServerResponse };
-    expect(await stands.serve(poll, async () => undefined)).toBeUndefined();
-    return (await stands.onward(poll, async () => undefined))?.url;
+    const readBody = async () => (body === undefined ? undefined : Buffer.from(body));
+    expect(await stands.serve(poll, readBody)).toBeUndefined();
+    return (await stands.onward(poll, readBody))?.url;
   };
+  return { asked, head, heldCount: () => held };
+}
+
+it('has an opaque cursor of its own left out, and the rest of the wait written in', async () => {
+  const { asked, head } = await standsFor(profileOf('query'));
   const own = encodeCursor({ ...head, seq: 0 });
   expect(await asked(`/feed?since=${own}&hold=59.5`)).toBe('/feed?hold=60');
   expect(await asked(`/feed?hold=59.5`)).toBe('/feed?hold=60');
-  await stands.close();
 });
+
+it.each([
+  ['is longer than what is read', undefined, 0],
+  ['is no JSON', 'since=c', 0],
+  ['is no JSON for its long number', '{"id":12345678901234567890-}', 0],
+  ['is empty', '', 1],
+  ['has no cursor', '{}', 1],
+])(
+  'holds a client that has no cursor, and none whose cursor may stand in a body that cannot be read: it %s',
+  async (_what, body, times) => {
+    const { asked, heldCount } = await standsFor(profileOf('body'));
+    await asked('/feed', body);
+    expect(heldCount()).toBe(times);
+  },
+);
