@@ -237,5 +237,6 @@ export function step(state: State, event: Event): Step {
   // The table pairs each phase and event with a cell for just these; TypeScript can't follow an index by two unions.
   const cell = table[state.phase][event.type] as (state: State, event: Event) => Step;
   const after = cell(state, event);
-  return { ...after, effects: [...after.effects, ...streamAgain(state.memory, after.state)] };
+  const again = streamAgain(state.memory, after.state);
+  return again.length === 0 ? after : { ...after, effects: [...after.effects, ...again] };
 }

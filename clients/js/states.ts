@@ -101,7 +101,10 @@ export type State =
 export type Phase = State['phase'];
 export type StateOf<P extends Phase> = Extract<State, { phase: P }>;
 
-/** `retry`: negotiate after a wait. `ask`: negotiate while served. `opening`: `next` had its time. `stream`: streams were avoided for long enough. */
+/**
+ * `retry`: negotiate after a wait. `ask`: negotiate while served. `opening`: `next` had its time. `stream`: streams were
+ * avoided for long enough.
+ */
 export type TimerName = 'retry' | 'ask' | 'opening' | 'stream';
 
 /** What a connection says. `link` tells which. */

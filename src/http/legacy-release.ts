@@ -54,7 +54,8 @@ export class LegacyRelease {
       if (!this.mayHold() && this.held.has(run)) run();
     };
     const isOver = (): boolean => this.mayHold() || this.held.size === 0;
-    await inTurns([...this.held], overMs, this.clock, release, isOver);
-    this.isReleasing = false;
+    await inTurns([...this.held], overMs, this.clock, release, isOver).finally(() => {
+      this.isReleasing = false;
+    });
   }
 }

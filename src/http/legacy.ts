@@ -147,8 +147,9 @@ export class LegacyApi {
     } catch (thrown) {
       const error = asTurnoutError(thrown);
       if (error.code !== 'internal' || response.headersSent) return this.refuse(profile, response, error);
-      if (!response.destroyed)
-        logger.error({ err: error.cause ?? error, profile: profile.name }, 'a legacy poll failed');
+      // Who has gone may have gone in the middle of the body: half a request is nobody's.
+      if (response.destroyed) return;
+      logger.error({ err: error.cause ?? error, profile: profile.name }, 'a legacy poll failed');
       // A fault of ours is nothing that an old client should notice.
       this.pass(route, request, response, { body: body.whole });
     }

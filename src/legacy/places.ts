@@ -96,7 +96,7 @@ export class Places {
 
   /** The value of the next event behind a place; undefined: none, or none nearby. @throws log_unavailable */
   async valueAfter(org: string, at: Position): Promise<string | undefined> {
-    const { head } = await this.log.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+    const { head } = await this.log.read(org, { at: 'head' }, placeOnly);
     const found = await this.marksAfter(org, at.seq, head, stepEvents);
     return typeof found === 'string' ? undefined : found.marks[0]?.value;
   }
