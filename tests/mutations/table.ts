@@ -474,7 +474,7 @@ export const mutations: readonly Mutation[] = [
     name: "an old client's cursor leads past what is another's alone",
     file: 'src/http/legacy-serve.ts',
     find: 'const end = chunk.isShared && isWhole ? chunk.end : placeOf(chunk.end.epoch, events.last);',
-    replace: 'const { end } = chunk;',
+    replace: 'const end = isWhole || chunk.end.seq >= 0 ? chunk.end : placeOf(chunk.end.epoch, events.last);',
     test: 'tests/e2e/legacy-personal.test.ts',
     expectRed: 'gives a user what stood behind the cursor',
   },
