@@ -1,6 +1,6 @@
 /** What is wrong with a profile's shape: zod's findings in words that say the cure, and no value of the profile. */
 import { z } from 'zod';
-import { type Profile, profileSchema } from '../../schema/profile.ts';
+import { type Profile, type ProfileSource, profileSchema } from '../../schema/profile.ts';
 import { suggestion } from './did-you-mean.ts';
 import { fault, type ProfilePath, type ProfileProblem } from './profile-problem.ts';
 
@@ -27,12 +27,18 @@ function problemsOf(issue: Issue, value: unknown): ProfileProblem[] {
   return [fault(path, cure(issue, given))];
 }
 
+/** All of them: zod names none where the kind is wrong. */
+const sourceKinds: Readonly<Record<ProfileSource['kind'], true>> = {
+  'redis-stream': true,
+  'redis-pubsub': true,
+  'long-poll': true,
+};
+
 const listed = (before: string, words: readonly string[]): string =>
   words.length === 0 ? '' : before + words.join(', ');
 
 function cure(issue: Issue, given: unknown): string {
-  // The others say in their own words what may stand there.
-  // oxlint-disable-next-line typescript/switch-exhaustiveness-check
+  // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- the others say in their own words what may stand there
   switch (issue.code) {
     case 'invalid_type':
       return given === undefined
@@ -42,8 +48,7 @@ function cure(issue: Issue, given: unknown): string {
       return oneOf(issue.values.map(String), given);
     case 'invalid_union': {
       const { discriminator } = issue;
-      const kinds = ['redis-stream', 'redis-pubsub', 'long-poll'];
-      if (discriminator !== undefined) return oneOf(kinds, given);
+      if (discriminator !== undefined) return oneOf(Object.keys(sourceKinds), given);
       const messages = issue.errors.flatMap((branch) => branch.map(({ message }) => message));
       return `${given === undefined ? 'is missing: ' : ''}${[...new Set(messages)].join('; or ')}`;
     }

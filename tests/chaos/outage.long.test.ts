@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Gateway } from '../support/node-process.ts';
 import type { Outage } from '../support/outage.ts';
-import { faultsOf, lossless, sound, startNodes, survive } from '../support/outage-fleet.ts';
+import { lossless, sound, startNodes, suiteFleet, survive } from '../support/outage-fleet.ts';
 import { RedisServer } from '../support/redis.ts';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { sleep, until } from '../support/until.ts';
@@ -11,33 +11,20 @@ const repeats = 3;
 const frozenMs = 10_000;
 
 describe('one Redis', () => {
-  let redis: RedisServer;
-  let gateways: readonly Gateway[];
-  let faults: ReturnType<typeof faultsOf>;
-  beforeAll(async () => {
-    redis = await RedisServer.start({ appendOnly: true });
-    gateways = await startNodes(redis.url);
-    faults = faultsOf(redis, frozenMs);
-  }, 240_000);
-  afterAll(async () => {
-    await Promise.all(gateways.map((gateway) => gateway.kill()));
-    await redis.stop();
-  });
+  const outcomeOf = suiteFleet(frozenMs);
 
   for (let turn = 1; turn <= repeats; turn += 1) {
     it.each(['killed', 'frozen', 'full', 'tailKilled', 'commandsKilled'] as const)(
       `loses nothing when it is %s, turn ${turn}`,
       async (name) => {
-        const fault = faults[name];
-        const outcome = await survive(gateways, { ...fault, name: `${fault.name}, turn ${turn}` });
+        const outcome = await outcomeOf(name, `, turn ${turn}`);
         expect(outcome).toMatchObject(lossless);
       },
     );
     it.each(['rewound', 'emptied'] as const)(
       `tells every reader when it is %s, turn ${turn}`,
       async (name) => {
-        const fault = faults[name];
-        const outcome = await survive(gateways, { ...fault, name: `${fault.name}, turn ${turn}` });
+        const outcome = await outcomeOf(name, `, turn ${turn}`);
         expect(outcome).toMatchObject(sound);
         expect(outcome.resets).not.toBe('0');
       },

@@ -2,33 +2,14 @@
  * Redis fails in every way it can while 100 readers on two nodes and both transports read what is published at 200 events/s.
  * Per reader: received = what the log kept, in order, once, or told `reset` with the right reason.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Gateway } from '../support/node-process.ts';
-import { faultsOf, lossless, sound, startNodes, survive } from '../support/outage-fleet.ts';
-import { RedisServer } from '../support/redis.ts';
+import { describe, expect, it } from 'vitest';
+import { lossless, sound, suiteFleet } from '../support/outage-fleet.ts';
 
 const frozenMs = 10_000;
 
-/** A Redis and its two nodes, for the tests of one suite. */
-function fleet() {
-  let redis: RedisServer;
-  let gateways: readonly Gateway[];
-  let faults: ReturnType<typeof faultsOf>;
-  beforeAll(async () => {
-    redis = await RedisServer.start({ appendOnly: true });
-    gateways = await startNodes(redis.url);
-    faults = faultsOf(redis, frozenMs);
-  }, 240_000);
-  afterAll(async () => {
-    await Promise.all(gateways.map((gateway) => gateway.kill()));
-    await redis.stop();
-  });
-  return (name: keyof typeof faults) => survive(gateways, faults[name]);
-}
-
 // Beside the others: it does little but wait.
 describe.concurrent('a Redis that is frozen', () => {
-  const outcomeOf = fleet();
+  const outcomeOf = suiteFleet(frozenMs);
 
   it('loses nothing and resets nobody when it is thawed after ten seconds', async () => {
     expect(await outcomeOf('frozen')).toMatchObject(lossless);
@@ -36,7 +17,7 @@ describe.concurrent('a Redis that is frozen', () => {
 });
 
 describe.concurrent('a Redis', () => {
-  const outcomeOf = fleet();
+  const outcomeOf = suiteFleet(frozenMs);
 
   it.sequential('loses nothing and resets nobody when it is killed and comes back with its file [P2 P9]', async () => {
     expect(await outcomeOf('killed')).toMatchObject(lossless);

@@ -1,4 +1,5 @@
 /** Two gateways on one Redis whose every write is on disk before it is acknowledged, and the faults that it can have. */
+import { afterAll, beforeAll } from 'vitest';
 import { type Gateway, startGateway } from './node-process.ts';
 import { Outage, type OutageOptions, type Outcome, tellOutcome } from './outage.ts';
 import { testRandom } from './random.ts';
@@ -20,6 +21,27 @@ export async function survive(gateways: readonly Gateway[], fault: Fault): Promi
   const outcome = await Outage.run({ ...fault, gateways, random: testRandom(`outage, ${fault.name}`) });
   console.log(tellOutcome(outcome));
   return outcome;
+}
+
+/**
+ * A Redis and its two nodes, for the tests of the suite that calls it. What it returns makes them suffer one fault.
+ * @param frozenMs how long a frozen one stays so
+ */
+export function suiteFleet(frozenMs: number) {
+  let redis: RedisServer;
+  let gateways: readonly Gateway[];
+  let faults: ReturnType<typeof faultsOf>;
+  beforeAll(async () => {
+    redis = await RedisServer.start({ appendOnly: true });
+    gateways = await startNodes(redis.url);
+    faults = faultsOf(redis, frozenMs);
+  }, 240_000);
+  afterAll(async () => {
+    await Promise.all(gateways.map((gateway) => gateway.kill()));
+    await redis.stop();
+  });
+  return (fault: keyof typeof faults, more = ''): Promise<Outcome> =>
+    survive(gateways, { ...faults[fault], name: `${faults[fault].name}${more}` });
 }
 
 /** Nothing that the protocol forbids, whatever the log lost. */
