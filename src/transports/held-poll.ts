@@ -116,7 +116,6 @@ export class HeldPoll implements Member, LiveSession {
 
   pump(): void {
     if (this.isDone || this.isReading) return;
-    this.lookingSinceMs ??= this.deps.clock.monotonic();
     for (;;) {
       const chunk = this.group.chunkAfter(this.place);
       if (chunk === undefined) {
@@ -157,8 +156,9 @@ export class HeldPoll implements Member, LiveSession {
       return true;
     }
     this.pages += 1;
-    const lookedMs = this.deps.clock.monotonic() - (this.lookingSinceMs ?? 0);
-    if (this.pages < maxPages && lookedMs < maxLookMs) return false;
+    const nowMs = this.deps.clock.monotonic();
+    this.lookingSinceMs ??= nowMs;
+    if (this.pages < maxPages && nowMs - this.lookingSinceMs < maxLookMs) return false;
     this.finish();
     return true;
   }

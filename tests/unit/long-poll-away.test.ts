@@ -1,13 +1,13 @@
 /** A poll while the log doesn't answer at all: held to its wait and no longer (docs/PROTOCOL.md, 7). */
 import { afterEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { pause, systemClock } from '../../src/clock.ts';
 import { LegacyRelease } from '../../src/http/legacy-release.ts';
 import { pollClientOf } from '../../src/http/poll-client.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { Sessions } from '../../src/hub/sessions.ts';
 import { ServiceClaim } from '../../src/identity.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
-import type { Start } from '../../src/log/event-log.ts';
+import type { EventLog, Start } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { Traffic } from '../../src/traffic.ts';
 import { LongPoll } from '../../src/transports/long-poll.ts';
@@ -20,9 +20,16 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
-async function polls() {
-  const bounds = { retentionMs: 60_000, retentionEvents: 1000, retentionBytes: 1 << 20 };
-  const log = faultyLog(createMemoryLog({ clock: systemClock, ...bounds }));
+const memory = (): EventLog =>
+  createMemoryLog({
+    clock: systemClock,
+    retentionMs: 60_000,
+    retentionEvents: 1000,
+    retentionBytes: 1 << 20,
+  });
+
+async function polls(inner = memory()) {
+  const log = faultyLog(inner);
   const hub = new Hub({
     log,
     clock: systemClock,
@@ -145,4 +152,42 @@ it('a poll that meets a fault of ours is refused with it, and not held to its wa
   expect(hub.feeds).toBe(1);
   const { body } = await ask(0, 60_000, { at: 'earliest' });
   expect(JSON.parse(body.toString())).toMatchObject({ events: [{ id: 'id-1' }], seq: 1 });
+});
+
+it('a poll placed in the log that came back is held there, though its feed begins anew only then', async () => {
+  const [lost, found] = [memory(), memory()];
+  let log = lost;
+  let repair: () => void = () => undefined;
+  const {
+    log: faulty,
+    hub,
+    ask,
+  } = await polls({
+    append: (...call) => log.append(...call),
+    publishEphemeral: (...call) => log.publishEphemeral(...call),
+    async read(org, start, limits) {
+      // The feed asks from where it stands, and hears late.
+      if (log === found && start.at === 'cursor' && start.position.epoch !== head.epoch)
+        await new Promise<void>((goOn) => (repair = goOn));
+      return log.read(org, start, limits);
+    },
+    tail: (...call) => lost.tail(...call),
+    health: () => log.health(),
+    close: async () => undefined,
+  });
+  const feed = await hub.acquire('acme');
+  await found.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 1 }, 'id-1')]);
+  const { head } = await found.read('acme', { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+  log = found;
+  faulty.interrupt();
+
+  let answer: Buffer | undefined;
+  const asked = ask(1000, 60_000, { at: 'cursor', position: head }).then(({ body }) => (answer = body));
+  await pause(systemClock, 50);
+  repair();
+  await until(() => feed.head.epoch === head.epoch, 'the feed to begin anew');
+  await pause(systemClock, 200);
+  expect(answer).toBeUndefined();
+  const body = await within(asked, 'the answer', 3000);
+  expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1, epoch: head.epoch });
 });
