@@ -151,5 +151,11 @@ it('2,000 readers that stop reading cost no memory, slow nobody down, and lose n
 
   for (const client of fast) expect(seqs(client.events())).toEqual(publisher.expected('fast', services));
   expect(grown).toBeLessThanOrEqual(slowCount * bytesAReader + ringBytes);
-  expect(p99With).toBeLessThanOrEqual(2 * Math.max(p99Without, noiseMs));
+  const isSlowed = (without: number): boolean => p99With > 2 * Math.max(without, noiseMs);
+  if (!isSlowed(p99Without)) return;
+  // Or the machine was: then it is so without them, too.
+  swarm.close();
+  expect(isSlowed(await quietestP99(publisher, fast)), `${p99With} ms at p99, before ${p99Without} ms`).toBe(
+    false,
+  );
 });
