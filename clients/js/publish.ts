@@ -39,6 +39,7 @@ export class PublishError extends Error {
 }
 
 interface Waiting {
+  readonly id: string;
   readonly link: OpenLink;
   settle(reply: Reply | 'lost'): void;
 }
@@ -50,7 +51,8 @@ export class PublishDesk {
   private readonly environment: Environment;
   private readonly token: () => Promise<string>;
   private readonly stream: () => OpenLink | undefined;
-  private readonly waiting = new Map<string, Waiting>();
+  /** In the order that they were sent: two may have one id, and each is answered. */
+  private readonly waiting = new Set<Waiting>();
 
   /** @param stream the one that serves now, if one does. */
   constructor(
@@ -77,14 +79,17 @@ export class PublishDesk {
   /** An answer of a stream. @returns false where nobody here waits for it. */
   settle(reply: Reply): boolean {
     const id = reply.ok ? reply.id : reply.ref;
-    const waiting = id === undefined ? undefined : this.waiting.get(id);
-    waiting?.settle(reply);
-    return waiting !== undefined;
+    for (const waiting of this.waiting) {
+      if (waiting.id !== id) continue;
+      waiting.settle(reply);
+      return true;
+    }
+    return false;
   }
 
   /** A stream is gone, and with it the answers that it owed. */
   lost(link: OpenLink): void {
-    for (const waiting of this.waiting.values()) if (waiting.link === link) waiting.settle('lost');
+    for (const waiting of this.waiting) if (waiting.link === link) waiting.settle('lost');
   }
 
   private overStream(id: string, { service, ...event }: PublishInput): Promise<Reply | 'lost'> {
@@ -92,19 +97,19 @@ export class PublishDesk {
     if (link === undefined || !link.send({ type: 'publish', id, service, event }))
       return Promise.resolve('lost');
     return new Promise((resolve) => {
-      const cancel = this.environment.clock.after(answerWithinMs, () => this.waiting.get(id)?.settle('lost'));
       const settle = (reply: Reply | 'lost'): void => {
         cancel();
-        this.waiting.delete(id);
+        this.waiting.delete(waiting);
         resolve(reply);
       };
-      this.waiting.set(id, { link, settle });
+      const waiting: Waiting = { id, link, settle };
+      const cancel = this.environment.clock.after(answerWithinMs, () => settle('lost'));
+      this.waiting.add(waiting);
     });
   }
 
   private async overHttp(event: object): Promise<Published> {
-    const answer = await this.post(event);
-    const body: unknown = await answer.json().catch(() => undefined);
+    const { answer, body } = await this.post(event);
     // The gateway answers as its schema says; what stands in between need not.
     if (!answer.ok) {
       const error = (body as ErrorBody | undefined)?.error;
@@ -115,16 +120,19 @@ export class PublishDesk {
     return result.seq === undefined ? { id: result.id } : { id: result.id, seq: result.seq };
   }
 
-  private async post(event: object): Promise<Response> {
+  /** Its body in the same time: an answer may be cut off, or stop, in its middle. */
+  private async post(event: object): Promise<{ readonly answer: Response; readonly body: unknown }> {
     const abort = new AbortController();
     const cancel = this.environment.clock.after(answerWithinMs, () => abort.abort());
     try {
-      return await this.environment.fetch(this.url, {
+      const answer = await this.environment.fetch(this.url, {
         method: 'POST',
         headers: { ...authorizationOf(await this.token()), 'content-type': 'application/json' },
         body: JSON.stringify(event),
         signal: abort.signal,
       });
+      const read: Promise<unknown> = answer.json();
+      return { answer, body: answer.ok ? await read : await read.catch(() => undefined) };
     } catch (cause) {
       throw new PublishError('network', cause instanceof Error ? cause.message : String(cause));
     } finally {

@@ -11,6 +11,8 @@ export interface ScriptedPoll {
   readonly audit: unknown;
   /** Answers it with these events of `chat`, at the place of the last one (or at `seq`). */
   answer(seqs: readonly number[], seq?: number): void;
+  /** Answers it with no events: the user is due on a stream. */
+  answerDue(assignment: number): void;
   refuse(status: number, headers: Record<string, string>): void;
 }
 
@@ -21,7 +23,11 @@ export interface ScriptedGateway {
   readonly heard: Record<string, unknown>[];
   /** Bearer tokens of negotiations. */
   readonly tokens: string[];
+  /** What negotiations asked with. */
+  readonly asked: Record<string, unknown>[];
   readonly published: Record<string, unknown>[];
+  /** How much of the answer to a publish over HTTP comes: all, or its first byte and then nothing, or the end. */
+  publishAnswer: 'whole' | 'stalled' | 'cut';
   /** Polls in the order that they came; each is held until the test answers it. */
   readonly polls: ScriptedPoll[];
   /** Status that negotiations are answered with, and what else their answer says. */
@@ -78,6 +84,7 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
   const streams: WebSocket[] = [];
   const heard: Record<string, unknown>[] = [];
   const tokens: string[] = [];
+  const asked: Record<string, unknown>[] = [];
   const published: Record<string, unknown>[] = [];
   const http = createServer((request, response) => void serve(request, response));
   const sockets = new WebSocketServer({ server: http });
@@ -97,7 +104,9 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
     streams,
     heard,
     tokens,
+    asked,
     published,
+    publishAnswer: 'whole',
     polls: [],
     status: 200,
     headers: {},
@@ -125,20 +134,13 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
       response.writeHead(status, { 'content-type': 'application/json', ...more });
       response.end(JSON.stringify(body));
     };
+    const tell = (more: object): void =>
+      say(200, {}, { ...place(0), events: [], transport: 'long-poll', assignment: 1, ...more });
     gateway.polls.push({
       token: headers.authorization ?? '',
       audit: typeof audit === 'string' ? JSON.parse(audit) : undefined,
-      answer: (seqs, seq = seqs.at(-1) ?? 0) =>
-        say(
-          200,
-          {},
-          {
-            ...place(seq),
-            events: eventFrame(...seqs).events,
-            transport: 'long-poll',
-            assignment: 1,
-          },
-        ),
+      answer: (seqs, seq = seqs.at(-1) ?? 0) => tell({ ...place(seq), events: eventFrame(...seqs).events }),
+      answerDue: (assignment) => tell({ transport: 'websocket', assignment }),
       refuse: (status, more) => say(status, more, {}),
     });
   }
@@ -149,11 +151,18 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = JSON.parse(Buffer.concat(chunks).toString() || '{}') as Record<string, unknown>;
     const isNegotiation = request.url === '/v2/realtime/negotiate';
-    if (isNegotiation) tokens.push(request.headers.authorization ?? '');
-    else published.push(body);
+    if (isNegotiation) {
+      tokens.push(request.headers.authorization ?? '');
+      asked.push(body);
+    } else published.push(body);
     const results = [{ id: body['id'], seq: 9, duplicate: true }];
     const more = isNegotiation ? gateway.headers : {};
     response.writeHead(isNegotiation ? gateway.status : 200, { 'content-type': 'application/json', ...more });
+    if (!isNegotiation && gateway.publishAnswer !== 'whole') {
+      response.write('{');
+      if (gateway.publishAnswer === 'cut') setImmediate(() => response.destroy());
+      return;
+    }
     response.end(
       JSON.stringify(
         isNegotiation ? { ...decision, transport: gateway.transport } : { results, epoch: 'e1' },

@@ -1,0 +1,70 @@
+/** What an end user publishes, against a server that a test directs: each call ends, and by an answer or a PublishError. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import {
+  type Client,
+  type ClientOptions,
+  PublishError,
+  type PublishInput,
+  systemClock,
+} from '../../../clients/js/index.ts';
+import { until, within } from '../../support/until.ts';
+import { type ScriptedGateway, startClient, startScripted } from './scripted-gateway.ts';
+
+let gateway: ScriptedGateway;
+let client: Client;
+
+beforeEach(async () => {
+  gateway = await startScripted();
+});
+afterEach(async () => {
+  client.stop();
+  await gateway.close();
+});
+
+const said: PublishInput = { service: 'chat', type: 'said', payload: 'hello', id: 'once' };
+
+async function connect(more: Partial<ClientOptions> = {}): Promise<void> {
+  client = startClient(gateway, more);
+  await until(() => client.state.phase === 'live');
+}
+
+it('answers each of two calls under one id', async () => {
+  await connect();
+  const both = Promise.all([client.publish(said), client.publish(said)]);
+  await until(() => gateway.heard.filter(({ type }) => type === 'publish').length === 2);
+  for (const seq of [4, 4]) gateway.say({ type: 'published', id: 'once', seq });
+  expect(await within(both, 'both answers')).toEqual([
+    { id: 'once', seq: 4 },
+    { id: 'once', seq: 4 },
+  ]);
+});
+
+it('sends each of two calls under one id again over HTTP, when their stream is lost', async () => {
+  await connect();
+  const both = Promise.all([client.publish(said), client.publish(said)]);
+  await until(() => gateway.heard.filter(({ type }) => type === 'publish').length === 2);
+  gateway.streams[0]?.terminate();
+  expect(await within(both, 'both answers')).toEqual([
+    { id: 'once', seq: 9 },
+    { id: 'once', seq: 9 },
+  ]);
+});
+
+it.each(['stalled', 'cut'] as const)(
+  'says `network` where the answer over HTTP is %s in its middle',
+  async (how) => {
+    gateway.publishAnswer = how;
+    // The ten seconds that an answer has are over soon.
+    const clock = {
+      ...systemClock,
+      after: (ms: number, run: () => void) => systemClock.after(ms === 10_000 ? 200 : ms, run),
+    };
+    client = startClient(gateway, { clock });
+    client.stop();
+    const refused: unknown = await within(client.publish(said), 'an answer').catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(refused).toBeInstanceOf(PublishError);
+    expect(refused).toMatchObject({ code: 'network' });
+  },
+);
