@@ -79,9 +79,10 @@ export class PollLink implements OpenLink {
 
   /** A poll without services is refused: until there are some, nothing is asked. */
   private rest(): Promise<void> {
-    this.opened();
     return new Promise((resolve) => {
+      // Before it is told: whoever hears it may want a service at once.
       this.interrupt = resolve;
+      this.opened();
     });
   }
 
