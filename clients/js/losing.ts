@@ -112,9 +112,11 @@ function withFailure(
 
 const isPassing = (verdict: Verdict): boolean => verdict === 'window' || verdict === 'backoff';
 
-/** What the end of the only connection tells: of a poll that fails, that it isn't streams alone. */
-export const lost = ({ memory, live }: Served<'live' | 'asking'>, { verdict }: EventOf<'closed'>): Memory =>
-  live.transport === 'long-poll' && isPassing(verdict) ? troubled(memory) : memory;
+/** What the end of the connection that serves tells: of a poll that fails, that it isn't streams alone. */
+export const lost = (
+  { memory, live }: Pick<Served<'live'>, 'memory' | 'live'>,
+  { verdict }: EventOf<'closed'>,
+): Memory => (live.transport === 'long-poll' && isPassing(verdict) ? troubled(memory) : memory);
 
 /** The only connection ended. */
 export function closedWhileServed(state: Served<'live'> | Served<'asking'>, event: EventOf<'closed'>): Step {
@@ -135,7 +137,7 @@ export function closedWhileServed(state: Served<'live'> | Served<'asking'>, even
 export function closedWhileMoving(state: Moving, event: EventOf<'closed'>): Step {
   const { live, next } = state;
   if (event.link === live.id)
-    return { state: { phase: 'connecting', memory: state.memory, next }, effects: [] };
+    return { state: { phase: 'connecting', memory: lost(state, event), next }, effects: [] };
   const memory = withFailure(state.memory, next, event);
   const opening: Effect = { do: 'cancel', timer: 'opening' };
   const { verdict } = event;

@@ -2,6 +2,7 @@
  * What the client does next, as a pure function: `step(state, event)`. The table is total: every event has its cell in
  * every phase. Time, randomness, sockets and tokens are the driver's. STATES.md draws it.
  */
+import type { Delay } from './backoff.ts';
 import {
   ask,
   closeAll,
@@ -82,6 +83,12 @@ const trusting = (memory: Memory): Memory => ({
   isGatewayInTrouble: false,
   streamAvoided: undefined,
 });
+const soon: Delay = { baseMs: 1000, jitter: 0.2 };
+/** The question that is out asked for none, or what it was answered is being opened: another is asked after that. */
+const postponed = (state: State, { timer }: EventOf<'timer'>): Step =>
+  timer === 'stream' && state.memory.streamAvoided !== undefined
+    ? { state, effects: [{ do: 'wait', timer, delay: soon }] }
+    : keep(state);
 /** Streams were avoided for long enough: the next question asks for one. */
 const rung = (state: State, { timer }: EventOf<'timer'>): Step =>
   keep(
@@ -126,7 +133,7 @@ const table: Table = {
     services: want,
     negotiated,
     refused,
-    timer: rung,
+    timer: postponed,
   },
   waiting: {
     ...unheard,
@@ -147,7 +154,7 @@ const table: Table = {
     stop,
     online: calm,
     services: want,
-    timer: (state, event) => (event.timer === 'opening' ? openingTimedOut(state) : rung(state, event)),
+    timer: (state, event) => (event.timer === 'opening' ? openingTimedOut(state) : postponed(state, event)),
   },
   live: {
     ...unasked,
@@ -187,7 +194,7 @@ const table: Table = {
     stop,
     online: calm,
     services: want,
-    timer: rung,
+    timer: postponed,
   },
   moving: {
     ...unasked,
@@ -198,7 +205,7 @@ const table: Table = {
     stop,
     online: calm,
     services: want,
-    timer: (state, event) => (event.timer === 'opening' ? openingTimedOut(state) : rung(state, event)),
+    timer: (state, event) => (event.timer === 'opening' ? openingTimedOut(state) : postponed(state, event)),
   },
 };
 
