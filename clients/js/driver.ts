@@ -171,7 +171,7 @@ export class Driver {
 
   private async negotiate(effect: Extract<Effect, { do: 'negotiate' }>): Promise<void> {
     const { environment, session, override, sdk } = this.parts;
-    const { position, assignment } = this.state.memory;
+    const { position, assignment, heard } = this.state.memory;
     this.stats.negotiations += 1;
     const supports = effect.supports.filter(
       (name) => name !== 'websocket' || environment.WebSocket !== undefined,
@@ -182,7 +182,8 @@ export class Driver {
         current: effect.current,
         cursor: position?.cursor,
         session,
-        assignment,
+        // A node that has not heard of what a poll told looks again, and doesn't answer by what it had.
+        assignment: heard > (assignment ?? 0) ? heard : assignment,
         override,
         blocked: effect.isBlocked,
         sdk,
@@ -194,7 +195,9 @@ export class Driver {
       return;
     }
     const { verdict, code, retryAfterMs } = result;
-    if (this.state.memory.asks === effect.ask) this.delivery.problem({ code, message: 'negotiation failed' });
+    const { phase, memory } = this.state;
+    const isAwaited = (phase === 'negotiating' || phase === 'asking') && memory.asks === effect.ask;
+    if (isAwaited) this.delivery.problem({ code, message: 'negotiation failed' });
     this.dispatch({ type: 'refused', ask: effect.ask, verdict, code, retryAfterMs });
   }
 

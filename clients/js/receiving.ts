@@ -118,6 +118,7 @@ export function advised(state: Receiving, { link, withinMs }: EventOf<'reconnect
 export function due(state: Receiving, { assignment }: EventOf<'due'>): Step {
   const { memory } = state;
   const isNews = assignment > Math.max(memory.assignment ?? 0, memory.heard);
-  if (!isNews || memory.isAskPutOff || state.phase !== 'live') return keep(state);
+  // A question that is out may be answered by older rules, and this is said but once: it is asked anew.
+  if (!isNews || memory.isAskPutOff || state.phase === 'moving') return keep(state);
   return ask({ ...memory, heard: assignment, streamAvoided: undefined }, state.live);
 }

@@ -93,3 +93,27 @@ it('gives up a poll that nobody answers', async () => {
   (await poll(2)).answer([3]);
   await until(() => client?.cursor === 'e1:3');
 });
+
+it('asks with the assignment that a poll told it of: a node that lags looks again', async () => {
+  connect();
+  (await poll(0)).answer([], 2);
+  (await poll(1)).answerDue(7);
+  await until(() => gateway.asked.length === 2);
+  expect(gateway.asked.map(({ assignment }) => assignment)).toEqual([undefined, 7]);
+});
+
+it('polls for a service that joins in the very moment in which it serves without any', async () => {
+  gateway.status = 503;
+  connect({
+    onState: ({ phase }) => {
+      if (phase === 'live') client?.subscribe(['finance']);
+    },
+  });
+  await until(() => client?.state.phase === 'waiting');
+  client?.unsubscribe(['chat']);
+  gateway.status = 200;
+  client?.start();
+  (await poll(0)).answer([1]);
+  await until(() => client?.cursor === 'e1:1');
+  expect(gateway.polls[0]?.services).toBe('finance');
+});

@@ -169,6 +169,24 @@ it('connects at once when the network is back', async () => {
   expect(client?.stats.negotiations).toBe(2);
 });
 
+it('tells of no failure where a question was out and the application stopped', async () => {
+  const problems: unknown[] = [];
+  let ask = (): void => undefined;
+  // A source of tokens that never answers: the question stays out.
+  const token = (): Promise<string> => {
+    ask();
+    return new Promise(() => undefined);
+  };
+  const isAsked = new Promise<void>((resolve) => {
+    ask = resolve;
+  });
+  connect({ token, onError: (problem) => problems.push(problem) });
+  await isAsked;
+  client?.stop();
+  await sleep(20);
+  expect(problems).toEqual([]);
+});
+
 it('leaves no timer, no listener and no connection behind', async () => {
   const timers = new Set<symbol>();
   const clock = {

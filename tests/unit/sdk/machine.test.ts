@@ -249,6 +249,37 @@ describe('retries', () => {
     expect(failed.state.memory.streamAvoided).toBe('trouble');
   });
 
+  it('takes no network for blocked whose old poll failed in the middle of a hand-over', () => {
+    let state = live('long-poll');
+    for (let failure = 1; failure <= 2; failure += 1) {
+      const asking = play(state, askNow);
+      const opening = play(asking.state, negotiated(asking.state.memory.asks, 'websocket'));
+      ({ state } = play(opening.state, closed(opening.state.memory.links, 'window')));
+    }
+    const asking = play(state, askNow);
+    const opening = play(asking.state, negotiated(asking.state.memory.asks, 'websocket'));
+    const { links } = opening.state.memory;
+    const failed = play(opening.state, closed(1, 'window'), closed(links, 'window'));
+    expect(failed.state.memory.streamAvoided).toBe('trouble');
+  });
+
+  it.each([
+    ['a question for long-poll alone was out', []],
+    ['the poll was being opened', ['negotiated']],
+  ])('tries a stream soon where the time for it came while %s', (_what, first) => {
+    const polled = polling(avoiding(1013));
+    const cut = play(polled.state, closed(4, 'window'), { type: 'timer', timer: 'retry' });
+    expect(did(cut, 'negotiate')).toMatchObject([{ supports: ['long-poll'] }]);
+    const answered = negotiated(cut.state.memory.asks, 'long-poll');
+    const before = first.length === 0 ? cut : play(cut.state, answered);
+    const rung = play(before.state, streamAgain);
+    const later = did(rung, 'wait').find(({ timer }) => timer === 'stream');
+    expect(later && 'baseMs' in later.delay && later.delay.baseMs).toBeLessThanOrEqual(30_000);
+    const opening = first.length === 0 ? play(rung.state, answered) : rung;
+    const served = play(opening.state, opened(5), streamAgain);
+    expect(did(served, 'negotiate')).toMatchObject([{ supports: ['websocket', 'long-poll'] }]);
+  });
+
   it('takes streams that changing rules refused for no sign of a blocked network', () => {
     let played = play(fresh, { type: 'start' });
     for (let failure = 1; failure <= 4; failure += 1) {
@@ -350,6 +381,15 @@ describe('decisions', () => {
     const again = play(asked.state, negotiated(2, 'long-poll', 10), due(11));
     expect(again.state.phase).toBe('live');
     expect(play(again.state, due(12)).state.phase).toBe('asking');
+  });
+
+  it('asks anew where a poll names a newer one while a question is out', () => {
+    const asking = play(live('long-poll'), { type: 'start' });
+    const again = play(asking.state, due(11));
+    expect(did(again, 'negotiate')).toMatchObject([{ ask: 3 }]);
+    const late = play(again.state, negotiated(2, 'long-poll', 10));
+    expect(late.state.phase).toBe('asking');
+    expect(did(play(late.state, due(11)), 'negotiate')).toEqual([]);
   });
 
   it('ignores an older decision for websocket, and obeys one for long-poll at any number', () => {

@@ -7,6 +7,8 @@ import { until } from '../../support/until.ts';
 
 export interface ScriptedPoll {
   readonly token: string;
+  /** As it asked for them. */
+  readonly services: string | null;
   /** Its report, parsed. */
   readonly audit: unknown;
   /** Answers it with these events of `chat`, at the place of the last one (or at `seq`). */
@@ -128,7 +130,7 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
     },
   };
 
-  function hold({ headers }: IncomingMessage, response: ServerResponse): void {
+  function hold({ headers, url = '' }: IncomingMessage, response: ServerResponse): void {
     const audit = headers['turnout-audit'];
     const say = (status: number, more: Record<string, string>, body: object): void => {
       response.writeHead(status, { 'content-type': 'application/json', ...more });
@@ -138,6 +140,7 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
       say(200, {}, { ...place(0), events: [], transport: 'long-poll', assignment: 1, ...more });
     gateway.polls.push({
       token: headers.authorization ?? '',
+      services: new URL(url, gateway.url).searchParams.get('services'),
       audit: typeof audit === 'string' ? JSON.parse(audit) : undefined,
       answer: (seqs, seq = seqs.at(-1) ?? 0) => tell({ ...place(seq), events: eventFrame(...seqs).events }),
       answerDue: (assignment) => tell({ transport: 'websocket', assignment }),
