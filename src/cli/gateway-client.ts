@@ -44,7 +44,7 @@ export class GatewayClient {
   /** @throws CommandError unless it answers 2xx with what `schema` describes */
   async call<T>(schema: z.ZodType<T>, path: string, call: Call = {}): Promise<T> {
     const answer = await this.ask(path, call);
-    const body = await readBody(answer);
+    const body = await this.readBody(answer, call);
     if (!answer.ok) throw refusal(this.url, answer, body);
     const parsed = schema.safeParse(body);
     if (parsed.success) return parsed.data;
@@ -73,6 +73,21 @@ export class GatewayClient {
       throw unreachable(this.url, thrown, timeoutMs);
     }
   }
+
+  /** @returns undefined for what is no JSON. @throws CommandError where the answer ends in its middle */
+  private async readBody(answer: Response, { timeoutMs = defaultTimeoutMs }: Call): Promise<unknown> {
+    let text: string;
+    try {
+      text = await answer.text();
+    } catch (thrown) {
+      throw unreachable(this.url, thrown, timeoutMs);
+    }
+    try {
+      return JSON.parse(text);
+    } catch {
+      return undefined;
+    }
+  }
 }
 
 /** The client that a command's options and the environment describe. @throws CommandError `usage` */
@@ -89,14 +104,6 @@ export function gatewayClient(
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
     throw new CommandError('usage', 'the token holds a space or a character that no token has');
   return new GatewayClient(url.replace(/\/+$/, ''), token, stopped);
-}
-
-async function readBody(answer: Response): Promise<unknown> {
-  try {
-    return await answer.json();
-  } catch {
-    return undefined;
-  }
 }
 
 function unreachable(url: string, thrown: unknown, timeoutMs: number): CommandError {

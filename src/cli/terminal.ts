@@ -52,9 +52,16 @@ function stopSignal(): AbortSignal {
   return stop.signal;
 }
 
-async function written(stream: Writable, lines: readonly string[]): Promise<void> {
+/** Resolves once the stream has room for more, or is gone. */
+export async function written(stream: Writable, lines: readonly string[]): Promise<void> {
   if (stream.write(lines.map((line) => `${line}\n`).join(''))) return;
-  await new Promise((resolve) => stream.once('drain', resolve).once('close', resolve));
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      stream.off('drain', done).off('close', done);
+      resolve();
+    };
+    stream.on('drain', done).on('close', done);
+  });
 }
 
 /** Waits; a stop ends the wait early. */
