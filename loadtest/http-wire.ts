@@ -6,6 +6,8 @@ import { connect, type Socket } from 'node:net';
 
 export interface WireAnswer {
   readonly status: number;
+  /** The status line and the headers, as they came. */
+  readonly head: string;
   readonly body: Buffer;
   /** When its last byte was read, `performance.now()`. */
   readonly atMs: number;
@@ -78,7 +80,7 @@ export class HttpWire {
     if (body === undefined || (length !== undefined && body.length < Number(length))) return;
     this.rest = none;
     const status = Number(head.slice(9, 12));
-    this.settle()?.resolve({ status, body, atMs: performance.now() });
+    this.settle()?.resolve({ status, head, body, atMs: performance.now() });
   }
 
   private chunkedBody(start: number): Buffer | undefined {

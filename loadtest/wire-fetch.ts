@@ -28,6 +28,10 @@ export class WireFetch {
       return {
         ok: answer.status < 300,
         status: answer.status,
+        // Of a refusal alone.
+        get headers() {
+          return headersOf(answer.head);
+        },
         json: async () => JSON.parse(answer.body.toString()) as unknown,
       } as Response;
     } finally {
@@ -38,4 +42,13 @@ export class WireFetch {
   readonly close = (): void => {
     this.idle?.close();
   };
+}
+
+function headersOf(head: string): Headers {
+  const headers = new Headers();
+  for (const line of head.split('\r\n').slice(1)) {
+    const colon = line.indexOf(':');
+    headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  return headers;
 }

@@ -24,6 +24,10 @@ const eventFrame = (...seqs: number[]): string =>
 
 const server = createServer((request, response) => {
   if (request.url === '/held') return;
+  if (request.url === '/busy') {
+    response.writeHead(503, { 'Retry-After': '7' }).end('{}');
+    return;
+  }
   if (request.url === '/chunked') {
     response.write('{"a":');
     response.end('1}');
@@ -131,6 +135,14 @@ describe('the fetch of one client', () => {
     close();
     expect([await post('3'), connections]).toEqual([[201, 3], 2]); // biome-ignore format: pairs
     server.off('connection', count);
+    close();
+  });
+
+  it('tells what a refusal says besides: when to come back', async () => {
+    const { fetch, close } = new WireFetch();
+    const refused = await fetch(`${url}/busy`, { headers: { authorization: 'Bearer t' } });
+    expect([refused.ok, refused.status, refused.headers.get('retry-after')]).toEqual([false, 503, '7']);
+    expect(refused.headers.get('date')).not.toBeNull();
     close();
   });
 
