@@ -33,6 +33,8 @@ export async function watchRollout(
     } catch (thrown) {
       const canHeal = thrown instanceof CommandError && thrown.isTransient && shown !== '';
       if (!canHeal) throw thrown;
+      // Ctrl-C ends the question that is out, too.
+      if (terminal.stopped.aborted) break;
       if (!isAway) terminal.say(...errorLines(thrown), '  trying again; what was shown last may be old');
       isAway = true;
     }

@@ -4,7 +4,11 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { written } from '../../../src/cli/terminal.ts';
+import type { RolloutBody } from '../../../schema/admin.ts';
+import { CommandError } from '../../../src/cli/exits.ts';
+import { watchRollout } from '../../../src/cli/rollout-watch.ts';
+import { type Terminal, written } from '../../../src/cli/terminal.ts';
+import { systemClock } from '../../../src/clock.ts';
 import { runTurnout } from '../../support/terminal.ts';
 
 /** Answers each request with the next of these; a text that is no JSON is cut off where it ends. */
@@ -65,4 +69,28 @@ it('leaves no listener on a pipe that was full, however often', async () => {
   const pipe = new Writable({ highWaterMark: 1, write: (_chunk, _encoding, done) => setImmediate(done) });
   for (let line = 0; line < 20; line += 1) await written(pipe, [`line ${line}`]);
   expect([pipe.listenerCount('close'), pipe.listenerCount('drain')]).toEqual([0, 0]);
+});
+
+it('ends a watch without a word of failure where Ctrl-C comes in the middle of a look', async () => {
+  const stop = new AbortController();
+  const said: string[] = [];
+  const terminal: Terminal = {
+    env: {},
+    clock: systemClock,
+    input: process.stdin,
+    isInteractive: false,
+    stopped: stop.signal,
+    print: () => Promise.resolve(),
+    say: (...lines) => void said.push(...lines),
+    end: () => undefined,
+  };
+  let looks = 0;
+  const look = async () => {
+    looks += 1;
+    if (looks === 1) return { body: {} as RolloutBody, audit: [] };
+    stop.abort();
+    throw new CommandError('unreachable', 'cannot reach it: the connection failed', { isTransient: true });
+  };
+  expect(await watchRollout(terminal, look, () => Promise.resolve(), 'text')).toBe('done');
+  expect(said).toEqual([]);
 });
