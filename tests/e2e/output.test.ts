@@ -5,10 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { root } from '../support/sources.ts';
-import { stop } from '../support/started-process.ts';
+import { listeningUrl, stop } from '../support/started-process.ts';
 import { StreamClient } from '../support/stream-client.ts';
 import { makeToken, testSecret } from '../support/token-maker.ts';
 import { until } from '../support/until.ts';
+
+const startMs = 60_000;
+/** Longer than a drain takes. */
+const endMs = 20_000;
+const isTold = (url: string | undefined): boolean => url !== undefined;
 
 const enders: (() => unknown)[] = [];
 afterEach(async () => {
@@ -38,15 +43,21 @@ async function start() {
 
   const bytes = Buffer.alloc(4096);
   let text = '';
-  await until(() => {
-    try {
-      text += bytes.toString('utf8', 0, readSync(reader, bytes));
-    } catch {
-      // Nothing there yet: the pipe is not waited for.
-    }
-    return text.includes('"listening"');
-  }, 'the node to listen');
-  const url = /"url":"([^"]+)"/.exec(text)?.[1] ?? '';
+  // The whole line: what is read may end in its middle.
+  const listening = (): string | undefined => text.split('\n').slice(0, -1).map(listeningUrl).find(isTold);
+  await until(
+    () => {
+      try {
+        text += bytes.toString('utf8', 0, readSync(reader, bytes));
+      } catch {
+        // Nothing there yet: the pipe is not waited for.
+      }
+      return listening() !== undefined;
+    },
+    'the node to listen',
+    startMs,
+  );
+  const url = listening() ?? '';
   return { child, url, close: () => closeSync(reader) };
 }
 
@@ -66,7 +77,7 @@ it('serves on when the reader of its output stalls', async () => {
   expect((await fetch(new URL('/healthz', url))).status).toBe(200);
   close();
   child.kill('SIGTERM');
-  await until(() => child.exitCode !== null, 'its end');
+  await until(() => child.exitCode !== null, 'its end', endMs);
 });
 
 it('serves on when the reader of its output is gone, and ends at SIGTERM', async () => {
@@ -75,6 +86,6 @@ it('serves on when the reader of its output is gone, and ends at SIGTERM', async
   await makeNoise(url, 200);
   expect((await fetch(new URL('/healthz', url))).status).toBe(200);
   child.kill('SIGTERM');
-  await until(() => child.exitCode !== null, 'its end');
+  await until(() => child.exitCode !== null, 'its end', endMs);
   expect(child.exitCode).toBe(0);
 });

@@ -56,7 +56,7 @@ async function expectComplete(crowd: Crowd, publisher: Publisher): Promise<void>
 
 it('follows a drain to another node before its deadline, never without a transport', async ({ life }) => {
   const { crowd } = life;
-  const old = await life.serve({ TURNOUT_DRAIN_MS: '3000' });
+  const old = await life.serve();
   const next = await life.serve();
   const proxy = await life.behindProxy(old);
   for (let index = 0; index < 10; index += 1) crowd.add(proxy.url, `user-${index}`, ['finance']);
@@ -111,11 +111,11 @@ it('tells every client reset: epoch after a node died with its log, and goes on'
   await expectComplete(crowd, publisher);
 });
 
-/** A source of tokens: one that ends in 1 to 2 s, then good ones. */
-function endingSoon() {
+/** A source of tokens: one that ends in this time, or up to a second later, then good ones. */
+function endingSoon(inS: number) {
   const asked: Promise<string>[] = [];
   const token = (): Promise<string> => {
-    const next = asked.length === 0 ? makeShortToken(1) : makeToken();
+    const next = asked.length === 0 ? makeShortToken(inS) : makeToken();
     asked.push(next);
     return next;
   };
@@ -125,7 +125,7 @@ function endingSoon() {
 it('asks for a new token when one expired on long-poll, and loses nothing', async ({ life }) => {
   const { crowd } = life;
   const gateway = await life.serve({ REALTIME_ROLLOUT_PERCENT: '0', REALTIME_STREAMING_V2: 'true' });
-  const { asked, token } = endingSoon();
+  const { asked, token } = endingSoon(1);
   const { client } = crowd.add(gateway.url, 'ann', ['finance'], { token });
   await until(() => client.state.phase === 'live', 'live');
   const publisher = new Publisher(gateway.url);
@@ -140,13 +140,14 @@ it('asks for a new token when one expired on long-poll, and loses nothing', asyn
 it('renews the token of an open stream, which lives on past the end of the old one', async ({ life }) => {
   const { crowd } = life;
   const gateway = await life.serve();
-  const { asked, token } = endingSoon();
+  // At half of its time another is asked for: on a crowded machine the rest must do for that.
+  const { asked, token } = endingSoon(3);
   const startMs = Date.now();
   const { client, states } = crowd.add(gateway.url, 'ann', ['finance'], { token });
   await crowd.allOn('websocket');
   const publisher = new Publisher(gateway.url);
-  // Past two seconds the first token has ended, whenever it was made.
-  while (Date.now() < startMs + 2300) {
+  // Past four seconds the first token has ended, whenever it was made.
+  while (Date.now() < startMs + 4300) {
     await publisher.publish({ service: 'finance' });
     await sleep(50);
   }
@@ -177,7 +178,8 @@ it('leaves a stream whose peer fell silent without a goodbye, and loses nothing'
   }, crowd.describe());
   await crowd.allOn('websocket');
   await expectComplete(crowd, publisher);
-  expect(client.stats.closes).toEqual({ silent: 1 });
+  // Once at least: a node that stalls for less than a second is silent, too.
+  expect(Object.keys(client.stats.closes)).toEqual(['silent']);
 });
 
 it('leaves a poll whose peer fell silent without a goodbye, and loses nothing', async ({ life }) => {

@@ -50,6 +50,8 @@ export class TurnoutCommand {
     await until(
       () => fact(this.out),
       () => `${what}; it said:\n${[...this.out, ...this.err].slice(-20).join('\n')}`,
+      // Longer than its longest pause before it tries again.
+      30_000,
     );
   }
 

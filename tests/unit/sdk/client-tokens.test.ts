@@ -30,9 +30,9 @@ function connect(more: Partial<ClientOptions>): Client {
 const isLive = (): boolean => client?.state.phase === 'live';
 const shown = (): unknown[] => gateway.heard.filter(({ type }) => type === 'auth').map(({ token }) => token);
 /** The first, then the second for as long as it is asked. */
-const inTurn = (first: string, second: string) => {
+const inTurn = (first: string, second: string | Promise<string>) => {
   let asked = 0;
-  return (): string => ((asked += 1) === 1 ? first : second);
+  return async (): Promise<string> => ((asked += 1) === 1 ? first : second);
 };
 
 it('renews its token on the open stream before it ends', async () => {
@@ -64,11 +64,16 @@ it('keeps a stream whose new token was refused, tells so, and shows no token twi
 
 it('begins a new span of its report where a token was renewed: it may read less from there on', async () => {
   const pongs = (): unknown[] => gateway.heard.filter(({ type }) => type === 'pong');
-  connect({ token: inTurn(tokenFor(400), tokenFor(3_600_000)) });
+  let sign = (_token: string): void => undefined;
+  const next = new Promise<string>((resolve) => {
+    sign = resolve;
+  });
+  connect({ token: inTurn(tokenFor(400), next) });
   await until(isLive);
   gateway.say(eventFrame(1, 2));
   gateway.say(eventFrame(3));
   await until(() => client?.cursor === 'e1:3');
+  sign(tokenFor(3_600_000));
   await until(() => shown().length === 1);
   gateway.say({ type: 'ping', ...place(4) });
   await until(() => pongs().length === 1);
