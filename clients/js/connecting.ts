@@ -1,6 +1,6 @@
 /** Handlers that open and replace connections: negotiation, hand-over. Pure. */
 import type { Transport } from '../../schema/frames.ts';
-import type { Delay } from './backoff.ts';
+import { backoff, type Delay } from './backoff.ts';
 import type {
   Connecting,
   Effect,
@@ -128,12 +128,18 @@ export function opened(state: Connecting | Moving, event: EventOf<'opened'>): St
 
 /** Served by one connection alone: what waited for that is done now. */
 export function settle(before: Memory, live: Link): Step {
-  const { state, effects } = reconcile({ phase: 'live', memory: before, live });
+  const { attempts, settings, heard, assignment = 0 } = before;
   // On long-poll it asks again now and then; a stream is told.
-  const timer: Effect =
-    live.transport === 'long-poll'
-      ? { do: 'wait', timer: 'ask', delay: { baseMs: askAgainMs, jitter: 0.2 } }
-      : { do: 'cancel', timer: 'ask' };
+  if (live.transport === 'websocket') return settled(before, live, { do: 'cancel', timer: 'ask' });
+  if (heard <= assignment)
+    return settled(before, live, { do: 'wait', timer: 'ask', delay: { baseMs: askAgainMs, jitter: 0.2 } });
+  // A poll told of newer rules than any that have answered: that node is behind, and will not be for long.
+  const memory = { ...before, attempts: Math.min(attempts + 1, settings.backoffMs.length - 1) };
+  return settled(memory, live, { do: 'wait', timer: 'ask', delay: backoff(attempts, settings) });
+}
+
+function settled(memory: Memory, live: Link, timer: Effect): Step {
+  const { state, effects } = reconcile({ phase: 'live', memory, live });
   return { state, effects: [timer, ...effects] };
 }
 

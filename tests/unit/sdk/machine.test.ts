@@ -383,6 +383,21 @@ describe('decisions', () => {
     expect(play(again.state, due(12)).state.phase).toBe('asking');
   });
 
+  it('asks again soon, and less and less often, where only older rules have answered to what a poll told', () => {
+    let { state } = play(live('long-poll'), due(11));
+    const waits: unknown[] = [];
+    for (const assignment of [10, 10, 11]) {
+      const settled = play(state, negotiated(state.memory.asks, 'long-poll', assignment));
+      waits.push(...did(settled, 'wait').map(({ delay }) => 'baseMs' in delay && delay.baseMs));
+      ({ state } = play(settled.state, askNow));
+    }
+    expect(waits).toEqual([1000, 2000, 600_000]);
+    // The poll that told it is gone: so where its question serves for the next one.
+    const opening = play(live('long-poll'), due(11), closed(1, 'window'), negotiated(2, 'long-poll', 10));
+    const served = play(opening.state, opened(2));
+    expect(did(served, 'wait')).toMatchObject([{ timer: 'ask', delay: { baseMs: 1000 } }]);
+  });
+
   it('asks anew where a poll names a newer one while a question is out', () => {
     const asking = play(live('long-poll'), { type: 'start' });
     const again = play(asking.state, due(11));
