@@ -53,7 +53,7 @@ export class Driver {
     this.desk = new PublishDesk(
       `${url}/v2/realtime/publish`,
       environment,
-      async () => this.negotiation.token || token(),
+      { last: async () => this.negotiation.token || token(), next: async () => token() },
       () => (this.state.live === undefined ? undefined : this.links.get(this.state.live.id)),
     );
   }

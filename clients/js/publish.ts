@@ -44,12 +44,26 @@ interface Waiting {
   settle(reply: Reply | 'lost'): void;
 }
 
+/** What a request was answered, and the token that it showed. */
+interface Said {
+  readonly answer: Response;
+  readonly body: unknown;
+  readonly token: string;
+}
+
+export interface PublishTokens {
+  /** The newest that the gateway was shown. */
+  readonly last: () => Promise<string>;
+  /** The application's next. */
+  readonly next: () => Promise<string>;
+}
+
 const answerWithinMs = 10_000;
 
 export class PublishDesk {
   private readonly url: string;
   private readonly environment: Environment;
-  private readonly token: () => Promise<string>;
+  private readonly tokens: PublishTokens;
   private readonly stream: () => OpenLink | undefined;
   /** In the order that they were sent: two may have one id, and each is answered. */
   private readonly waiting = new Set<Waiting>();
@@ -58,12 +72,12 @@ export class PublishDesk {
   constructor(
     url: string,
     environment: Environment,
-    token: () => Promise<string>,
+    tokens: PublishTokens,
     stream: () => OpenLink | undefined,
   ) {
     this.url = url;
     this.environment = environment;
-    this.token = token;
+    this.tokens = tokens;
     this.stream = stream;
   }
 
@@ -109,7 +123,10 @@ export class PublishDesk {
   }
 
   private async overHttp(event: object): Promise<Published> {
-    const { answer, body } = await this.post(event);
+    const first = await this.post(event, this.tokens.last);
+    // The token may have ended since it was shown: once more, with one that differs.
+    const { answer, body } =
+      first.answer.status === 401 ? await this.post(event, this.tokens.next, first) : first;
     // The gateway answers as its schema says; what stands in between need not.
     if (!answer.ok) {
       const error = (body as ErrorBody | undefined)?.error;
@@ -120,19 +137,24 @@ export class PublishDesk {
     return result.seq === undefined ? { id: result.id } : { id: result.id, seq: result.seq };
   }
 
-  /** Its body in the same time: an answer may be cut off, or stop, in its middle. */
-  private async post(event: object): Promise<{ readonly answer: Response; readonly body: unknown }> {
+  /**
+   * Its body in the same time: an answer may be cut off, or stop, in its middle.
+   * @param refused what was answered to the token before: given back where this is the same
+   */
+  private async post(event: object, source: () => Promise<string>, refused?: Said): Promise<Said> {
     const abort = new AbortController();
     const cancel = this.environment.clock.after(answerWithinMs, () => abort.abort());
     try {
+      const token = await source();
+      if (token === refused?.token) return refused;
       const answer = await this.environment.fetch(this.url, {
         method: 'POST',
-        headers: { ...authorizationOf(await this.token()), 'content-type': 'application/json' },
+        headers: { ...authorizationOf(token), 'content-type': 'application/json' },
         body: JSON.stringify(event),
         signal: abort.signal,
       });
       const read: Promise<unknown> = answer.json();
-      return { answer, body: answer.ok ? await read : await read.catch(() => undefined) };
+      return { answer, body: answer.ok ? await read : await read.catch(() => undefined), token };
     } catch (cause) {
       throw new PublishError('network', cause instanceof Error ? cause.message : String(cause));
     } finally {

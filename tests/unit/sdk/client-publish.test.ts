@@ -1,5 +1,5 @@
 /** What an end user publishes, against a server that a test directs: each call ends, and by an answer or a PublishError. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   type Client,
   type ClientOptions,
@@ -48,6 +48,32 @@ it('sends each of two calls under one id again over HTTP, when their stream is l
     { id: 'once', seq: 9 },
     { id: 'once', seq: 9 },
   ]);
+});
+
+describe('a token that ended since it was shown', () => {
+  beforeEach(() => {
+    gateway.transport = 'long-poll';
+    gateway.endedToken = 'ended';
+  });
+  /** Served by a poll that is held: it has not heard of the end yet. */
+  async function polled(token: () => string): Promise<void> {
+    client = startClient(gateway, { token });
+    await until(() => gateway.polls.length === 1);
+    gateway.polls[0]?.answer([], 2);
+    await until(() => client.state.phase === 'live');
+  }
+
+  it('is no reason to refuse a publish while the application has another', async () => {
+    let asked = 0;
+    await polled(() => ((asked += 1) === 1 ? 'ended' : 'next'));
+    expect(await client.publish(said)).toEqual({ id: 'once', seq: 9 });
+  });
+
+  it('is shown no second time', async () => {
+    await polled(() => 'ended');
+    await expect(client.publish(said)).rejects.toMatchObject({ name: 'PublishError', code: 'unauthorized' });
+    expect(gateway.published).toEqual([]);
+  });
 });
 
 it.each(['stalled', 'cut'] as const)(

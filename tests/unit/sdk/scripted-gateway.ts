@@ -30,6 +30,8 @@ export interface ScriptedGateway {
   readonly published: Record<string, unknown>[];
   /** How much of the answer to a publish over HTTP comes: all, or its first byte and then nothing, or the end. */
   publishAnswer: 'whole' | 'stalled' | 'cut';
+  /** A token that no publish over HTTP is taken with: it has ended. */
+  endedToken: string | undefined;
   /** Polls in the order that they came; each is held until the test answers it. */
   readonly polls: ScriptedPoll[];
   /** Status that negotiations are answered with, and what else their answer says. */
@@ -109,6 +111,7 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
     asked,
     published,
     publishAnswer: 'whole',
+    endedToken: undefined,
     polls: [],
     status: 200,
     headers: {},
@@ -157,6 +160,10 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
     if (isNegotiation) {
       tokens.push(request.headers.authorization ?? '');
       asked.push(body);
+    } else if (request.headers.authorization === `Bearer ${gateway.endedToken}`) {
+      const error = { code: 'unauthorized', message: 'it has ended', retry: 'reauth', requestId: 'r' };
+      response.writeHead(401, { 'content-type': 'application/json' }).end(JSON.stringify({ error }));
+      return;
     } else published.push(body);
     const results = [{ id: body['id'], seq: 9, duplicate: true }];
     const more = isNegotiation ? gateway.headers : {};
