@@ -15,7 +15,7 @@ async function refused(settings: Record<string, string>): Promise<{ code: number
     stream.on('data', (chunk: Buffer) => {
       said += chunk.toString();
     });
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
   const [code] = (await once(child, 'close')) as [number | null];
   clearTimeout(timer);
   return { code, lines: said.split('\n').filter((line) => line !== '') };
