@@ -74,13 +74,15 @@ async function publishLines(
   let line = 0;
   let published = 0;
   try {
-    for await (const text of createInterface({ input: terminal.input })) {
-      if (terminal.stopped.aborted) throw new CommandError('usage', 'stopped');
+    // Ctrl-C ends it, though nothing more may ever be said there.
+    for await (const text of createInterface({ input: terminal.input, signal: terminal.stopped })) {
+      if (terminal.stopped.aborted) break;
       line += 1;
       if (text.trim() === '') continue;
       await publishOne(terminal, client, options, parsedLine(text));
       published += 1;
     }
+    if (terminal.stopped.aborted) throw new CommandError('usage', 'stopped');
   } catch (thrown) {
     if (!(thrown instanceof CommandError)) throw thrown;
     throw new CommandError(

@@ -11,8 +11,12 @@ export interface Ran {
   readonly err: string;
 }
 
-/** Runs `turnout …` in this process. */
-export async function runTurnout(args: readonly string[], env: Terminal['env'] = {}): Promise<Ran> {
+/** Runs `turnout …` in this process. @param outside what it is stopped by and reads, where it is */
+export async function runTurnout(
+  args: readonly string[],
+  env: Terminal['env'] = {},
+  outside: Partial<Pick<Terminal, 'input' | 'stopped'>> = {},
+): Promise<Ran> {
   const [out, err]: [string[], string[]] = [[], []];
   let end: Exit = 'done';
   const terminal: Terminal = {
@@ -21,6 +25,7 @@ export async function runTurnout(args: readonly string[], env: Terminal['env'] =
     input: Readable.from([]),
     isInteractive: false,
     stopped: new AbortController().signal,
+    ...outside,
     print(...lines) {
       out.push(...lines);
       return Promise.resolve();

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Writable } from 'node:stream';
+import { PassThrough, Writable } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { RolloutBody } from '../../../schema/admin.ts';
 import { CommandError } from '../../../src/cli/exits.ts';
@@ -10,6 +10,7 @@ import { watchRollout } from '../../../src/cli/rollout-watch.ts';
 import { type Terminal, written } from '../../../src/cli/terminal.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { runTurnout } from '../../support/terminal.ts';
+import { until, within } from '../../support/until.ts';
 
 /** Answers each request with the next of these; a text that is no JSON is cut off where it ends. */
 async function answering(...bodies: readonly string[]): Promise<{ url: string; asked: string[] }> {
@@ -63,6 +64,15 @@ describe('a gateway that goes in the middle of its answer', () => {
     expect(ran, ran.err).toMatchObject({ code: 0, out: '#7  once  (was there already)' });
     expect(asked).toHaveLength(2);
   });
+});
+
+it('ends publish at Ctrl-C though its input says nothing, and says that it was interrupted', async () => {
+  const stop = new AbortController();
+  const input = new PassThrough();
+  const running = runTurnout(['publish', '--url', 'http://127.0.0.1:1'], {}, { input, stopped: stop.signal });
+  await until(() => input.listenerCount('data') > 0, 'it to read');
+  stop.abort();
+  expect(await within(running, 'its end', 3000)).toEqual({ code: 130, out: '', err: '' });
 });
 
 it('leaves no listener on a pipe that was full, however often', async () => {
