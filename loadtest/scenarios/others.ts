@@ -37,10 +37,14 @@ const flag = '--as-others';
 
 export async function startOthers(plan: Plan): Promise<Others> {
   const child = fork(fileURLToPath(import.meta.url), [flag], { execArgv: ['--import', 'tsx'] });
+  const gone = new AbortController();
+  child.once('exit', () => gone.abort());
   const answer = async (message: object | string): Promise<Noticed> => {
-    const answered = once(child, 'message');
-    child.send(message);
-    const [noticed] = (await answered) as [Noticed];
+    const answered = once(child, 'message', { signal: gone.signal });
+    if (child.connected) child.send(message);
+    const [noticed] = (await answered.catch((cause: unknown) => {
+      throw new Error('those who poll anyhow have ended: what they said is above', { cause });
+    })) as [Noticed];
     return noticed;
   };
   await answer(plan);

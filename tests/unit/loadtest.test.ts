@@ -10,6 +10,7 @@ import { FrameMemo, parseStreamFrame } from '../../loadtest/frame-memo.ts';
 import { FrameSocket } from '../../loadtest/frame-socket.ts';
 import { HttpWire, httpRequest } from '../../loadtest/http-wire.ts';
 import { median, newHistogram, slope } from '../../loadtest/report.ts';
+import { startOthers } from '../../loadtest/scenarios/others.ts';
 import { Swarm } from '../../loadtest/swarm.ts';
 import { until } from '../../loadtest/until.ts';
 import { WireFetch } from '../../loadtest/wire-fetch.ts';
@@ -162,6 +163,13 @@ describe('the figures', () => {
 
   it('finds how fast a line rises', () => {
     expect(slope([[0, 5], [1, 7], [2, 9]])).toBeCloseTo(2); // biome-ignore format: points
+  });
+});
+
+describe('those who poll beside the load', () => {
+  it('are missed where they ended: nobody waits for what they would have noticed', async () => {
+    const plan = { urls: ['http://127.0.0.1:1'], org: 'o', tokens: ['t'], producer: 'p', services: ['s'] };
+    await expect(startOthers({ ...plan, ratePerS: 1 })).rejects.toThrow('those who poll anyhow have ended');
   });
 });
 
