@@ -129,8 +129,9 @@ export async function startGateway(settings: Settings = {}, options: StartOption
 /** The same, once it has read the rules: it listens before that, and until then everybody is on long-poll. */
 export async function startReadyGateway(settings: Settings): Promise<Gateway> {
   const gateway = await startGateway(settings);
-  const isReady = async (): Promise<boolean> => (await call(`${gateway.url}/readyz`)).status === 200;
-  await until(isReady, 'the node to have its rules');
+  const hasRules = async (): Promise<boolean> =>
+    (await call<{ rules: { up: boolean } }>(`${gateway.url}/readyz`)).body.rules.up;
+  await until(hasRules, 'the node to have its rules');
   return gateway;
 }
 
