@@ -60,4 +60,5 @@ it.concurrent('asks the next Sentinel where one says nothing', async ({ server, 
     silent.close();
   });
   await until(() => connection.isReady, 'the master, by the second Sentinel');
+  expect(await connection.commands.call('GET', ['any'])).toBeNull();
 });
