@@ -61,8 +61,8 @@ describe('kill --local', () => {
   it('ends no node whose socket is taken away while it opens', async () => {
     const opening = open('node-a', 1);
     rmSync(socketOf(folder, 1));
-    const isTold = () => logged.includes('turnout kill --local will not be heard');
-    await until(isTold, 'the log line');
+    await until(() => logged.length > 0, 'a log line');
+    expect(logged).toEqual(['turnout kill --local will not be heard']);
     // `open` waits for the socket that is gone.
     writeFileSync(socketOf(folder, 1), '');
     await opening;
