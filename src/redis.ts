@@ -60,6 +60,19 @@ const silenceMs = 3000;
 const retryDelayMs = { first: 50, most: 1000 };
 const slotsRefreshMs = 2000;
 
+/**
+ * ioredis ends for good where its connection is called off before there is one: a failover that is told while it asks the
+ * Sentinels for the master. This one ends only when it is told to.
+ */
+class LastingRedis extends Redis {
+  isOver = false;
+
+  override disconnect(reconnect = false): void {
+    if (!reconnect) this.isOver = true;
+    super.disconnect(reconnect);
+  }
+}
+
 /** A command that found no connection: it says nothing of why there is none. */
 export const wasNotSent = ({ message }: Error): boolean => message.includes("isn't writeable");
 
@@ -98,7 +111,14 @@ export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOpt
     ...(target.isTls ? { tls: {} } : {}),
   };
   const connect = (more: Options): Redis => {
-    const client = new Redis({ ...more, ...shared, retryStrategy: delay, lazyConnect: true });
+    const client = new LastingRedis({
+      ...more,
+      ...shared,
+      // Else one Sentinel that says nothing would be waited for, and no other asked.
+      sentinelCommandTimeout: timeoutMs,
+      retryStrategy: delay,
+      lazyConnect: true,
+    });
     client.on('error', (error: CommandFailure) => {
       // ioredis would go on in database 0: another's, whose events and rules would be taken for ours.
       const isElsewhere = error.command?.name === 'select';
@@ -106,6 +126,11 @@ export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOpt
       if (isElsewhere) client.disconnect(true);
     });
     client.on('ready', failures.forget);
+    client.on('end', () =>
+      clock.after(delay(1), () => {
+        if (!client.isOver) client.connect().catch(() => undefined);
+      }),
+    );
     return client;
   };
   return target.kind === 'cluster'

@@ -156,7 +156,7 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
       const { reason } = await readJson(c, reasonBodySchema);
       const node = c.req.param('id');
       const { acks } = await store.acknowledged(0, 0);
-      if (!(node in acks)) throw fail('not_found', 'there is no node of this id');
+      if (!Object.hasOwn(acks, node)) throw fail('not_found', 'there is no node of this id');
       // A trail that can't be written, which the store has logged, must not keep a node from being drained.
       const note = store.note({ ...by(c, reason), action: 'drain', from: null, to: node });
       await note.catch(() => undefined);

@@ -30,7 +30,7 @@ export class RedisLink {
   private readonly options: LinkOptions;
   private readonly wanted = new Set<string>();
   private readonly heard = new Set<string>();
-  /** Heard before the connection broke. */
+  /** Heard before the connection broke, or by another link. */
   private readonly missed = new Set<string>();
   /** Channels whose subscription may have to change. */
   private readonly pending = new Set<string>();
@@ -57,8 +57,10 @@ export class RedisLink {
     return this.wanted.size === 1;
   }
 
-  want(channel: string): void {
+  /** @param isAgain it was heard by another link before */
+  want(channel: string, isAgain = false): void {
     this.wanted.add(channel);
+    if (isAgain) this.missed.add(channel);
     this.pending.add(channel);
     void this.change();
   }

@@ -229,7 +229,8 @@ export class RedisTail {
       tail.link.unwant(tail.channel);
       tail.owner = owner;
       tail.link = this.linkTo(owner);
-      tail.link.want(tail.channel);
+      // Compared once more when it is heard: until then what is said there is lost.
+      tail.link.want(tail.channel, true);
       this.heads.checkSoon(tail);
     }
   }

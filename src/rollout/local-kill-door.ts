@@ -34,17 +34,26 @@ const silenceMs = 5000;
 export function openLocalKillDoor(options: LocalKillDoorOptions): LocalKillDoor {
   const { folder, pid, logger } = options;
   const path = socketOf(folder, pid);
+  const unheard = (error: unknown): void =>
+    logger.warn({ path, err: error }, 'turnout kill --local will not be heard');
   const server = createServer({ allowHalfOpen: true }, (socket) => hear(socket, options));
   server.maxConnections = 16;
-  server.on('error', (error) => logger.warn({ path, err: error }, 'turnout kill --local will not be heard'));
+  server.on('error', unheard);
   server.unref();
   try {
     ownFolder(folder);
     // Left by a process of this id that is no more.
     rmSync(path, { force: true });
-    server.listen(path, () => chmodSync(path, 0o600));
+    server.listen(path, () => {
+      try {
+        chmodSync(path, 0o600);
+      } catch (error) {
+        // Taken away since: by a tidy machine, or a node that has this process id in another container.
+        unheard(error);
+      }
+    });
   } catch (error) {
-    logger.warn({ path, err: error }, 'turnout kill --local will not be heard');
+    unheard(error);
     return { path: undefined, close: () => undefined };
   }
   return { path, close: () => void server.close() };

@@ -37,7 +37,8 @@ export class Mover {
   private waiting: MovableSession[] = [];
   private cancelNext: Cancel = () => {};
   private cancelRun: Cancel = () => {};
-  private isPlanned = false;
+  /** In what time the next step was planned, when it was. */
+  private plannedMs: number | undefined;
   private isClosed = false;
 
   constructor(parts: MoverParts) {
@@ -97,16 +98,16 @@ export class Mover {
   }
 
   private planStep(ms: number): void {
-    if (this.isClosed || (this.isPlanned && ms > 0)) return;
+    if (this.isClosed || (this.plannedMs !== undefined && this.plannedMs <= ms)) return;
     this.cancelNext();
-    this.isPlanned = true;
+    this.plannedMs = ms;
     this.cancelNext = this.parts.clock.after(ms, () => this.step());
   }
 
   /** Looks at those of the walk, then at those who came or fell due; goes on in the next turn where there are many. */
   private step(): void {
     this.cancelNext();
-    this.isPlanned = false;
+    this.plannedMs = undefined;
     if (this.isClosed) return;
     const { clock, dueTimes } = this.parts;
     const untilMs = clock.monotonic() + chunkMs;

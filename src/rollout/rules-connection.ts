@@ -81,8 +81,14 @@ export class RulesConnection implements RulesRedis {
     subscriber.connect().catch(() => undefined);
   }
 
-  private stand(subscriber: Subscriber, { channel, onStanding }: Subscription): void {
-    // A subscription that fails fails with its connection: the next `ready` makes it again.
-    subscriber.subscribe(channel).then(onStanding, () => undefined);
+  private stand(subscriber: Subscriber, subscription: Subscription): void {
+    // One that fails with its connection is made again by the next `ready`; one that was refused may be allowed later.
+    const again = (): void => {
+      const isWanted = this.subscriptions.has(subscription) && this.subscriber === subscriber;
+      if (isWanted && subscriber.status === 'ready') this.stand(subscriber, subscription);
+    };
+    subscriber
+      .subscribe(subscription.channel)
+      .then(subscription.onStanding, () => this.clock.after(reopenMs, again));
   }
 }

@@ -6,7 +6,7 @@ import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { type NewTenant, someTenant } from '../support/acme/suite.ts';
 import { Crowd } from '../support/crowd.ts';
-import { type Gateway, startGateway } from '../support/node-process.ts';
+import { type Gateway, startGateway, startReadyGateway } from '../support/node-process.ts';
 import { admin, metric, Publisher } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
 import { makeToken } from '../support/token-maker.ts';
@@ -24,7 +24,7 @@ beforeAll(async () => {
   acme = await startAcme({ redisUrl: redis.url });
   profile = await writeAcmeProfile({ url: acme.url, redisUrl: redis.url });
   newTenant = await knownTenants(redis, 1);
-  gateway = await startGateway({ ...profile.settings, TURNOUT_REDIS_URL: redis.url });
+  gateway = await startReadyGateway({ ...profile.settings, TURNOUT_REDIS_URL: redis.url });
 });
 afterAll(async () => {
   crowd.stop();

@@ -191,7 +191,8 @@ it('does not drain a node that stood still until after its drain was told to hav
     const acks = async () =>
       (await admin(told.url, 'GET', '/rollout')).body['acks'] as Record<string, unknown>;
     await until(async () => (await acks())['still'] === version, 'the change to be heard');
-    expect((await call(`${still.url}/readyz`)).body).toMatchObject({ status: 'ok' });
+    // What it had asked of Redis when it was stopped has timed out: it may say `degraded`, but not that it drains.
+    expect((await call(`${still.url}/readyz`)).status).toBe(200);
   } finally {
     await Promise.all([told.kill(), still.kill()]);
     await redis.stop();

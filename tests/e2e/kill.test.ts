@@ -68,7 +68,11 @@ async function expectRolledBack(rollBack: () => Promise<void>, reason: string, c
   const readers = await Promise.all(
     users.map(async (user) => {
       const token = await makeToken({ sub: user });
-      return { user, token, stream: await openStream(gateway.url, token, services) };
+      const reader = { user, token, stream: await openStream(gateway.url, token, services), toldAtMs: 0 };
+      reader.stream.onFrame = ({ type }) => {
+        if (type === 'migrate') reader.toldAtMs = Date.now();
+      };
+      return reader;
     }),
   );
   let isOver = false;
@@ -77,14 +81,14 @@ async function expectRolledBack(rollBack: () => Promise<void>, reason: string, c
   await rollBack();
 
   await Promise.all(
-    readers.map(async ({ user, stream }) => {
+    readers.map(async (reader) => {
+      const { user, stream } = reader;
       const order = await stream.next('migrate');
-      const toldAtMs = Date.now();
       expect(order).toMatchObject({ transport: 'long-poll', reason: expect.any(String) });
       expect(order.assignment).toBeGreaterThan((await stream.next('ack')).assignment);
       expect(await stream.nextClose(order.withinMs + 5000)).toEqual({ code: 4410, reason: 'moved' });
       // Neither cut short nor left open: the frame said how long the old transport stays.
-      expect(Date.now() - toldAtMs, user).toBeGreaterThan(order.withinMs * 0.5);
+      expect(Date.now() - reader.toldAtMs, user).toBeGreaterThan(order.withinMs * 0.5);
       expect(stream.ofType('migrate')).toHaveLength(1);
     }),
   );

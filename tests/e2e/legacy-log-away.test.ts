@@ -5,7 +5,7 @@ import { knownTenants } from '../support/acme/known-tenants.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { call } from '../support/http-client.ts';
-import { type Gateway, startGateway } from '../support/node-process.ts';
+import { type Gateway, startReadyGateway } from '../support/node-process.ts';
 import { admin, metric } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
 import { until } from '../support/until.ts';
@@ -22,7 +22,7 @@ beforeAll(async () => {
   acme = await startAcme({ redisUrl: theirs.url });
   profile = await writeAcmeProfile({ url: acme.url, redisUrl: theirs.url });
   tenant = (await knownTenants(theirs, 1))();
-  node = await startGateway({ ...profile.settings, TURNOUT_REDIS_URL: ours.url });
+  node = await startReadyGateway({ ...profile.settings, TURNOUT_REDIS_URL: ours.url });
 });
 afterAll(async () => {
   await node?.kill();

@@ -7,7 +7,7 @@ import type { ChangeAnswer, DecisionBody } from '../../schema/admin.ts';
 import { momentOf } from '../../src/rollout/due-times.ts';
 import { Heart, numberOf } from '../support/heart.ts';
 import { call } from '../support/http-client.ts';
-import { type Gateway, startGateway } from '../support/node-process.ts';
+import { type Gateway, startReadyGateway } from '../support/node-process.ts';
 import { poll } from '../support/poll-client.ts';
 import { admin, metric } from '../support/publisher.ts';
 import { testRandom } from '../support/random.ts';
@@ -31,7 +31,7 @@ let random: ReturnType<typeof testRandom>;
 const gateways = new Map<string, Gateway>();
 
 async function start(node: string): Promise<Gateway> {
-  const gateway = await startGateway({
+  const gateway = await startReadyGateway({
     TURNOUT_REDIS_URL: redis.url,
     TURNOUT_NODE_ID: node,
     TURNOUT_DRAIN_MS: String(drainMs),

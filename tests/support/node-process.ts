@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { call } from './http-client.ts';
 import { testAdminToken, testSecret } from './token-maker.ts';
 import { until } from './until.ts';
 
@@ -123,6 +124,15 @@ export async function startGateway(settings: Settings = {}, options: StartOption
   const line = listening();
   if (line === undefined) throw new Error(`the gateway ended with ${child.exitCode}:\n${said()}`);
   return new Gateway(child, String(line['url']), logs, exited);
+}
+
+/** The same, once it has read the rules: it listens before that, and until then everybody is on long-poll. */
+export async function startReadyGateway(settings: Settings): Promise<Gateway> {
+  const gateway = await startGateway(settings);
+  const hasRules = async (): Promise<boolean> =>
+    (await call<{ rules: { up: boolean } }>(`${gateway.url}/readyz`)).body.rules.up;
+  await until(hasRules, 'the node to have its rules');
+  return gateway;
 }
 
 function parseLine(line: string): LogLine | undefined {

@@ -250,7 +250,8 @@ describe('writes', () => {
   });
 
   it('drain this node, and no other', async () => {
-    expect((await call('POST', '/nodes/other/drain', { reason: 'r' })).status).toBe(404);
+    for (const node of ['other', 'constructor'])
+      expect((await call('POST', `/nodes/${node}/drain`, { reason: 'r' })).status, node).toBe(404);
     expect(drains).toBe(0);
     expect((await call('POST', '/nodes/node-a/drain', { reason: 'r' })).body).toEqual({
       node: 'node-a',

@@ -58,6 +58,16 @@ describe('kill --local', () => {
     expect(await killLocalNodes({ folder, reason: 'r' })).toEqual([]);
   });
 
+  it('ends no node whose socket is taken away while it opens', async () => {
+    const opening = open('node-a', 1);
+    rmSync(socketOf(folder, 1));
+    await until(() => logged.length > 0, 'a log line');
+    expect(logged).toEqual(['turnout kill --local will not be heard']);
+    // `open` waits for the socket that is gone.
+    writeFileSync(socketOf(folder, 1), '');
+    await opening;
+  });
+
   it('passes over what a dead node left, and takes it away', async () => {
     const live = await open('node-a', 1);
     const dead = socketOf(folder, 2);

@@ -98,6 +98,19 @@ describe('down', () => {
     expect(late.orders).toHaveLength(1);
   });
 
+  it('is not put off by those who go on coming', async () => {
+    // As Node's: a timer of no time takes a millisecond.
+    const after = on.clock.after.bind(on.clock);
+    on.clock.after = (ms, run) => after(Math.max(1, ms), run);
+    await on.rollout.store.change(setEnabled(false), by);
+    const late = stream('late');
+    for (let turn = 0; turn < 20; turn += 1) {
+      stream(`later-${turn}`);
+      on.clock.advance(0.5);
+    }
+    expect(late.orders).toHaveLength(1);
+  });
+
   it('rests once a change has settled', async () => {
     await on.rollout.store.change(setEnabled(false), by);
     on.clock.advance(60_000);
