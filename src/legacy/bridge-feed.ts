@@ -32,6 +32,14 @@ export interface BridgeFeedParts {
   readonly onRewound: () => void;
 }
 
+/** How one batch fares. */
+interface Way {
+  /** Tries that failed, or had to wait for the lease: Redis may have been another one before. */
+  troubles: number;
+  /** Events of it, holes included, that were new to the log. */
+  stored: number;
+}
+
 const batchEvents = 100;
 const leaseLookMs = 25;
 const maxLoggedPerBatch = 3;
@@ -79,8 +87,20 @@ export class BridgeFeed implements SourceFeed {
     const { tally } = this.parts;
     tally.begins(batch.lane, batch.items[0]?.ms);
     const byOrg = this.prepared(batch);
-    await Promise.all([...byOrg].map(([org, events]) => this.store(batch.lane, org, events)));
-    if (batch.position !== undefined) await this.keep(batch.lane, batch.position);
+    const way: Way = { troubles: 0, stored: 0 };
+    let seen: number | undefined;
+    const store = async (): Promise<void> => {
+      while (seen !== way.troubles) {
+        // What Redis had acknowledged, and what stood in its log, may be lost with the Redis that it was.
+        if (seen !== undefined) for (const org of byOrg.keys()) this.tails.delete(tailKey(batch.lane, org));
+        seen = way.troubles;
+        await Promise.all([...byOrg].map(([org, events]) => this.store(batch.lane, org, events, way)));
+      }
+    };
+    await store();
+    if (batch.position !== undefined) await this.keep(batch.lane, batch.position, store, way);
+    const count = [...byOrg.values()].reduce((sum, events) => sum + events.length, 0);
+    tally.counts.duplicates += Math.max(0, count - way.stored);
     tally.ends(batch.lane, batch.items.at(-1)?.ms);
   }
 
@@ -157,24 +177,22 @@ export class BridgeFeed implements SourceFeed {
     logger.warn({ profile: dialect.profile.name, at, why }, 'an item of the source is left out');
   }
 
-  private async store(lane: string, org: string, events: readonly PreparedEvent[]): Promise<void> {
-    const { tally } = this.parts;
-    const key = `${lane}\n${org}`;
+  private async store(lane: string, org: string, events: readonly PreparedEvent[], way: Way): Promise<void> {
+    const key = tailKey(lane, org);
     let tail = this.tails.get(key);
     if (tail === undefined) {
-      tail = await this.untilDone(() => idsAtTail(this.parts.log, org, this.service));
+      tail = await this.untilDone(() => idsAtTail(this.parts.log, org, this.service), way);
       this.tails.set(key, tail);
     }
     const known = tail;
     const news = events.filter(({ id }) => !known.has(id));
-    tally.counts.duplicates += events.length - news.length;
-    for (const chunk of chunksOf(news)) await this.append(lane, org, chunk);
+    for (const chunk of chunksOf(news)) await this.append(lane, org, chunk, way);
     // Past the first new one nothing of the lane can stand in the log already.
     const last = events.at(-1);
     if (known.size > 0 && last !== undefined && !known.has(last.id)) this.tails.set(key, new Set());
   }
 
-  private append(lane: string, org: string, events: readonly PreparedEvent[]): Promise<void> {
+  private append(lane: string, org: string, events: readonly PreparedEvent[], way: Way): Promise<void> {
     const { log, tally, checkpoints } = this.parts;
     return this.untilDone(async () => {
       // A log that lost its end would take these without those before them, and be out of order for ever.
@@ -185,19 +203,21 @@ export class BridgeFeed implements SourceFeed {
       const repeated = results.filter(({ duplicate }) => duplicate === true).length;
       const holes = events.filter(({ service }) => service === holeService).length;
       tally.counts.events += Math.max(0, results.length - repeated - holes);
-      tally.counts.duplicates += repeated;
-    });
+      way.stored += results.length - repeated;
+    }, way);
   }
 
-  private async keep(lane: string, position: string): Promise<void> {
+  /** @param store appends what isn't surely in the log any more */
+  private async keep(lane: string, position: string, store: () => Promise<void>, way: Way): Promise<void> {
     const { checkpoints, onLost } = this.parts;
     await this.untilDone(async () => {
+      await store();
       const outcome = await checkpoints.keep(lane, position, this.positions.get(lane));
       if (outcome === 'kept') return;
       if (outcome === 'rewound') this.rewound();
       onLost();
       throw new Error('another node has the lease');
-    });
+    }, way);
     this.positions.set(lane, position);
   }
 
@@ -213,10 +233,11 @@ export class BridgeFeed implements SourceFeed {
   }
 
   /** Does it again until it is done, each time only while the lease is surely ours. Rejects when the feed ends. */
-  private async untilDone<T>(run: () => Promise<T>): Promise<T> {
+  private async untilDone<T>(run: () => Promise<T>, way?: Way): Promise<T> {
     const { clock, signal, tally } = this.parts;
     let done: { readonly value: T } | undefined;
     const attempt = async (): Promise<void> => {
+      if (way !== undefined && !this.isLed) way.troubles += 1;
       while (!this.isLed && !signal.aborted) await pause(clock, leaseLookMs, signal);
       if (signal.aborted) return;
       done = { value: await run() };
@@ -224,6 +245,7 @@ export class BridgeFeed implements SourceFeed {
       this.isWaiting = false;
     };
     const onFailure = (error: unknown): void => {
+      if (way !== undefined) way.troubles += 1;
       this.isWaiting = true;
       tally.lastError = `log: ${faultText(error)}`;
     };
@@ -232,6 +254,8 @@ export class BridgeFeed implements SourceFeed {
     return done.value;
   }
 }
+
+const tailKey = (lane: string, org: string): string => `${lane}\n${org}`;
 
 /** In order, each within what one append may have. */
 function* chunksOf(events: readonly PreparedEvent[]): Generator<readonly PreparedEvent[]> {

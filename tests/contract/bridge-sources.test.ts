@@ -236,6 +236,44 @@ describe.concurrent('a bridge from a Redis stream', () => {
     expect(report().counts.duplicates).toBe(0);
   });
 
+  it('keeps no place of what was acknowledged and lost again before the place was kept', async (context) => {
+    const { url, client, connection, bridgeOf, add } = await openBench(context);
+    let log = memoryLog();
+    for (let n = 1; n <= 2; n += 1) await add(n);
+    let isLosing = false;
+    // As a failover leaves it: the append is lost, and the place looks as it did; the connection fails in between.
+    const commands = {
+      call: async (name: string, args: readonly (string | number)[]): Promise<unknown> => {
+        if (isLosing && args.includes('3-0')) {
+          isLosing = false;
+          log = older;
+          throw new Error('Connection is closed.');
+        }
+        return connection.commands.call(name, [...args]);
+      },
+    };
+    const current: Pick<EventLog, 'append' | 'read'> = {
+      append: (...asked) => log.append(...asked),
+      read: (...asked) => log.read(...asked),
+    };
+    const { report } = bridgeOf(streamSource(url), log, { log: current, redis: { commands } });
+    await holds(log, idsTo(2));
+    const stands = (): Promise<string | null> =>
+      client.hget('turnout:{!bridge-old}:checkpoints', 'old-stream:acme');
+    await until(async () => (await stands()) === '2-0', 'the checkpoint');
+    const older = memoryLog();
+    const events = idsTo(2).map((id) =>
+      prepareEvent({ service: 'updates', type: 'update', payload: {} }, id),
+    );
+    await older.append('acme', 'bridge/old', events);
+    isLosing = true;
+    await add(3);
+    await until(async () => (await stands()) === '3-0', 'the next checkpoint');
+    expect(isLosing).toBe(false);
+    expect(await idsInLog(log, 'acme')).toEqual(idsTo(3));
+    expect(report().counts.duplicates).toBe(0);
+  });
+
   it('needs no Redis of its own where the log is this process, and bridges nothing where it is off', async (context) => {
     const { url, client, bridgeOf, add } = await openBench(context);
     const log = memoryLog();
