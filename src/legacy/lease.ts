@@ -27,7 +27,7 @@ export interface Lease {
 /** The keys of one profile's bridge. `!` is in no org's name, so that the hash tag is nobody else's. */
 export interface BridgeKeys {
   readonly lease: string;
-  /** Who had the lease last. */
+  /** Who had the lease last, and which of its turns that was. */
   readonly last: string;
   /** A hash: how far each lane of the source is in the log. */
   readonly checkpoints: string;
@@ -47,15 +47,16 @@ export const renewMs = 500;
 const marginMs = 250;
 
 /**
- * KEYS lease, last. ARGV holder (`node run`), ms.
+ * KEYS lease, last. ARGV holder (`node run`), ms, the holder's turn, the turn that begins if nobody's or another's came
+ * in between. A turn is known by both: one whose answer was lost must not be taken for the one before.
  * Returns {1 taken, 2 kept, 0 held; its holder}.
  */
 const takeLua = `
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return { 0, held } end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-if redis.call('GET', KEYS[2]) == ARGV[1] then return { 2, ARGV[1] } end
-redis.call('SET', KEYS[2], ARGV[1])
+if redis.call('GET', KEYS[2]) == ARGV[1] .. ' ' .. ARGV[3] then return { 2, ARGV[1] } end
+redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[4])
 return { 1, ARGV[1] }`;
 
 /** KEYS lease. ARGV holder. */
@@ -75,6 +76,7 @@ export class RedisLease implements Lease {
   holder: string | undefined;
   turn = 0;
   private readonly options: RedisLeaseOptions;
+  private asked = 0;
   private validUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: RedisLeaseOptions) {
@@ -90,13 +92,16 @@ export class RedisLease implements Lease {
     const { redis, keys, clock } = this.options;
     // From before the command was sent: Redis counts from later.
     const untilMs = clock.monotonic() + leaseMs - marginMs;
-    const reply = await redis.call('EVAL', [takeLua, 2, keys.lease, keys.last, this.token, leaseMs]);
+    this.asked += 1;
+    const next = this.asked;
+    const args = [takeLua, 2, keys.lease, keys.last, this.token, leaseMs, this.turn, next];
+    const reply = await redis.call('EVAL', args);
     // The shape is the script's own.
     const [answer, holder] = reply as [number, string];
     this.holder = holder.split(' ')[0];
     this.validUntilMs = answer === 0 ? Number.NEGATIVE_INFINITY : untilMs;
     if (answer === 2) return 'kept';
-    this.turn += 1;
+    this.turn = next;
     return answer === 0 ? 'held' : 'fresh';
   }
 

@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { type BridgeReport, type BridgesOptions, openBridges } from '../../src/legacy/bridge.ts';
+import { bridgeKeys, RedisLease } from '../../src/legacy/lease.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
@@ -110,6 +111,39 @@ function pausable(): { readonly clock: Clock; readonly pause: () => void } {
   const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + goneMs };
   return { clock, pause: () => void (goneMs = 60_000) };
 }
+
+describe.concurrent('the lease of a bridge', () => {
+  it('is another one after another node had it, even where the answer that said so was lost', async (context) => {
+    const { connection } = await openBench(context);
+    const keys = bridgeKeys('turnout', 'old');
+    let isLosing = false;
+    const commands = {
+      call: async (name: string, args: readonly (string | number)[]): Promise<unknown> => {
+        const answer = await connection.commands.call(name, [...args]);
+        if (isLosing) throw new Error('Connection is closed.');
+        return answer;
+      },
+    };
+    const leaseOf = (nodeId: string) => new RedisLease({ redis: commands, keys, clock: systemClock, nodeId });
+    const [one, other] = [leaseOf('node-a'), leaseOf('node-b')];
+    expect(await one.take()).toBe('fresh');
+    expect(await one.take()).toBe('kept');
+    await one.release();
+    expect(await other.take()).toBe('fresh');
+    await other.release();
+    const { turn } = one;
+    isLosing = true;
+    await expect(one.take()).rejects.toThrow('closed');
+    isLosing = false;
+    expect(await one.take()).toBe('fresh');
+    expect(one.turn).not.toBe(turn);
+    isLosing = true;
+    await expect(one.take()).rejects.toThrow('closed');
+    isLosing = false;
+    // Renewed in vain: nobody else had it.
+    expect(await one.take()).toBe('kept');
+  });
+});
 
 describe.concurrent('a bridge from the old API', () => {
   const readers = pollSource(['acme']);
