@@ -1,7 +1,7 @@
 /** What one bridge does with what its source gives it, over a real Redis and a real HTTP server. */
 import { once } from 'node:events';
 import { createServer, type OutgoingHttpHeaders, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
@@ -104,6 +104,39 @@ const holds = (log: EventLog, ids: readonly string[], org = 'acme'): Promise<voi
     async () => (await idsInLog(log, org)).join() === ids.join(),
     () => `the log holds ${ids.length} ids`,
   );
+
+/** A way to a server on which what it says to those who are connected may be held back, beyond their own goodbye. */
+async function slowWay(port: number) {
+  const pairs = new Set<readonly [Socket, Socket]>();
+  const server = createTcpServer({ allowHalfOpen: true }, (near) => {
+    const far = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    const pair = [near, far] as const;
+    pairs.add(pair);
+    for (const socket of pair) socket.on('error', () => undefined);
+    near.on('data', (bytes) => far.write(bytes));
+    far.on('data', (bytes) => near.write(bytes));
+    near.on('close', () => {
+      far.destroy();
+      pairs.delete(pair);
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    /** @returns lets it through */
+    hold() {
+      const held = [...pairs];
+      for (const [, far] of held) far.pause();
+      return () => {
+        for (const [, far] of held) far.resume();
+      };
+    },
+    async close() {
+      for (const [near] of pairs) near.destroy();
+      server.close();
+    },
+  };
+}
 
 /** A process's clock; after `pause` a minute has gone by. */
 function pausable(): { readonly clock: Clock; readonly pause: () => void } {
@@ -441,6 +474,31 @@ describe.concurrent('a bridge from a Redis channel', () => {
     await until(() => report().state === 'standby', 'it stands by');
     expect(toPause, 'it was paused').toBe(false);
     expect(await idsInLog(log, 'acme')).toEqual(['before']);
+  });
+
+  it('hears nothing of a subscription that it has given up, whatever comes late on its connection', async (context) => {
+    const { client, endings, bridgeOf, say, pubsub } = await openBench(context);
+    const way = await slowWay(redis.port);
+    endings.push(() => way.close());
+    const log = memoryLog();
+    const url = pubsub.url.replace(`:${redis.port}`, `:${way.port}`);
+    const { report, lines } = bridgeOf({ ...pubsub, url }, log);
+    await until(async () => (await say('before')) > 0, 'it listens');
+    await until(async () => (await idsInLog(log, 'acme')).includes('before'));
+    const bring = way.hold();
+    await say('late');
+    // Another node had the lease, and has it no more.
+    await client.set('turnout:{!bridge-old}:last', 'node-b of-another-run 1');
+    await until(() => lines.some((line) => line.includes('bridges no longer')), 'another turn');
+    await until(
+      async () => (await say(systemClock.id())) > 0 && report().counts.events > 1,
+      'it hears again',
+    );
+    bring();
+    const last = systemClock.id();
+    await say(last);
+    await until(async () => (await idsInLog(log, 'acme')).includes(last), 'the newest');
+    expect(await idsInLog(log, 'acme')).not.toContain('late');
   });
 
   it('counts a gap wherever a listener follows another: in between nobody heard', async (context) => {

@@ -98,6 +98,8 @@ export class RedisPubsubSource implements Source {
       if (!feed.signal.aborted) await Promise.race([listening(), fault, ended]);
     } finally {
       feed.signal.removeEventListener('abort', onEnd);
+      // What its socket still brings is older than what the next subscription hears, or was another node's to bridge.
+      subscriber.removeAllListeners('message').removeAllListeners('pmessage');
       subscriber.disconnect();
       connection.close();
     }
