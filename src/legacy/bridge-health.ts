@@ -54,6 +54,11 @@ export class BridgeTally {
     if (ms !== undefined) this.keptLagMs = Math.max(0, this.clock.now() - ms);
   }
 
+  /** What was read and not kept is the next node's. */
+  leaves(): void {
+    this.waiting.clear();
+  }
+
   get lagSeconds(): number {
     const waiting = [...this.waiting.values()];
     if (waiting.length === 0) return this.keptLagMs / 1000;

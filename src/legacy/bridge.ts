@@ -201,6 +201,7 @@ class Bridge {
     leading.end.abort();
     await leading.over;
     this.tally.lastError = undefined;
+    this.tally.leaves();
     this.options.logger.info({ profile: this.dialect.profile.name }, 'this node bridges no longer');
   }
 }

@@ -341,6 +341,25 @@ describe.concurrent('a bridge from a Redis stream', () => {
     expect(report().counts.duplicates).toBe(0);
   });
 
+  it('is behind with nothing that another node has brought into the log meanwhile', async (context) => {
+    const { url, client, bridgeOf } = await openBench(context);
+    const log = faultyLog(memoryLog());
+    const { report } = bridgeOf(streamSource(url), log);
+    await until(() => report().state === 'leading');
+    log.refuse('append');
+    // An hour ago, so that no lag of the test's own is taken for it.
+    const id = `${Date.now() - 3_600_000}-0`;
+    await client.xadd('old-stream:acme', id, 'kind', 'update', 'data', '1');
+    await until(() => report().lagSeconds > 3000, 'an item that waits');
+    await client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
+    await until(() => report().state === 'standby', 'it stands by');
+    await client.hset('turnout:{!bridge-old}:checkpoints', 'old-stream:acme', id);
+    log.heal();
+    await client.del('turnout:{!bridge-old}:lease');
+    await until(() => report().state === 'leading', 'its next turn');
+    expect(report().lagSeconds).toBe(0);
+  });
+
   it('needs no Redis of its own where the log is this process, and bridges nothing where it is off', async (context) => {
     const { url, client, bridgeOf, add } = await openBench(context);
     const log = memoryLog();
