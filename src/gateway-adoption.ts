@@ -42,6 +42,8 @@ export interface Adoption {
   bridges(): readonly BridgeReport[];
   /** Lets another node go on with the sources, and gives requests that are under way their time. */
   drain(withinMs: number): Promise<void>;
+  /** Requests that come after the drain are answered soon: their connections are cut next. */
+  lastCall(): void;
   /** Resolves once nothing is written any more. */
   close(): Promise<void>;
 }
@@ -74,6 +76,9 @@ export function openAdoption(parts: AdoptionParts): Adoption {
     async drain(withinMs) {
       void endBridges();
       await api?.drain(withinMs);
+    },
+    lastCall() {
+      api?.lastCall();
     },
     async close() {
       api?.close();

@@ -220,7 +220,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     logger.info({ streams: stream.open, polls: traffic.pollsHeld }, 'draining');
     await stage?.end();
     const withinMs = config.TURNOUT_DRAIN_MS;
+    const endMs = clock.monotonic() + withinMs;
     await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), adoption.drain(withinMs)]);
+    // Old clients came to it for as long as the others took.
+    await adoption.drain(endMs - clock.monotonic());
+    adoption.lastCall();
     longPoll.close();
     await server.close();
     const adoptionClosed = adoption.close();

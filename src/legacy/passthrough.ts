@@ -68,6 +68,8 @@ interface Upstream {
 
 // Over the longest wait that a client may ask for: the backend answers at its end, not at ours.
 const marginMs = 30_000;
+// Whoever comes to a node that is about to close is given this long: less than the server gives what it has begun.
+const lastMs = 500;
 // How often a drain looks whether anybody is left.
 const lookMs = 20;
 
@@ -76,6 +78,7 @@ export class Passthrough {
   private readonly upstreams = new Map<string, Upstream>();
   private readonly relays = new Set<Relay>();
   private isDraining = false;
+  private isLast = false;
 
   constructor(deps: PassthroughDeps) {
     this.deps = deps;
@@ -92,6 +95,7 @@ export class Passthrough {
     const silenceMs = Math.max(bounds.silenceMs, longestHoldMs(profile));
     let client: Client | undefined;
     let giveUp: Cancel | undefined;
+    let stopLast: Cancel | undefined;
     const relay: Relay = new Relay({
       request,
       response,
@@ -120,6 +124,7 @@ export class Passthrough {
       onEnd: (end) => {
         this.relays.delete(relay);
         giveUp?.();
+        stopLast?.();
         if (client !== undefined) leave(upstream, client, end);
         onEnd(end);
       },
@@ -132,6 +137,8 @@ export class Passthrough {
       },
       () => relay.end(fail('overloaded', 'the backend has no free connection; try again later')),
     );
+    if (this.isLast && this.relays.has(relay))
+      stopLast = clock.after(lastMs, () => relay.end(fail('draining')));
   }
 
   /** Answers tell clients to go elsewhere; those still held when the time is up are answered 503, or cut in mid-answer. */
@@ -141,6 +148,11 @@ export class Passthrough {
     const endMs = clock.monotonic() + withinMs;
     while (this.relays.size > 0 && clock.monotonic() < endMs) await pause(clock, lookMs);
     for (const relay of this.relays) relay.end(fail('draining'));
+  }
+
+  /** The drain is over, and connections are cut soon: whoever comes now is answered before that. */
+  lastCall(): void {
+    this.isLast = true;
   }
 
   close(): void {

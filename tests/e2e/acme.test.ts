@@ -9,6 +9,8 @@ import { call } from '../support/http-client.ts';
 import { type Settings, startGateway } from '../support/node-process.ts';
 import { admin, metric } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
+import { StreamClient } from '../support/stream-client.ts';
+import { makeToken } from '../support/token-maker.ts';
 import { until } from '../support/until.ts';
 
 interface Served {
@@ -82,6 +84,22 @@ it('lets a held poll of an old client finish when its node is ended', async () =
   await until(() => gateway.logs.some(({ msg }) => msg === 'draining'), 'the drain');
   await writer.create('note', 'in time');
   expect((await held).updates.map(({ data }) => data)).toEqual(['in time']);
+  expect(await gateway.exited).toBe(0);
+});
+
+it('answers an old client that comes while streams are still on their way elsewhere', async () => {
+  const profile = await writeAcmeProfile({ url: acme.url, redisUrl: redis.url });
+  onTestFinished(() => profile.remove());
+  const gateway = await startGateway({ ...profile.settings, TURNOUT_DRAIN_MS: '1500' });
+  onTestFinished(() => gateway.kill());
+  const first = { services: ['updates'], version: 1 };
+  await new StreamClient(gateway.url, { token: await makeToken(), first }).next('ack');
+  const reader = new AcmeClient(gateway.url);
+  await reader.login('ann', 'late');
+  gateway.signal('SIGTERM');
+  await until(() => gateway.logs.some(({ msg }) => msg === 'draining'), 'the drain');
+  // Not cut: who can't be updated may not know what to make of that.
+  expect((await reader.poll(0, 30)).status).toBe(503);
   expect(await gateway.exited).toBe(0);
 });
 

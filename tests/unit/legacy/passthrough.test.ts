@@ -258,6 +258,19 @@ describe('a drain', () => {
   });
 });
 
+describe('the last call', () => {
+  it('answers who comes after the drain, before the node cuts what is left', async () => {
+    const { node } = await behindRaw((socket, head) => {
+      if (head.startsWith('GET /api/quick')) socket.write(answerText('200 OK', [], 'in time'));
+    });
+    await node.api.drain(0);
+    node.api.lastCall();
+    expect((await call(`${node.url}/api/quick`)).text).toBe('in time');
+    const { status, headers } = await call(`${node.url}/api/updates`);
+    expect([status, headers.connection, headers['retry-after']]).toEqual([503, 'close', '1']);
+  });
+});
+
 describe('an old backend that is away', () => {
   it('is told in the words that the profile has for it, and in ours for what it has none for', async () => {
     const profile = plainProfile('http://127.0.0.1:1');
