@@ -1,5 +1,5 @@
 /** Two nodes bridge three sources, and are killed, paused and restarted under load: what reaches the log is what was there. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import {
   bridgeNames,
   BridgeFleet,
@@ -12,6 +12,7 @@ import {
 import {
   expectChannelInOrder,
   expectChannelWhole,
+  expectOnePollAtATime,
   expectPollsWhole,
   expectStreamsWhole,
 } from '../support/bridge-judge.ts';
@@ -45,8 +46,7 @@ describe('bridges of two nodes under load', () => {
     const polled = await expectPollsWhole(fleet);
     const { heard, lost } = await expectChannelWhole(fleet);
     console.log(`streams ${streamed}, polls ${polled}, channel ${heard} heard of which ${lost} at the kills`);
-    // Each reader of the old API had one poll open at a time: one node bridged.
-    expect(fleet.api.mostAtATime).toBe(1);
+    expectOnePollAtATime(fleet);
   });
 
   it('appends nothing after a pause in which the other node has gone on', async () => {

@@ -42,6 +42,8 @@ export class BridgeFleet {
   readonly api: OldApi;
   readonly published: Published[] = [];
   readonly nodes = new Map<NodeId, Gateway>();
+  /** Every process that there was. */
+  private readonly runs: Gateway[] = [];
   private readonly folder: string;
   private readonly connection: RedisConnection;
   private readonly log: EventLog;
@@ -103,12 +105,27 @@ export class BridgeFleet {
       TURNOUT_PROFILES: this.folder,
       TURNOUT_LOG_LEVEL: 'info',
     };
-    this.nodes.set(nodeId, await startGateway(settings));
+    const run = await startGateway(settings);
+    this.runs.push(run);
+    this.nodes.set(nodeId, run);
   }
 
   async killNode(nodeId: NodeId): Promise<void> {
     await this.nodes.get(nodeId)?.kill();
     this.nodes.delete(nodeId);
+  }
+
+  /**
+   * How often a running node lost that bridge to the other: one that stalls for longer than its lease does, as on a machine
+   * that is busy, or behind a Redis that waits for its disk.
+   */
+  losses(name: BridgeName): number {
+    const losses = this.runs.flatMap(({ logs }) => {
+      const drain = logs.findIndex(({ msg }) => msg === 'draining');
+      const running = drain < 0 ? logs : logs.slice(0, drain);
+      return running.filter(({ msg, profile }) => msg === 'this node bridges no longer' && profile === name);
+    });
+    return losses.length;
   }
 
   /** What the nodes that answer say: who leads which bridge. */
