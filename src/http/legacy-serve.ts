@@ -35,6 +35,9 @@ export type Served =
 
 type LegacyChunk = Parameters<typeof foreignEvents>[1];
 
+// Held for less than this, it goes to the old backend as it came.
+const heldMs = 1000;
+
 const no = (why: Unserved): Served => ({ isServed: false, why });
 
 export class LegacyServe {
@@ -87,7 +90,8 @@ export class LegacyServe {
     const { clock, longPoll, log } = this.deps;
     // A place that is known needs no log to be held at, and would be told "nothing new" for as long as the outage lasts.
     if (!log.health().isUp) return no('log-away');
-    const endMs = clock.monotonic() + Math.min(asked.waitMs, heldAtMostMs(caller.identity, clock.now()));
+    const beganMs = clock.monotonic();
+    const endMs = beganMs + Math.min(asked.waitMs, heldAtMostMs(caller.identity, clock.now()));
     const from = await this.place(caller, asked.cursor);
     if (typeof from === 'string') return no(from);
     let at = from;
@@ -104,17 +108,21 @@ export class LegacyServe {
         client,
         form: this.formOf(asked.limit),
       });
+      const nowMs = clock.monotonic();
+      const leftMs = endMs - nowMs;
+      // Who has waited here waits there for the rest of it alone.
+      const back = (why: Unserved): Served =>
+        nowMs - beganMs < heldMs ? no(why) : { isServed: false, why, leftMs: Math.max(0, leftMs) };
       if (state.reset !== undefined) {
         if (asked.cursor !== undefined) this.deps.places.forget(caller.user, caller.org, asked.cursor);
-        return no('reset');
+        return back('reset');
       }
-      if (chunk !== undefined && this.hasHole(chunk)) return no('gap');
-      const leftMs = endMs - clock.monotonic();
+      if (chunk !== undefined && this.hasHole(chunk)) return back('gap');
       if (chunk === undefined && leftMs > 0 && !this.deps.mayHold())
         return { isServed: false, why: 'bridge-away', leftMs };
       const torn = chunk && state.hasMore ? await this.tornInstant(caller, chunk) : undefined;
       const given = chunk && this.written(caller, chunk, torn);
-      if (given === undefined && torn !== undefined) return no('instant');
+      if (given === undefined && torn !== undefined) return back('instant');
       if (given !== undefined) return { isServed: true, answer: given, events: true };
       at = state.at;
       // Past what isn't theirs, or has no words here: an answer now would have them look through it again, at once.

@@ -68,6 +68,38 @@ it('goes on behind what was looked through for a user who was told nothing, and 
   expect(begun.map(({ seq }) => seq)).toEqual([1, 51, 1]);
 });
 
+it.each<[number, object]>([
+  [25_000, { why: 'reset', leftMs: 5000 }],
+  [31_000, { why: 'reset', leftMs: 0 }],
+  // As it came: nothing of it has gone by.
+  [5, { why: 'reset' }],
+])(
+  'gives back what is left of the wait of a poll whose place was lost after %i ms',
+  async (heldMs, given) => {
+    const bounds = { retentionMs: 3_600_000, retentionEvents: 1e6, retentionBytes: 1e9 };
+    const log = createMemoryLog({ clock: systemClock, ...bounds });
+    await log.append('acme', 'bridge/acme', [
+      prepareEvent({ service: 'updates', type: 'note', payload: {} }, '1'),
+    ]);
+    const { head } = await log.read('acme', { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+    let nowMs = 0;
+    const longPoll: LegacyServeDeps['longPoll'] = {
+      async hold() {
+        nowMs += heldMs;
+        const state = { transport: 'long-poll', assignment: 1, reset: 'epoch', ephemeral: [] } as const;
+        return { chunk: undefined, state: { ...state, at: head, hasMore: false } };
+      },
+    };
+    const dialect = createDialect(profile);
+    const places = new Places({ log, dialect });
+    const clock = { now: () => systemClock.now(), monotonic: () => nowMs };
+    const serve = new LegacyServe({ dialect, places, longPoll, log, clock, mayHold: () => true });
+    const client = { isGone: false, onGone: () => () => undefined };
+    const asked = { cursor: '1', waitMs: 30_000, limit: 10 };
+    expect(await serve.answer(callerOf('ann'), asked, client)).toEqual({ isServed: false, ...given });
+  },
+);
+
 /** Asks for what follows a cursor of a log whose events are of these instants; their ids count from 1. */
 async function timed(
   instants: readonly number[],
