@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { RedisCommands } from '../redis.ts';
 
 /**
- * `fresh`: it is ours now, and another node had it last, or none. `kept`: ours, and nobody else's since we had it.
+ * `fresh`: it is ours now, and another node had it last, or none, or Redis has lost what was kept in our turn. `kept`: ours, and nobody else's since we had it.
  * `held`: another node's.
  */
 export type LeaseOutcome = 'fresh' | 'kept' | 'held';
@@ -27,7 +27,7 @@ export interface Lease {
 /** The keys of one profile's bridge. `!` is in no org's name, so that the hash tag is nobody else's. */
 export interface BridgeKeys {
   readonly lease: string;
-  /** Who had the lease last, and which of its turns that was. */
+  /** Who had the lease last, which of its turns that was, and how many places were kept in it. */
   readonly last: string;
   /** A hash: how far each lane of the source is in the log. */
   readonly checkpoints: string;
@@ -47,16 +47,27 @@ export const renewMs = 500;
 const marginMs = 250;
 
 /**
- * KEYS lease, last. ARGV holder (`node run`), ms, the holder's turn, the turn that begins if nobody's or another's came
- * in between. A turn is known by both: one whose answer was lost must not be taken for the one before.
+ * `keptIn(last, turn)`: how many places were kept in that turn, as `last` says; nil where another turn came after it. Less
+ * than the holder knows of: Redis went back in time, and the log with it.
+ */
+export const keptInLua = `
+local function keptIn(last, turn)
+  if not last or string.sub(last, 1, #turn + 1) ~= turn .. ' ' then return nil end
+  return tonumber(string.sub(last, #turn + 2))
+end`;
+
+/**
+ * KEYS lease, last. ARGV holder (`node run`), ms, its turn, places known to be kept in it, the turn that begins where that
+ * one is over. A turn is known by both: one whose answer was lost must not be taken for the one before.
  * Returns {1 taken, 2 kept, 0 held; its holder}.
  */
-const takeLua = `
+const takeLua = `${keptInLua}
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return { 0, held } end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-if redis.call('GET', KEYS[2]) == ARGV[1] .. ' ' .. ARGV[3] then return { 2, ARGV[1] } end
-redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[4])
+local kept = keptIn(redis.call('GET', KEYS[2]), ARGV[3])
+if kept and kept >= tonumber(ARGV[4]) then return { 2, ARGV[1] } end
+redis.call('SET', KEYS[2], ARGV[5] .. ' 0')
 return { 1, ARGV[1] }`;
 
 /** KEYS lease. ARGV holder. */
@@ -77,6 +88,9 @@ export class RedisLease implements Lease {
   turn = 0;
   private readonly options: RedisLeaseOptions;
   private asked = 0;
+  /** Places of this turn: those that were sent, and how far they are known to be kept. */
+  private sent = 0;
+  private kept = 0;
   private validUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: RedisLeaseOptions) {
@@ -94,7 +108,8 @@ export class RedisLease implements Lease {
     const untilMs = clock.monotonic() + leaseMs - marginMs;
     this.asked += 1;
     const next = this.asked;
-    const args = [takeLua, 2, keys.lease, keys.last, this.token, leaseMs, this.turn, next];
+    const turns = [this.turnName, this.kept, `${this.token} ${next}`];
+    const args = [takeLua, 2, keys.lease, keys.last, this.token, leaseMs, ...turns];
     const reply = await redis.call('EVAL', args);
     // The shape is the script's own.
     const [answer, holder] = reply as [number, string];
@@ -102,7 +117,24 @@ export class RedisLease implements Lease {
     this.validUntilMs = answer === 0 ? Number.NEGATIVE_INFINITY : untilMs;
     if (answer === 2) return 'kept';
     this.turn = next;
+    this.sent = 0;
+    this.kept = 0;
     return answer === 0 ? 'held' : 'fresh';
+  }
+
+  /** What the script that keeps a place is told: this turn, how many it knows to be kept, and its own number. */
+  sends(): readonly [turn: string, kept: number, number: number] {
+    this.sent += 1;
+    return [this.turnName, this.kept, this.sent];
+  }
+
+  /** That place is kept. */
+  keeps([turn, , number]: readonly [turn: string, kept: number, number: number]): void {
+    if (turn === this.turnName) this.kept = Math.max(this.kept, number);
+  }
+
+  private get turnName(): string {
+    return `${this.token} ${this.turn}`;
   }
 
   async release(): Promise<void> {

@@ -390,6 +390,36 @@ describe.concurrent('a bridge from a Redis stream', () => {
     expect(report().counts).toMatchObject({ events: 5, duplicates: 2 });
   });
 
+  it('reads it again though its source has nothing new', async (context) => {
+    const { url, client, bridgeOf, add } = await openBench(context);
+    let log = memoryLog();
+    const current: Pick<EventLog, 'append' | 'read'> = {
+      append: (...asked) => log.append(...asked),
+      read: (...asked) => log.read(...asked),
+    };
+    const keys = ['turnout:{!bridge-old}:checkpoints', 'turnout:{!bridge-old}:last'];
+    const bridged = async (n: number): Promise<void> => {
+      await add(n);
+      await until(async () => (await client.hget(keys[0] ?? '', 'old-stream:acme')) === `${n}-0`);
+    };
+    const { report } = bridgeOf(streamSource(url), log, { log: current });
+    for (const n of [1, 2]) await bridged(n);
+    const dumps = await Promise.all(keys.map((key) => client.dumpBuffer(key)));
+    await bridged(3);
+    // As a failover leaves it: log and place of a moment ago.
+    const older = memoryLog();
+    const events = idsTo(2).map((id) =>
+      prepareEvent({ service: 'updates', type: 'update', payload: {} }, id),
+    );
+    await older.append('acme', 'bridge/old', events);
+    log = older;
+    const back = client.multi();
+    for (const [at, key] of keys.entries()) back.restore(key, 0, dumps[at] ?? '', 'REPLACE');
+    await back.exec();
+    await holds(log, idsTo(3));
+    await until(() => report().state === 'leading');
+  });
+
   it('finds streams that begin later, and leaves out what is no event, with a line that shows no payload', async (context) => {
     const { url, client, bridgeOf, add } = await openBench(context);
     const log = memoryLog();
