@@ -415,10 +415,11 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'append, then checkpoint: a bridge keeps its place before the append',
     file: 'src/legacy/bridge-feed.ts',
-    find: `    await Promise.all([...byOrg].map(([org, events]) => this.store(batch.lane, org, events)));
-    if (batch.position !== undefined) await this.keep(batch.lane, batch.position);`,
-    replace: `    if (batch.position !== undefined) await this.keep(batch.lane, batch.position);
-    await Promise.all([...byOrg].map(([org, events]) => this.store(batch.lane, org, events)));`,
+    find: `    await store();
+    if (batch.position !== undefined) await this.keep(batch.lane, batch.position, store, way);`,
+    replace: `    const later = async () => undefined;
+    if (batch.position !== undefined) await this.keep(batch.lane, batch.position, later, way);
+    await store();`,
     test: 'tests/contract/bridge-sources.test.ts',
     expectRed: 'keeps its place only once the append is done',
   },
@@ -429,6 +430,23 @@ export const mutations: readonly Mutation[] = [
     replace: 'return lease.isValid || this.turn >= 0;',
     test: 'tests/contract/bridge-sources.test.ts',
     expectRed: 'appends nothing once its clock says that the lease ran out',
+  },
+  {
+    name: 'a failover between append and place: the place is kept of what is lost',
+    file: 'src/legacy/bridge-feed.ts',
+    find: `      await store();
+      const outcome`,
+    replace: `      const outcome`,
+    test: 'tests/contract/bridge-sources.test.ts',
+    expectRed: 'keeps no place of what was acknowledged and lost again',
+  },
+  {
+    name: "a lease whose answer was lost: another node's turn in between goes unnoticed",
+    file: 'src/legacy/lease.ts',
+    find: 'const next = this.asked;',
+    replace: 'const next = 1;',
+    test: 'tests/contract/bridge-sources.test.ts',
+    expectRed: 'is another one after another node had it',
   },
   {
     name: 'the last lease check: a bridge appends after the question that came before it',
