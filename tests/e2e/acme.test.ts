@@ -90,7 +90,7 @@ it('lets a held poll of an old client finish when its node is ended', async () =
 it('answers an old client that comes while streams are still on their way elsewhere', async () => {
   const profile = await writeAcmeProfile({ url: acme.url, redisUrl: redis.url });
   onTestFinished(() => profile.remove());
-  const gateway = await startGateway({ ...profile.settings, TURNOUT_DRAIN_MS: '1500' });
+  const gateway = await startGateway({ ...profile.settings, TURNOUT_DRAIN_MS: '4000' });
   onTestFinished(() => gateway.kill());
   const first = { services: ['updates'], version: 1 };
   await new StreamClient(gateway.url, { token: await makeToken(), first }).next('ack');
