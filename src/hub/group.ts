@@ -103,8 +103,9 @@ export class Group {
     if (page.entries.length === 0 && position.seq < this.ring.head.seq) await this.reconcile();
     const stretch = { entries: page.entries, epoch: page.from.epoch, from: page.from };
     const chunk = cutChunk(stretch, this.services, this.form);
-    const isStale = incarnation !== this.incarnation;
-    return { kind: 'chunk', chunk: isStale ? chunk : this.share(chunk) };
+    // One that leads nowhere is the moment's own: the ring may have more by now, and readers would take it again and again.
+    const isSharable = incarnation === this.incarnation && page.entries.length > 0;
+    return { kind: 'chunk', chunk: isSharable ? this.share(chunk) : chunk };
   }
 
   /** A new incarnation of the log: what was cut, or is being read, no longer stands. */

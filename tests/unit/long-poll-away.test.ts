@@ -20,6 +20,7 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
+const pollLimit = 500;
 const memory = (): EventLog =>
   createMemoryLog({
     clock: systemClock,
@@ -80,7 +81,7 @@ async function polls(inner = memory()) {
       services: new Set(['a']),
       start,
       waitMs,
-      limit: 500,
+      limit: pollLimit,
       session: undefined,
       assignment: undefined,
       client,
@@ -190,4 +191,48 @@ it('a poll placed in the log that came back is held there, though its feed begin
   expect(answer).toBeUndefined();
   const body = await within(asked, 'the answer', 3000);
   expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1, epoch: head.epoch });
+});
+
+it('a poll that looks again since its feed began anew is answered by what came while it looked', async () => {
+  const [lost, found] = [memory(), memory()];
+  let log = lost;
+  let repair: () => void = () => undefined;
+  let answerPoll: (() => void) | undefined;
+  const {
+    log: faulty,
+    hub,
+    ask,
+  } = await polls({
+    append: (...call) => log.append(...call),
+    publishEphemeral: (...call) => log.publishEphemeral(...call),
+    async read(org, start, limits) {
+      // The feed asks from where it stands, and hears late.
+      if (log === found && start.at === 'cursor' && start.position.epoch !== head.epoch)
+        await new Promise<void>((goOn) => (repair = goOn));
+      const answer = await log.read(org, start, limits);
+      const isPolls = start.at === 'cursor' && limits.maxEvents === pollLimit;
+      if (isPolls && answerPoll === undefined) await new Promise<void>((goOn) => (answerPoll = goOn));
+      return answer;
+    },
+    async tail(org, listener) {
+      const tails = await Promise.all([lost, found].map((one) => one.tail(org, listener)));
+      return { close: async () => void (await Promise.all(tails.map((tail) => tail.close()))) };
+    },
+    health: () => log.health(),
+    close: async () => undefined,
+  });
+  await found.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 1 }, 'id-1')]);
+  const { head } = await found.read('acme', { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
+  const feed = await hub.acquire('acme');
+  log = found;
+  faulty.interrupt();
+  const asked = ask(5000, 60_000, { at: 'cursor', position: head });
+  await pause(systemClock, 50);
+  repair();
+  await until(() => answerPoll !== undefined, 'the read of the poll');
+  await found.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 2 }, 'id-2')]);
+  await until(() => feed.head.seq === 2, 'the event in the ring');
+  answerPoll?.();
+  const { body } = await within(asked, 'the answer');
+  expect(JSON.parse(body.toString())).toMatchObject({ events: [{ id: 'id-2' }], seq: 2 });
 });
