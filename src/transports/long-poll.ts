@@ -69,7 +69,9 @@ export class LongPoll {
     try {
       const placed = await this.place(feed, request, endMs);
       if (placed === undefined) return this.unplaced(request);
-      const poll = new HeldPoll(deps, feed, request, placed);
+      // Its wait is the whole poll's: what the log took of it is gone.
+      const waitMs = Math.max(0, Math.min(request.waitMs, endMs - deps.clock.monotonic()));
+      const poll = new HeldPoll(deps, feed, { ...request, waitMs }, placed);
       this.held.add(poll);
       const { mostMs } = this;
       const endSoon = mostMs < Infinity ? deps.wheel.after(mostMs, () => poll.migrate()) : undefined;

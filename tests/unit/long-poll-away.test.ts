@@ -97,6 +97,19 @@ describe('a poll with a cursor, while the log is away,', () => {
     expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1 });
   });
 
+  it('is held to its wait in all, though the log comes back in the middle of it', async () => {
+    const { log, ask } = await polls();
+    const answered: string[] = [];
+    log.refuse('read');
+    const before = ask(1000).then(() => answered.push('before'));
+    await until(() => log.calls('read') > 1, 'a read that failed');
+    await pause(systemClock, 600);
+    log.heal();
+    const after = ask(800).then(() => answered.push('after'));
+    await within(Promise.all([before, after]), 'the answers');
+    expect(answered).toEqual(['before', 'after']);
+  });
+
   it('is answered when the node drains', async () => {
     const { log, longPoll, ask } = await polls();
     log.hold('read');
