@@ -69,6 +69,8 @@ export class Group {
    */
   chunkAfter(position: Position): Chunk | 'behind' | undefined {
     const { seq } = position;
+    // A place of another incarnation says nothing about this one's head, wherever it lies.
+    if (position.epoch !== this.ring.epoch) return 'behind';
     if (seq >= this.ring.head.seq) return undefined;
     const cut = this.chunks.get(seq);
     if (cut !== undefined && isSamePlace(cut.from, position)) return cut;
