@@ -235,3 +235,35 @@ it.each([
   await until(() => client.resets.length > 0, 'the reset', 2000);
   expect(client.resets).toMatchObject([{ reason: told.reason, head: { seq: 3 } }]);
 });
+
+it('does not ask the log on and on about a message of a history that it does not have', async () => {
+  const { feed, lost, found, tell, reads } = await swapping();
+  const before = reads();
+  const page = await found.read(org, { at: 'earliest' }, { maxEvents: 3, maxBytes: 1 << 20 });
+  if (page.kind !== 'page') throw new Error('the log has three entries');
+  tell({ kind: 'appended', previous: page.from, entries: page.entries });
+  // At once, and once more a while later.
+  await until(() => reads() - before === 2, 'the second question');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(reads() - before).toBe(2);
+  const previous = feed.head;
+  await lost.append(org, 'p', [prepareEvent({ service: 'a', type: 't', payload: 11 }, 'id-11')]);
+  const next = await lost.read(org, { at: 'cursor', position: previous }, { maxEvents: 1, maxBytes: 1 });
+  tell({ kind: 'appended', previous, entries: next.kind === 'page' ? next.entries : [] });
+  expect(feed.head.seq).toBe(11);
+});
+
+it('has in the end what it heard of, though the log that it asked at first was behind', async () => {
+  const { feed, lost, tell, fallBehind, reads } = await swapping();
+  const before = reads();
+  const events = [11, 12].map((n) => prepareEvent({ service: 'a', type: 't', payload: n }, `id-${n}`));
+  await lost.append(org, 'p', events);
+  const last = await lost.read(org, { at: 'lastSeq', seq: 11 }, { maxEvents: 1, maxBytes: 1 });
+  if (last.kind !== 'page') throw new Error('the log has twelve entries');
+  fallBehind(true);
+  tell({ kind: 'appended', previous: last.from, entries: last.entries });
+  await until(() => reads() > before, 'the question');
+  fallBehind(false);
+  await until(() => feed.head.seq === 12, 'what the log has');
+  expect(feed.head.epoch).toBe(last.head.epoch);
+});
