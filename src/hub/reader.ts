@@ -71,6 +71,7 @@ export class Reader implements Member {
 
   /** Takes effect at the reader's position: what lies before it was given by the old set, what follows by the new. */
   setServices(services: ReadonlySet<string>): void {
+    if (this.isClosed) return;
     this.feed.leave(this, this.group);
     this.group = this.feed.join(this, services, this.form);
   }
