@@ -94,7 +94,7 @@ describe('a poll with a cursor, while the log is away,', () => {
   it('is answered when its wait is over', async () => {
     const { log, ask } = await polls();
     log.hold('read');
-    const { body } = await within(ask(300), 'the answer', 3000);
+    const { body } = await within(ask(300), 'the answer');
     expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1 });
   });
 
@@ -117,13 +117,13 @@ describe('a poll with a cursor, while the log is away,', () => {
     const answer = ask(30_000);
     await until(() => log.waiting('read') > 0, 'the read');
     void longPoll.drain(1000);
-    expect((await within(answer, 'the answer', 3000)).mustClose).toBe(true);
+    expect((await within(answer, 'the answer')).mustClose).toBe(true);
   });
 
   it('is answered when its token expires', async () => {
     const { log, ask } = await polls();
     log.refuse('read');
-    const { body } = await within(ask(30_000, 300), 'the answer', 3000);
+    const { body } = await within(ask(30_000, 300), 'the answer');
     expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1 });
   });
 });
@@ -137,7 +137,7 @@ it('a poll of an old API is let go while it waits for the log, as one that is he
   const answer = ask(30_000, 60_000, undefined, release.watched(pollClientOf(undefined)));
   await until(() => log.calls('read') > 1, 'a read that failed');
   mayHold = false;
-  const { body } = await within(answer, 'the answer', 3000);
+  const { body } = await within(answer, 'the answer');
   expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1 });
 });
 
@@ -176,6 +176,7 @@ it('a poll placed in the log that came back is held there, though its feed begin
   const {
     log: faulty,
     hub,
+    longPoll,
     ask,
   } = await polls({
     append: (...call) => log.append(...call),
@@ -197,13 +198,14 @@ it('a poll placed in the log that came back is held there, though its feed begin
   faulty.interrupt();
 
   let answer: Buffer | undefined;
-  const asked = ask(1000, 60_000, { at: 'cursor', position: head }).then(({ body }) => (answer = body));
+  const asked = ask(30_000, 60_000, { at: 'cursor', position: head }).then(({ body }) => (answer = body));
   await pause(systemClock, 50);
   repair();
   await until(() => feed.head.epoch === head.epoch, 'the feed to begin anew');
   await pause(systemClock, 200);
   expect(answer).toBeUndefined();
-  const body = await within(asked, 'the answer', 3000);
+  longPoll.close();
+  const body = await within(asked, 'the answer');
   expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1, epoch: head.epoch });
 });
 
