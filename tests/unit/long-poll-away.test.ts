@@ -128,6 +128,20 @@ describe('a poll with a cursor, while the log is away,', () => {
   });
 });
 
+it('a poll that has just asked where it stands is told so, though the node begins to drain', async () => {
+  const { log, longPoll, ask } = await polls();
+  log.holdAnswers('read');
+  const answer = ask(0, 60_000, { at: 'earliest' });
+  await until(() => log.waiting('read') === 1, 'the question');
+  const drained = longPoll.drain(1000).then(() => longPoll.close());
+  await pause(systemClock, 50);
+  log.heal();
+  const { body, mustClose } = await within(answer, 'the answer');
+  expect(JSON.parse(body.toString())).toMatchObject({ events: [{ id: 'id-1' }] });
+  expect(mustClose).toBe(true);
+  await within(drained, 'the end of the drain');
+});
+
 it('a poll of an old API is let go while it waits for the log, as one that is held is', async () => {
   const { log, ask } = await polls();
   let mayHold = true;
