@@ -81,7 +81,7 @@ it('tells reset to a reader that joins a read of the log which began before the 
   answerOld();
 
   await until(() => first.resets.length > 0, 'the reset of the one that was reading');
-  await until(() => second.resets.length > 0, 'the reset of the one that joined its read', 2000);
+  await until(() => second.resets.length > 0, 'the reset of the one that joined its read');
   expect(second.seqs).toEqual([]);
 });
 
@@ -211,7 +211,7 @@ it('tells reset to a reader that was placed by the log that was lost, once its f
 
   const client = new ReadingClient();
   read((await placing).position, client).pump();
-  await until(() => client.resets.length > 0, 'the reset', 2000);
+  await until(() => client.resets.length > 0, 'the reset');
   expect(client.resets).toMatchObject([{ reason: 'epoch', head: { seq: 3 } }]);
 });
 
@@ -232,7 +232,7 @@ it.each([
   reader.setServices(new Set(['a', 'b']));
   holdAnswers(() => false);
   waiting[0]?.();
-  await until(() => client.resets.length > 0, 'the reset', 2000);
+  await until(() => client.resets.length > 0, 'the reset');
   expect(client.resets).toMatchObject([{ reason: told.reason, head: { seq: 3 } }]);
 });
 

@@ -50,11 +50,7 @@ it.each([
     stream.destroy();
     await until(async () => (await counts()).activeConnections === 0, 'the end of the streams');
     log.heal();
-    await until(
-      async () => (await counts()).connectionPoolStats.totalOrgs === 0,
-      'the end of the feed',
-      3000,
-    );
+    await until(async () => (await counts()).connectionPoolStats.totalOrgs === 0, 'the end of the feed');
     expect(log.health().subscriptions).toBe(0);
   } finally {
     log.heal();
