@@ -69,9 +69,10 @@ export class Group {
    */
   chunkAfter(position: Position): Chunk | 'behind' | undefined {
     const { seq } = position;
+    const { head } = this.ring;
     // A place of another incarnation says nothing about this one's head, wherever it lies.
-    if (position.epoch !== this.ring.epoch) return 'behind';
-    if (seq >= this.ring.head.seq) return undefined;
+    if (position.epoch !== head.epoch) return 'behind';
+    if (seq > head.seq || isSamePlace(position, head)) return undefined;
     const cut = this.chunks.get(seq);
     if (cut !== undefined && isSamePlace(cut.from, position)) return cut;
     if (!this.ring.joins(position)) return 'behind';

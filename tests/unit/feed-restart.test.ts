@@ -215,6 +215,16 @@ it('tells reset to a reader that was placed by the log that was lost, once its f
   expect(client.resets).toMatchObject([{ reason: 'epoch', head: { seq: 3 } }]);
 });
 
+it('tells reset to a reader as far as its feed, in a history that the log has lost', async () => {
+  const { feed, lost, read } = await swapping(() => 'kept');
+  const client = new ReadingClient();
+  // Read by a node that stood on the old master: the tenth, as here, and another one.
+  read({ ...feed.head, tag: 'lost' }, client).pump();
+  await until(() => client.resets.length > 0, 'the reset');
+  expect(client.resets).toMatchObject([{ reason: 'fork', head: { seq: 10 } }]);
+  expect((await lost.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 })).head).toEqual(feed.head);
+});
+
 it.each([
   { what: 'another epoch', reason: 'epoch', newEpoch: undefined },
   // A failover keeps the epoch: told by tags alone.

@@ -252,7 +252,9 @@ it('a poll that looks again since its feed began anew is answered by what came w
     health: () => log.health(),
     close: async () => undefined,
   });
-  await found.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 1 }, 'id-1')]);
+  // Further than the feed stands: the poll waits until the feed comes that far.
+  const events = [1, 2].map((n) => prepareEvent({ service: 'a', type: 't', payload: n }, `id-${n}`));
+  await found.append('acme', 'p', events);
   const { head } = await found.read('acme', { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
   const feed = await hub.acquire('acme');
   log = found;
@@ -261,9 +263,9 @@ it('a poll that looks again since its feed began anew is answered by what came w
   await pause(systemClock, 50);
   repair();
   await until(() => answerPoll !== undefined, 'the read of the poll');
-  await found.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 2 }, 'id-2')]);
-  await until(() => feed.head.seq === 2, 'the event in the ring');
+  await found.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 3 }, 'id-3')]);
+  await until(() => feed.head.seq === 3, 'the event in the ring');
   answerPoll?.();
   const { body } = await within(asked, 'the answer');
-  expect(JSON.parse(body.toString())).toMatchObject({ events: [{ id: 'id-2' }], seq: 2 });
+  expect(JSON.parse(body.toString())).toMatchObject({ events: [{ id: 'id-3' }], seq: 3 });
 });
