@@ -26,7 +26,7 @@ export interface AuthServerOptions {
   readonly outageMs?: number;
   /** Services that a user may publish to. */
   readonly publishes?: readonly string[];
-  /** Once for each request sent; `why` names a status or an error's code. */
+  /** Once for each question; `why` names a status or an error's code. */
   readonly onAsked?: (outcome: AskOutcome, why: string) => void;
 }
 
@@ -56,6 +56,8 @@ export class AuthServer {
   private readonly known = new DigestCache<Known>(knownCredentials);
   private readonly refused = new DigestCache<{ readonly untilMs: number }>(refusedCredentials);
   private readonly underway = new Map<string, Promise<Known>>();
+  /** The last question was answered, so that its connection may be used again. */
+  private mayBeKept = false;
 
   constructor(options: AuthServerOptions) {
     this.options = options;
@@ -135,34 +137,54 @@ export class AuthServer {
     }
   }
 
-  private async exchange(
-    credential: Credential,
-  ): Promise<{ readonly status: number; readonly text: string }> {
+  /** A connection that the server closes while the question is on its way to it is no outage: asked once more. */
+  private async exchange(credential: Credential): Promise<Exchanged> {
     const { clock, timeoutMs = defaults.timeoutMs } = this.options;
     const controller = new AbortController();
     const cancel = clock.after(timeoutMs, () => controller.abort(new AskError('timeout')));
+    const { mayBeKept } = this;
+    const once = (): Promise<Exchanged> => this.exchangeOnce(credential, controller.signal);
     try {
-      const { url, headers } = credential.askAt(this.options.url);
-      // undici's request follows no redirects: a way to a login page is an answer too.
-      const answer = await request(url, {
-        dispatcher: this.agent,
-        signal: controller.signal,
-        headers: { ...headers, accept: 'application/json' },
+      const answer = await once().catch((thrown: unknown) => {
+        if (!mayBeKept || !hungUp.has(codeIn(thrown) ?? '')) throw thrown;
+        return once();
       });
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      // Leaving the loop early destroys the body, and the connection with it. No encoding is set: its chunks are bytes.
-      for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-        bytes += chunk.length;
-        if (bytes > answerBytes) throw new AskError('too_large');
-        chunks.push(chunk);
-      }
-      return { status: answer.statusCode, text: Buffer.concat(chunks).toString('utf8') };
+      this.mayBeKept = true;
+      return answer;
+    } catch (thrown) {
+      this.mayBeKept = false;
+      throw thrown;
     } finally {
       cancel();
     }
   }
+
+  private async exchangeOnce(credential: Credential, signal: AbortSignal): Promise<Exchanged> {
+    const { url, headers } = credential.askAt(this.options.url);
+    // undici's request follows no redirects: a way to a login page is an answer too.
+    const answer = await request(url, {
+      dispatcher: this.agent,
+      signal,
+      headers: { ...headers, accept: 'application/json' },
+    });
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    // Leaving the loop early destroys the body, and the connection with it. No encoding is set: its chunks are bytes.
+    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > answerBytes) throw new AskError('too_large');
+      chunks.push(chunk);
+    }
+    return { status: answer.statusCode, text: Buffer.concat(chunks).toString('utf8') };
+  }
 }
+
+interface Exchanged {
+  readonly status: number;
+  readonly text: string;
+}
+
+const hungUp = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 class AskError extends Error {
   readonly code: string;

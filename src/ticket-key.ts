@@ -23,10 +23,15 @@ export function shareTicketKey(options: {
   let isOver = false;
 
   const ask = async (): Promise<void> => {
-    // The first to write wins; everybody then reads what stands. Tickets that are out outlive an emptied Redis.
-    const offered = known ?? randomBytes(32).toString('base64url');
-    await redis.commands.call('SET', [name, offered, 'NX']);
-    const secret = await redis.commands.call('GET', [name]);
+    const read = (): Promise<unknown> => redis.commands.call('GET', [name]);
+    // First, because a Redis that takes no writes has a key to tell all the same.
+    let secret = await read();
+    if (secret === null) {
+      // The first to write wins; everybody then reads what stands. Tickets that are out outlive an emptied Redis.
+      const offered = known ?? randomBytes(32).toString('base64url');
+      await redis.commands.call('SET', [name, offered, 'NX']);
+      secret = await read();
+    }
     if (isOver || typeof secret !== 'string' || secret === known) return;
     known = secret;
     onSecret(secret);

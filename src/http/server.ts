@@ -71,6 +71,8 @@ export async function openServer(options: {
         NetServer.prototype.close.call(server, () => resolve());
       });
       await Promise.race([isClosed, pause(clock, lastRequestsMs)]);
+      // A node that stood still wakes to its timers first: what has arrived meanwhile is read before anybody is cut.
+      await new Promise((resolve) => setImmediate(resolve));
       server.close();
       await Promise.race([isClosed, pause(clock, closeMs)]);
       server.closeAllConnections();

@@ -38,6 +38,9 @@ export interface Placed {
   readonly reset: ResetReason | undefined;
 }
 
+// Longer than it takes to find the master that a failover made.
+const lookLaterMs = 3000;
+
 export class Feed {
   readonly org: string;
   private readonly deps: FeedDeps;
@@ -49,6 +52,7 @@ export class Feed {
   private readonly held = new HeldBack();
   private pendingEphemeral: EphemeralEvent[] = [];
   private unflushedSinceMs: number | undefined;
+  private isLookPlanned = false;
   private reconciling: Promise<void> | undefined;
 
   private constructor(org: string, deps: FeedDeps) {
@@ -211,10 +215,21 @@ export class Feed {
   private async repair(why: 'gap' | 'interrupted', cause?: TailMessage): Promise<void> {
     if (this.state !== 'live') return;
     this.state = 'repairing';
-    if (cause !== undefined) this.held.add(cause);
     this.deps.onRepair(this.org, why);
     await this.readOn();
+    // Read after it was heard, the log has it, or has another history: asking on and on would not change that.
+    if (cause !== undefined && !this.isBehindHead(cause)) this.lookLater();
     await this.settle();
+  }
+
+  /** It may have been a server that is the master no more that was asked; the one that is has what was heard. */
+  private lookLater(): void {
+    if (this.isLookPlanned) return;
+    this.isLookPlanned = true;
+    this.deps.clock.after(lookLaterMs, () => {
+      this.isLookPlanned = false;
+      this.receive({ kind: 'interrupted' });
+    });
   }
 
   /**

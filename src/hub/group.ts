@@ -69,7 +69,10 @@ export class Group {
    */
   chunkAfter(position: Position): Chunk | 'behind' | undefined {
     const { seq } = position;
-    if (seq >= this.ring.head.seq) return undefined;
+    const { head } = this.ring;
+    // A place of another incarnation says nothing about this one's head, wherever it lies.
+    if (position.epoch !== head.epoch) return 'behind';
+    if (seq > head.seq || isSamePlace(position, head)) return undefined;
     const cut = this.chunks.get(seq);
     if (cut !== undefined && isSamePlace(cut.from, position)) return cut;
     if (!this.ring.joins(position)) return 'behind';
@@ -103,8 +106,9 @@ export class Group {
     if (page.entries.length === 0 && position.seq < this.ring.head.seq) await this.reconcile();
     const stretch = { entries: page.entries, epoch: page.from.epoch, from: page.from };
     const chunk = cutChunk(stretch, this.services, this.form);
-    const isStale = incarnation !== this.incarnation;
-    return { kind: 'chunk', chunk: isStale ? chunk : this.share(chunk) };
+    // One that leads nowhere is the moment's own: the ring may have more by now, and readers would take it again and again.
+    const isSharable = incarnation === this.incarnation && page.entries.length > 0;
+    return { kind: 'chunk', chunk: isSharable ? this.share(chunk) : chunk };
   }
 
   /** A new incarnation of the log: what was cut, or is being read, no longer stands. */

@@ -158,12 +158,13 @@ export class Pages {
       }
       this.drop(key);
     }
-    return this.once(org, key, async () => {
+    const running: Promise<Page | undefined> = this.once(org, key, async () => {
       const read = await this.readPage(org, at);
       // Forgotten meanwhile: whoever waits may have it, nobody else.
-      if (read !== undefined && this.underway.has(key)) this.keep(key, read);
+      if (read !== undefined && this.underway.get(key) === running) this.keep(key, read);
       return read;
     });
+    return running;
   }
 
   private async readPage(org: string, at: number): Promise<Page | undefined> {

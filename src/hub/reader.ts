@@ -71,6 +71,7 @@ export class Reader implements Member {
 
   /** Takes effect at the reader's position: what lies before it was given by the old set, what follows by the new. */
   setServices(services: ReadonlySet<string>): void {
+    if (this.isClosed) return;
     this.feed.leave(this, this.group);
     this.group = this.feed.join(this, services, this.form);
   }
@@ -126,7 +127,9 @@ export class Reader implements Member {
       const fetched = await group.fetch(place);
       this.retryMs = retryDelayMs.first;
       // A subscribe or a restart of the ring came in between: what was read answers an older question.
-      const isStale = group !== this.group || this.mustRecheck || this.isClosed;
+      // Where the reader stands is still to be known: it may have been asked for that alone.
+      if (group !== this.group) this.mustRecheck = true;
+      const isStale = this.mustRecheck || this.isClosed;
       if (!isStale && fetched.kind === 'chunk') this.take(fetched.chunk);
       if (!isStale && fetched.kind === 'reset') {
         this.place = fetched.head;

@@ -114,13 +114,17 @@ export class StreamConnection implements LiveSession, Sink {
   get hasRoom(): boolean {
     return this.outbox.hasRoom;
   }
+  /** We ended it, or its client has gone: what was waited for comes too late. */
+  private get isOver(): boolean {
+    return this.ending !== undefined || this.ws.readyState !== this.ws.OPEN;
+  }
 
   /** Admits the visitor or closes the stream with the reason why not. Frames that came meanwhile are handled then. */
   async start(identify: () => Promise<Visitor>): Promise<void> {
     try {
       const visitor = await identify();
       const verdict = await this.deps.admission.stream(visitor.identity, visitor.ticket);
-      if (this.ending !== undefined || this.ws.readyState !== this.ws.OPEN) return;
+      if (this.isOver) return;
       if (!verdict.isAdmitted) {
         this.end(verdict.code);
         return;
@@ -220,13 +224,13 @@ export class StreamConnection implements LiveSession, Sink {
     this.clientSession = opening.session;
 
     const feed = await deps.hub.acquire(org);
-    if (this.ending !== undefined) {
+    if (this.isOver) {
       deps.hub.release(org);
       return;
     }
     this.holdsFeed = true;
     const { position, reset } = await feed.place(opening.start);
-    if (this.ending !== undefined) return;
+    if (this.isOver) return;
 
     this.deadlines.shookHands();
     this.outbox.replayUpTo(opening.start.at === 'head' ? 0 : feed.head.seq);
@@ -265,7 +269,7 @@ export class StreamConnection implements LiveSession, Sink {
   }
 
   private renewed(identity: Identity): void {
-    if (this.admitted === undefined || this.ending !== undefined) return;
+    if (this.admitted === undefined || this.isOver) return;
     this.admitted = { ...this.admitted, identity };
     this.deadlines.standBy(identity);
   }

@@ -23,6 +23,8 @@ const retryMs = 250;
 const minLogMs = 2000;
 // A client that is sent back to a draining node asks again the moment it is answered: it is held this long, not for its wait.
 const whileDrainingMs = 1000;
+// How often a drain looks whether anybody still waits for the log.
+const lookMs = 20;
 // Whoever was answered right before a drain is on the way back, on the same connection: not to be closed under the request.
 const returnMs = 300;
 
@@ -69,7 +71,9 @@ export class LongPoll {
     try {
       const placed = await this.place(feed, request, endMs);
       if (placed === undefined) return this.unplaced(request);
-      const poll = new HeldPoll(deps, feed, request, placed);
+      // Its wait is the whole poll's: what the log took of it is gone.
+      const waitMs = Math.max(0, Math.min(request.waitMs, endMs - deps.clock.monotonic()));
+      const poll = new HeldPoll(deps, feed, { ...request, waitMs }, placed);
       this.held.add(poll);
       const { mostMs } = this;
       const endSoon = mostMs < Infinity ? deps.wheel.after(mostMs, () => poll.migrate()) : undefined;
@@ -91,10 +95,13 @@ export class LongPoll {
   /** Every held poll is answered, each at its own moment, and none is cut. Who comes now is held for a second at most. */
   async drain(withinMs: number): Promise<void> {
     this.isDraining = true;
-    for (const giveUp of this.waiting) giveUp();
     const answer = (poll: HeldPoll): void => poll.migrate();
     const { clock } = this.deps;
+    const placedMs = clock.monotonic() + whileDrainingMs;
     await inTurns([...this.held], withinMs * toldPart, clock, answer, () => this.held.size === 0);
+    // Who has just asked the log is told what it says; where it is away, nobody waits for it.
+    while (this.waiting.size > 0 && clock.monotonic() < placedMs) await pause(clock, lookMs);
+    for (const giveUp of this.waiting) giveUp();
     const leftMs = this.answeredMs + returnMs - clock.monotonic();
     if (leftMs > 0) await pause(clock, leftMs);
   }

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Gateway, startGateway } from '../support/node-process.ts';
 import { poll } from '../support/poll-client.ts';
-import { metric } from '../support/publisher.ts';
+import { metric, Publisher } from '../support/publisher.ts';
 import type { ErrorAnswer } from '../support/http-client.ts';
 import { StreamClient, openStream } from '../support/stream-client.ts';
 import { makeToken } from '../support/token-maker.ts';
@@ -26,11 +26,12 @@ it('closes one stream too many with 1013 overloaded', async () => {
 it('answers one held poll too many 503 overloaded, with Retry-After', async () => {
   const token = await makeToken();
   const { cursor } = (await poll(gateway.url, token, { services: 'chat' })).body;
-  const held = poll(gateway.url, token, { services: 'chat', cursor, wait: 2 });
+  const held = poll(gateway.url, token, { services: 'chat', cursor, wait: 30 });
   await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'the held poll');
-  const refused = await poll<ErrorAnswer>(gateway.url, token, { services: 'chat', cursor, wait: 2 });
+  const refused = await poll<ErrorAnswer>(gateway.url, token, { services: 'chat', cursor, wait: 30 });
   expect(refused.status).toBe(503);
   expect(refused.body.error.code).toBe('overloaded');
   expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+  await new Publisher(gateway.url).publish({ service: 'chat' });
   expect((await held).status).toBe(200);
 });

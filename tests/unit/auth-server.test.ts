@@ -130,6 +130,35 @@ describe('asking', () => {
   });
 });
 
+describe('a kept connection', () => {
+  it('that the server closes under a question is no outage: it is asked once more', async () => {
+    const clock = manualClock();
+    const told: string[] = [];
+    const server = open({ clock, onAsked: (outcome) => told.push(outcome) });
+    await server.identify(anns);
+    clock.advance(10_000);
+    // As if it had grown idle there a moment ago, and the question was on its way.
+    whoami.instead = (response, request) => {
+      whoami.instead = undefined;
+      cut(response, request);
+    };
+    expect((await server.identify(anns)).sub).toBe('ann');
+    expect([told, whoami.asked.length]).toEqual([['known', 'known'], 3]);
+  });
+
+  it('is not asked on and on where every question is cut', async () => {
+    const clock = manualClock();
+    const server = open({ clock });
+    await server.identify(anns);
+    clock.advance(10_000);
+    whoami.instead = cut;
+    await expect(server.identify(anns)).rejects.toMatchObject({ code: 'overloaded' });
+    expect(whoami.asked.length).toBe(3);
+    await expect(server.identify(anns)).rejects.toMatchObject({ code: 'overloaded' });
+    expect(whoami.asked.length).toBe(4);
+  });
+});
+
 describe('an answer', () => {
   it('names the user and the org by their places, numbers too, or the org is fixed', async () => {
     whoami.people.set('Bearer anns', { user: { id: 17 }, org: ['x', { name: 'acme' }] });

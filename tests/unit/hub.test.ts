@@ -187,6 +187,14 @@ describe('a reader', () => {
     await until(() => client.seqs.length === 2);
     expect(client.seqs).toEqual([3, 4]);
   });
+
+  it('that was closed is not among those of its feed again, whatever it is still asked', async () => {
+    const { feed, reader } = await read(hubOver(memory()), ['a']);
+    reader.close();
+    expect(feed.isIdle).toBe(true);
+    reader.setServices(new Set(['a', 'b']));
+    expect(feed.isIdle).toBe(true);
+  });
 });
 
 describe('a feed', () => {

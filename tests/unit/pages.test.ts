@@ -183,6 +183,38 @@ describe('pages', () => {
     expect(seqsOf(await ask())).toEqual(run(1, 15));
   });
 
+  it('of a history that was forgotten are not kept because the new one is being read', async () => {
+    const [lost, found] = [memory(), memory()];
+    await append(lost, 5);
+    await append(found, 7);
+    let log = lost;
+    const answers: (() => void)[] = [];
+    const pages = new Pages({
+      clock: systemClock,
+      log: {
+        async read(...call) {
+          const answer = await log.read(...call);
+          await new Promise<void>((goOn) => answers.push(goOn));
+          return answer;
+        },
+      },
+    });
+    const since = { at: 'lastSeq', seq: 1 } as const;
+    const ask = (): Promise<ReadAnswer> => pages.read(org, since, roomy, nothingDropped);
+    const first = ask();
+    await until(() => answers.length === 1, 'the read of what is lost');
+    log = found;
+    pages.forget(org);
+    const second = ask();
+    await until(() => answers.length === 2, 'the read of what was found');
+    answers[0]?.();
+    expect(seqsOf(await first)).toEqual(run(2, 5));
+    const third = ask();
+    answers[1]?.();
+    expect(seqsOf(await second)).toEqual(run(2, 7));
+    expect(seqsOf(await third)).toEqual(run(2, 7));
+  });
+
   it('ask the log for eight at a time, and go on after a failure', async () => {
     const log = faultyLog(memory());
     await append(log, 2000);
