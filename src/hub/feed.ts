@@ -154,18 +154,10 @@ export class Feed {
     return this.ring;
   }
 
-  /** A start that the ring itself can vouch for: the entry's tag stands at its place here. */
   private placeInRing(start: Start): Position | undefined {
     if (this.state !== 'live') return undefined;
     this.retain();
-    if (start.at === 'cursor') {
-      const { epoch, seq, tag } = start.position;
-      const place = epoch === this.head.epoch ? this.openRing.placeAt(seq) : undefined;
-      return place?.tag === tag ? place : undefined;
-    }
-    if (start.at === 'lastSeq' && (start.epoch === undefined || start.epoch === this.head.epoch))
-      return this.openRing.placeAt(start.seq);
-    return undefined;
+    return this.openRing.placeFor(start);
   }
 
   /** What the log's retention keeps, told by what this feed knows of its head. */

@@ -1,6 +1,7 @@
 /** The newest entries of one org, without holes, as a feed keeps them. Older ones fall out at the front. */
 import { isSamePlace, placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
+import type { Start } from '../log/event-log.ts';
 
 /** What an entry costs besides its JSON: the object, its strings, its slot. */
 export const overheadBytes = 200;
@@ -92,6 +93,17 @@ export class Ring {
     if (seq === this.before.seq) return this.before;
     const entry = this.entries[this.firstIndex + seq - this.before.seq - 1];
     return seq > this.before.seq && entry !== undefined ? this.placeOf(entry) : undefined;
+  }
+
+  /** Where a start that the ring itself can vouch for begins: a cursor's tag stands at its place here. */
+  placeFor(start: Start): Position | undefined {
+    if (start.at === 'cursor') {
+      const { epoch, seq, tag } = start.position;
+      const place = epoch === this.epoch ? this.placeAt(seq) : undefined;
+      return place?.tag === tag ? place : undefined;
+    }
+    const isHere = start.at === 'lastSeq' && (start.epoch === undefined || start.epoch === this.epoch);
+    return isHere ? this.placeAt(start.seq) : undefined;
   }
 
   /** True where what the ring keeps follows `position`: the entry there is the ring's own, not another history's. */
