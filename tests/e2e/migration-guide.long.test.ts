@@ -12,7 +12,8 @@ import { GuideShell } from '../support/guide-shell.ts';
 import { call } from '../support/http-client.ts';
 import type { Pasted } from '../support/pasted-commands.ts';
 import { type Block, readmeBlocks } from '../support/readme-blocks.ts';
-import { freePort, RedisServer } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
+import { RedisServer } from '../support/redis.ts';
 import { listeningUrl } from '../support/started-process.ts';
 import { until } from '../support/until.ts';
 

@@ -1,5 +1,6 @@
 /** What happens to the heart's gateways and connections: rules that jump, kills, cuts, stalls, restarts, tails that break. */
 import { type Gateway, type Settings, startGateway } from './node-process.ts';
+import { freePort } from './ports.ts';
 import { admin } from './publisher.ts';
 import type { Random } from './random.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
@@ -25,7 +26,7 @@ export class Phoenix {
   }
 
   static async start(settings: Settings = {}): Promise<Phoenix> {
-    const all = { ...heartSettings, ...settings };
+    const all = { ...heartSettings, ...settings, TURNOUT_PORT: String(await freePort()) };
     return new Phoenix(await startGateway(all), all);
   }
 
@@ -38,10 +39,9 @@ export class Phoenix {
   }
 
   async restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    const { port } = new URL(this.url);
     if (signal === 'SIGTERM') await this.gateway.stop();
     else await this.gateway.kill();
-    this.gateway = await startGateway({ ...this.settings, TURNOUT_PORT: port });
+    this.gateway = await startGateway(this.settings);
   }
 
   kill(): Promise<void> {
