@@ -28,10 +28,14 @@ it('receives its events once and in order through a rollout, a kill and a restar
   try {
     const publisher = new Publisher(gateway.url);
     // Until its first poll has placed it there is nothing that is its.
-    await until(async () => {
-      await publisher.publish({ service: 'chat', type: 'probe' });
-      return client.events.length > 0;
-    }, 'its first event', 30_000);
+    await until(
+      async () => {
+        await publisher.publish({ service: 'chat', type: 'probe' });
+        return client.events.length > 0;
+      },
+      'its first event',
+      30_000,
+    );
     const first = client.events[0]?.seq ?? 0;
     const changes = [
       () => admin(gateway.url, 'PUT', '/rollout/percent', { percent: 100, reason: 'test' }),
