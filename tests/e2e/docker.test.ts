@@ -17,7 +17,10 @@ import { stop, untilListening } from '../support/started-process.ts';
 const execute = promisify(execFile);
 
 /** npm's own variables describe this test run, not the image; only where it fetches from is kept. */
-const environment: Record<string, string> = { npm_config_prefer_offline: 'true' };
+const environment: Record<string, string> = {
+  npm_config_prefer_offline: 'true',
+  npm_config_fetch_retries: '5',
+};
 for (const [name, value] of Object.entries(process.env)) {
   const isOfThisRun = /^(npm_|NODE_|VITEST|TURNOUT_|REALTIME_|WS_|TEST$)/.test(name);
   const isWhereFrom = /^npm_config_(registry|cache|userconfig)$/.test(name);
