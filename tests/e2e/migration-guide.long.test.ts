@@ -67,7 +67,7 @@ async function run(blocks: readonly Block[]): Promise<string[]> {
           .said()
           .split('\n')
           .some((line) => listeningUrl(line) !== undefined);
-      await until(isListening, () => `turnout serve; it said:\n${started.said()}`);
+      await until(isListening, () => `turnout serve; it said:\n${started.said()}`, 30_000);
     }
   }
   return said;
