@@ -54,6 +54,7 @@ describe('a failover that loses writes', () => {
     const strike = async (outage: Outage): Promise<number> => {
       // From here on what the master takes is lost with it.
       await replica.client.replicaof('NO', 'ONE');
+      await outage.untilRead();
       await sleep(500);
       await master.kill();
       await outage.untilFelt();

@@ -1,10 +1,10 @@
 /** `turnout tail`, `publish`, `token` and `serve`, against a real gateway. */
-import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { envelopeSchema } from '../../schema/envelope.ts';
 import { claimsSchema } from '../../schema/token.ts';
 import { GatewayPool } from '../support/gateway-pool.ts';
 import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
+import { freePort } from '../support/ports.ts';
 import { makeProducerToken, makeToken, testSecret } from '../support/token-maker.ts';
 import { turnout, TurnoutCommand, type Variables } from '../support/turnout-command.ts';
 import { until } from '../support/until.ts';
@@ -50,16 +50,6 @@ const lines = (org: string, count: number): string =>
   ).join('\n');
 const seqsOf = (out: string): (number | undefined)[] =>
   out.split('\n').map((line) => envelopeSchema.parse(JSON.parse(line)).seq);
-
-/** A port that was free a moment ago. */
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 
 describe.concurrent('turnout tail and publish', () => {
   it.for(['long-poll', 'websocket', 'auto'])(

@@ -3,22 +3,24 @@
  * would commit, and each RUN line is carried out. Then the last stage's command must serve, and its health check agree.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseDockerfile, parseDockerignore, type Stage, type Step } from '../support/dockerfile.ts';
+import { freePort } from '../support/ports.ts';
 import { root } from '../support/sources.ts';
 import { stop, untilListening } from '../support/started-process.ts';
 
 const execute = promisify(execFile);
 
 /** npm's own variables describe this test run, not the image; only where it fetches from is kept. */
-const environment: Record<string, string> = { npm_config_prefer_offline: 'true' };
+const environment: Record<string, string> = {
+  npm_config_prefer_offline: 'true',
+  npm_config_fetch_retries: '5',
+};
 for (const [name, value] of Object.entries(process.env)) {
   const isOfThisRun = /^(npm_|NODE_|VITEST|TURNOUT_|REALTIME_|WS_|TEST$)/.test(name);
   const isWhereFrom = /^npm_config_(registry|cache|userconfig)$/.test(name);
@@ -85,16 +87,6 @@ async function carryOut(stage: Stage): Promise<void> {
     }
   };
   for (const step of stage.steps) await carryOutStep(step);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
-  return address.port;
 }
 
 describe('the image', () => {

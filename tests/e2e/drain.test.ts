@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { call } from '../support/http-client.ts';
 import { startGateway } from '../support/node-process.ts';
 import { poll } from '../support/poll-client.ts';
-import { admin, Publisher, seqs } from '../support/publisher.ts';
+import { admin, metric, Publisher, seqs } from '../support/publisher.ts';
 import { openRaw, upgradeText } from '../support/raw-socket.ts';
 import { RedisServer } from '../support/redis.ts';
 import { StreamClient, openStream } from '../support/stream-client.ts';
@@ -14,6 +14,10 @@ import { sleep, until, within } from '../support/until.ts';
 
 const services = ['finance', 'chat'];
 const drainMs = 4000;
+
+/** A poll that comes once nobody is left finds the door shut. */
+const untilHeld = (url: string, count: number): Promise<void> =>
+  until(async () => (await metric(url, 'turnout_polls_held')) === count, 'the polls to be held');
 
 /** What was acknowledged before the first refusal counts. */
 async function publishUntilRefused(publisher: Publisher): Promise<void> {
@@ -49,7 +53,7 @@ it('drains on SIGTERM: streams advised and closed 1012, held polls answered, exi
       poll(gateway.url, token, { services: 'ops', cursor: 'earliest', wait: 30 }),
     );
     const settled = Promise.all(held);
-    await sleep(300);
+    await untilHeld(gateway.url, held.length);
     const acknowledged = publisher.head;
     gateway.signal('SIGTERM');
 
@@ -137,7 +141,7 @@ it('answers a held poll that waits on SIGINT as well', async () => {
   try {
     const token = await makeToken();
     const held = poll(gateway.url, token, { services: 'chat', cursor: 'earliest', wait: 30 });
-    await sleep(200);
+    await untilHeld(gateway.url, 1);
     gateway.signal('SIGINT');
     expect((await within(held, 'the held poll')).status).toBe(200);
     expect(await within(gateway.exited, 'the exit', 12_000)).toBe(0);
@@ -162,7 +166,7 @@ it('does not answer a client over and over that is sent back to it while it drai
       await pollOn(answer.body.cursor);
     };
     const polling = pollOn('earliest');
-    await sleep(200);
+    await untilHeld(gateway.url, 1);
     gateway.signal('SIGTERM');
     expect(await within(gateway.exited, 'the exit', 12_000)).toBe(0);
     await polling;
@@ -205,7 +209,8 @@ it('ends although somebody who came at the very end does not answer the close', 
   // Half a request: a connection that the end of listening leaves alone.
   const late = await openRaw(gateway.url, upgrade.slice(0, -2));
   try {
-    await sleep(100);
+    // Who comes first is taken first: by this answer it is no longer only the kernel that has it.
+    expect((await call(`${gateway.url}/healthz`)).status).toBe(200);
     gateway.signal('SIGTERM');
     const isRefused = () =>
       openRaw(gateway.url, '').then(

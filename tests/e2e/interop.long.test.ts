@@ -13,7 +13,7 @@ import { admin, Publisher, seqs } from '../support/publisher.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { until } from '../support/until.ts';
 
-const pingMs = 200;
+const pingMs = 500;
 const services = ['finance', 'chat'];
 const smallEvents = 40;
 const largeEvents = 10;

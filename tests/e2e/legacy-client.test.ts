@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { expect, it } from 'vitest';
 import { startGateway } from '../support/node-process.ts';
+import { freePort } from '../support/ports.ts';
 import { Publisher, admin } from '../support/publisher.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { until } from '../support/until.ts';
@@ -20,16 +21,21 @@ async function startLegacyClient(url: string, services: string) {
 }
 
 it('receives its events once and in order through a rollout, a kill and a restart of the node', async () => {
-  const gateway = await startGateway({ REALTIME_ROLLOUT_PERCENT: '50' });
+  const place = { TURNOUT_PORT: String(await freePort()) };
+  const gateway = await startGateway({ ...place, REALTIME_ROLLOUT_PERCENT: '50' });
   const client = await startLegacyClient(gateway.url, 'chat,news');
   let restarted: typeof gateway | undefined;
   try {
     const publisher = new Publisher(gateway.url);
     // Until its first poll has placed it there is nothing that is its.
-    await until(async () => {
-      await publisher.publish({ service: 'chat', type: 'probe' });
-      return client.events.length > 0;
-    }, 'its first event');
+    await until(
+      async () => {
+        await publisher.publish({ service: 'chat', type: 'probe' });
+        return client.events.length > 0;
+      },
+      'its first event',
+      30_000,
+    );
     const first = client.events[0]?.seq ?? 0;
     const changes = [
       () => admin(gateway.url, 'PUT', '/rollout/percent', { percent: 100, reason: 'test' }),
@@ -48,8 +54,8 @@ it('receives its events once and in order through a rollout, a kill and a restar
 
     await gateway.kill();
     await until(() => client.said.some((line) => line.includes('next try')), 'its back-off');
-    restarted = await startGateway({ TURNOUT_PORT: new URL(gateway.url).port });
-    await until(() => client.said.some((line) => line.includes('(epoch)')), 'its reset');
+    restarted = await startGateway(place);
+    await until(() => client.said.some((line) => line.includes('(epoch)')), 'its reset', 30_000);
     await new Publisher(restarted.url).publish({ service: 'chat' });
     await until(() => client.events.length > expected.length, 'the event after the restart');
     expect(client.events.at(-1)).toMatchObject({ seq: 1, service: 'chat' });

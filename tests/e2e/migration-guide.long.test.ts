@@ -12,7 +12,8 @@ import { GuideShell } from '../support/guide-shell.ts';
 import { call } from '../support/http-client.ts';
 import type { Pasted } from '../support/pasted-commands.ts';
 import { type Block, readmeBlocks } from '../support/readme-blocks.ts';
-import { freePort, RedisServer } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
+import { RedisServer } from '../support/redis.ts';
 import { listeningUrl } from '../support/started-process.ts';
 import { until } from '../support/until.ts';
 
@@ -66,7 +67,7 @@ async function run(blocks: readonly Block[]): Promise<string[]> {
           .said()
           .split('\n')
           .some((line) => listeningUrl(line) !== undefined);
-      await until(isListening, () => `turnout serve; it said:\n${started.said()}`);
+      await until(isListening, () => `turnout serve; it said:\n${started.said()}`, 30_000);
     }
   }
   return said;

@@ -4,9 +4,9 @@ import { pollBodySchema } from '../../schema/http.ts';
 import { call } from '../support/http-client.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
 import { PollClient, type PollParams, poll } from '../support/poll-client.ts';
-import { Publisher, publishRaw, seqs } from '../support/publisher.ts';
+import { metric, Publisher, publishRaw, seqs } from '../support/publisher.ts';
 import { makeProducerToken, makeShortToken, makeToken } from '../support/token-maker.ts';
-import { sleep, within } from '../support/until.ts';
+import { sleep, until, within } from '../support/until.ts';
 
 let gateway: Gateway;
 let orgs = 0;
@@ -143,7 +143,8 @@ describe('a poll', () => {
     const publisher = newOrg();
     const { cursor } = (await ask(publisher, {})).body;
     const held = ask(publisher, { cursor, wait: 30 });
-    await sleep(150);
+    // Lost where nobody listens: it must be held by then.
+    await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'the held poll');
     await publisher.publish({ service: 'chat', type: 'typing', ephemeral: true });
     const { body } = await within(held, 'the held poll');
     expect(body.events).toEqual([]);
@@ -154,7 +155,7 @@ describe('a poll', () => {
 
   it('that is held when its token expires is answered 200 without events, the next one 401', async () => {
     const publisher = newOrg();
-    const token = await makeShortToken(1, { org: publisher.org });
+    const token = await makeShortToken(2, { org: publisher.org });
     const { body } = await poll(gateway.url, token, { services: 'chat' });
     const held = await within(
       poll(gateway.url, token, { services: 'chat', cursor: body.cursor, wait: 60 }),

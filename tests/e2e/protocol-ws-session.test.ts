@@ -52,7 +52,7 @@ describe('auth', () => {
   });
 
   it('keeps a stream open past the first token; without it 4401 comes when the token expires', async () => {
-    const short = await makeShortToken(1);
+    const short = await makeShortToken(2);
     const renewed = await openStream(gateway.url, short, ['chat']);
     const left = await openStream(gateway.url, short, ['chat']);
     renewed.send({ type: 'auth', token: await makeToken() });

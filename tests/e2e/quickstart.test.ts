@@ -157,11 +157,15 @@ describe("the README's commands", () => {
     const stream = show(connect);
     await stream.shows('two pings', () => stream.frames.filter(({ type }) => type === 'ping').length >= 2);
     const all = { totalConnections: 0, totalSubscriptions: 0 };
-    await until(async () => {
-      const [now] = (await answersOf(metrics())) as NodeMetrics[];
-      Object.assign(all, now?.connectionPoolStats);
-      return all.totalConnections > 100;
-    }, 'more than 100 connections');
+    await until(
+      async () => {
+        const [now] = (await answersOf(metrics())) as NodeMetrics[];
+        Object.assign(all, now?.connectionPoolStats);
+        return all.totalConnections > 100;
+      },
+      'more than 100 connections',
+      startMs,
+    );
     expect(all.totalSubscriptions).toBeLessThanOrEqual(10);
   });
 

@@ -15,7 +15,7 @@ const slowCount = 2000;
 const patientCount = 300;
 const returningCount = 200;
 const fastCount = 50;
-const pingMs = 7000;
+const pingMs = 8000;
 const ringBytes = 16 * 1024 * 1024;
 const bytesAReader = 64 * 1024;
 /** Incompressible. A kernel buffers up to 4 MB for a loopback socket, and less when 2,000 of them are full. */

@@ -7,9 +7,12 @@ import { openStream } from '../support/stream-client.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { sleep, until } from '../support/until.ts';
 
+// Who reads nothing for two rounds is held dead, and here nothing is read for one and while the rest is published.
+const pingMs = 2000;
+
 let gateway: Gateway;
 beforeAll(async () => {
-  gateway = await startGateway({ TURNOUT_PING_MS: '1000' });
+  gateway = await startGateway({ TURNOUT_PING_MS: String(pingMs) });
 });
 afterAll(() => gateway.kill());
 
@@ -33,10 +36,9 @@ describe('a stream', () => {
     client.socket.pause();
     // More than the kernel buffers for a loopback socket: the reader is left behind the head.
     const text = randomBytes(36_000).toString('base64');
-    // Soon: a peer that reads nothing for two rounds of pings is held dead.
     const batch = Array.from({ length: 15 }, () => ({ service: 'bulk', payload: { text } }));
     for (let turn = 0; turn < 10; turn += 1) await publisher.publish(...batch);
-    await sleep(1200);
+    await sleep(pingMs * 1.1);
     client.socket.resume();
     await until(() => client.ofType('ping').at(-1)?.seq === 150, 'a ping at the head');
 

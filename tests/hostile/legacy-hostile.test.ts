@@ -11,7 +11,7 @@ import { type LegacyNode, openLegacyNode, plainProfile } from '../support/legacy
 import { startGateway } from '../support/node-process.ts';
 import { openRaw } from '../support/raw-socket.ts';
 import { answerText, RawUpstream, type Say } from '../support/raw-upstream.ts';
-import { freePort } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
 import { until, within } from '../support/until.ts';
 
 const bigBytes = 20 * 1024 * 1024;

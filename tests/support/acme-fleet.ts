@@ -8,7 +8,8 @@ import { type Acme, startAcme } from './acme/server.ts';
 import { type Gateway, type Settings, startGateway } from './node-process.ts';
 import { admin, metric } from './publisher.ts';
 import type { Random } from './random.ts';
-import { freePort, RedisServer } from './redis.ts';
+import { freePort } from './ports.ts';
+import { RedisServer } from './redis.ts';
 import { startProxy, type TcpProxy } from './tcp-proxy.ts';
 import { sleep, until } from './until.ts';
 

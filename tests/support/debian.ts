@@ -4,6 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -28,8 +29,10 @@ export async function findCommand(command: string): Promise<string | undefined> 
 }
 
 async function aptGet(...args: string[]): Promise<void> {
-  // Two tests may want to install at once: apt waits for the other's lock instead of failing.
-  await run('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], {
+  // Two tests may want to install at once. apt waits for another's lock on the packages, if told so, but never for the one
+  // on its lists: of two updates one fails at once. `flock` is on every Debian.
+  const turn = [join(tmpdir(), 'turnout-apt.lock'), 'apt-get', '-o', 'DPkg::Lock::Timeout=120'];
+  await run('flock', [...turn, ...args], {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     timeout: installMs,
   });

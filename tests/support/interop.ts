@@ -97,7 +97,15 @@ export async function openNpmClient({
   try {
     websocket = loaded();
   } catch {
-    const options = ['--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--prefix', npmFolder];
+    const options = [
+      '--ignore-scripts',
+      '--fetch-retries=5',
+      '--no-save',
+      '--no-audit',
+      '--no-fund',
+      '--prefix',
+      npmFolder,
+    ];
     await run('npm', ['install', ...options, npmPackage]);
     websocket = loaded();
   }

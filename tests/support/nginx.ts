@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ensureCommand } from './debian.ts';
-import { freePort } from './redis.ts';
+import { freePort } from './ports.ts';
 import { root } from './sources.ts';
 import { until } from './until.ts';
 

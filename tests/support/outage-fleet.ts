@@ -82,6 +82,7 @@ export function faultsOf(redis: RedisServer, frozenMs: number) {
       isFelt: true,
       strike: async (outage) => {
         await redis.snapshot();
+        await outage.untilRead();
         await sleep(500);
         await redis.kill();
         await outage.untilFelt();

@@ -14,6 +14,8 @@ import { sleep, until } from './until.ts';
 export interface Given {
   readonly seq: number;
   readonly id: string;
+  /** The log's time of append: what was lost and is sent again under its id may be given its old seq. */
+  readonly timestamp: string;
 }
 
 /** What came between two resets. */
@@ -200,7 +202,7 @@ export class OutageReader {
   }
 
   private take(events: readonly Envelope[]): void {
-    for (const { seq = 0, id } of events) {
+    for (const { seq = 0, id, timestamp } of events) {
       const at = this.seq;
       if (seq <= at) {
         this.repeats += 1;
@@ -209,7 +211,7 @@ export class OutageReader {
       }
       // It reads every service of the org, so its seqs have no holes.
       if (seq !== at + 1) this.faults.push(`${seq} came after ${at}`);
-      this.segment.given.push({ seq, id });
+      this.segment.given.push({ seq, id, timestamp });
     }
   }
 

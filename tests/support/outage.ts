@@ -37,7 +37,7 @@ export interface Outcome {
 
 interface Kept {
   readonly epoch: string;
-  readonly ids: ReadonlyMap<number, string>;
+  readonly entries: ReadonlyMap<number, Omit<Given, 'seq'>>;
   readonly head: number;
 }
 
@@ -87,6 +87,15 @@ export class Outage {
     const { refused } = this.publisher;
     await until(() => this.publisher.refused > refused, 'a publish to be refused');
     await this.untilAll('degraded');
+  }
+
+  /** Some of what is acknowledged from now on was read: if the log loses it, somebody was given what is lost. */
+  async untilRead(): Promise<void> {
+    const sinceMs = performance.now();
+    await until(
+      () => this.readers.some((reader) => isAt(reader, this.firstSince(sinceMs))),
+      'a reader to have what was just published',
+    );
   }
 
   private async run(): Promise<Outcome> {
@@ -155,11 +164,11 @@ export class Outage {
     const [gateway] = this.options.gateways;
     const token = await makeToken({ org: this.org, sub: 'auditor' });
     const client = new PollClient(gateway?.url ?? '', token, services, 'earliest');
-    const ids = new Map<number, string>();
-    for (const { seq = 0, id } of await client.drain()) ids.set(seq, id);
+    const entries = new Map<number, Omit<Given, 'seq'>>();
+    for (const { seq = 0, id, timestamp } of await client.drain()) entries.set(seq, { id, timestamp });
     const { epoch, seq } = await client.ask({ wait: 0 });
     client.close();
-    return { epoch, ids, head: seq };
+    return { epoch, entries, head: seq };
   }
 
   private judge(kept: Kept, healedMs: number, recoveredS: number): Outcome {
@@ -169,9 +178,10 @@ export class Outage {
       const theirs = [...reader.faults, ...reader.segments.flatMap((segment) => judgeSegment(segment, kept))];
       faults.push(...theirs.map((fault) => `${reader.user}: ${fault}`));
     }
-    if (new Set(kept.ids.values()).size !== kept.ids.size) faults.push('the log kept an id twice');
+    const ids = new Set([...kept.entries.values()].map(({ id }) => id));
+    if (ids.size !== kept.entries.size) faults.push('the log kept an id twice');
     const isKept = ({ id, seq, epoch }: Acknowledged): boolean =>
-      epoch === kept.epoch && kept.ids.get(seq) === id;
+      epoch === kept.epoch && kept.entries.get(seq)?.id === id;
     const lost = publisher.all.filter((one) => !isKept(one));
     for (const { id, seq, sentMs } of lost)
       if (options.keeps === 'all' || sentMs > healedMs)
@@ -210,7 +220,10 @@ const isAt = (reader: OutageReader, place: Place | undefined): boolean =>
 
 /** What a segment holds that the log, as it stands in the end, does not justify. */
 function judgeSegment({ epoch, after, given, reset }: Segment, kept: Kept): string[] {
-  const isInLog = ({ seq, id }: Given): boolean => epoch === kept.epoch && kept.ids.get(seq) === id;
+  const isInLog = ({ seq, id, timestamp }: Given): boolean => {
+    const entry = kept.entries.get(seq);
+    return epoch === kept.epoch && entry?.id === id && entry.timestamp === timestamp;
+  };
   const firstOutside = given.findIndex((one) => !isInLog(one));
   const last = given.at(-1)?.seq ?? after;
   if (reset === undefined) {

@@ -2,6 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { until } from './until.ts';
 
+/** What is to be said may be said by a program that starts first. */
+const startMs = 30_000;
+
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) endGroup(child, 'SIGKILL');
@@ -48,7 +51,7 @@ export function paste(commands: string, env: NodeJS.ProcessEnv): Pasted {
     type: (line) => {
       child.stdin.write(`${line}\n`);
     },
-    untilSaid: async (pattern, withinMs = 10_000) => {
+    untilSaid: async (pattern, withinMs = startMs) => {
       await until(
         () => pattern.test(heard),
         () => `${pattern}; it said:\n${heard}`,

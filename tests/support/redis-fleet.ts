@@ -6,20 +6,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Cluster } from 'ioredis';
 import { ensureCommand } from './debian.ts';
-import { freePort, RedisServer } from './redis.ts';
+import { RedisServer } from './redis.ts';
 import { until } from './until.ts';
 
 const run = promisify(execFile);
-
-/** A server that a test starts lives on a port below this: a Cluster's bus takes the port 10,000 above. */
-const highestClusterPort = 55_535;
-
-async function freeClusterPort(): Promise<number> {
-  for (;;) {
-    const port = await freePort();
-    if (port <= highestClusterPort) return port;
-  }
-}
 
 export class RedisCluster {
   readonly servers: readonly RedisServer[];
@@ -38,10 +28,7 @@ export class RedisCluster {
     const servers: RedisServer[] = [];
     for (let index = 0; index < 6; index += 1)
       servers.push(
-        await RedisServer.start({
-          port: await freeClusterPort(),
-          config: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000'],
-        }),
+        await RedisServer.start({ config: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000'] }),
       );
     const cli = await ensureCommand('redis-cli', 'redis-tools');
     const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);

@@ -5,11 +5,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { ensureCommand } from './debian.ts';
+import { freePort } from './ports.ts';
 import { until } from './until.ts';
 
 const running = new Set<ChildProcess>();
@@ -29,17 +29,6 @@ export interface RedisServerOptions {
   readonly sentinelFile?: string;
   /** A fixed port, where something else has to know it first. */
   readonly port?: number;
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port was given');
-  return address.port;
 }
 
 export class RedisServer {

@@ -2,7 +2,7 @@
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { faultText } from '../../../src/legacy/bridge-health.ts';
-import { freePort } from '../../support/redis.ts';
+import { freePort } from '../../support/ports.ts';
 
 it('says that a Redis is away in words of ours', async () => {
   const client = new Redis(await freePort(), '127.0.0.1', {
