@@ -6,8 +6,8 @@ import type { Clock } from '../clock.ts';
 import type { RedisCommands } from '../redis.ts';
 
 /**
- * `fresh`: it is ours now, and another node had it last, or none, or Redis has lost what was kept in our turn. `kept`: ours, and nobody else's since we had it.
- * `held`: another node's.
+ * `fresh`: it is ours now, and another node had it last, or none, or Redis has lost what was kept in our turn. `kept`: ours,
+ * and nobody else's since we had it. `held`: another node's.
  */
 export type LeaseOutcome = 'fresh' | 'kept' | 'held';
 
