@@ -9,6 +9,7 @@ import type { EventLog, ReadLimits, Start, TailMessage } from '../../src/log/eve
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { streamForm } from '../../src/transports/frames.ts';
 import { ReadingClient } from '../support/reading-client.ts';
+import { swappedLog } from '../support/swapped-log.ts';
 import { until } from '../support/until.ts';
 
 const org = 'acme';
@@ -36,9 +37,7 @@ it('tells reset to a reader that joins a read of the log which began before the 
   let listener: (message: TailMessage) => void = () => undefined;
   let answerOld: () => void = () => undefined;
   let pagesOfOld = 0;
-  const swapped: EventLog = {
-    append: (...call) => log.append(...call),
-    publishEphemeral: (...call) => log.publishEphemeral(...call),
+  const swapped = swappedLog(() => log, {
     async read(name, start, limits) {
       const answer = await log.read(name, start, limits);
       if (log === lost && start.at === 'lastSeq' && start.seq === 0 && limits.maxEvents > 1) {
@@ -53,9 +52,7 @@ it('tells reset to a reader that joins a read of the log which began before the 
       listener = told;
       return { close: async () => undefined };
     },
-    health: () => log.health(),
-    close: async () => undefined,
-  };
+  });
   const hub = new Hub({ log: swapped, clock: systemClock, ringBytes: 1 << 20, lingerMs: 0, retention });
   const feed = await hub.acquire(org);
   const { position } = await feed.place({ at: 'earliest' });
@@ -97,9 +94,7 @@ it.each([
   const own = (await found.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 })).head.epoch;
   const told = <T extends { epoch: string }>(position: T): T =>
     isForked && position.epoch === own ? { ...position, epoch } : position;
-  const swapped: EventLog = {
-    append: (...call) => log.append(...call),
-    publishEphemeral: (...call) => log.publishEphemeral(...call),
+  const swapped = swappedLog(() => log, {
     async read(name, start, limits) {
       const isOfLost = isForked && log === found && start.at === 'cursor' && start.position.epoch === epoch;
       const asked = isOfLost ? { at: start.at, position: { ...start.position, epoch: own } } : start;
@@ -108,9 +103,7 @@ it.each([
       return answer.kind === 'page' ? { ...answer, head, from: told(answer.from) } : { ...answer, head };
     },
     tail: (...call) => lost.tail(...call),
-    health: () => log.health(),
-    close: async () => undefined,
-  };
+  });
   const hub = new Hub({ log: swapped, clock: systemClock, ringBytes: 1 << 20, lingerMs: 0, retention });
   const feed = await hub.acquire(org);
   await fill(lost, 10);
@@ -153,9 +146,7 @@ async function swapping(newEpoch?: () => string) {
   const waiting: (() => void)[] = [];
   let reads = 0;
   let isBehind = false;
-  const swapped: EventLog = {
-    append: (...call) => log.append(...call),
-    publishEphemeral: (...call) => log.publishEphemeral(...call),
+  const swapped = swappedLog(() => log, {
     async read(name, start, limits) {
       reads += 1;
       if (isBehind && start.at === 'cursor')
@@ -170,9 +161,7 @@ async function swapping(newEpoch?: () => string) {
       listener = told;
       return { close: async () => undefined };
     },
-    health: () => log.health(),
-    close: async () => undefined,
-  };
+  });
   // What a feed puts off comes soon.
   const clock = { ...systemClock, after: (ms: number, run: () => void) => systemClock.after(ms / 20, run) };
   const hub = new Hub({ log: swapped, clock, ringBytes: 1 << 20, lingerMs: 0, retention });

@@ -13,6 +13,7 @@ import { Traffic } from '../../src/traffic.ts';
 import { LongPoll } from '../../src/transports/long-poll.ts';
 import { Wheel } from '../../src/transports/wheel.ts';
 import { faultyLog } from '../support/faulty-log.ts';
+import { swappedLog } from '../support/swapped-log.ts';
 import { until, within } from '../support/until.ts';
 
 const closers: (() => void)[] = [];
@@ -192,19 +193,17 @@ it('a poll placed in the log that came back is held there, though its feed begin
     hub,
     longPoll,
     ask,
-  } = await polls({
-    append: (...call) => log.append(...call),
-    publishEphemeral: (...call) => log.publishEphemeral(...call),
-    async read(org, start, limits) {
-      // The feed asks from where it stands, and hears late.
-      if (log === found && start.at === 'cursor' && start.position.epoch !== head.epoch)
-        await new Promise<void>((goOn) => (repair = goOn));
-      return log.read(org, start, limits);
-    },
-    tail: (...call) => lost.tail(...call),
-    health: () => log.health(),
-    close: async () => undefined,
-  });
+  } = await polls(
+    swappedLog(() => log, {
+      async read(org, start, limits) {
+        // The feed asks from where it stands, and hears late.
+        if (log === found && start.at === 'cursor' && start.position.epoch !== head.epoch)
+          await new Promise<void>((goOn) => (repair = goOn));
+        return log.read(org, start, limits);
+      },
+      tail: (...call) => lost.tail(...call),
+    }),
+  );
   const feed = await hub.acquire('acme');
   await found.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 1 }, 'id-1')]);
   const { head } = await found.read('acme', { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
@@ -233,25 +232,23 @@ it('a poll that looks again since its feed began anew is answered by what came w
     log: faulty,
     hub,
     ask,
-  } = await polls({
-    append: (...call) => log.append(...call),
-    publishEphemeral: (...call) => log.publishEphemeral(...call),
-    async read(org, start, limits) {
-      // The feed asks from where it stands, and hears late.
-      const isLost = start.at === 'cursor' && start.position.seq === 1 && start.position.tag !== head.tag;
-      if (log === found && isLost) await new Promise<void>((goOn) => (repair = goOn));
-      const answer = await log.read(org, start, limits);
-      const isPolls = start.at === 'cursor' && limits.maxEvents === pollLimit;
-      if (isPolls && answerPoll === undefined) await new Promise<void>((goOn) => (answerPoll = goOn));
-      return answer;
-    },
-    async tail(org, listener) {
-      const tails = await Promise.all([lost, found].map((one) => one.tail(org, listener)));
-      return { close: async () => void (await Promise.all(tails.map((tail) => tail.close()))) };
-    },
-    health: () => log.health(),
-    close: async () => undefined,
-  });
+  } = await polls(
+    swappedLog(() => log, {
+      async read(org, start, limits) {
+        // The feed asks from where it stands, and hears late.
+        const isLost = start.at === 'cursor' && start.position.seq === 1 && start.position.tag !== head.tag;
+        if (log === found && isLost) await new Promise<void>((goOn) => (repair = goOn));
+        const answer = await log.read(org, start, limits);
+        const isPolls = start.at === 'cursor' && limits.maxEvents === pollLimit;
+        if (isPolls && answerPoll === undefined) await new Promise<void>((goOn) => (answerPoll = goOn));
+        return answer;
+      },
+      async tail(org, listener) {
+        const tails = await Promise.all([lost, found].map((one) => one.tail(org, listener)));
+        return { close: async () => void (await Promise.all(tails.map((tail) => tail.close()))) };
+      },
+    }),
+  );
   // Further than the feed stands: the poll waits until the feed comes that far.
   const events = [1, 2].map((n) => prepareEvent({ service: 'a', type: 't', payload: n }, `id-${n}`));
   await found.append('acme', 'p', events);
