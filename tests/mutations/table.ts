@@ -560,4 +560,12 @@ export const mutations: readonly Mutation[] = [
     test: 'tests/unit/legacy-hostile-identity',
     expectRed: 'is never another: 50 users at the same time',
   },
+  {
+    name: 'a poll that is held and looks again has looked since the beginning of time',
+    file: 'src/transports/held-poll.ts',
+    find: 'this.lookingSinceMs ??= nowMs;',
+    replace: 'this.lookingSinceMs ??= 0;',
+    test: 'tests/unit/long-poll-away',
+    expectRed: 'a poll placed in the log that came back is held there',
+  },
 ];
