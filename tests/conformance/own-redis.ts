@@ -2,10 +2,10 @@
 import { test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
-import { createRedisLog, type RedisLogOptions } from '../../src/log/redis-log.ts';
+import type { RedisLogOptions } from '../../src/log/redis-log.ts';
 import { openRedis, type RedisConnection } from '../../src/redis.ts';
 import { RedisServer } from '../support/redis.ts';
-import { type OpenedLog, openRedisLog } from './redis-harness.ts';
+import { type OpenedLog, openRedisLog, redisLogOn } from './redis-harness.ts';
 
 type RedisOptions = Parameters<typeof RedisServer.start>[0];
 
@@ -55,14 +55,7 @@ async function openMutedLog(url: string, org: string): Promise<OpenedLog> {
       return real.isReady;
     },
   };
-  const options = {
-    prefix: 't',
-    nodeId: 'muted',
-    timeoutMs: 2000,
-    retentionMs: 60_000,
-    retentionEvents: 10_000,
-  };
-  const log = createRedisLog({ connection, clock: systemClock, ...options });
+  const log = redisLogOn(connection, { nodeId: 'muted' });
   const close = async (): Promise<void> => {
     await log.close();
     real.close();

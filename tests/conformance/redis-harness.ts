@@ -6,7 +6,7 @@ import { Reader } from '../../src/hub/reader.ts';
 import { TurnoutError } from '../../src/errors.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createRedisLog, type RedisLogOptions } from '../../src/log/redis-log.ts';
-import { openRedis } from '../../src/redis.ts';
+import { openRedis, type RedisConnection } from '../../src/redis.ts';
 import { streamForm } from '../../src/transports/frames.ts';
 import { ReadingClient } from '../support/reading-client.ts';
 import { until } from '../support/until.ts';
@@ -26,6 +26,19 @@ export interface OpenedLog {
   readonly close: () => Promise<void>;
 }
 
+/** A log on a connection of the test's own. */
+export const redisLogOn = (connection: RedisConnection, more: Partial<RedisLogOptions> = {}): EventLog =>
+  createRedisLog({
+    connection,
+    clock: systemClock,
+    prefix: 't',
+    nodeId: 'n',
+    timeoutMs: 2000,
+    retentionMs: 60_000,
+    retentionEvents: 10_000,
+    ...more,
+  });
+
 /** A log of its own on the Redis at `url`. Nothing is kept shorter than the suite needs it. */
 export async function openRedisLog(
   url: string,
@@ -34,16 +47,7 @@ export async function openRedisLog(
 ): Promise<OpenedLog> {
   const timeoutMs = 2000;
   const connection = openRedis({ url, clock: systemClock, timeoutMs, onError: () => undefined });
-  const log = createRedisLog({
-    connection,
-    clock: systemClock,
-    prefix,
-    nodeId: systemClock.id(),
-    timeoutMs,
-    retentionMs: 60_000,
-    retentionEvents: 10_000,
-    ...more,
-  });
+  const log = redisLogOn(connection, { prefix, nodeId: systemClock.id(), timeoutMs, ...more });
   await connection.ready(10_000);
   await until(() => log.health().isUp, 'the log to be up');
   return {

@@ -3,7 +3,6 @@ import { inspect } from 'node:util';
 import { describe, expect } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
-import { createRedisLog } from '../../src/log/redis-log.ts';
 import { openRedis } from '../../src/redis.ts';
 import { RedisProxy } from '../support/redis-proxy.ts';
 import { sleep, until } from '../support/until.ts';
@@ -19,7 +18,7 @@ import {
   seqsOf,
 } from './event-log-harness.ts';
 import { it } from './own-redis.ts';
-import { publishUntilKept, readLive } from './redis-harness.ts';
+import { publishUntilKept, readLive, redisLogOn } from './redis-harness.ts';
 
 const away = { code: 'log_unavailable' };
 
@@ -255,15 +254,7 @@ describe.concurrent('a Redis that wants another password', () => {
       timeoutMs: 2000,
       onError: (error) => told.push(inspect(error, { depth: 8 })),
     });
-    const log = createRedisLog({
-      connection,
-      clock: systemClock,
-      prefix: 't',
-      nodeId: 'n',
-      timeoutMs: 2000,
-      retentionMs: 60_000,
-      retentionEvents: 10_000,
-    });
+    const log = redisLogOn(connection);
     closers.push(async () => {
       await log.close();
       connection.close();

@@ -1,12 +1,12 @@
 /** A tail whose channel gets another owner, as on a Cluster: one server here, reached by a link for each owner. */
 import { expect } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { createRedisLog } from '../../src/log/redis-log.ts';
 import { openRedis, type RedisConnection } from '../../src/redis.ts';
 import { TcpLink } from '../support/tcp-link.ts';
 import { sleep, until } from '../support/until.ts';
 import { eventRun, listen, page } from './event-log-harness.ts';
 import { it } from './own-redis.ts';
+import { redisLogOn } from './redis-harness.ts';
 
 it('is told of what was appended between its old owner and its new one', async ({ server, closers }) => {
   const links = { old: await TcpLink.open(server.port), new: await TcpLink.open(server.port) };
@@ -24,15 +24,7 @@ it('is told of what was appended between its old owner and its new one', async (
     ownerOf: () => owner,
     openSubscriber: (name) => subscribing[name === 'old' ? 'old' : 'new'].openSubscriber(),
   };
-  const log = createRedisLog({
-    connection,
-    clock: systemClock,
-    prefix: 't',
-    nodeId: 'n',
-    timeoutMs: 2000,
-    retentionMs: 60_000,
-    retentionEvents: 10_000,
-  });
+  const log = redisLogOn(connection);
   closers.push(async () => {
     await log.close();
     for (const one of [real, ...Object.values(subscribing)]) one.close();
