@@ -1,6 +1,6 @@
 /** Handlers that open and replace connections: negotiation, hand-over. Pure. */
 import type { Transport } from '../../schema/frames.ts';
-import { backoff, type Delay } from './backoff.ts';
+import type { Delay } from './backoff.ts';
 import type {
   Connecting,
   Effect,
@@ -128,17 +128,22 @@ export function opened(state: Connecting | Moving, event: EventOf<'opened'>): St
 
 /** Served by one connection alone: what waited for that is done now. */
 export function settle(before: Memory, live: Link): Step {
-  const { attempts, settings, heard, assignment = 0 } = before;
+  const { settings, heard, assignment = 0, olderAnswers, streamAvoided } = before;
   // On long-poll it asks again now and then; a stream is told.
   if (live.transport === 'websocket') return settled(before, live, { do: 'cancel', timer: 'ask' });
-  if (heard <= assignment)
-    return settled(before, live, { do: 'wait', timer: 'ask', delay: { baseMs: askAgainMs, jitter: 0.2 } });
-  // A poll told of newer rules than any that have answered: that node is behind, and will not be for long.
-  const memory = { ...before, attempts: Math.min(attempts + 1, settings.backoffMs.length - 1) };
-  return settled(memory, live, { do: 'wait', timer: 'ask', delay: backoff(attempts, settings) });
+  // While streams are avoided the time for that alone says when one is asked for.
+  if (heard <= assignment || streamAvoided !== undefined)
+    return settled({ ...before, olderAnswers: 0 }, live, askAfter(askAgainMs));
+  // A poll told of newer rules than any that have answered: that node is behind, and perhaps not for long.
+  const baseMs = (settings.backoffMs[0] ?? 1000) * 2 ** olderAnswers;
+  const memory = { ...before, olderAnswers: olderAnswers + 1 };
+  return settled(memory, live, askAfter(Math.min(baseMs, askAgainMs)));
 }
 
-function settled(memory: Memory, live: Link, timer: Effect): Step {
+const askAfter = (baseMs: number): Effect => ({ do: 'wait', timer: 'ask', delay: { baseMs, jitter: 0.2 } });
+
+/** @param timer when it is asked again. */
+export function settled(memory: Memory, live: Link, timer: Effect): Step {
   const { state, effects } = reconcile({ phase: 'live', memory, live });
   return { state, effects: [timer, ...effects] };
 }

@@ -1,7 +1,7 @@
 /** Handlers for what fails: refused questions, connections that end, the retries and the giving up. Pure. */
 import { backoff, type Delay } from './backoff.ts';
 import { isGatewaysClose, type Verdict } from './closes.ts';
-import { ask, negotiate, settle, troubled } from './connecting.ts';
+import { ask, negotiate, settle, settled, troubled } from './connecting.ts';
 import type {
   Connecting,
   Effect,
@@ -74,9 +74,8 @@ function askLater(memory: Memory, live: Link, { retryAfterMs }: EventOf<'refused
   const { attempts, settings } = memory;
   // Whoever is served never runs out of attempts.
   const next = Math.min(attempts + 1, settings.backoffMs.length - 1);
-  const { state, effects } = settle({ ...memory, attempts: next, isAskPutOff: true }, live);
   const delay = backoff(attempts, settings, retryAfterMs);
-  return { state, effects: [...effects, { do: 'wait', timer: 'ask', delay }] };
+  return settled({ ...memory, attempts: next, isAskPutOff: true }, live, { do: 'wait', timer: 'ask', delay });
 }
 
 /** A connection failed before it was acknowledged, and nothing else serves. */

@@ -49,6 +49,7 @@ const timers: readonly Effect[] = [
 /** What a client that begins, or begins again, remembers of its troubles: none. */
 const untroubled = {
   attempts: 0,
+  olderAnswers: 0,
   hasRetriedAtOnce: false,
   streamFailures: 0,
   isGatewayInTrouble: false,

@@ -120,5 +120,5 @@ export function due(state: Receiving, { assignment }: EventOf<'due'>): Step {
   const isNews = assignment > Math.max(memory.assignment ?? 0, memory.heard);
   // A question that is out may be answered by older rules, and this is said but once: it is asked anew.
   if (!isNews || memory.isAskPutOff || state.phase === 'moving') return keep(state);
-  return ask({ ...memory, heard: assignment, streamAvoided: undefined }, state.live);
+  return ask({ ...memory, heard: assignment, olderAnswers: 0, streamAvoided: undefined }, state.live);
 }

@@ -38,6 +38,8 @@ export interface Memory {
   readonly killedAt: number | undefined;
   /** The highest assignment of a poll's `websocket` that was asked about: each is asked about once. */
   readonly heard: number;
+  /** Answers in a row by rules older than that. */
+  readonly olderAnswers: number;
   readonly urls: NegotiateResponse['urls'] | undefined;
   readonly settings: ClientSettings;
   /** Waits with backoff since the last connection that was opened. */

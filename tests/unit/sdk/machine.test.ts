@@ -398,6 +398,38 @@ describe('decisions', () => {
     expect(did(served, 'wait')).toMatchObject([{ timer: 'ask', delay: { baseMs: 1000 } }]);
   });
 
+  it('asks ever more rarely of rules that stay older, and retries a poll that fails then as soon as any', () => {
+    let played = play(live('long-poll'), due(11));
+    const waits: unknown[] = [];
+    for (let turn = 0; turn < 12; turn += 1) {
+      played = play(played.state, negotiated(played.state.memory.asks, 'long-poll', 10));
+      waits.push(...did(played, 'wait').map(({ delay }) => 'baseMs' in delay && delay.baseMs));
+      if (turn < 11) played = play(played.state, askNow);
+    }
+    expect(waits.slice(4, 7)).toEqual([16_000, 32_000, 64_000]);
+    expect(waits.slice(-2)).toEqual([600_000, 600_000]);
+    const failed = play(played.state, closed(1, 'backoff'));
+    expect(did(failed, 'wait')).toMatchObject([{ timer: 'retry', delay: { baseMs: 1000 } }]);
+    // What is told anew is asked about anew.
+    const again = play(played.state, due(12), negotiated(14, 'long-poll', 10));
+    expect(did(again, 'wait')).toMatchObject([{ timer: 'ask', delay: { baseMs: 1000 } }]);
+  });
+
+  it('lets streams that fail rest for their time, though older rules answered to what a poll told', () => {
+    let played = play(live('long-poll'), due(12));
+    for (let failure = 1; failure <= 3; failure += 1) {
+      const opening = play(played.state, negotiated(played.state.memory.asks, 'websocket', 11));
+      played = play(opening.state, closed(opening.state.memory.links, 'window'));
+      if (failure < 3) played = play(played.state, askNow);
+    }
+    expect(played.state.memory.streamAvoided).toBe('blocked');
+    const waits = did(played, 'wait').map(({ timer, delay }) => [timer, 'baseMs' in delay && delay.baseMs]);
+    expect(waits).toEqual([
+      ['ask', 600_000],
+      ['stream', 600_000],
+    ]);
+  });
+
   it('asks anew where a poll names a newer one while a question is out', () => {
     const asking = play(live('long-poll'), { type: 'start' });
     const again = play(asking.state, due(11));
