@@ -1,5 +1,5 @@
 /** Joins what the shared rules need of Redis to the node's connection: scripts by their hash, subscriptions that come back. */
-import type { Clock } from '../clock.ts';
+import type { Cancel, Clock } from '../clock.ts';
 import { type RedisConnection, wasNotSent } from '../redis.ts';
 import { runScript } from '../redis-script.ts';
 import type { RedisScript, RulesRedis } from './rules-redis.ts';
@@ -20,6 +20,8 @@ export class RulesConnection implements RulesRedis {
   private readonly connection: RedisConnection;
   private readonly clock: Clock;
   private readonly subscriptions = new Set<Subscription>();
+  /** Those that failed, until each is asked for again. */
+  private readonly waiting = new Map<Subscription, Cancel>();
   private readonly connected: Promise<void>;
   private subscriber: Subscriber | undefined;
   private isClosed = false;
@@ -48,6 +50,7 @@ export class RulesConnection implements RulesRedis {
     if (this.subscriber?.status === 'ready') this.stand(this.subscriber, subscription);
     return () => {
       this.subscriptions.delete(subscription);
+      this.waitNoMore(subscription);
       const isLast = ![...this.subscriptions].some((other) => other.channel === channel);
       if (isLast && this.subscriber?.status === 'ready')
         this.subscriber.unsubscribe(channel).catch(() => undefined);
@@ -56,6 +59,7 @@ export class RulesConnection implements RulesRedis {
 
   close(): void {
     this.isClosed = true;
+    for (const subscription of this.subscriptions) this.waitNoMore(subscription);
     this.subscriptions.clear();
     this.subscriber?.disconnect();
   }
@@ -82,13 +86,21 @@ export class RulesConnection implements RulesRedis {
   }
 
   private stand(subscriber: Subscriber, subscription: Subscription): void {
-    // One that fails with its connection is made again by the next `ready`; one that was refused may be allowed later.
+    this.waitNoMore(subscription);
     const again = (): void => {
-      const isWanted = this.subscriptions.has(subscription) && this.subscriber === subscriber;
-      if (isWanted && subscriber.status === 'ready') this.stand(subscriber, subscription);
+      if (this.subscriber === subscriber && subscriber.status === 'ready')
+        this.stand(subscriber, subscription);
     };
-    subscriber
-      .subscribe(subscription.channel)
-      .then(subscription.onStanding, () => this.clock.after(reopenMs, again));
+    // One that fails with its connection is made again by the next `ready`; one that was refused may be allowed later.
+    const onFailure = (): void => {
+      if (this.subscriptions.has(subscription))
+        this.waiting.set(subscription, this.clock.after(reopenMs, again));
+    };
+    subscriber.subscribe(subscription.channel).then(subscription.onStanding, onFailure);
+  }
+
+  private waitNoMore(subscription: Subscription): void {
+    this.waiting.get(subscription)?.();
+    this.waiting.delete(subscription);
   }
 }

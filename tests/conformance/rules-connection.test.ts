@@ -3,10 +3,14 @@ import { expect } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { openRedis } from '../../src/redis.ts';
 import { RulesConnection } from '../../src/rollout/rules-connection.ts';
-import { until } from '../support/until.ts';
+import type { RedisServer } from '../support/redis.ts';
+import { sleep, until } from '../support/until.ts';
 import { it } from './own-redis.ts';
 
-it('hears a channel once it may, though it was refused at first', async ({ server, closers }) => {
+type Closers = (() => Promise<void>)[];
+
+/** A connection of a user who may not subscribe, which asks for one channel all the same. */
+async function refused(server: RedisServer, closers: Closers) {
   const setUser = (...words: string[]) => server.client.call('ACL', ['SETUSER', 'node', ...words]);
   await setUser('on', '>secret', '~*', '&*', '+@all', '-subscribe');
   const connection = openRedis({
@@ -26,12 +30,38 @@ it('hears a channel once it may, though it was refused at first', async ({ serve
     (message) => heard.push(message),
     () => heard.push('it stands'),
   );
-  const isRefused = async (): Promise<boolean> =>
-    String(await server.client.call('ACL', ['LOG'])).includes('subscribe');
-  await until(isRefused, 'the refusal');
-  await setUser('+subscribe');
+  const refusals = async (): Promise<number> =>
+    Number(
+      /cmdstat_subscribe:.*rejected_calls=(\d+)/.exec(await server.client.info('commandstats'))?.[1] ?? 0,
+    );
+  await until(async () => (await refusals()) > 0, 'the refusal');
+  return { heard, refusals, allow: () => setUser('+subscribe') };
+}
+
+it.concurrent('hears a channel once it may, though it was refused at first', async ({ server, closers }) => {
+  const { heard, allow } = await refused(server, closers);
+  await allow();
   await until(() => heard.length > 0, 'the subscription');
   await server.client.publish('changed', 'new rules');
   await until(() => heard.length > 1, 'the message');
   expect(heard).toEqual(['it stands', 'new rules']);
+});
+
+it.concurrent('asks for it no more often after its connection was cut some times', async ({
+  server,
+  closers,
+}) => {
+  const { heard, refusals, allow } = await refused(server, closers);
+  for (let cut = 0; cut < 8; cut += 1) {
+    const before = await refusals();
+    await server.client.call('CLIENT', ['KILL', 'USER', 'node']);
+    await until(async () => (await refusals()) > before, 'it to ask again');
+  }
+  const before = await refusals();
+  await sleep(1500);
+  expect((await refusals()) - before).toBeLessThanOrEqual(4);
+  await allow();
+  await until(() => heard.length > 0, 'the subscription');
+  await sleep(600);
+  expect(heard).toEqual(['it stands']);
 });
