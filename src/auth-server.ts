@@ -8,7 +8,7 @@ import { DigestCache } from './auth-cache.ts';
 import { type OrgPlace, whoIn } from './auth-claims.ts';
 import type { Credential } from './auth-credential.ts';
 import type { Clock } from './clock.ts';
-import { codeIn, fail } from './errors.ts';
+import { codeIn, fail, isHangUp } from './errors.ts';
 import { type Identity, ServiceClaim } from './identity.ts';
 
 /** How asking ended: `unusable` is a 2xx without a user and an org where they were said to stand. */
@@ -146,7 +146,7 @@ export class AuthServer {
     const once = (): Promise<Exchanged> => this.exchangeOnce(credential, controller.signal);
     try {
       const answer = await once().catch((thrown: unknown) => {
-        if (!mayBeKept || !hungUp.has(codeIn(thrown) ?? '')) throw thrown;
+        if (!mayBeKept || !isHangUp(thrown)) throw thrown;
         return once();
       });
       this.mayBeKept = true;
@@ -183,8 +183,6 @@ interface Exchanged {
   readonly status: number;
   readonly text: string;
 }
-
-const hungUp = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 class AskError extends Error {
   readonly code: string;

@@ -38,6 +38,11 @@ export function codeIn(thrown: unknown): string | undefined {
     : undefined;
 }
 
+const hangUps = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
+
+/** The other side closed the connection under a request: of one that was kept it says nothing about how that side is. */
+export const isHangUp = (thrown: unknown): boolean => hangUps.has(codeIn(thrown) ?? '');
+
 /** What a refused request is answered, whoever writes it. @param requestId empty where there is none yet */
 export const errorBody = (
   { code, message }: Pick<TurnoutError, 'code' | 'message'>,

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Cancel, Clock } from '../clock.ts';
-import { codeIn, fail, type TurnoutError } from '../errors.ts';
+import { fail, isHangUp, type TurnoutError } from '../errors.ts';
 import { type AnswerTap, TappedAnswer } from './answer-tap.ts';
 import { answerHeaders, hasBody } from './forwarding.ts';
 import { upstreamError } from './upstream-error.ts';
@@ -141,7 +141,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     const { clock, response } = this.options;
     // Its body broke off: told here before the connection's end is.
     if (response.destroyed || response.req.errored !== null) return this.onClosed();
-    const isStale = clock.monotonic() - this.sentMs < staleWithinMs && hungUp.has(codeIn(error) ?? '');
+    const isStale = clock.monotonic() - this.sentMs < staleWithinMs && isHangUp(error);
     if (this.mayRepeat && isStale && !response.headersSent) {
       this.mayRepeat = false;
       this.send();
@@ -170,5 +170,3 @@ export class Relay implements Dispatcher.DispatchHandler {
     onEnd({ outcome, status, firstByteMs: this.firstByteMs ?? clock.monotonic() - this.beganMs, error });
   }
 }
-
-const hungUp = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
