@@ -34,6 +34,8 @@ export interface BridgeFeedParts {
 
 /** How one batch fares. */
 interface Way {
+  /** Where its lane will stand behind it. */
+  readonly position: string | undefined;
   /** Tries that failed, or had to wait for the lease: Redis may have been another one before. */
   troubles: number;
   /** Events of it, holes included, that were new to the log. */
@@ -87,7 +89,7 @@ export class BridgeFeed implements SourceFeed {
     const { tally } = this.parts;
     tally.begins(batch.lane, batch.items[0]?.ms);
     const byOrg = this.prepared(batch);
-    const way: Way = { troubles: 0, stored: 0 };
+    const way: Way = { position: batch.position, troubles: 0, stored: 0 };
     let seen: number | undefined;
     const store = async (): Promise<void> => {
       while (seen !== way.troubles) {
@@ -196,7 +198,10 @@ export class BridgeFeed implements SourceFeed {
     const { log, tally, checkpoints } = this.parts;
     return this.untilDone(async () => {
       // A log that lost its end would take these without those before them, and be out of order for ever.
-      if ((await checkpoints.read(lane)) !== this.positions.get(lane)) this.rewound();
+      const stands = await checkpoints.read(lane);
+      // A try to keep its place may have done so, though its answer was lost.
+      const isKept = stands !== undefined && stands === way.position;
+      if (!isKept && stands !== this.positions.get(lane)) this.rewound();
       // The answer may have waited in the socket of a process that was paused, while another node went on.
       if (!this.isLed) throw new Error('the lease ran out');
       const { results } = await log.append(org, this.publisher, events);
