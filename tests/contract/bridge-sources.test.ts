@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { type BridgeReport, type BridgesOptions, openBridges } from '../../src/legacy/bridge.ts';
+import { redisCheckpoints } from '../../src/legacy/checkpoint.ts';
 import { bridgeKeys, RedisLease } from '../../src/legacy/lease.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
@@ -175,6 +176,23 @@ describe.concurrent('the lease of a bridge', () => {
     isLosing = false;
     // Renewed in vain: nobody else had it.
     expect(await one.take()).toBe('kept');
+  });
+
+  it("keeps no place of one stream over the loss of another's: nothing would show it any more", async (context) => {
+    const { client, connection } = await openBench(context);
+    const keys = bridgeKeys('turnout', 'old');
+    const { commands } = connection;
+    const lease = new RedisLease({ redis: commands, keys, clock: systemClock, nodeId: 'node-a' });
+    const checkpoints = redisCheckpoints(commands, keys, lease);
+    await lease.take();
+    const before = await client.get(keys.last);
+    expect(await checkpoints.keep('quiet', '1-0', undefined)).toBe('kept');
+    // As a failover leaves it.
+    await client.set(keys.last, before ?? '');
+    await client.del(keys.checkpoints);
+    expect(await checkpoints.keep('busy', '1-0', undefined)).toBe('rewound');
+    expect(await lease.take()).toBe('fresh');
+    expect(await checkpoints.keep('busy', '1-0', undefined)).toBe('kept');
   });
 });
 
