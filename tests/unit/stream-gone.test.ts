@@ -3,10 +3,12 @@ import { expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config.ts';
 import { openGateway } from '../../src/gateway.ts';
+import { prepareEvent } from '../../src/log/entry.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
 import { faultyLog } from '../support/faulty-log.ts';
 import { call } from '../support/http-client.ts';
+import { metric } from '../support/publisher.ts';
 import { StreamClient } from '../support/stream-client.ts';
 import { makeToken, testSecret } from '../support/token-maker.ts';
 import { until } from '../support/until.ts';
@@ -46,10 +48,17 @@ it.each([
     log.hold('read');
     const stream = opened({ cursor: 'earliest' });
     await until(() => log.waiting('read') === 1, 'the question');
-    first?.destroy();
     stream.destroy();
-    await until(async () => (await counts()).activeConnections === 0, 'the end of the streams');
+    const others = isFeedOpen ? 1 : 0;
+    await until(async () => (await counts()).activeConnections === others, 'the end of the stream');
     log.heal();
+    if (first !== undefined) {
+      await log.append('acme', 'p', [prepareEvent({ service: 'chat', type: 't', payload: 1 }, 'one')]);
+      await first.nextEvents(1);
+      // The one that is there, and no reader of the one that has gone.
+      expect(await metric(gateway.url, 'turnout_append_to_write_seconds_count')).toBe(1);
+      first.destroy();
+    }
     await until(async () => (await counts()).connectionPoolStats.totalOrgs === 0, 'the end of the feed');
     expect(log.health().subscriptions).toBe(0);
   } finally {

@@ -32,6 +32,8 @@ export interface ScriptedGateway {
   publishAnswer: 'whole' | 'stalled' | 'cut';
   /** A token that no publish over HTTP is taken with: it has ended. */
   endedToken: string | undefined;
+  /** How often it was shown all the same. */
+  endedShown: number;
   /** Polls in the order that they came; each is held until the test answers it. */
   readonly polls: ScriptedPoll[];
   /** Status that negotiations are answered with, and what else their answer says. */
@@ -112,6 +114,7 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
     published,
     publishAnswer: 'whole',
     endedToken: undefined,
+    endedShown: 0,
     polls: [],
     status: 200,
     headers: {},
@@ -161,6 +164,7 @@ export async function startScripted(options: { pingMs?: number } = {}): Promise<
       tokens.push(request.headers.authorization ?? '');
       asked.push(body);
     } else if (request.headers.authorization === `Bearer ${gateway.endedToken}`) {
+      gateway.endedShown += 1;
       const error = { code: 'unauthorized', message: 'it has ended', retry: 'reauth', requestId: 'r' };
       response.writeHead(401, { 'content-type': 'application/json' }).end(JSON.stringify({ error }));
       return;
