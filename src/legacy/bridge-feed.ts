@@ -2,15 +2,15 @@
  * From a source's batches to the log, for as long as one lease lasts: an append first, then the checkpoint, never the
  * other way round; nothing of either while another node could hold the lease.
  */
-import { limits } from '../../schema/codes.ts';
 import { type Clock, pause } from '../clock.ts';
-import { type PreparedEvent, preparedBytes, prepareEvent } from '../log/entry.ts';
+import type { PreparedEvent } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { Logger } from '../logger.ts';
+import { chunksOf, eventOf } from './bridge-batch.ts';
 import { type BridgeTally, faultText } from './bridge-health.ts';
 import type { Checkpoints } from './checkpoint.ts';
-import { type Dialect, LegacyItemError } from './dialect.ts';
-import { holeAt, holeOf, holeService } from './hole.ts';
+import type { Dialect } from './dialect.ts';
+import { holeAt, holeService } from './hole.ts';
 import type { Lease } from './lease.ts';
 import { idsAtTail } from './log-tail.ts';
 import { persist } from './persist.ts';
@@ -42,7 +42,6 @@ interface Way {
   stored: number;
 }
 
-const batchEvents = 100;
 const leaseLookMs = 25;
 const maxLoggedPerBatch = 3;
 const quietMs = 10_000;
@@ -139,7 +138,7 @@ export class BridgeFeed implements SourceFeed {
     const byOrg = new Map<string, PreparedEvent[]>();
     let bad = 0;
     for (const item of items) {
-      const { org, event, why } = this.eventOf(item, batchOrg);
+      const { org, event, why } = eventOf(this.parts.dialect, item, batchOrg);
       if (why !== undefined) {
         bad += 1;
         if (bad <= maxLoggedPerBatch) this.tellBad(item, why);
@@ -152,26 +151,6 @@ export class BridgeFeed implements SourceFeed {
     }
     this.parts.tally.counts.badItems += bad;
     return byOrg;
-  }
-
-  /** The event, or a hole and why; without an org there is nowhere to put either. */
-  private eventOf(
-    { item, at }: SourceItem,
-    batchOrg: string | undefined,
-  ): { readonly org: string | undefined; readonly event: PreparedEvent; readonly why?: string } {
-    try {
-      const { event, org = batchOrg } = this.parts.dialect.eventFrom(item);
-      if (org === undefined) return { org, event: holeAt(at), why: 'it names no org' };
-      const prepared = prepareEvent(event, event.id);
-      if (preparedBytes(prepared) <= limits.eventBytes) return { org, event: prepared };
-      return { org, event: holeOf(event.id), why: `an event has at most ${limits.eventBytes} bytes` };
-    } catch (error) {
-      const hole = { org: batchOrg, event: holeAt(at) };
-      if (error instanceof LegacyItemError) return { ...hole, why: error.message };
-      // What JSON.parse reads without recursion, JSON.stringify may be too deep for.
-      if (error instanceof RangeError) return { ...hole, why: 'it is nested too deep' };
-      throw error;
-    }
   }
 
   private tellBad({ at }: SourceItem, why: string): void {
@@ -261,20 +240,3 @@ export class BridgeFeed implements SourceFeed {
 }
 
 const tailKey = (lane: string, org: string): string => `${lane}\n${org}`;
-
-/** In order, each within what one append may have. */
-function* chunksOf(events: readonly PreparedEvent[]): Generator<readonly PreparedEvent[]> {
-  let chunk: PreparedEvent[] = [];
-  let bytes = 0;
-  for (const event of events) {
-    const more = preparedBytes(event);
-    if (chunk.length > 0 && (chunk.length >= batchEvents || bytes + more > limits.batchBytes)) {
-      yield chunk;
-      chunk = [];
-      bytes = 0;
-    }
-    chunk.push(event);
-    bytes += more;
-  }
-  if (chunk.length > 0) yield chunk;
-}
