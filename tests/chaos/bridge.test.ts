@@ -52,7 +52,9 @@ describe('bridges of two nodes under load', () => {
   it('appends nothing after a pause in which the other node has gone on', async () => {
     const random = testRandom('bridge pause');
     const paused = await fleet.leaderOf('channel');
-    // Nothing is under way in it: it wakes to a socket full of messages, and all of them could go to the log at once.
+    // Nothing is under way in it, the probe neither: it wakes to a socket full of messages, and all of them could go to the
+    // log at once.
+    await fleet.untilBridged();
     fleet.nodes.get(paused)?.signal('SIGSTOP');
     fleet.load(random);
     const other = otherThan(paused);

@@ -7,7 +7,7 @@ import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { type NewTenant, someTenant } from '../support/acme/suite.ts';
 import { Nginx } from '../support/nginx.ts';
-import { type Gateway, startGateway } from '../support/node-process.ts';
+import { type Gateway, startReadyGateway } from '../support/node-process.ts';
 import { admin, metric } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
 import { StreamClient } from '../support/stream-client.ts';
@@ -28,7 +28,7 @@ beforeAll(async () => {
   between = await startBetween(acme.url);
   profile = await writeAcmeProfile({ url: between.url, redisUrl: redis.url });
   newTenant = await knownTenants(redis, 2);
-  gateway = await startGateway({
+  gateway = await startReadyGateway({
     ...profile.settings,
     TURNOUT_REDIS_URL: redis.url,
     TURNOUT_TRUSTED_PROXIES: '127.0.0.1',

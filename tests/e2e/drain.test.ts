@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { expect, it } from 'vitest';
 import { call } from '../support/http-client.ts';
-import { startGateway } from '../support/node-process.ts';
+import { startGateway, startReadyGateway } from '../support/node-process.ts';
 import { poll } from '../support/poll-client.ts';
 import { admin, metric, Publisher, seqs } from '../support/publisher.ts';
 import { openRaw, upgradeText } from '../support/raw-socket.ts';
@@ -180,7 +180,7 @@ it('does not answer a client over and over that is sent back to it while it drai
 
 it('does not drain a node that stood still until after its drain was told to have failed', async () => {
   const redis = await RedisServer.start();
-  const start = (id: string) => startGateway({ TURNOUT_REDIS_URL: redis.url, TURNOUT_NODE_ID: id });
+  const start = (id: string) => startReadyGateway({ TURNOUT_REDIS_URL: redis.url, TURNOUT_NODE_ID: id });
   const [told, still] = await Promise.all([start('told'), start('still')]);
   const change = async (percent: number) =>
     (await admin(told.url, 'PUT', '/rollout/percent', { percent, reason: 'test' })).body;

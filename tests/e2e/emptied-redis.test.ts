@@ -2,7 +2,7 @@
 import { afterEach, expect, it } from 'vitest';
 import { sessionsBodySchema } from '../../schema/admin.ts';
 import { Crowd } from '../support/crowd.ts';
-import { type Gateway, startGateway } from '../support/node-process.ts';
+import { type Gateway, startReadyGateway } from '../support/node-process.ts';
 import { admin, Publisher, seqs } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts';
@@ -30,7 +30,7 @@ async function toldTo(url: string): Promise<Partial<Record<'websocket' | 'long-p
 it('a client in the middle of a hand-over is told reset: epoch once, and has all that comes after it once', async () => {
   redis = await RedisServer.start();
   // Nobody on WebSocket: an explicit 0 would cap the node.
-  gateway = await startGateway({ TURNOUT_REDIS_URL: redis.url, REALTIME_ROLLOUT_PERCENT: undefined });
+  gateway = await startReadyGateway({ TURNOUT_REDIS_URL: redis.url, REALTIME_ROLLOUT_PERCENT: undefined });
   proxy = await startProxy(gateway.url);
   const { url } = gateway;
   const before = new Publisher(url);
