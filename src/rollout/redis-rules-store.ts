@@ -133,6 +133,8 @@ export class RedisRulesStore implements RulesStore {
 
   async change(transition: Transition, by: Author, expected?: number): Promise<Rules> {
     for (let tries = 0; tries < maxTries; tries += 1) {
+      // Whoever comes right at the start waits for the first read, and for what the environment has to write.
+      if (this.held === undefined) await this.ready;
       if (this.held === undefined) await this.fetch();
       const { held } = this;
       if (held === undefined) throw fail('log_unavailable', 'this node has not read the rules yet');

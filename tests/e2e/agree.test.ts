@@ -4,7 +4,14 @@ import { type Identity, ServiceClaim } from '../../src/identity.ts';
 import { rolloutPercent } from '../../src/rollout/rules.ts';
 import { setEnabled, setPercent } from '../../src/rollout/transitions.ts';
 import { itWithFleet, type RolloutFleet } from '../support/rollout-fleet.ts';
-import { deaf, openOver, openRolloutNode, type RolloutNode, unprompted } from '../support/rollout-node.ts';
+import {
+  beginOver,
+  deaf,
+  openOver,
+  openRolloutNode,
+  type RolloutNode,
+  unprompted,
+} from '../support/rollout-node.ts';
 import { TcpLink } from '../support/tcp-link.ts';
 import { until } from '../support/until.ts';
 
@@ -235,6 +242,17 @@ describe.concurrent('the environment', () => {
     await until(() => percentOf(node) === 10, 'the first rules');
     await until(() => node.rollout.store.health().isUp, 'health');
   });
+});
+
+it.concurrent('a change told to a node that has only begun is written over what its environment says', async ({
+  fleet,
+}) => {
+  const node = beginOver(await TcpLink.open(fleet.redis.port), 'node-a', env);
+  fleet.nodes.push(node);
+  const { version } = await node.rollout.control.change(setPercent(30), by);
+  expect([version, percentOf(node)]).toEqual([versionOf(node), 30]);
+  const lines = await node.rollout.store.audit(10);
+  expect(lines.map(({ from, to }) => [from, to]).at(0)).toEqual([10, 30]);
 });
 
 describe.concurrent('a Redis that forgets', () => {

@@ -40,13 +40,20 @@ export async function openRolloutNode(
 }
 
 /** The same over a link that may be cut already. */
-export async function openOver(
+export async function openOver(...asked: Parameters<typeof beginOver>): Promise<RolloutNode> {
+  const node = beginOver(...asked);
+  await node.rollout.ready;
+  return node;
+}
+
+/** The same, without waiting for it. */
+export function beginOver(
   link: TcpLink,
   nodeId: string,
   env: Readonly<Record<string, string>> = {},
   hears: Hearing = hearing,
   clock: Clock = systemClock,
-): Promise<RolloutNode> {
+): RolloutNode {
   const logged: string[] = [];
   const log = (_fields: object, message: string): void => void logged.push(message);
   const logger = { info: log, warn: log, error: log };
@@ -61,7 +68,6 @@ export async function openOver(
     sessions,
     shared: { redis: hears(redis), prefix: 'turnout' },
   });
-  await rollout.ready;
   return {
     rollout,
     sessions,
