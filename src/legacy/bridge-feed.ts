@@ -4,7 +4,7 @@
  */
 import { type Clock, pause } from '../clock.ts';
 import type { PreparedEvent } from '../log/entry.ts';
-import type { EventLog } from '../log/event-log.ts';
+import { type EventLog, Fenced } from '../log/event-log.ts';
 import type { Logger } from '../logger.ts';
 import { chunksOf, eventOf } from './bridge-batch.ts';
 import { type BridgeTally, faultText } from './bridge-health.ts';
@@ -60,6 +60,7 @@ export class BridgeFeed implements SourceFeed {
   /** Orgs that have lost something of their source, and whose log has no mark of it yet. */
   private readonly torn = new Set<string>();
   private readonly turn: number;
+  private readonly fence: number | undefined;
   private isTold = false;
   private quietUntilMs = Number.NEGATIVE_INFINITY;
 
@@ -67,6 +68,7 @@ export class BridgeFeed implements SourceFeed {
     this.parts = parts;
     this.signal = parts.signal;
     this.turn = parts.lease.turn;
+    this.fence = parts.lease.fence;
     const { name, source, request } = parts.dialect.profile;
     this.publisher = `bridge/${name}`;
     this.service = source?.service ?? request.services.fixed[0] ?? '';
@@ -183,7 +185,9 @@ export class BridgeFeed implements SourceFeed {
       if (!isKept && stands !== this.positions.get(lane)) this.rewound();
       // The answer may have waited in the socket of a process that was paused, while another node went on.
       if (!this.isLed) throw new Error('the lease ran out');
-      const { results } = await log.append(org, this.publisher, events);
+      const { results } = await log
+        .append(org, this.publisher, events, this.fence)
+        .catch((error: unknown) => this.refused(error));
       const repeated = results.filter(({ duplicate }) => duplicate === true).length;
       const holes = events.filter(({ service }) => service === holeService).length;
       tally.counts.events += Math.max(0, results.length - repeated - holes);
@@ -203,6 +207,15 @@ export class BridgeFeed implements SourceFeed {
       throw new Error('another node has the lease');
     }, way);
     this.positions.set(lane, position);
+  }
+
+  /** A pause between that look and the sending leaves it to the log to know whose turn it is. */
+  private refused(error: unknown): never {
+    if (error instanceof Fenced) {
+      this.parts.lease.renounce();
+      this.parts.onLost();
+    }
+    throw error;
   }
 
   private rewound(): never {

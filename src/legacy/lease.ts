@@ -16,10 +16,14 @@ export interface Lease {
   readonly isValid: boolean;
   /** Another number whenever it became ours anew: what began under one turn must not go on under the next. */
   readonly turn: number;
+  /** Higher than of any turn before, of any node: the log refuses what comes of an earlier one. Undefined: nobody takes turns. */
+  readonly fence: number | undefined;
   /** The node that holds it, as last heard; undefined: none. */
   readonly holder: string | undefined;
   /** Takes or renews it. @throws while Redis is away: it runs out then. */
   take(): Promise<LeaseOutcome>;
+  /** This turn is over, whoever has the next. */
+  renounce(): void;
   /** Lets another node have it at once. Never throws. */
   release(): Promise<void>;
 }
@@ -29,6 +33,8 @@ export interface BridgeKeys {
   readonly lease: string;
   /** Who had the lease last, which of its turns that was, and how many places were kept in it. */
   readonly last: string;
+  /** The number of the latest turn. */
+  readonly fence: string;
   /** A hash: how far each lane of the source is in the log. */
   readonly checkpoints: string;
   /** There while the source is read. */
@@ -37,7 +43,13 @@ export interface BridgeKeys {
 
 export function bridgeKeys(prefix: string, profile: string): BridgeKeys {
   const key = (name: string): string => `${prefix}:{!bridge-${profile}}:${name}`;
-  return { lease: key('lease'), last: key('last'), checkpoints: key('checkpoints'), fed: key('fed') };
+  return {
+    lease: key('lease'),
+    last: key('last'),
+    fence: key('fence'),
+    checkpoints: key('checkpoints'),
+    fed: key('fed'),
+  };
 }
 
 const leaseMs = 2500;
@@ -57,9 +69,10 @@ local function keptIn(last, turn)
 end`;
 
 /**
- * KEYS lease, last. ARGV holder (`node run`), ms, its turn, places known to be kept in it, the turn that begins where that
+ * KEYS lease, last, fence. ARGV holder (`node run`), ms, its turn, places known to be kept in it, the turn that begins where that
  * one is over. A turn is known by both: one whose answer was lost must not be taken for the one before.
- * Returns {1 taken, 2 kept, 0 held; its holder}.
+ * Returns {1 taken, 2 kept, 0 held; its holder; the turn's number, where it is taken: the time, so that a Redis that went
+ * back gives none again}.
  */
 const takeLua = `${keptInLua}
 local held = redis.call('GET', KEYS[1])
@@ -68,7 +81,11 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 local kept = keptIn(redis.call('GET', KEYS[2]), ARGV[3])
 if kept and kept >= tonumber(ARGV[4]) then return { 2, ARGV[1] } end
 redis.call('SET', KEYS[2], ARGV[5] .. ' 0')
-return { 1, ARGV[1] }`;
+local time = redis.call('TIME')
+local before = tonumber(redis.call('GET', KEYS[3]) or 0)
+local fence = string.format('%.0f', math.max(before + 1, time[1] * 1000 + math.floor(time[2] / 1000)))
+redis.call('SET', KEYS[3], fence)
+return { 1, ARGV[1], fence }`;
 
 /** KEYS lease. ARGV holder. */
 const releaseLua = `
@@ -86,6 +103,7 @@ export class RedisLease implements Lease {
   readonly token: string;
   holder: string | undefined;
   turn = 0;
+  fence: number | undefined;
   private readonly options: RedisLeaseOptions;
   private asked = 0;
   /** Places of this turn: those that were sent, and how far they are known to be kept. */
@@ -109,14 +127,15 @@ export class RedisLease implements Lease {
     this.asked += 1;
     const next = this.asked;
     const turns = [this.turnName, this.kept, `${this.token} ${next}`];
-    const args = [takeLua, 2, keys.lease, keys.last, this.token, leaseMs, ...turns];
+    const args = [takeLua, 3, keys.lease, keys.last, keys.fence, this.token, leaseMs, ...turns];
     const reply = await redis.call('EVAL', args);
     // The shape is the script's own.
-    const [answer, holder] = reply as [number, string];
+    const [answer, holder, fence] = reply as [number, string, string?];
     this.holder = holder.split(' ')[0];
     this.validUntilMs = answer === 0 ? Number.NEGATIVE_INFINITY : untilMs;
     if (answer === 2) return 'kept';
     this.turn = next;
+    this.fence = fence === undefined ? undefined : Number(fence);
     this.sent = 0;
     this.kept = 0;
     return answer === 0 ? 'held' : 'fresh';
@@ -131,6 +150,12 @@ export class RedisLease implements Lease {
   /** That place is kept. */
   keeps([turn, , number]: readonly [turn: string, kept: number, number: number]): void {
     if (turn === this.turnName) this.kept = Math.max(this.kept, number);
+  }
+
+  renounce(): void {
+    this.validUntilMs = Number.NEGATIVE_INFINITY;
+    this.asked += 1;
+    this.turn = this.asked;
   }
 
   private get turnName(): string {
@@ -150,6 +175,7 @@ export class RedisLease implements Lease {
 export class LocalLease implements Lease {
   readonly holder: string;
   readonly turn = 0;
+  readonly fence = undefined;
   private isTaken = false;
 
   constructor(nodeId: string) {
@@ -164,6 +190,10 @@ export class LocalLease implements Lease {
     const outcome = this.isTaken ? 'kept' : 'fresh';
     this.isTaken = true;
     return outcome;
+  }
+
+  renounce(): void {
+    this.isTaken = false;
   }
 
   async release(): Promise<void> {

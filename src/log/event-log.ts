@@ -39,6 +39,14 @@ export interface AppendResult {
   readonly results: readonly { readonly seq: number; readonly id: string; readonly duplicate?: true }[];
 }
 
+/** Another process is the publisher by now. */
+export class Fenced extends Error {
+  constructor(publisher: string) {
+    super(`a later turn of ${publisher} has begun`);
+    this.name = 'Fenced';
+  }
+}
+
 export type TailMessage =
   /** What one append stored, with the place it was chained to: a feed whose head is another has missed something. */
   | { readonly kind: 'appended'; readonly previous: Position; readonly entries: readonly LogEntry[] }
@@ -66,9 +74,17 @@ export interface EventLog {
    * Appends all events or none, in order, with consecutive seqs. The same `id` from the same `publisher` inside the
    * idempotency window (10 minutes or the org's last 100,000 ids, whichever is shorter) is stored once: later ones,
    * in this batch too, are answered with the first's seq. Resolved means kept, as far as the durability setting reaches.
+   * @param fence the publisher's turn, where processes take turns at being it: what comes of an earlier turn than one that
+   * stored something here is refused, however late it left a process that was paused
    * @throws log_unavailable when the log can't be reached: nothing was acknowledged, the same ids may be sent again.
+   * Fenced: nothing was stored, and nothing of that turn will be.
    */
-  append(org: string, publisher: string, events: readonly PreparedEvent[]): Promise<AppendResult>;
+  append(
+    org: string,
+    publisher: string,
+    events: readonly PreparedEvent[],
+    fence?: number,
+  ): Promise<AppendResult>;
 
   /** Hands events to every tail of the org, stores nothing, promises nothing. @throws log_unavailable */
   publishEphemeral(org: string, events: readonly EphemeralEvent[]): Promise<void>;

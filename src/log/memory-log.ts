@@ -74,9 +74,14 @@ class MemoryLog implements EventLog {
     this.stopSweeping = clock.every(sweepMs, () => this.sweep());
   }
 
-  async append(org: string, publisher: string, events: readonly PreparedEvent[]): Promise<AppendResult> {
+  async append(
+    org: string,
+    publisher: string,
+    events: readonly PreparedEvent[],
+    fence?: number,
+  ): Promise<AppendResult> {
     const { stream, subscribers } = this.use(org);
-    const { result, entries, previous } = stream.append(publisher, events, this.clock.now());
+    const { result, entries, previous } = stream.append(publisher, events, this.clock.now(), fence);
     if (entries.length > 0) tell(subscribers, { kind: 'appended', previous, entries });
     return result;
   }

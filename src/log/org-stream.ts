@@ -5,7 +5,7 @@
 import type { ResetReason } from '../../schema/frames.ts';
 import { origin, placeOf, type Position } from './cursor.ts';
 import { entryJson, type LogEntry, type PreparedEvent } from './entry.ts';
-import type { AppendResult, ReadAnswer, ReadLimits, Start } from './event-log.ts';
+import { type AppendResult, Fenced, type ReadAnswer, type ReadLimits, type Start } from './event-log.ts';
 import { IdempotencyWindow } from './idempotency-window.ts';
 import { TrimmedList } from './trimmed-list.ts';
 
@@ -37,6 +37,8 @@ export class OrgStream {
   private before: Position;
   private head: Position;
   private keptBytes = 0;
+  /** The latest turn of each publisher that has turns. */
+  private readonly fences = new Map<string, number>();
 
   constructor(epoch: string, newTag: () => string, retention: Retention) {
     this.epoch = epoch;
@@ -52,7 +54,9 @@ export class OrgStream {
     return this.kept.length === 0 && this.ids.isEmpty;
   }
 
-  append(publisher: string, events: readonly PreparedEvent[], nowMs: number): Appended {
+  /** @throws Fenced */
+  append(publisher: string, events: readonly PreparedEvent[], nowMs: number, fence?: number): Appended {
+    if (fence !== undefined && fence < (this.fences.get(publisher) ?? fence)) throw new Fenced(publisher);
     // A clock that went back must not take the order of append times with it.
     const ms = Math.max(this.head.ms, nowMs);
     this.ids.expire(ms);
@@ -83,6 +87,7 @@ export class OrgStream {
       this.keptBytes += entry.json.length;
     }
     if (entries.length > 0) this.head = { epoch: this.epoch, seq, ms, tag };
+    if (entries.length > 0 && fence !== undefined) this.fences.set(publisher, fence);
     this.trim(nowMs);
     return { result: { epoch: this.epoch, results }, entries, previous };
   }

@@ -8,15 +8,16 @@ import { fail } from '../errors.ts';
 import type { RedisConnection } from '../redis.ts';
 import type { Position } from './cursor.ts';
 import type { EphemeralEvent, PreparedEvent } from './entry.ts';
-import type {
-  AppendResult,
-  EventLog,
-  LogHealth,
-  ReadAnswer,
-  ReadLimits,
-  Start,
-  Tail,
-  TailMessage,
+import {
+  type AppendResult,
+  type EventLog,
+  Fenced,
+  type LogHealth,
+  type ReadAnswer,
+  type ReadLimits,
+  type Start,
+  type Tail,
+  type TailMessage,
 } from './event-log.ts';
 import { RedisHealth } from './redis-health.ts';
 import { type OrgKeys, orgKeys } from './redis-keys.ts';
@@ -89,7 +90,12 @@ class RedisLog implements EventLog {
     this.stopBeating = clock.every(heartbeatMs, () => void this.beat());
   }
 
-  async append(org: string, publisher: string, events: readonly PreparedEvent[]): Promise<AppendResult> {
+  async append(
+    org: string,
+    publisher: string,
+    events: readonly PreparedEvent[],
+    fence?: number,
+  ): Promise<AppendResult> {
     const { options } = this;
     const { all, channel } = this.keysOf(org);
     const args: (string | number)[] = [
@@ -100,9 +106,11 @@ class RedisLog implements EventLog {
       options.idempotencyIds ?? limits.idempotencyIds,
       this.idsWindowMs,
       this.expiryMs,
+      ...(fence === undefined ? ['', 0] : [publisher, fence]),
     ];
     for (const event of events) args.push(`${publisher}\n${event.id}`, this.clock.tag(48), fieldsOf(event));
     const reply = await this.inLog(org, () => this.scripts.append.run(this.connection.commands, all, args));
+    if (reply === 'fenced') throw new Fenced(publisher);
     // The shape is the script's own.
     const [epoch, ...seqs] = reply as [string, ...number[]];
     const results = events.map(({ id }, index) => {

@@ -1,5 +1,6 @@
 /** What an append promises: order, no holes, all or nothing, each id once. */
 import { describe, expect, it } from 'vitest';
+import { Fenced } from '../../src/log/event-log.ts';
 import { bodyOf, event, eventRun, type LogHarness, page, seqRun, seqsOf } from './event-log-harness.ts';
 
 export function appendPromises(harness: () => LogHarness): void {
@@ -100,6 +101,22 @@ export function appendPromises(harness: () => LogHarness): void {
       expect((await log.append('umbrella', 'ann', [event('same')])).results).toEqual([
         { seq: 1, id: 'same' },
       ]);
+    });
+
+    it('stores nothing of a turn of its publisher that is over, and all of one that goes on', async () => {
+      const { log } = harness();
+      const [earlier, later] = [Date.now(), Date.now() + 1];
+      await log.append('acme', 'bridge', [event('e1')], earlier);
+      await log.append('acme', 'bridge', [event('e2')], later);
+      await expect(log.append('acme', 'bridge', [event('late')], earlier)).rejects.toThrow(Fenced);
+      // Of another publisher, of another org, and of one without turns: not its concern.
+      await log.append('acme', 'other', [event('e3')], earlier);
+      await log.append('umbrella', 'bridge', [event('e4')], earlier);
+      await log.append('acme', 'bridge', [event('e5')]);
+      await log.append('acme', 'bridge', [event('e6')], later);
+      const { entries } = await page(log, 'acme', { at: 'earliest' });
+      expect(entries.map((entry) => bodyOf(entry)['id'])).toEqual(['e1', 'e2', 'e3', 'e5', 'e6']);
+      expect(log.health().isUp).toBe(true);
     });
 
     it('stores the same id once when it is appended many times at once', async () => {

@@ -566,6 +566,31 @@ describe.concurrent('a bridge from a Redis channel', () => {
     expect(await idsInLog(log, 'acme')).toEqual(['before']);
   });
 
+  it('appends nothing that was on its way to the log when another node went on', async (context) => {
+    const { client, bridgeOf, say, pubsub } = await openBench(context);
+    const kept = memoryLog();
+    const log = faultyLog(kept);
+    const first = bridgeOf(pubsub, log);
+    await until(async () => (await say('before')) > 0, 'it listens');
+    await until(async () => (await idsInLog(kept, 'acme')).includes('before'));
+    // Its last look at the lease is behind it.
+    log.hold('append');
+    await say('late');
+    await until(() => log.waiting('append') === 1, 'an append on its way');
+    await client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
+    await until(() => first.report().state === 'standby', 'it stands by');
+    await client.del('turnout:{!bridge-old}:lease');
+    bridgeOf(pubsub, kept, { nodeId: 'node-b' });
+    const isHeard = async (): Promise<boolean> => {
+      await say('after');
+      return (await idsInLog(kept, 'acme')).includes('after');
+    };
+    await until(isHeard, 'the other node to go on');
+    log.heal();
+    await first.close();
+    expect(await idsInLog(kept, 'acme')).toEqual(['before', 'after']);
+  });
+
   it('hears nothing of a subscription that it has given up, whatever comes late on its connection', async (context) => {
     const { client, endings, bridgeOf, say, pubsub } = await openBench(context);
     const way = await slowWay(redis.port);

@@ -457,6 +457,22 @@ export const mutations: readonly Mutation[] = [
     expectRed: 'appends nothing when the lease ran out while it waited',
   },
   {
+    name: 'the fence: the log takes what comes late of a turn that is over',
+    file: 'src/legacy/bridge-feed.ts',
+    find: '.append(org, this.publisher, events, this.fence)',
+    replace: '.append(org, this.publisher, events)',
+    test: 'tests/contract/bridge-sources.test.ts',
+    expectRed: 'appends nothing that was on its way to the log',
+  },
+  {
+    name: 'the fence in Redis: no turn is over',
+    file: 'src/log/lua/append.lua',
+    find: "return 'fenced'",
+    replace: 'fence = fence',
+    test: 'tests/conformance/redis-log.test.ts',
+    expectRed: 'stores nothing of a turn of its publisher that is over',
+  },
+  {
     name: 'the tail of the log: a bridge trusts that the log knows every id',
     file: 'src/legacy/bridge-feed.ts',
     find: 'const known = tail;',

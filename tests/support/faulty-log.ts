@@ -68,7 +68,7 @@ export function faultyLog(inner: EventLog): FaultyLog {
     };
 
   return {
-    append: (org, publisher, events) => around('append', () => inner.append(org, publisher, events)),
+    append: (...call) => around('append', () => inner.append(...call)),
     publishEphemeral: (org, events) => around('publishEphemeral', () => inner.publishEphemeral(org, events)),
     read: (org, start, limits) => around('read', () => inner.read(org, start, limits)),
     tail: (org, listener) =>
