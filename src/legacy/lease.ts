@@ -16,7 +16,7 @@ export interface Lease {
   readonly isValid: boolean;
   /** Another number whenever it became ours anew: what began under one turn must not go on under the next. */
   readonly turn: number;
-  /** Higher than of any turn before, of any node: the log refuses what comes of an earlier one. Undefined: nobody takes turns. */
+  /** Higher than any node's turn before: the log refuses what comes of an earlier one. Undefined: nobody takes turns. */
   readonly fence: number | undefined;
   /** The node that holds it, as last heard; undefined: none. */
   readonly holder: string | undefined;
@@ -69,8 +69,8 @@ local function keptIn(last, turn)
 end`;
 
 /**
- * KEYS lease, last, fence. ARGV holder (`node run`), ms, its turn, places known to be kept in it, the turn that begins where that
- * one is over. A turn is known by both: one whose answer was lost must not be taken for the one before.
+ * KEYS lease, last, fence. ARGV holder (`node run`), ms, its turn, places known to be kept in it, the turn that begins where
+ * that one is over. A turn is known by both: one whose answer was lost must not be taken for the one before.
  * Returns {1 taken, 2 kept, 0 held; its holder; the turn's number, where it is taken: the time, so that a Redis that went
  * back gives none again}.
  */
