@@ -11,7 +11,10 @@ FROM node:20-bookworm-slim
 ENV NODE_ENV=production
 ENV TURNOUT_HOST=0.0.0.0
 WORKDIR /app
-COPY --from=build /app ./
+# What was built and what it needs to run: no sources.
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
 USER node
 EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.TURNOUT_PORT || 4000) + '/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]

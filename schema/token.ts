@@ -1,4 +1,4 @@
-/** What a token must and may claim (docs/PROTOCOL.md, 4). Signatures and expiry are src/auth.ts's business. */
+/** What a token must and may claim (docs/PROTOCOL.md, 4). Signatures and expiry are src/auth/authenticator.ts's business. */
 import { z } from 'zod';
 import { orgSchema, userSchema } from './envelope.ts';
 

@@ -5,6 +5,12 @@
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 
 export type Logger = PinoLogger;
+/** The part of it that most rooms call. */
+export interface LeveledLogger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
 
 const redacted = '[redacted]';
 const secretName =

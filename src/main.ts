@@ -1,7 +1,7 @@
 /** Starts a node and ends it: SIGTERM and SIGINT drain. No logic of its own. */
 import { systemClock } from './clock.ts';
-import { type Config, ConfigError, readConfig } from './config.ts';
-import { openGateway } from './gateway.ts';
+import { type Config, ConfigError, readConfig } from './config/config.ts';
+import { openGateway } from './gateway/gateway.ts';
 import { createLogger } from './logger.ts';
 
 async function main(): Promise<void> {

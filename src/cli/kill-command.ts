@@ -1,7 +1,7 @@
 /** `turnout kill --local`: this machine's nodes to long-poll, with no network, no token and no Redis in between. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { killLocalNodes, type LocalKill } from '../rollout/local-kill.ts';
+import { killLocalNodes, type LocalKill } from '../rollout/kill/local.ts';
 import { CommandError, type Exit } from './exits.ts';
 import { makeKillFile, removeKillFile, standingKillFile } from './kill-file.ts';
 import { type OutputOptions, parseReason, reportsTo, withOutput } from './options.ts';

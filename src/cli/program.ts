@@ -2,13 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { z } from 'zod';
-import { addDoctorCommand } from './doctor-command.ts';
+import { addDoctorCommand } from './doctor/command.ts';
 import { CommandError, errorJson, exitHelp } from './exits.ts';
 import { addDrainCommand } from './drain-command.ts';
 import { addKillCommand } from './kill-command.ts';
-import { addLegacyCommands } from './legacy-commands.ts';
+import { addLegacyCommands } from './legacy/commands.ts';
 import { addPublishCommand } from './publish-command.ts';
-import { addRolloutCommands } from './rollout-commands.ts';
+import { addRolloutCommands } from './rollout/commands.ts';
 import { addServeCommand } from './serve-command.ts';
 import { addTailCommand } from './tail-command.ts';
 import type { Terminal } from './terminal.ts';
@@ -50,14 +50,8 @@ const asksForJson = (args: readonly string[]): boolean =>
     ['-o', '--output'].includes(arg) ? args[at + 1] === 'json' : /^(-o=?|--output=)json$/.test(arg),
   );
 
-/** The package's own, found from the source and from the built file alike. */
+/** Reads the version of the package, whose manifest the build copies beside the built files. */
 function version(): string {
-  for (const path of ['../../package.json', '../../../package.json'])
-    try {
-      const text = readFileSync(new URL(path, import.meta.url), 'utf8');
-      return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
-    } catch {
-      // The other place, then.
-    }
-  return 'unknown';
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return z.object({ version: z.string() }).parse(JSON.parse(manifest)).version;
 }

@@ -2,7 +2,7 @@
 import { hostname, userInfo } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { type Clock, pause, systemClock } from '../clock.ts';
-import { type Environment, environment } from '../config.ts';
+import { type Environment, environment } from '../config/config.ts';
 import { type Exit, exits } from './exits.ts';
 
 export interface Terminal {

@@ -5,8 +5,8 @@
 import { SignJWT } from 'jose';
 import type { PublishEvent } from '../../schema/envelope.ts';
 import type { Cancel, Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
-import { type Identity, ServiceClaim } from '../identity.ts';
+import type { Config } from '../config/config.ts';
+import { type Identity, ServiceClaim } from '../auth/identity.ts';
 
 export const demoOrg = 'demo';
 const demoUser = 'ada';

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Context, Hono } from 'hono';
 import type { CrowdState, PageTokens } from '../../clients/demo/state.ts';
-import { isLoopbackHost } from '../config.ts';
+import { isLoopbackHost } from '../config/config.ts';
 import { fail } from '../errors.ts';
 
 // Nothing inline, nothing from elsewhere: streams to this host are part of 'self'.
@@ -20,10 +20,12 @@ const policy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-const isBuilt = import.meta.url.endsWith('.js');
-const root = new URL(isBuilt ? '../../../' : '../../', import.meta.url);
-const pageFolder = new URL('clients/demo/', root);
-const scriptFolder = new URL('dist/clients/', root);
+const pageFolder = new URL('../../clients/demo/', import.meta.url);
+// The page's scripts have to be built: `npm run dev` does it first.
+const scriptFolder = new URL(
+  import.meta.url.endsWith('.js') ? '../../clients/' : '../../dist/clients/',
+  import.meta.url,
+);
 
 const files: Readonly<Record<string, string>> = {
   'style.css': 'text/css; charset=utf-8',

@@ -1,7 +1,7 @@
 /** The demo of one node, put together: its routes, and once the node listens, its trickle and its crowd. */
 import { Hono, type MiddlewareHandler } from 'hono';
 import type { Cancel, Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { demoBackend } from './backend.ts';
 import { type CrowdThread, emptyCrowd, pageTokens, startCrowd } from './crowd-thread.ts';
 import { type DemoPublish, demoTokens, startTrickle } from './demo.ts';

@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
 import { fail } from '../errors.ts';
-import type { Authenticator, Identity } from '../identity.ts';
+import type { Authenticator, Identity } from '../auth/identity.ts';
 
 const ranks = { viewer: 1, operator: 2, admin: 3 } as const;
 export type AdminRole = keyof typeof ranks;

@@ -13,13 +13,13 @@ import {
 } from '../../schema/admin.ts';
 import { fail } from '../errors.ts';
 import type { LiveSession, Sessions } from '../hub/sessions.ts';
-import { sumShadows } from '../legacy/shadow-report.ts';
+import { sumShadows } from '../legacy/shadow/report.ts';
 import { encodeCursor } from '../log/cursor.ts';
-import { percentOf } from '../rollout/features.ts';
-import type { Fleet } from '../rollout/fleet.ts';
+import { percentOf } from '../rollout/rules/features.ts';
+import type { Fleet } from '../rollout/fleet/fleet.ts';
 import type { FleetQuestion, SessionFilter } from './fleet-questions.ts';
 import type { Rollout } from '../rollout/rollout.ts';
-import { isFlagOn, isKilled, rolloutPercent, type Rules } from '../rollout/rules.ts';
+import { isFlagOn, isKilled, rolloutPercent, type Rules } from '../rollout/rules/rules.ts';
 
 const isoTime = (ms: number): string => new Date(ms).toISOString();
 

@@ -28,7 +28,7 @@ import {
   setFlag,
   setList,
   setPercent,
-} from '../rollout/transitions.ts';
+} from '../rollout/rules/transitions.ts';
 import { type AdminAccess, type AdminEnv, type AdminRole, requiring } from './admin-access.ts';
 import { describe, ofUser, reads, taking, writes } from './admin-description.ts';
 import { rolloutView, sessionsView, shadowView } from './admin-views.ts';

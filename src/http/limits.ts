@@ -4,7 +4,7 @@
  */
 import { BlockList, isIP } from 'node:net';
 import type { Clock } from '../clock.ts';
-import { isLoopbackHost } from '../config.ts';
+import { isLoopbackHost } from '../config/config.ts';
 
 /** What of a request tells where it comes from; an IncomingMessage is one. */
 export interface Arrival {

@@ -8,12 +8,12 @@ import {
   negotiateResponseSchema,
 } from '../../schema/http.ts';
 import { asTurnoutError } from '../errors.ts';
-import type { Authenticator, Identity } from '../identity.ts';
+import type { Authenticator, Identity } from '../auth/identity.ts';
 import { encodeCursor } from '../log/cursor.ts';
 import { type EventLog, placeOnly } from '../log/event-log.ts';
-import type { Decision } from '../rollout/decide.ts';
-import type { Decider } from '../rollout/decider.ts';
-import type { RulesStore } from '../rollout/rules-store.ts';
+import type { Decision } from '../rollout/decide/decide.ts';
+import type { Decider } from '../rollout/decide/decider.ts';
+import type { RulesStore } from '../rollout/rules/store.ts';
 import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { atMost, readJson } from './json-body.ts';
 

@@ -3,11 +3,11 @@ import { type Context, Hono } from 'hono';
 import { describeRoute } from 'hono-openapi';
 import { z } from 'zod';
 import { type NodeMetrics, nodeMetricsSchema, type Ready, readySchema } from '../../schema/http.ts';
-import type { Identity } from '../identity.ts';
-import type { BridgeHealth } from '../legacy/bridge-health.ts';
+import type { Identity } from '../auth/identity.ts';
+import type { BridgeHealth } from '../legacy/bridge/health.ts';
 import type { LogHealth } from '../log/event-log.ts';
-import type { Metrics } from '../metrics.ts';
-import type { Traffic } from '../traffic.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Traffic } from '../metrics/traffic.ts';
 import { jsonContent, refusals, tokenRefusals } from './described.ts';
 
 /** What a node says of itself. */

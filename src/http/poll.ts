@@ -4,12 +4,12 @@ import { type Context, Hono } from 'hono';
 import { describeRoute } from 'hono-openapi';
 import { type PollQuery, pollBodySchema, pollQuerySchema, serviceListSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
-import type { Identity } from '../identity.ts';
+import type { Identity } from '../auth/identity.ts';
 import { startOf } from '../transports/client-frames.ts';
 import type { AppEnv } from './app.ts';
 import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
 import { jsonContent, parameter, refusals, tokenRefusals } from './described.ts';
-import { pollClientOf } from './poll-client.ts';
+import { pollClientOf } from '../transports/poll-request.ts';
 
 export interface PollDeps {
   /** @throws unauthorized */

@@ -5,9 +5,9 @@ import { z } from 'zod';
 import { type Code, limits } from '../../schema/codes.ts';
 import { publishBatchSchema, publishItemSchema, publishResultSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
-import { firstInexactNumber, inexactMessage } from '../exact-numbers.ts';
-import type { Identity } from '../identity.ts';
-import type { Publisher, PublisherRole } from '../publisher.ts';
+import { firstInexactNumber, inexactMessage } from '../log/exact-numbers.ts';
+import type { Identity } from '../auth/identity.ts';
+import type { Publisher, PublisherRole } from '../publish/publisher.ts';
 import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { holdTo, readJson } from './json-body.ts';
 

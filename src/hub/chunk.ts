@@ -5,7 +5,7 @@
 import type { Transport } from '../../schema/frames.ts';
 import { placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
-import { type FrameClass, frameClass } from '../traffic.ts';
+import { type FrameClass, frameClass } from '../metrics/traffic.ts';
 
 /** A piece of a chunk: shared by all readers of the group, or one event for its recipients only. */
 export interface Part {

@@ -1,9 +1,9 @@
 /** The log that the settings describe: in this process, or in the Redis that all nodes share. */
 import type { Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Logger } from '../logger.ts';
-import type { Metrics } from '../metrics.ts';
-import { openRedis, type RedisConnection } from '../redis.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { openRedis, type RedisConnection } from '../redis/connections.ts';
 import type { EventLog } from './event-log.ts';
 import { createMemoryLog } from './memory-log.ts';
 import { createRedisLog } from './redis-log.ts';

@@ -1,6 +1,6 @@
 /** Whether the log's Redis answers and takes writes, and since when it doesn't: what `/readyz` says of it. */
 import type { Clock } from '../clock.ts';
-import type { RedisConnection } from '../redis.ts';
+import type { RedisConnection } from '../redis/connections.ts';
 
 interface Fault {
   readonly what: string;

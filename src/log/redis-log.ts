@@ -5,7 +5,7 @@
 import { limits } from '../../schema/codes.ts';
 import type { Cancel, Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
-import type { RedisConnection } from '../redis.ts';
+import type { RedisConnection } from '../redis/connections.ts';
 import type { Position } from './cursor.ts';
 import type { EphemeralEvent, PreparedEvent } from './entry.ts';
 import {

@@ -5,8 +5,8 @@
  */
 import type { Cancel, Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
-import type { RedisConnection } from '../redis.ts';
-import { slotOf } from '../redis.ts';
+import type { RedisConnection } from '../redis/connections.ts';
+import { slotOf } from '../redis/connections.ts';
 import type { Position } from './cursor.ts';
 import type { Tail, TailMessage } from './event-log.ts';
 import { HeadChecks, type HeardOrg } from './redis-heads.ts';

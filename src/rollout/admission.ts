@@ -1,11 +1,11 @@
 /** What the transports ask before they serve someone: whether a stream is let in, and what a poll is told. */
 import type { Transport } from '../../schema/frames.ts';
 import type { Cohort, Reason } from '../../schema/http.ts';
-import type { Identity, Ticket } from '../identity.ts';
-import type { Announced } from './announced.ts';
-import type { Decision } from './decide.ts';
-import { type Decider, unasked } from './decider.ts';
-import type { DueTimes } from './due-times.ts';
+import type { Identity, Ticket } from '../auth/identity.ts';
+import type { Announced } from './moves/announced.ts';
+import type { Decision } from './decide/decide.ts';
+import { type Decider, unasked } from './decide/decider.ts';
+import type { DueTimes } from './moves/due-times.ts';
 
 type Refusal = 'kill_switch' | 'node_capped' | 'transport_not_assigned';
 

@@ -2,12 +2,12 @@
 import type { ChangeAnswer, MoveProgressBody } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
-import type { KillLatch } from './latch.ts';
-import { endOf, type OpenChange } from './open-change.ts';
-import { type Stay, stayOf } from './pacing.ts';
-import type { RulesStore } from './rules-store.ts';
-import type { RolloutLogger } from './logger.ts';
-import { type Author, kill, type Transition, unkill } from './transitions.ts';
+import type { KillLatch } from './kill/latch.ts';
+import { endOf, type OpenChange } from './rules/open-change.ts';
+import { type Stay, stayOf } from './rules/pacing.ts';
+import type { RulesStore } from './rules/store.ts';
+import type { LeveledLogger } from '../logger.ts';
+import { type Author, kill, type Transition, unkill } from './rules/transitions.ts';
 
 /** How long an answer waits for the nodes. */
 const ackWithinMs = 1000;
@@ -18,7 +18,7 @@ export interface ControlParts {
   readonly clock: Clock;
   readonly nodeId: string;
   readonly stay: Stay;
-  readonly logger: RolloutLogger;
+  readonly logger: LeveledLogger;
 }
 
 export class RolloutControl {

@@ -1,26 +1,26 @@
 /** Puts the rollout of one node together: rules, latch, evaluation, decisions, moves. Owns their order and their end. */
 import type { Reason } from '../../schema/http.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { RolloutAdmission } from './admission.ts';
-import { Announced } from './announced.ts';
+import { Announced } from './moves/announced.ts';
 import { RolloutControl } from './control.ts';
-import { Decider } from './decider.ts';
-import { capsOf } from './environment.ts';
-import { DueTimes, rulesLost } from './due-times.ts';
-import { Evaluator } from './evaluator.ts';
-import { type Feature, readFeatureFile } from './features.ts';
-import type { Fleet } from './fleet.ts';
-import { pastToggles } from './history.ts';
-import { KillCourier } from './kill-courier.ts';
-import { watchKillFile } from './kill-file.ts';
-import { LatelyConnected } from './lately-connected.ts';
-import { KillLatch } from './latch.ts';
-import { openLocalKillDoor } from './local-kill-door.ts';
-import { openRulesStore, paceOf, type RulesStoreOptions } from './open-rules-store.ts';
-import type { MovableSessions } from './movable-sessions.ts';
-import { Mover } from './mover.ts';
-import type { Rules } from './rules.ts';
-import type { RulesStore } from './rules-store.ts';
+import { Decider } from './decide/decider.ts';
+import { capsOf } from './rules/environment.ts';
+import { DueTimes, rulesLost } from './moves/due-times.ts';
+import { Evaluator } from './decide/evaluator.ts';
+import { type Feature, readFeatureFile } from './rules/features.ts';
+import type { Fleet } from './fleet/fleet.ts';
+import { pastToggles } from './rules/history.ts';
+import { KillCourier } from './kill/courier.ts';
+import { watchKillFile } from './kill/file.ts';
+import { LatelyConnected } from './moves/lately-connected.ts';
+import { KillLatch } from './kill/latch.ts';
+import { openLocalKillDoor } from './kill/local-door.ts';
+import { openRulesStore, paceOf, type RulesStoreOptions } from './open-store.ts';
+import type { MovableSessions } from './moves/movable-sessions.ts';
+import { Mover } from './moves/mover.ts';
+import type { Rules } from './rules/rules.ts';
+import type { RulesStore } from './rules/store.ts';
 
 export interface RolloutOptions extends Omit<RulesStoreOptions, 'toggles'> {
   readonly config: Pick<

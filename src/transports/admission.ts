@@ -4,7 +4,7 @@
 import type { Cohort } from '../../schema/http.ts';
 import type { Transport } from '../../schema/frames.ts';
 import type { CloseCode } from '../../schema/codes.ts';
-import type { Identity, Ticket } from '../identity.ts';
+import type { Identity, Ticket } from '../auth/identity.ts';
 
 export type StreamAdmission =
   | { readonly isAdmitted: true; readonly cohort: Cohort; readonly assignment: number }

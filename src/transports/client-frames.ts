@@ -2,7 +2,7 @@
 import { type ClientFrame, clientFrameSchema, firstFrameSchema } from '../../schema/frames.ts';
 import { reservedFields } from '../../schema/envelope.ts';
 import { fail, TurnoutError } from '../errors.ts';
-import { firstInexactNumber, inexactMessage } from '../exact-numbers.ts';
+import { firstInexactNumber, inexactMessage } from '../log/exact-numbers.ts';
 import { decodeCursor } from '../log/cursor.ts';
 import type { Start } from '../log/event-log.ts';
 

@@ -4,7 +4,7 @@ import type { PublishEvent } from '../../schema/envelope.ts';
 import type { ClientFrame } from '../../schema/frames.ts';
 import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
 import type { Reader } from '../hub/reader.ts';
-import type { Identity } from '../identity.ts';
+import type { Identity } from '../auth/identity.ts';
 import { frames } from './frames.ts';
 
 export interface CommandDeps {

@@ -12,7 +12,7 @@ import type { Form, Part } from '../hub/chunk.ts';
 import type { Feed } from '../hub/feed.ts';
 import { Reader, type Sink } from '../hub/reader.ts';
 import { anyTransport, type LiveSession, type MigrateOrder } from '../hub/sessions.ts';
-import type { Identity } from '../identity.ts';
+import type { Identity } from '../auth/identity.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
 import { parseClientFrame, parseFirstFrame } from './client-frames.ts';

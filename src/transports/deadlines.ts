@@ -1,7 +1,7 @@
 /** What ends a stream by time: no first frame, its token's end, the end of the time that it had to move. */
 import { type CloseCode, limits } from '../../schema/codes.ts';
 import type { Cancel, Clock } from '../clock.ts';
-import type { Identity } from '../identity.ts';
+import type { Identity } from '../auth/identity.ts';
 import { Standing } from './standing.ts';
 import type { StreamDeps } from './stream-deps.ts';
 

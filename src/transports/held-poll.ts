@@ -10,7 +10,7 @@ import { type Chunk, partsFor } from '../hub/chunk.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
 import type { Group, Member } from '../hub/group.ts';
 import { anyTransport, type LiveSession } from '../hub/sessions.ts';
-import { heldAtMostMs } from '../identity.ts';
+import { heldAtMostMs } from '../auth/identity.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
 import { fitting, pollForm, type PollState } from './poll-body.ts';

@@ -6,7 +6,7 @@ import { codes } from '../../schema/codes.ts';
 import { type Cancel, pause } from '../clock.ts';
 import { fail, TurnoutError } from '../errors.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
-import { heldAtMostMs } from '../identity.ts';
+import { heldAtMostMs } from '../auth/identity.ts';
 import { HeldPoll, type PollOutcome } from './held-poll.ts';
 import { chunkBody, emptyBody } from './poll-body.ts';
 import type { LongPollDeps, PollRequest } from './poll-request.ts';

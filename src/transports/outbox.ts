@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { Part } from '../hub/chunk.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
-import { type FrameClass, frameClass, type Traffic } from '../traffic.ts';
+import { type FrameClass, frameClass, type Traffic } from '../metrics/traffic.ts';
 
 export class Outbox {
   /** How often the socket has emptied itself after it was full: the peer reads. */

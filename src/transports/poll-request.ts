@@ -1,11 +1,12 @@
 /** What a poll asks, and what answering it takes: shared by the transport and the polls it holds. */
+import type { ServerResponse } from 'node:http';
 import type { Cancel, Clock } from '../clock.ts';
 import type { Form } from '../hub/chunk.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Sessions } from '../hub/sessions.ts';
-import type { Identity } from '../identity.ts';
+import type { Identity } from '../auth/identity.ts';
 import type { Start } from '../log/event-log.ts';
-import type { Traffic } from '../traffic.ts';
+import type { Traffic } from '../metrics/traffic.ts';
 import type { Admission } from './admission.ts';
 import type { Wheel } from './wheel.ts';
 
@@ -43,4 +44,19 @@ export interface PollClient {
   readonly isGone: boolean;
   /** Runs once when they go. */
   onGone(run: () => void): Cancel;
+}
+
+/** The client behind a response; `outgoing` is undefined where a test asks the app without a server. */
+export function pollClientOf(
+  outgoing: Pick<ServerResponse, 'destroyed' | 'once' | 'off'> | undefined,
+): PollClient {
+  return {
+    get isGone() {
+      return outgoing?.destroyed ?? false;
+    },
+    onGone(run) {
+      outgoing?.once('close', run);
+      return () => outgoing?.off('close', run);
+    },
+  };
 }

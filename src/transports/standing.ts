@@ -4,7 +4,7 @@
  */
 import type { Cancel, Clock } from '../clock.ts';
 import { asTurnoutError } from '../errors.ts';
-import type { Identity, Vouch } from '../identity.ts';
+import type { Identity, Vouch } from '../auth/identity.ts';
 import type { Wheel } from './wheel.ts';
 
 /** `overloaded`: nobody could be asked for too long. */

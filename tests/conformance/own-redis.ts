@@ -3,7 +3,7 @@ import { test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import type { RedisLogOptions } from '../../src/log/redis-log.ts';
-import { openRedis, type RedisConnection } from '../../src/redis.ts';
+import { openRedis, type RedisConnection } from '../../src/redis/connections.ts';
 import { RedisServer } from '../support/redis.ts';
 import { type OpenedLog, openRedisLog, redisLogOn } from './redis-harness.ts';
 

@@ -6,7 +6,7 @@ import { Reader } from '../../src/hub/reader.ts';
 import { TurnoutError } from '../../src/errors.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createRedisLog, type RedisLogOptions } from '../../src/log/redis-log.ts';
-import { openRedis, type RedisConnection } from '../../src/redis.ts';
+import { openRedis, type RedisConnection } from '../../src/redis/connections.ts';
 import { streamForm } from '../../src/transports/frames.ts';
 import { ReadingClient } from '../support/reading-client.ts';
 import { until } from '../support/until.ts';

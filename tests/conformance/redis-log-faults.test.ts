@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { describe, expect } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
-import { openRedis } from '../../src/redis.ts';
+import { openRedis } from '../../src/redis/connections.ts';
 import { RedisProxy } from '../support/redis-proxy.ts';
 import { sleep, until } from '../support/until.ts';
 import {

@@ -1,7 +1,7 @@
 /** A tail whose channel gets another owner, as on a Cluster: one server here, reached by a link for each owner. */
 import { expect } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { openRedis, type RedisConnection } from '../../src/redis.ts';
+import { openRedis, type RedisConnection } from '../../src/redis/connections.ts';
 import { TcpLink } from '../support/tcp-link.ts';
 import { sleep, until } from '../support/until.ts';
 import { eventRun, listen, page } from './event-log-harness.ts';

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { expect } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { openRedis } from '../../src/redis.ts';
+import { openRedis } from '../../src/redis/connections.ts';
 import { ScriptedSentinel } from '../support/scripted-sentinel.ts';
 import { sleep, until } from '../support/until.ts';
 import { it } from './own-redis.ts';

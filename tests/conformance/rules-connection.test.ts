@@ -1,8 +1,8 @@
 /** The connection that hears of new rules, over a real Redis whose operator forgets a right and gives it later. */
 import { expect } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { openRedis } from '../../src/redis.ts';
-import { RulesConnection } from '../../src/rollout/rules-connection.ts';
+import { openRedis } from '../../src/redis/connections.ts';
+import { RulesConnection } from '../../src/rollout/rules/connection.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { sleep, until } from '../support/until.ts';
 import { it } from './own-redis.ts';

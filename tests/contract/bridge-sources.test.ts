@@ -5,14 +5,14 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Socket
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
-import { type BridgeReport, type BridgesOptions, openBridges } from '../../src/legacy/bridge.ts';
-import { redisCheckpoints } from '../../src/legacy/checkpoint.ts';
-import { bridgeKeys, RedisLease } from '../../src/legacy/lease.ts';
+import { type BridgeReport, type BridgesOptions, openBridges } from '../../src/legacy/bridge/bridge.ts';
+import { redisCheckpoints } from '../../src/legacy/bridge/checkpoint.ts';
+import { bridgeKeys, RedisLease } from '../../src/legacy/bridge/lease.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
-import { openRedis } from '../../src/redis.ts';
+import { openRedis } from '../../src/redis/connections.ts';
 import { bridgeProfile, pollSource, pubsubSource, streamSource } from '../support/bridge-profiles.ts';
 import { faultyLog } from '../support/faulty-log.ts';
 import { idsInLog } from '../support/log-ids.ts';

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { configurationPage } from '../../docs/generate.ts';
-import { settings } from '../../src/config.ts';
+import { settings } from '../../src/config/config.ts';
 import { root } from '../support/sources.ts';
 
 const written = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })

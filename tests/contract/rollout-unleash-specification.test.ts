@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Context, Unleash } from 'unleash-client';
 import { systemClock } from '../../src/clock.ts';
-import { openUnleash, RulesRepository } from '../../src/rollout/evaluator.ts';
+import { openUnleash, RulesRepository } from '../../src/rollout/decide/evaluator.ts';
 
 type Features = Parameters<RulesRepository['replace']>[0];
 type Segments = NonNullable<Parameters<RulesRepository['replace']>[1]>;

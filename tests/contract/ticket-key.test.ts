@@ -1,8 +1,8 @@
 /** The key of tickets that nodes share in Redis: what a node makes of a Redis that takes no writes. */
 import { afterEach, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { openRedis, type RedisConnection } from '../../src/redis.ts';
-import { shareTicketKey } from '../../src/ticket-key.ts';
+import { openRedis, type RedisConnection } from '../../src/redis/connections.ts';
+import { shareTicketKey } from '../../src/auth/ticket-key.ts';
 import { RedisServer } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { doctorReportSchema } from '../../src/cli/findings.ts';
-import { redisRights } from '../../src/redis-rights.ts';
+import { redisRights } from '../../src/redis/rights.ts';
 import { bridgeProfile, pubsubSource, streamSource } from '../support/bridge-profiles.ts';
 import { call } from '../support/http-client.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';

@@ -1,8 +1,8 @@
 /** Nodes that share rules in Redis decide alike: at once after a change, and never by less than a client has seen. */
 import { describe, expect } from 'vitest';
-import { type Identity, ServiceClaim } from '../../src/identity.ts';
-import { rolloutPercent } from '../../src/rollout/rules.ts';
-import { setEnabled, setPercent } from '../../src/rollout/transitions.ts';
+import { type Identity, ServiceClaim } from '../../src/auth/identity.ts';
+import { rolloutPercent } from '../../src/rollout/rules/rules.ts';
+import { setEnabled, setPercent } from '../../src/rollout/rules/transitions.ts';
 import { itWithFleet, type RolloutFleet } from '../support/rollout-fleet.ts';
 import {
   beginOver,

@@ -104,7 +104,7 @@ describe('the image', () => {
   it('builds from what git has, each stage in an empty folder', async () => {
     for (const stage of stages) await carryOut(stage);
     const app = join(folderOf(last?.name ?? ''), 'app');
-    expect(existsSync(join(app, 'dist/src/config.js'))).toBe(true);
+    expect(existsSync(join(app, 'dist/src/config/config.js'))).toBe(true);
     expect(existsSync(join(app, 'node_modules/hono'))).toBe(true);
   });
 

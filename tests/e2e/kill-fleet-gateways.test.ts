@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RolloutBody, SessionsBody } from '../../schema/admin.ts';
 import type { NegotiateResponse } from '../../schema/http.ts';
-import { killLocalNodes } from '../../src/rollout/local-kill.ts';
+import { killLocalNodes } from '../../src/rollout/kill/local.ts';
 import { type Answer, call } from '../support/http-client.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
 import { poll } from '../support/poll-client.ts';

@@ -1,6 +1,6 @@
 /** The kill switch of several nodes, with Redis there, away, late, emptied and restored: whoever was told obeys at once. */
 import { describe, expect } from 'vitest';
-import { setPercent } from '../../src/rollout/transitions.ts';
+import { setPercent } from '../../src/rollout/rules/transitions.ts';
 import { itWithFleet, type RolloutFleet } from '../support/rollout-fleet.ts';
 import type { RolloutNode } from '../support/rollout-node.ts';
 import { until } from '../support/until.ts';

@@ -4,7 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ChangeAnswer, DecisionBody, RolloutBody } from '../../schema/admin.ts';
-import { momentOf } from '../../src/rollout/due-times.ts';
+import { momentOf } from '../../src/rollout/moves/due-times.ts';
 import { Heart, numberOf } from '../support/heart.ts';
 import { call } from '../support/http-client.ts';
 import { type Gateway, startReadyGateway } from '../support/node-process.ts';

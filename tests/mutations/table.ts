@@ -80,7 +80,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'older rules: a backup takes the place of what a node holds',
-    file: 'src/rollout/redis-rules-store.ts',
+    file: 'src/rollout/rules/redis-store.ts',
     find: '    if (await this.document.putBack(held))',
     replace: `    if (stored !== undefined && stored.version < held.version) {
       this.held = undefined;
@@ -91,7 +91,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'unkill: a node that returns late kills again',
-    file: 'src/rollout/transitions.ts',
+    file: 'src/rollout/rules/transitions.ts',
     find: 'new Set([...rules.kills.map(({ id }) => id), ...rules.unkilled]);',
     replace: 'new Set([...rules.kills.map(({ id }) => id)]);',
     test: 'tests/e2e/kill-fleet.test.ts',
@@ -300,7 +300,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'due times: each node has moments of its own',
-    file: 'src/rollout/due-times.ts',
+    file: 'src/rollout/moves/due-times.ts',
     find: '(murmur32(`${key}:${userId(user)}`, dueSeed) / 2 ** 32) * windowMs',
     replace: 'Math.random() * windowMs',
     test: 'tests/unit/rollout/due-times',
@@ -308,7 +308,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'due times: another hash, which leaves out the change',
-    file: 'src/rollout/due-times.ts',
+    file: 'src/rollout/moves/due-times.ts',
     find: 'murmur32(`${key}:${userId(user)}`, dueSeed)',
     replace: 'murmur32(userId(user), dueSeed)',
     test: 'tests/unit/rollout/due-times',
@@ -316,7 +316,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'due times: the window of the change is another on each node',
-    file: 'src/rollout/due-times.ts',
+    file: 'src/rollout/moves/due-times.ts',
     find: '        return dueBy(state.change, user);',
     replace:
       '        return dueBy({ ...state.change, windowMs: moveWindowOf(this.parts.pace, this.parts.connectedHere().streams) }, user);',
@@ -325,7 +325,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'due times: the window is ignored',
-    file: 'src/rollout/mover.ts',
+    file: 'src/rollout/moves/mover.ts',
     find: '    if (dueMs <= dueTimes.nowMs()) return false;',
     replace: '    if (dueMs <= Number.POSITIVE_INFINITY) return false;',
     test: 'tests/unit/rollout/due-times',
@@ -333,7 +333,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'due times: a later write puts everybody off',
-    file: 'src/rollout/due-times.ts',
+    file: 'src/rollout/moves/due-times.ts',
     find: '        return dueBy(state.change, user);',
     replace: '        return dueBy(this.knownOf(rules).past[0]?.change ?? state.change, user);',
     test: 'tests/unit/rollout/due-times',
@@ -341,7 +341,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'due times: a later write puts everybody off, on two nodes',
-    file: 'src/rollout/due-times.ts',
+    file: 'src/rollout/moves/due-times.ts',
     find: '        return dueBy(state.change, user);',
     replace: '        return dueBy(this.knownOf(rules).past[0]?.change ?? state.change, user);',
     test: 'tests/e2e/moves.test.ts',
@@ -349,7 +349,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'pause: it holds a rollback',
-    file: 'src/rollout/decider.ts',
+    file: 'src/rollout/decide/decider.ts',
     find: 'return !ungated.has(reason) && rolloutPercent(rules) > 0;',
     replace: 'return true || ungated.has(reason) || rolloutPercent(rules) > 0;',
     test: 'tests/unit/rollout/mover',
@@ -357,7 +357,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'pause: its end puts a rollback off',
-    file: 'src/rollout/pacing.ts',
+    file: 'src/rollout/rules/pacing.ts',
     find: 'const heldMs = isRollback ? 0 : Math.max',
     replace: 'const heldMs = Math.max',
     test: 'tests/unit/rollout/due-times',
@@ -365,7 +365,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'pause: what it held falls due at once',
-    file: 'src/rollout/pacing.ts',
+    file: 'src/rollout/rules/pacing.ts',
     find: 'changedAt: change.changedAt + heldMs };',
     replace: 'changedAt: change.changedAt };',
     test: 'tests/unit/rollout/due-times',
@@ -373,7 +373,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'kill: its window does not grow with its polls',
-    file: 'src/rollout/pacing.ts',
+    file: 'src/rollout/rules/pacing.ts',
     find: 'Math.max(killWindowMs, Math.round((users / pollCapacity) * 1000))',
     replace: 'Math.min(killWindowMs, Math.round((users / pollCapacity) * 1000))',
     test: 'tests/unit/rollout/due-times',
@@ -414,7 +414,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'append, then checkpoint: a bridge keeps its place before the append',
-    file: 'src/legacy/bridge-feed.ts',
+    file: 'src/legacy/bridge/feed.ts',
     find: `    await store();
     if (batch.position !== undefined) await this.keep(batch.lane, batch.position, store, way);`,
     replace: `    const later = async () => undefined;
@@ -425,7 +425,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the lease check: a bridge appends whoever has the lease',
-    file: 'src/legacy/bridge-feed.ts',
+    file: 'src/legacy/bridge/feed.ts',
     find: 'return lease.isValid && lease.turn === this.turn;',
     replace: 'return lease.isValid || this.turn >= 0;',
     test: 'tests/contract/bridge-sources.test.ts',
@@ -433,7 +433,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a failover between append and place: the place is kept of what is lost',
-    file: 'src/legacy/bridge-feed.ts',
+    file: 'src/legacy/bridge/feed.ts',
     find: `      await store();
       const outcome`,
     replace: `      const outcome`,
@@ -442,7 +442,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "a lease whose answer was lost: another node's turn in between goes unnoticed",
-    file: 'src/legacy/lease.ts',
+    file: 'src/legacy/bridge/lease.ts',
     find: 'const next = this.asked;',
     replace: 'const next = 1;',
     test: 'tests/contract/bridge-sources.test.ts',
@@ -450,7 +450,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the last lease check: a bridge appends after the question that came before it',
-    file: 'src/legacy/bridge-feed.ts',
+    file: 'src/legacy/bridge/feed.ts',
     find: "if (!this.isLed) throw new Error('the lease ran out');",
     replace: '',
     test: 'tests/contract/bridge-sources.test.ts',
@@ -458,7 +458,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the fence: the log takes what comes late of a turn that is over',
-    file: 'src/legacy/bridge-feed.ts',
+    file: 'src/legacy/bridge/feed.ts',
     find: '.append(org, this.publisher, events, this.fence)',
     replace: '.append(org, this.publisher, events)',
     test: 'tests/contract/bridge-sources.test.ts',
@@ -474,7 +474,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the tail of the log: a bridge trusts that the log knows every id',
-    file: 'src/legacy/bridge-feed.ts',
+    file: 'src/legacy/bridge/feed.ts',
     find: 'const known = tail;',
     replace: 'const known = new Set<string>();',
     test: 'tests/chaos/bridge.test.ts',
@@ -482,7 +482,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a log that is behind its client: it is served all the same',
-    file: 'src/legacy/places.ts',
+    file: 'src/legacy/serve/places.ts',
     find: 'before !== undefined && (isPassed || before.value === value);',
     replace: 'before !== undefined;',
     test: 'tests/unit/legacy/places.test.ts',
@@ -490,7 +490,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'places: one off',
-    file: 'src/legacy/places.ts',
+    file: 'src/legacy/serve/places.ts',
     find: 'return order !== undefined && order <= 0;',
     replace: 'return order !== undefined && order < 0;',
     test: 'tests/unit/legacy/places.test.ts',
@@ -498,7 +498,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "an old client's answer is shared, whoever its events are for",
-    file: 'src/http/legacy-serve.ts',
+    file: 'src/legacy/serve/serve.ts',
     find: 'if (chunk.isShared) this.shared.set(chunk, { answer, isWhole });',
     replace: 'this.shared.set(chunk, { answer, isWhole });',
     test: 'tests/e2e/acme-both.test.ts',
@@ -506,7 +506,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "an old client's cursor leads past what is another's alone",
-    file: 'src/http/legacy-serve.ts',
+    file: 'src/legacy/serve/serve.ts',
     find: 'const end = chunk.isShared && isWhole ? chunk.end : placeOf(chunk.end.epoch, events.last);',
     replace: 'const end = isWhole || chunk.end.seq >= 0 ? chunk.end : placeOf(chunk.end.epoch, events.last);',
     test: 'tests/e2e/legacy-personal.test.ts',
@@ -514,7 +514,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a Redis that lost writes: the bridge appends before it looks',
-    file: 'src/legacy/bridge-feed.ts',
+    file: 'src/legacy/bridge/feed.ts',
     find: 'if (!isKept && stands !== this.positions.get(lane)) this.rewound();',
     replace: '',
     test: 'tests/contract/bridge-sources.test.ts',
@@ -522,7 +522,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "the old backend is asked with Turnout's own cursor",
-    file: 'src/http/legacy-hooks.ts',
+    file: 'src/legacy/stands.ts',
     find: 'if (value === undefined || ownCursor(value) === undefined) return undefined;',
     replace: 'if (value === undefined || ownCursor(value) !== undefined) return undefined;',
     test: 'tests/e2e/legacy-opaque.test.ts',
@@ -530,7 +530,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'nobody bridges: old clients are served from a log that stands still',
-    file: 'src/legacy/bridge.ts',
+    file: 'src/legacy/bridge/bridge.ts',
     find: 'isFed: (profile) => bridges.every(({ name, isFed }) => name !== profile || isFed),',
     replace: 'isFed: () => true,',
     test: 'tests/e2e/acme-both.test.ts',
@@ -538,7 +538,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a poll that is let go is told that there was nothing',
-    file: 'src/http/legacy-serve.ts',
+    file: 'src/legacy/serve/serve.ts',
     find: 'if (chunk === undefined && leftMs > 0 && !this.deps.mayHold())',
     replace: 'if (leftMs < 0)',
     test: 'tests/e2e/legacy-post.test.ts',
@@ -546,7 +546,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'an instant is torn: an answer ends between two events of one timestamp',
-    file: 'src/http/legacy-serve.ts',
+    file: 'src/legacy/serve/serve.ts',
     find: 'const isTorn = entries.some((entry) => this.isOf(entry, next));',
     replace: 'const isTorn = entries.length < 0;',
     test: 'tests/unit/legacy/legacy-serve.test.ts',
@@ -554,7 +554,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a rollback leaves held polls where they are',
-    file: 'src/http/legacy-hooks.ts',
+    file: 'src/legacy/stands.ts',
     find: 'const mayHold = (): boolean => this.deps.decider.servesAnyLegacy() && this.deps.isFed(profile.name);',
     replace: 'const mayHold = (): boolean => this.deps.isFed(profile.name);',
     test: 'tests/e2e/legacy-personal.test.ts',
@@ -562,7 +562,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'passthrough: a client that stops reading keeps its backend for ever',
-    file: 'src/legacy/relay.ts',
+    file: 'src/legacy/proxy/relay.ts',
     find: 'this.stopStall = clock.after(silenceMs, () => response.destroy());',
     replace: 'this.stopStall = clock.after(silenceMs * 1000, () => response.destroy());',
     test: 'tests/hostile/legacy-hostile.test.ts',
@@ -570,7 +570,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a credential is taken for another that was seen before',
-    file: 'src/auth-cache.ts',
+    file: 'src/auth/cache.ts',
     find: 'const found = this.young.get(digest) ?? this.old.get(digest);',
     replace: "const found = digest === '' ? undefined : [...this.young.values()][0];",
     test: 'tests/unit/legacy-hostile-identity',

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/clock.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createRedisLog } from '../../src/log/redis-log.ts';
-import { openRedis, type RedisConnection } from '../../src/redis.ts';
+import { openRedis, type RedisConnection } from '../../src/redis/connections.ts';
 import { bridgeProfile, pollSource, pubsubSource, streamSource } from './bridge-profiles.ts';
 import { call } from './http-client.ts';
 import { idsInLog } from './log-ids.ts';

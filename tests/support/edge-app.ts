@@ -1,5 +1,5 @@
 /** The HTTP side of a node over a memory log, without its transports and its rollout: asked through `app.request`. */
-import { createAuthenticator } from '../../src/auth.ts';
+import { createAuthenticator } from '../../src/auth/authenticator.ts';
 import { type AppDeps, authenticating, createApp } from '../../src/http/app.ts';
 import { docsRoutes } from '../../src/http/docs.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
@@ -8,8 +8,8 @@ import { publishRoutes } from '../../src/http/publish.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import { Publisher } from '../../src/publisher.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
+import { Publisher } from '../../src/publish/publisher.ts';
 import { manualClock } from './manual-clock.ts';
 import { makeToken, testSecret, type TokenClaims } from './tokens.ts';
 

@@ -2,13 +2,13 @@
 import type { ProfileSource } from '../../schema/profile.ts';
 import { type Profile, profileSchema } from '../../schema/profile.ts';
 import { systemClock } from '../../src/clock.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
-import { LegacyApi, type LegacyHooks } from '../../src/http/legacy.ts';
+import { LegacyApi, type LegacyHooks } from '../../src/legacy/api.ts';
 import { openServer } from '../../src/http/server.ts';
-import type { PassthroughBounds } from '../../src/legacy/passthrough.ts';
+import type { PassthroughBounds } from '../../src/legacy/proxy/passthrough.ts';
 import { createLogger } from '../../src/logger.ts';
-import { createMetrics } from '../../src/metrics.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
 
 export interface LegacyNodeOptions {
   readonly bounds?: Partial<PassthroughBounds>;

@@ -1,5 +1,5 @@
-/** docs/METRICS.md as src/metrics.ts declares the metrics now. */
-import { createMetrics } from '../../src/metrics.ts';
+/** docs/METRICS.md as src/metrics/metrics.ts declares the metrics now. */
+import { createMetrics } from '../../src/metrics/metrics.ts';
 
 interface Declared {
   readonly name: string;

@@ -1,11 +1,11 @@
 /** The rollout of one node over a real Redis, with a link of its own that a test can cut: a fleet of these in one process. */
 import { type Clock, systemClock } from '../../src/clock.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { Sessions } from '../../src/hub/sessions.ts';
-import { openRedis } from '../../src/redis.ts';
+import { openRedis } from '../../src/redis/connections.ts';
 import { createRollout, type Rollout } from '../../src/rollout/rollout.ts';
-import { RulesConnection } from '../../src/rollout/rules-connection.ts';
-import type { RulesRedis } from '../../src/rollout/rules-redis.ts';
+import { RulesConnection } from '../../src/rollout/rules/connection.ts';
+import type { RulesRedis } from '../../src/rollout/rules/redis.ts';
 import { TcpLink } from './tcp-link.ts';
 
 export interface RolloutNode {

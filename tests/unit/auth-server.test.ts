@@ -1,8 +1,8 @@
 /** What the auth server is asked, how often, and what its answers and its silence mean. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Credential } from '../../src/auth-credential.ts';
-import { AuthServer, type AuthServerOptions } from '../../src/auth-server.ts';
+import { Credential } from '../../src/auth/credential.ts';
+import { AuthServer, type AuthServerOptions } from '../../src/auth/server.ts';
 import { systemClock } from '../../src/clock.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { cut, WhoamiServer } from '../support/whoami-server.ts';

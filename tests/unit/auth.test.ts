@@ -3,9 +3,9 @@ import { createHmac, createPublicKey } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type AuthConfig, createAuthenticator } from '../../src/auth.ts';
-import { readConfig } from '../../src/config.ts';
-import type { Ticket } from '../../src/identity.ts';
+import { type AuthConfig, createAuthenticator } from '../../src/auth/authenticator.ts';
+import { readConfig } from '../../src/config/config.ts';
+import type { Ticket } from '../../src/auth/identity.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import {
   type Algorithm,

@@ -1,6 +1,6 @@
 /** Settings that weigh on each other; what each may be alone stands in docs/CONFIGURATION.md. */
 import { expect, it } from 'vitest';
-import { ConfigError, readConfig } from '../../src/config.ts';
+import { ConfigError, readConfig } from '../../src/config/config.ts';
 
 it.each(['TURNOUT_JWT_SECRET', 'TURNOUT_TICKET_SECRET', 'TURNOUT_ADMIN_TOKEN'])(
   '%s may be short on loopback, which is told, and nowhere else',

@@ -1,6 +1,6 @@
 /** The demo signs tokens for whoever reads its output: only where nothing else is configured (docs/PROTOCOL.md, 13). */
 import { expect, it } from 'vitest';
-import { ConfigError, readConfig } from '../../src/config.ts';
+import { ConfigError, readConfig } from '../../src/config/config.ts';
 
 const isDemo = (env: Record<string, string>): boolean => {
   try {

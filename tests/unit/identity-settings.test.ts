@@ -1,9 +1,9 @@
 /** Whom the settings let in: claims of other issuers, an auth server beside or instead of a key, cookies and origins. */
 import { Hono } from 'hono';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Credential } from '../../src/auth-credential.ts';
-import { createAuthenticator, type KeyedAuthenticator } from '../../src/auth.ts';
-import { type Environment, readConfig } from '../../src/config.ts';
+import { Credential } from '../../src/auth/credential.ts';
+import { createAuthenticator, type KeyedAuthenticator } from '../../src/auth/authenticator.ts';
+import { type Environment, readConfig } from '../../src/config/config.ts';
 import { crossOrigin } from '../../src/http/cross-origin.ts';
 import { cookiePolicy } from '../../src/http/origins.ts';
 import { manualClock } from '../support/manual-clock.ts';

@@ -1,9 +1,9 @@
 /** Who an old API's caller is, as a profile says; and that nobody is ever taken for somebody else. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Profile } from '../../schema/profile.ts';
-import { createAuthenticator } from '../../src/auth.ts';
-import { readConfig } from '../../src/config.ts';
-import { createLegacyIdentity, type LegacyIdentity } from '../../src/legacy/identity.ts';
+import { createAuthenticator } from '../../src/auth/authenticator.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { createLegacyIdentity, type LegacyIdentity } from '../../src/legacy/serve/identity.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { makeToken, testSecret } from '../support/tokens.ts';
 import { cut, WhoamiServer } from '../support/whoami-server.ts';

@@ -1,15 +1,15 @@
 /** A poll while the log doesn't answer at all: held to its wait and no longer (docs/PROTOCOL.md, 7). */
 import { afterEach, describe, expect, it } from 'vitest';
 import { pause, systemClock } from '../../src/clock.ts';
-import { LegacyRelease } from '../../src/http/legacy-release.ts';
-import { pollClientOf } from '../../src/http/poll-client.ts';
+import { LegacyRelease } from '../../src/legacy/serve/release.ts';
+import { pollClientOf } from '../../src/transports/poll-request.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { Sessions } from '../../src/hub/sessions.ts';
-import { ServiceClaim } from '../../src/identity.ts';
+import { ServiceClaim } from '../../src/auth/identity.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
 import type { EventLog, Start } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
-import { Traffic } from '../../src/traffic.ts';
+import { Traffic } from '../../src/metrics/traffic.ts';
 import { LongPoll } from '../../src/transports/long-poll.ts';
 import { Wheel } from '../../src/transports/wheel.ts';
 import { faultyLog } from '../support/faulty-log.ts';

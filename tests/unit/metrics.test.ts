@@ -1,6 +1,6 @@
 /** What `/metrics` counts, and that no label is ever the peer's own words. */
 import { describe, expect, it } from 'vitest';
-import { closeLabels, createMetrics } from '../../src/metrics.ts';
+import { closeLabels, createMetrics } from '../../src/metrics/metrics.ts';
 
 const closed = { code: 1013, reason: 'overloaded', durationMs: 5, isPlanned: false, wasLive: false };
 

@@ -1,7 +1,7 @@
 /** What a publish may hold, who may publish it, and what is answered (docs/PROTOCOL.md, 3 and 11). */
 import { describe, expect, it } from 'vitest';
 import { fail } from '../../src/errors.ts';
-import { ServiceClaim } from '../../src/identity.ts';
+import { ServiceClaim } from '../../src/auth/identity.ts';
 import type { TailMessage } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { systemClock } from '../../src/clock.ts';

@@ -1,8 +1,8 @@
 /** Who is connected stays for as long as their token, or the server that vouches for them, says. */
 import { describe, expect, it } from 'vitest';
-import { Credential } from '../../src/auth-credential.ts';
+import { Credential } from '../../src/auth/credential.ts';
 import { fail } from '../../src/errors.ts';
-import { type Identity, ServiceClaim } from '../../src/identity.ts';
+import { type Identity, ServiceClaim } from '../../src/auth/identity.ts';
 import { Standing } from '../../src/transports/standing.ts';
 import { Wheel } from '../../src/transports/wheel.ts';
 import { manualClock } from '../support/manual-clock.ts';

@@ -1,8 +1,8 @@
 /** A stream whose client goes while the log is asked where it stands. */
 import { expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { readConfig } from '../../src/config.ts';
-import { openGateway } from '../../src/gateway.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { openGateway } from '../../src/gateway/gateway.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
-import { readConfig } from '../../../src/config.ts';
-import { clockFinding, portFinding } from '../../../src/cli/doctor-network.ts';
-import { isOlder, redisFindings } from '../../../src/cli/doctor-redis.ts';
-import { settingsFindings } from '../../../src/cli/doctor-settings.ts';
-import { fingerprint } from '../../../src/key-prints.ts';
+import { readConfig } from '../../../src/config/config.ts';
+import { clockFinding, portFinding } from '../../../src/cli/doctor/network.ts';
+import { isOlder, redisFindings } from '../../../src/cli/doctor/redis.ts';
+import { settingsFindings } from '../../../src/cli/doctor/settings.ts';
+import { fingerprint } from '../../../src/auth/key-prints.ts';
 import { type Finding, findingLines, reportOf } from '../../../src/cli/findings.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'turnout-doctor-'));

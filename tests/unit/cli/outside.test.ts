@@ -6,7 +6,7 @@ import { PassThrough, Writable } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { RolloutBody } from '../../../schema/admin.ts';
 import { CommandError } from '../../../src/cli/exits.ts';
-import { watchRollout } from '../../../src/cli/rollout-watch.ts';
+import { watchRollout } from '../../../src/cli/rollout/watch.ts';
 import { type Terminal, written } from '../../../src/cli/terminal.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { runTurnout } from '../../support/terminal.ts';

@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import type { AuditEntry, ChangeAnswer, DecisionBody, RolloutBody } from '../../../schema/admin.ts';
 import { reasonSchema } from '../../../schema/http.ts';
-import { changeLines, exitOfChange } from '../../../src/cli/change-view.ts';
-import { decisionLines } from '../../../src/cli/decision-view.ts';
-import { isCappedEverywhere, rolloutLines } from '../../../src/cli/rollout-view.ts';
+import { changeLines, exitOfChange } from '../../../src/cli/rollout/change-view.ts';
+import { decisionLines } from '../../../src/cli/rollout/decision-view.ts';
+import { isCappedEverywhere, rolloutLines } from '../../../src/cli/rollout/view.ts';
 
 const nowMs = Date.parse('2026-01-01T03:05:00.000Z');
 const counts = { assigned: 0, connected: { websocket: 0, 'long-poll': 0 } };

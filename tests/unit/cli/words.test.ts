@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createAuthenticator } from '../../../src/auth.ts';
+import { createAuthenticator } from '../../../src/auth/authenticator.ts';
 import { pauseMs } from '../../../src/cli/backoff.ts';
 import { CommandError, errorJson, errorLines, exits } from '../../../src/cli/exits.ts';
 import { parsePosition } from '../../../src/cli/follow.ts';
@@ -14,7 +14,7 @@ import { parseSpan, sinceText, spanText } from '../../../src/cli/spans.ts';
 import { eventLine } from '../../../src/cli/tail-command.ts';
 import { inspectToken, mintToken } from '../../../src/cli/token-claims.ts';
 import { systemClock } from '../../../src/clock.ts';
-import { readConfig } from '../../../src/config.ts';
+import { readConfig } from '../../../src/config/config.ts';
 import { makeToken, makeUnsignedToken } from '../../support/token-maker.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'turnout-words-'));

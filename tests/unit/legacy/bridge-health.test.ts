@@ -1,7 +1,7 @@
 /** What a bridge's fault reads like to an operator. */
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
-import { faultText } from '../../../src/legacy/bridge-health.ts';
+import { faultText } from '../../../src/legacy/bridge/health.ts';
 import { freePort } from '../../support/ports.ts';
 
 it('says that a Redis is away in words of ours', async () => {

@@ -3,8 +3,8 @@ import { assert, bigInt, constantFrom, property } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Envelope } from '../../../schema/envelope.ts';
 import { type Profile, profileSchema } from '../../../schema/profile.ts';
-import type { Dialect, LegacyRequest } from '../../../src/legacy/dialect.ts';
-import { createDialect } from '../../../src/legacy/profile-dialect.ts';
+import type { Dialect, LegacyRequest } from '../../../src/legacy/dialect/dialect.ts';
+import { createDialect } from '../../../src/legacy/dialect/profile-dialect.ts';
 
 type Given = { [K in keyof Profile]?: unknown };
 

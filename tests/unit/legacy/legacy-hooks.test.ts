@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect, it } from 'vitest';
 import { type Profile, profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
-import { LegacyStands } from '../../../src/http/legacy-hooks.ts';
+import { LegacyStands } from '../../../src/legacy/stands.ts';
 import { encodeCursor } from '../../../src/log/cursor.ts';
 import { createMemoryLog } from '../../../src/log/memory-log.ts';
 

@@ -2,15 +2,15 @@
 import { expect, it } from 'vitest';
 import { profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
-import { LegacyServe, type LegacyServeDeps } from '../../../src/http/legacy-serve.ts';
-import { ServiceClaim } from '../../../src/identity.ts';
-import { Places } from '../../../src/legacy/places.ts';
-import { createDialect } from '../../../src/legacy/profile-dialect.ts';
+import { LegacyServe, type LegacyServeDeps } from '../../../src/legacy/serve/serve.ts';
+import { ServiceClaim } from '../../../src/auth/identity.ts';
+import { Places } from '../../../src/legacy/serve/places.ts';
+import { createDialect } from '../../../src/legacy/dialect/profile-dialect.ts';
 import type { Position } from '../../../src/log/cursor.ts';
 import { prepareEvent } from '../../../src/log/entry.ts';
 import { createMemoryLog } from '../../../src/log/memory-log.ts';
 import { cutChunk } from '../../../src/hub/chunk.ts';
-import { foreignForm } from '../../../src/transports/foreign-form.ts';
+import { foreignForm } from '../../../src/legacy/serve/foreign-form.ts';
 
 const profile = profileSchema.parse({
   name: 'acme',

@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ConfigError } from '../../../src/config.ts';
-import { loadProfiles } from '../../../src/legacy/load-profiles.ts';
+import { ConfigError } from '../../../src/config/config.ts';
+import { loadProfiles } from '../../../src/legacy/profile/load.ts';
 
 const good = `name: acme-v1
 match: { path: /api/updates }

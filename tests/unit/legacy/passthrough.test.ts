@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type SeenAnswer, TapRoom } from '../../../src/legacy/answer-tap.ts';
+import { type SeenAnswer, TapRoom } from '../../../src/legacy/proxy/answer-tap.ts';
 import { call } from '../../support/http-client.ts';
 import { type LegacyNodeOptions, openLegacyNode, plainProfile } from '../../support/legacy-node.ts';
 import { openRaw } from '../../support/raw-socket.ts';

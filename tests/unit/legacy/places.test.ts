@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
-import { Places } from '../../../src/legacy/places.ts';
-import { createDialect } from '../../../src/legacy/profile-dialect.ts';
+import { Places } from '../../../src/legacy/serve/places.ts';
+import { createDialect } from '../../../src/legacy/dialect/profile-dialect.ts';
 import { prepareEvent } from '../../../src/log/entry.ts';
 import type { EventLog } from '../../../src/log/event-log.ts';
 import { createMemoryLog } from '../../../src/log/memory-log.ts';

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { transportSchema } from '../../../schema/frames.ts';
 import { cohortSchema, reasonSchema } from '../../../schema/http.ts';
-import { decide } from '../../../src/rollout/decide.ts';
-import { readFeatureFile, transportFlag, withPercent } from '../../../src/rollout/features.ts';
-import type { Rules } from '../../../src/rollout/rules.ts';
+import { decide } from '../../../src/rollout/decide/decide.ts';
+import { readFeatureFile, transportFlag, withPercent } from '../../../src/rollout/rules/features.ts';
+import type { Rules } from '../../../src/rollout/rules/rules.ts';
 
 const ruleCaseSchema = z.strictObject({
   enabled: z.boolean().default(false),

@@ -1,12 +1,19 @@
 /** When each user moves: spread evenly over the window, alike on every node, and put off by nothing that isn't theirs. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { Decider } from '../../../src/rollout/decider.ts';
-import { DueTimes, momentOf } from '../../../src/rollout/due-times.ts';
-import { Evaluator } from '../../../src/rollout/evaluator.ts';
-import { pastToggles } from '../../../src/rollout/history.ts';
-import { KillLatch } from '../../../src/rollout/latch.ts';
-import { rulesSchema } from '../../../src/rollout/rules.ts';
-import { pause, resume, setFlag, setList, setPercent, unkill } from '../../../src/rollout/transitions.ts';
+import { Decider } from '../../../src/rollout/decide/decider.ts';
+import { DueTimes, momentOf } from '../../../src/rollout/moves/due-times.ts';
+import { Evaluator } from '../../../src/rollout/decide/evaluator.ts';
+import { pastToggles } from '../../../src/rollout/rules/history.ts';
+import { KillLatch } from '../../../src/rollout/kill/latch.ts';
+import { rulesSchema } from '../../../src/rollout/rules/rules.ts';
+import {
+  pause,
+  resume,
+  setFlag,
+  setList,
+  setPercent,
+  unkill,
+} from '../../../src/rollout/rules/transitions.ts';
 import { by, session, stage, type RecordedSession, type Stage } from './support.ts';
 
 const stages: Stage[] = [];

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { autoreconnectFlag, readFeatureFile } from '../../../src/rollout/features.ts';
-import { isFlagOn, rolloutPercent } from '../../../src/rollout/rules.ts';
+import { autoreconnectFlag, readFeatureFile } from '../../../src/rollout/rules/features.ts';
+import { isFlagOn, rolloutPercent } from '../../../src/rollout/rules/rules.ts';
 import { stage, type Stage } from './support.ts';
 
 const stages: Stage[] = [];

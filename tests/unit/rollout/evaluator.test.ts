@@ -2,15 +2,15 @@ import { createRequire } from 'node:module';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Unleash } from 'unleash-client';
 import { systemClock } from '../../../src/clock.ts';
-import { Evaluator, openUnleash, RulesRepository } from '../../../src/rollout/evaluator.ts';
+import { Evaluator, openUnleash, RulesRepository } from '../../../src/rollout/decide/evaluator.ts';
 import {
   autoreconnectFlag,
   type Feature,
   readFeatureFile,
   transportFlag,
   withPercent,
-} from '../../../src/rollout/features.ts';
-import { bucketOf, murmur32 } from '../../../src/rollout/hash.ts';
+} from '../../../src/rollout/rules/features.ts';
+import { bucketOf, murmur32 } from '../../../src/rollout/rules/hash.ts';
 
 const flagAt = (percent: number): Feature[] =>
   readFeatureFile().map((flag) =>

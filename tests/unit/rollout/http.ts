@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { codes } from '../../../schema/codes.ts';
 import { asTurnoutError, fail } from '../../../src/errors.ts';
-import type { Authenticator, Identity, Ticket } from '../../../src/identity.ts';
+import type { Authenticator, Identity, Ticket } from '../../../src/auth/identity.ts';
 import { identity } from './support.ts';
 
 /** Readable tokens and tickets: signatures are auth's business, and its tests'. */

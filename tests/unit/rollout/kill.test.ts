@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readConfig } from '../../../src/config.ts';
-import { KillLatch } from '../../../src/rollout/latch.ts';
-import { kill, setPercent, unkill } from '../../../src/rollout/transitions.ts';
+import { readConfig } from '../../../src/config/config.ts';
+import { KillLatch } from '../../../src/rollout/kill/latch.ts';
+import { kill, setPercent, unkill } from '../../../src/rollout/rules/transitions.ts';
 import { by, session, stage, type Stage } from './support.ts';
 
 const killOf = (id: string) => ({ id, at: 0, ...by });

@@ -1,6 +1,6 @@
 /** Who is answered by Turnout in the old API's words: a flag like the others, under the same kill. */
 import { afterEach, expect, it } from 'vitest';
-import { setFlag, setList } from '../../../src/rollout/transitions.ts';
+import { setFlag, setList } from '../../../src/rollout/rules/transitions.ts';
 import { by, stage, type Stage } from './support.ts';
 
 let on: Stage;

@@ -7,7 +7,7 @@ import {
   setList,
   setPercent,
   unkill,
-} from '../../../src/rollout/transitions.ts';
+} from '../../../src/rollout/rules/transitions.ts';
 import { by, identity, session, stage, type Stage } from './support.ts';
 
 let on: Stage;

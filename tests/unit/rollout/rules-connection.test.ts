@@ -1,8 +1,8 @@
 /** What a node says of rules that it can't reach, with no Redis where it looks for one. */
 import { expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
-import { openRedis } from '../../../src/redis.ts';
-import { RulesConnection } from '../../../src/rollout/rules-connection.ts';
+import { openRedis } from '../../../src/redis/connections.ts';
+import { RulesConnection } from '../../../src/rollout/rules/connection.ts';
 
 it('names the cause: not that a command found no connection', async () => {
   const connection = openRedis({

@@ -2,8 +2,8 @@
 import type { Transport } from '../../../schema/frames.ts';
 import type { Cancel, Clock } from '../../../src/clock.ts';
 import { systemClock } from '../../../src/clock.ts';
-import { type Config, readConfig } from '../../../src/config.ts';
-import { ServiceClaim, type Identity } from '../../../src/identity.ts';
+import { type Config, readConfig } from '../../../src/config/config.ts';
+import { ServiceClaim, type Identity } from '../../../src/auth/identity.ts';
 import { Sessions, type LiveSession, type MigrateOrder } from '../../../src/hub/sessions.ts';
 import { createRollout, type Rollout } from '../../../src/rollout/rollout.ts';
 

@@ -1,0 +1,46 @@
+/** Fingerprints of the keys that nodes must share: they tell two keys apart and give neither away. */
+import { createPublicKey, hkdfSync } from 'node:crypto';
+import type { Config } from '../config/config.ts';
+
+/** By what the key is for. A node tells the others these, so that `turnout doctor` finds the one that differs. */
+export interface KeyPrints {
+  readonly signing?: string;
+  readonly ticket?: string;
+}
+
+/** Stands for a ticket key that no setting gives: the nodes make one together in Redis (ticket-key.ts). */
+export const sharedTicketKey = 'shared-in-redis';
+
+/**
+ * Twelve hex digits that tell two keys apart and give neither away: HKDF-SHA256 of the key, 48 bits. Nodes whose prints
+ * differ refuse each other's tokens or tickets.
+ */
+export function fingerprint(key: string | Uint8Array): string {
+  const print = Buffer.from(hkdfSync('sha256', key, '', 'turnout-fingerprint', 6)).toString('hex');
+  return print.replaceAll(/(.{4})(?=.)/g, '$1-');
+}
+
+/** The key itself, so that line ends and headers of the PEM don't make two prints of one key. */
+const publicBytes = (pem: string): Uint8Array =>
+  createPublicKey(pem.replaceAll('\\n', '\n')).export({ type: 'spki', format: 'der' });
+
+/** What is absent was made up by the node, or is not needed: there is nothing to compare. */
+export function keyPrints(
+  config: Pick<
+    Config,
+    | 'TURNOUT_JWT_SECRET'
+    | 'TURNOUT_JWT_PUBLIC_KEY'
+    | 'TURNOUT_JWKS_URL'
+    | 'TURNOUT_TICKET_SECRET'
+    | 'TURNOUT_AUTH_URL'
+  >,
+): KeyPrints {
+  const { TURNOUT_JWT_SECRET: secret, TURNOUT_JWT_PUBLIC_KEY: pem, TURNOUT_JWKS_URL: jwks } = config;
+  const key = pem === undefined ? (secret ?? jwks ?? config.TURNOUT_AUTH_URL) : publicBytes(pem);
+  if (key === undefined) return {};
+  const ticketSecret = config.TURNOUT_TICKET_SECRET ?? secret;
+  return {
+    signing: fingerprint(key),
+    ticket: ticketSecret === undefined ? sharedTicketKey : fingerprint(ticketSecret),
+  };
+}

@@ -1,0 +1,209 @@
+/**
+ * Asks the old backend, or any server that knows, whose a credential is: one request at a time for each, its answer kept
+ * shortly under a digest. Bounded in time, bytes, memory and requests under way. What it sends is the credential and
+ * nothing else of the caller's; what it tells of a failure never holds one.
+ */
+import { Agent, request } from 'undici';
+import { DigestCache } from './cache.ts';
+import { type OrgPlace, whoIn } from './claims.ts';
+import type { Credential } from './credential.ts';
+import type { Clock } from '../clock.ts';
+import { codeIn, fail, isHangUp } from '../errors.ts';
+import { type Identity, ServiceClaim } from './identity.ts';
+
+/** How asking ended: `unusable` is a 2xx without a user and an org where they were said to stand. */
+export type AskOutcome = 'known' | 'refused' | 'unusable' | 'outage';
+
+export interface AuthServerOptions {
+  readonly url: string;
+  readonly userPath: string;
+  readonly org: OrgPlace;
+  /** How long an answer is good: a withdrawn credential outlives its end by no more. 0: asked every time. */
+  readonly cacheMs: number;
+  readonly clock: Clock;
+  readonly timeoutMs?: number;
+  /** How long held connections stay while nobody can be asked. */
+  readonly outageMs?: number;
+  /** Services that a user may publish to. */
+  readonly publishes?: readonly string[];
+  /** Once for each question; `why` names a status or an error's code. */
+  readonly onAsked?: (outcome: AskOutcome, why: string) => void;
+}
+
+interface Known {
+  readonly user: string;
+  readonly org: string;
+  readonly untilMs: number;
+}
+
+const answerBytes = 64 * 1024;
+const knownCredentials = 10_000;
+// Apart from the known, so that made-up credentials never push out a real one.
+const refusedCredentials = 500;
+// Who is refused is not asked about again at once; who has just logged in doesn't wait long.
+const refusedMs = 1500;
+// A sealed credential stands in a ticket's URL, which proxies bound at 8 KiB.
+const credentialChars = 4096;
+const connections = 32;
+const maxUnderway = 1024;
+const defaults = { timeoutMs: 3000, outageMs: 300_000 };
+// Of the cache time, at random: what was asked at once isn't asked again at once.
+const spread = 0.1;
+
+export class AuthServer {
+  private readonly options: AuthServerOptions;
+  private readonly agent = new Agent({ connections, pipelining: 1 });
+  private readonly known = new DigestCache<Known>(knownCredentials);
+  private readonly refused = new DigestCache<{ readonly untilMs: number }>(refusedCredentials);
+  private readonly underway = new Map<string, Promise<Known>>();
+  /** The last question was answered, so that its connection may be used again. */
+  private mayBeKept = false;
+
+  constructor(options: AuthServerOptions) {
+    this.options = options;
+  }
+
+  /**
+   * Who brought this credential.
+   * @param who whom it has to be, where that is known
+   * @throws unauthorized; overloaded while the server can't be asked, which no new credential would cure
+   */
+  async identify(credential: Credential, who?: Pick<Identity, 'org' | 'sub'>): Promise<Identity> {
+    const { org, user, untilMs } = await this.ask(credential);
+    if (who !== undefined && (who.org !== org || who.sub !== user)) throw fail('unauthorized');
+    const { publishes = [], outageMs = defaults.outageMs } = this.options;
+    return {
+      org,
+      sub: user,
+      expiresAtMs: untilMs,
+      reads: new ServiceClaim(['*']),
+      publishes: new ServiceClaim(publishes),
+      roles: new Set(),
+      producerOrgs: [org],
+      vouch: { credential, outageMs, askAgain: () => this.identify(credential, { org, sub: user }) },
+    };
+  }
+
+  close(): Promise<void> {
+    return this.agent.destroy();
+  }
+
+  private async ask(credential: Credential): Promise<Known> {
+    const nowMs = this.options.clock.now();
+    if (credential.length > credentialChars || !credential.isSendable) throw fail('unauthorized');
+    const digest = credential.digest();
+    const known = this.known.get(digest, nowMs);
+    if (known !== undefined) return known;
+    if (this.refused.get(digest, nowMs) !== undefined) throw fail('unauthorized');
+    const underway = this.underway.get(digest);
+    if (underway !== undefined) return underway;
+    if (this.underway.size >= maxUnderway) throw fail('overloaded', 'who is asking cannot be checked now');
+    const asking = this.send(credential, digest).finally(() => this.underway.delete(digest));
+    this.underway.set(digest, asking);
+    return asking;
+  }
+
+  private async send(credential: Credential, digest: string): Promise<Known> {
+    const { clock, cacheMs, onAsked } = this.options;
+    // From before the question: what was withdrawn while it was under way is not believed for longer.
+    const askedMs = clock.now();
+    const { outcome, why, who } = await this.verdict(credential);
+    onAsked?.(outcome, why);
+    if (outcome === 'outage') throw fail('overloaded', 'who is asking cannot be checked now');
+    if (who === undefined) {
+      this.known.delete(digest);
+      this.refused.set(digest, { untilMs: clock.now() + Math.min(refusedMs, cacheMs) });
+      throw fail('unauthorized');
+    }
+    const known = { ...who, untilMs: askedMs + cacheMs * (1 - spread * clock.random()) };
+    this.known.set(digest, known);
+    return known;
+  }
+
+  private async verdict(credential: Credential): Promise<{
+    readonly outcome: AskOutcome;
+    readonly why: string;
+    readonly who?: Pick<Known, 'user' | 'org'> | undefined;
+  }> {
+    const { userPath, org } = this.options;
+    try {
+      const { status, text } = await this.exchange(credential);
+      const why = String(status);
+      if (status < 200 || status >= 300) return { outcome: isRefusal(status) ? 'refused' : 'outage', why };
+      const who = whoIn(parsed(text), userPath, org);
+      return { outcome: who === undefined ? 'unusable' : 'known', why, who };
+    } catch (thrown) {
+      return { outcome: 'outage', why: reasonOf(thrown) };
+    }
+  }
+
+  /** A connection that the server closes while the question is on its way to it is no outage: asked once more. */
+  private async exchange(credential: Credential): Promise<Exchanged> {
+    const { clock, timeoutMs = defaults.timeoutMs } = this.options;
+    const controller = new AbortController();
+    const cancel = clock.after(timeoutMs, () => controller.abort(new AskError('timeout')));
+    const { mayBeKept } = this;
+    const once = (): Promise<Exchanged> => this.exchangeOnce(credential, controller.signal);
+    try {
+      const answer = await once().catch((thrown: unknown) => {
+        if (!mayBeKept || !isHangUp(thrown)) throw thrown;
+        return once();
+      });
+      this.mayBeKept = true;
+      return answer;
+    } catch (thrown) {
+      this.mayBeKept = false;
+      throw thrown;
+    } finally {
+      cancel();
+    }
+  }
+
+  private async exchangeOnce(credential: Credential, signal: AbortSignal): Promise<Exchanged> {
+    const { url, headers } = credential.askAt(this.options.url);
+    // undici's request follows no redirects: a way to a login page is an answer too.
+    const answer = await request(url, {
+      dispatcher: this.agent,
+      signal,
+      headers: { ...headers, accept: 'application/json' },
+    });
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    // Leaving the loop early destroys the body, and the connection with it. No encoding is set: its chunks are bytes.
+    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > answerBytes) throw new AskError('too_large');
+      chunks.push(chunk);
+    }
+    return { status: answer.statusCode, text: Buffer.concat(chunks).toString('utf8') };
+  }
+}
+
+interface Exchanged {
+  readonly status: number;
+  readonly text: string;
+}
+
+class AskError extends Error {
+  readonly code: string;
+  constructor(code: string) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/** Redirects lead to logins. 404, 408, 429 and 5xx say something about the server, not about the caller. */
+const isRefusal = (status: number): boolean =>
+  (status >= 300 && status < 400) || status === 400 || status === 401 || status === 403;
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // A login page, answered 200.
+    return undefined;
+  }
+}
+
+/** An error's code, never its message: that may quote what was sent. */
+const reasonOf = (thrown: unknown): string => codeIn(thrown) ?? 'failed';

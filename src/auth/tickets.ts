@@ -1,0 +1,118 @@
+/**
+ * Tickets (docs/PROTOCOL.md, 6): what negotiate signs so that a stream opens without a long-lived token in its URL. Their
+ * key is always derived, so that a token never verifies as a ticket, nor a ticket as a token, whatever secrets are equal.
+ */
+import { hkdfSync } from 'node:crypto';
+import { jwtVerify, SignJWT } from 'jose';
+import { z } from 'zod';
+import { limits } from '../../schema/codes.ts';
+import { orgSchema, userSchema } from '../../schema/envelope.ts';
+import { transportSchema } from '../../schema/frames.ts';
+import { roleSchema, servicePatternSchema } from '../../schema/token.ts';
+import { Credential } from './credential.ts';
+import { seal, unseal } from './seal.ts';
+import type { Clock } from '../clock.ts';
+import { fail } from '../errors.ts';
+import { type Identity, ServiceClaim, type Ticket } from './identity.ts';
+
+const type = 'turnout-ticket+jwt';
+
+const ticketClaimsSchema = z.object({
+  sub: userSchema,
+  org: orgSchema,
+  exp: z.number(),
+  /** When the token behind it expires, Unix milliseconds. */
+  tokenExpMs: z.number(),
+  services: z.array(servicePatternSchema),
+  publish: z.array(servicePatternSchema),
+  roles: z.array(roleSchema),
+  orgs: z.array(z.string()),
+  session: z.string().optional(),
+  supports: z.array(z.string()),
+  assignment: z.int().min(0),
+  override: transportSchema.optional(),
+  /** Sealed: what another server is asked about, since no token behind the ticket speaks for itself. */
+  credential: z.string().optional(),
+});
+type TicketClaims = z.infer<typeof ticketClaimsSchema>;
+
+export interface TicketOffice {
+  issue(ticket: Ticket): Promise<string>;
+  /** @throws ticket_expired when it expired or doesn't verify; unauthorized when the token behind it expired. */
+  verify(ticket: string): Promise<Ticket>;
+}
+
+/** @param vouchFor asks whether a credential is still that user's. @throws unauthorized, overloaded */
+export function createTicketOffice(
+  secret: string,
+  clock: Clock,
+  vouchFor: (credential: Credential, who: Pick<Identity, 'org' | 'sub'>) => Promise<Identity>,
+): TicketOffice {
+  const sealKey = Buffer.from(hkdfSync('sha256', secret, '', 'turnout-ticket-credential', 32));
+  const key = new Uint8Array(hkdfSync('sha256', secret, '', 'turnout-ticket', 32));
+  return {
+    issue(ticket) {
+      const { vouch } = ticket.identity;
+      const credential = vouch && seal(vouch.credential.pack(), sealKey);
+      const { sub, exp, ...claims } = { ...claimsOf(ticket, clock.now()), credential };
+      return new SignJWT(claims)
+        .setProtectedHeader({ alg: 'HS256', typ: type })
+        .setSubject(sub)
+        .setExpirationTime(exp)
+        .sign(key);
+    },
+    async verify(text) {
+      const nowMs = clock.now();
+      const claims = await readClaims(text, key, nowMs);
+      const ticket = ticketOf(claims);
+      if (claims.credential !== undefined) {
+        const credential = Credential.unpack(unseal(claims.credential, sealKey));
+        // Known still, or asked about now: who was refused since it was issued doesn't come in by it.
+        return { ...ticket, identity: await vouchFor(credential, ticket.identity) };
+      }
+      if (claims.tokenExpMs <= nowMs) throw fail('unauthorized');
+      return ticket;
+    },
+  };
+}
+
+async function readClaims(text: string, key: Uint8Array, nowMs: number): Promise<TicketClaims> {
+  try {
+    const options = { algorithms: ['HS256'], typ: type, currentDate: new Date(nowMs) };
+    const { payload } = await jwtVerify(text, key, options);
+    return ticketClaimsSchema.parse(payload);
+  } catch (cause) {
+    throw fail('ticket_expired', undefined, { cause });
+  }
+}
+
+function claimsOf({ identity, ...ticket }: Ticket, nowMs: number): TicketClaims {
+  return {
+    sub: identity.sub,
+    org: identity.org,
+    exp: Math.ceil((nowMs + limits.ticketMs) / 1000),
+    tokenExpMs: identity.expiresAtMs,
+    services: [...identity.reads.patterns],
+    publish: [...identity.publishes.patterns],
+    roles: [...identity.roles],
+    orgs: [...identity.producerOrgs],
+    session: ticket.session,
+    supports: [...ticket.supports],
+    assignment: ticket.assignment,
+    override: ticket.override,
+  };
+}
+
+function ticketOf(claims: TicketClaims): Ticket {
+  const identity: Identity = {
+    org: claims.org,
+    sub: claims.sub,
+    expiresAtMs: claims.tokenExpMs,
+    reads: new ServiceClaim(claims.services),
+    publishes: new ServiceClaim(claims.publish),
+    roles: new Set(claims.roles),
+    producerOrgs: claims.orgs,
+  };
+  const { session, supports, assignment, override } = claims;
+  return { identity, session, supports, assignment, override };
+}

@@ -1,0 +1,125 @@
+/** The parts of a proposed profile, from what was found in an old API's answers. */
+import { pathOf } from '../../legacy/dialect/json-path.ts';
+import type { Template } from '../../legacy/dialect/template.ts';
+import { bodyOf } from './answers.ts';
+import { type findParameters, type Format, type ItemFields, templateOf } from './detect.ts';
+import type { OldAnswer } from './old-api.ts';
+
+export type Steps = readonly (string | number)[];
+
+/** What was found in the first answer. */
+export interface Found {
+  readonly list: Steps | undefined;
+  readonly items: readonly unknown[];
+  readonly cursor: { readonly in: 'query' | 'header'; readonly name: string; readonly wrap: string };
+  readonly value: string | undefined;
+  readonly format: Format;
+  /** In the body; a header's is `etag`. */
+  readonly place: Steps | undefined;
+  /** The cursor's word in the body's template. */
+  readonly word: string;
+  readonly fields: ItemFields;
+}
+
+export function answerOf(answer: OldAnswer, { list, place, word, cursor }: Found): object {
+  const headers =
+    cursor.in === 'header' && answer.headers['etag'] !== undefined ? { ETag: '$cursor' } : undefined;
+  const places = [
+    ...(list === undefined ? [] : [{ steps: list, word: '$events' }]),
+    ...(place === undefined ? [] : [{ steps: place, word }]),
+  ];
+  const hasBody = answer.body !== undefined;
+  return {
+    status: answer.status,
+    ...(headers && { headers }),
+    ...(hasBody && { body: templateOf(bodyOf(answer), places) }),
+  };
+}
+
+export function requestOf(
+  url: URL,
+  { wait, limit }: ReturnType<typeof findParameters>,
+  found: Found,
+  notes: string[],
+): object {
+  const { cursor, format, fields } = found;
+  const value =
+    isWhole(found) && fields.cursor !== undefined ? pathOf(['payload', fields.cursor]) : undefined;
+  const given = Number(url.searchParams.get(wait ?? '') ?? Number.NaN);
+  // Nobody holds a poll for minutes.
+  const unit = given > 120 ? 'ms' : 's';
+  const most = unit === 'ms' ? 60_000 : 60;
+  if (wait !== undefined)
+    notes.push(`request.wait: ${wait} counts ${unit}, so it seems; what holds without it is a guess`);
+  if (limit !== undefined)
+    notes.push(`request.limit: what holds without ${limit}, and its most, are guesses`);
+  return {
+    cursor: {
+      in: cursor.in,
+      name: cursor.name,
+      format,
+      ...(value !== undefined && { value }),
+      ...(cursor.wrap !== '{}' && { wrap: cursor.wrap }),
+    },
+    ...(wait !== undefined && {
+      wait: { in: 'query', name: wait, unit, default: Math.min(given || most / 2, most), max: most },
+    }),
+    ...(limit !== undefined && { limit: { in: 'query', name: limit, default: 100, max: 1000 } }),
+    services: { fixed: ['updates'] },
+  };
+}
+
+/** A long one comes as text: no double holds it. */
+const isNumber = (value: unknown): boolean =>
+  typeof value === 'number' || (typeof value === 'string' && /^-?\d{16,}$/.test(value));
+
+/** True where an item has more than an id, a type and a payload: it goes through as it is. */
+const isWhole = ({ items, fields: { id, type, payload } }: Found): boolean => {
+  const item = items.at(-1);
+  const known = [id, type, payload];
+  if (payload === undefined || id === undefined) return true;
+  return typeof item !== 'object' || item === null || Object.keys(item).some((name) => !known.includes(name));
+};
+
+export function eventOf(found: Found): Template {
+  const { id, type, payload } = found.fields;
+  if (isWhole(found) || id === undefined || payload === undefined) return '$.payload';
+  const item = found.items.at(-1) as Record<string, unknown>;
+  const places: Record<string, string> = {
+    [id]: isNumber(item[id]) ? '$.id:number' : '$.id',
+    [payload]: '$.payload',
+    ...(type !== undefined && { [type]: '$.type' }),
+  };
+  // In the order of the old answer.
+  return Object.fromEntries(Object.keys(item).map((name) => [name, places[name] ?? '$.payload']));
+}
+
+export function sourceOf(headers: Readonly<Record<string, string>>, found: Found): object {
+  const { fields, list, place, cursor } = found;
+  const refOf = (name: string | undefined, otherwise: string): string =>
+    name === undefined ? otherwise : (pathOf([name]) ?? name);
+  const next = place === undefined ? undefined : pathOf(place);
+  const secrets = Object.keys(headers).map((name) => [
+    name,
+    `\${OLD_${name.toUpperCase().replaceAll('-', '_')}}`,
+  ]);
+  return {
+    kind: 'long-poll',
+    readers: [{ org: 'acme', headers: Object.fromEntries(secrets) as Record<string, string> }],
+    items: pathOf(list ?? []) ?? '$',
+    ...(next !== undefined && { next }),
+    ...(cursor.in === 'header' && { nextHeader: 'ETag' }),
+    id: refOf(fields.id, '$.id'),
+    type: refOf(fields.type, '=update'),
+    payload: isWhole(found) ? '$' : refOf(fields.payload, '$'),
+  };
+}
+
+export function authOf(headers: Readonly<Record<string, string>>, url: URL, notes: string[]): object {
+  const resolve = { url: `${url.origin}/whoami`, user: '$.id', org: '$.org' };
+  const cookie = /^([^=;\s]+)=/.exec(headers['cookie'] ?? '')?.[1];
+  const isBearer = /^bearer /i.test(headers['authorization'] ?? '');
+  if (cookie === undefined && !isBearer) return {};
+  notes.push('auth.resolve is a placeholder: the address that says who a request is, or auth.jwt');
+  return { auth: isBearer ? { from: 'bearer', resolve } : { from: 'cookie', name: cookie, resolve } };
+}

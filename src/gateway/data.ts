@@ -1,0 +1,114 @@
+/** The data's side of a node: Redis, the log, the feeds over it, and what is told of them. */
+import type { KeyedAuthenticator } from '../auth/authenticator.ts';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config/config.ts';
+import { asTurnoutError } from '../errors.ts';
+import { Hub } from '../hub/hub.ts';
+import type { Sessions } from '../hub/sessions.ts';
+import type { EventLog, LogHealth } from '../log/event-log.ts';
+import { connectRedis, openLog } from '../log/open-log.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { Publisher } from '../publish/publisher.ts';
+import type { RedisConnection } from '../redis/connections.ts';
+import { RightsWatch } from '../redis/rights.ts';
+import { shareTicketKey } from '../auth/ticket-key.ts';
+
+/** What every part of a node is made with. */
+export interface NodeParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly nodeId: string;
+}
+
+export interface NodeData {
+  /** Undefined on the embedded log. */
+  readonly redis: RedisConnection | undefined;
+  readonly log: EventLog;
+  readonly hub: Hub;
+  readonly publisher: Publisher;
+  /** The log's, and what Redis does not let us do. */
+  health(): LogHealth;
+  /** The feeds: nobody reads any more. */
+  closeFeeds(): Promise<void>;
+  close(): Promise<void>;
+}
+
+// A Redis that is there is waited for; one that is away must not keep the node from serving.
+const startMs = 2000;
+
+/** @param given a log to use instead of the one that the settings describe */
+export async function openData(
+  node: NodeParts,
+  authenticator: Pick<KeyedAuthenticator, 'needsTicketSecret' | 'useTicketSecret'>,
+  given: EventLog | undefined,
+): Promise<NodeData> {
+  const { config, clock, logger, metrics } = node;
+  const prefix = config.TURNOUT_REDIS_PREFIX;
+  const redis = connectRedis(node);
+  const log = given ?? openLog(redis, node);
+  await redis?.ready(startMs);
+  const rights = redis && new RightsWatch({ redis, prefix, clock, logger });
+  await rights?.begin();
+  const onSecret = (secret: string): void => authenticator.useTicketSecret(secret);
+  const stopSharing =
+    redis !== undefined && authenticator.needsTicketSecret
+      ? shareTicketKey({ redis, prefix, clock, onSecret })
+      : () => undefined;
+  const hub = openHub(log, node);
+  return {
+    redis,
+    log,
+    hub,
+    publisher: new Publisher({ log, clock, metrics }),
+    health: () => withDetail(log.health(), rights?.detail),
+    closeFeeds: () => hub.close(),
+    async close() {
+      await log.close();
+      stopSharing();
+      rights?.close();
+      redis?.close();
+    },
+  };
+}
+
+const withDetail = (health: LogHealth, more = ''): LogHealth =>
+  more === '' ? health : { ...health, detail: `${health.detail}; ${more}` };
+
+function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): Hub {
+  return new Hub({
+    log,
+    clock,
+    ringBytes: config.TURNOUT_RING_BYTES,
+    lingerMs: config.TURNOUT_FEED_LINGER_MS,
+    retention: {
+      ageMs: config.TURNOUT_RETENTION_MS,
+      events: config.TURNOUT_RETENTION_EVENTS,
+      bytes: config.TURNOUT_RETENTION_BYTES,
+    },
+    onRepair(org, why, cause) {
+      metrics.feedRepairs.inc({ why });
+      // While the log is away this heals itself; anything else won't.
+      if (cause !== undefined && asTurnoutError(cause).code !== 'log_unavailable')
+        logger.error({ org, why, err: cause }, 'a feed cannot read its log');
+      else logger.warn({ org, why }, 'a feed reads the log again');
+    },
+    onFlushed: (form, sinceMs, readers) =>
+      metrics.appendToWrite.observe(form.transport, (clock.now() - sinceMs) / 1000, readers),
+  });
+}
+
+/** What the data's side shows at each collection of the metrics. */
+export function showData(metrics: Metrics, { hub, log }: NodeData, sessions: Sessions): void {
+  const health = log.health();
+  metrics.feeds.set(hub.feeds);
+  metrics.ringBytes.set(hub.ringBytes);
+  metrics.subscriptions.set(health.subscriptions);
+  metrics.isLogUp.set(health.isUp ? 1 : 0);
+  metrics.setConnections(sessions.all());
+  let lag = 0;
+  for (const session of sessions.all()) lag = Math.max(lag, session.behind());
+  metrics.readerLag.set(lag);
+}

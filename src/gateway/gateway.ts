@@ -1,0 +1,254 @@
+/** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
+import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
+import { authServerReport } from '../auth/report.ts';
+import type { Clock } from '../clock.ts';
+import { type Config, isLoopbackHost } from '../config/config.ts';
+import { demoBackendIdentity, demoConfig, demoLines, type DemoPublish, demoTokens } from '../demo/demo.ts';
+import { openStage } from '../demo/stage.ts';
+import { openAdoption, readProfiles } from './adoption.ts';
+import { openData, showData } from './data.ts';
+import { adminRoutes } from '../http/admin.ts';
+import { joinFleet } from '../http/admin-fleet.ts';
+import { authenticating, createApp } from '../http/app.ts';
+import { allowedMethods } from '../http/allowed-methods.ts';
+import { docsRoutes } from '../http/docs.ts';
+import { createRequestLimits } from '../http/limits.ts';
+import { negotiateRoute } from '../http/negotiate.ts';
+import { opsRoutes, type Readiness } from '../http/ops.ts';
+import { cookiePolicy, originPolicy } from '../http/origins.ts';
+import { pollRoute } from '../http/poll.ts';
+import { publishRoutes } from '../http/publish.ts';
+import { atMost } from '../http/json-body.ts';
+import { openServer } from '../http/server.ts';
+import { Sessions } from '../hub/sessions.ts';
+import { keyPrints } from '../auth/key-prints.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { connectRedis } from '../log/open-log.ts';
+import { type Logger, logClose } from '../logger.ts';
+import { createMetrics } from '../metrics/metrics.ts';
+import { madeUpNodeId } from '../config/node-id.ts';
+import { defaultRunFolder } from '../rollout/kill/local.ts';
+import { createRollout } from '../rollout/rollout.ts';
+import { RulesConnection } from '../rollout/rules/connection.ts';
+import { Traffic } from '../metrics/traffic.ts';
+import { threadOf } from '../transports/close-report.ts';
+import { LongPoll } from '../transports/long-poll.ts';
+import { WebSocketTransport } from '../transports/websocket.ts';
+import { Wheel } from '../transports/wheel.ts';
+
+export interface GatewayOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Instead of the log that the settings describe. */
+  readonly log?: EventLog;
+  /** Called once it has drained and closed, whoever asked for it. */
+  readonly onClosed?: () => void;
+}
+
+export interface Gateway {
+  /** Where it listens: `http://127.0.0.1:4000`, the base path included. */
+  readonly url: string;
+  /** Lines to paste: people to be and what to do as them. Empty where a key was configured. */
+  readonly banner: readonly string[];
+  /** Sends everybody elsewhere, loses nothing, then closes. Whoever asks again waits for the same. */
+  drain(): Promise<void>;
+}
+
+const maxPerUser = { loopback: 5000, elsewhere: 256 };
+
+/** Opens a node and listens. @throws ConfigError, a profile's problems and a port that is taken among them */
+export async function openGateway(options: GatewayOptions): Promise<Gateway> {
+  const { clock, logger } = options;
+  const config = options.config.isDemo ? demoConfig(options.config) : options.config;
+  if (config.TURNOUT_DEMO === true && !config.isDemo)
+    logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
+  if (config.UNLEASH_URL !== undefined)
+    logger.warn('UNLEASH_URL is not read by this version: the rules of the admin API decide');
+  for (const name of config.shortSecrets)
+    logger.warn(`${name} is short enough to be guessed: off loopback a node does not start with it`);
+  const profiles = readProfiles(config, logger);
+  const madeUpSecret = randomSecret();
+  const nodeId = config.TURNOUT_NODE_ID ?? madeUpNodeId(clock);
+  const basePath = config.TURNOUT_BASE_PATH;
+
+  const metrics = createMetrics(new Traffic());
+  const { traffic } = metrics;
+  const onAsked = authServerReport(metrics, logger, clock);
+  const authenticator = createAuthenticator(config, clock, madeUpSecret, onAsked);
+  const cookie = cookiePolicy(config.TURNOUT_AUTH_COOKIE, config.TURNOUT_ORIGINS);
+  const sessions = new Sessions();
+  const wheel = new Wheel(clock);
+  const node = { config, clock, logger, metrics, nodeId };
+  const data = await openData(node, authenticator, options.log);
+  const { log, hub, publisher } = data;
+  const count = (reason: string): void => metrics.decisions.inc({ reason });
+  // A connection of its own: a kill must not wait behind pages of events.
+  const rulesRedis = connectRedis(node);
+  const rules = rulesRedis && new RulesConnection(rulesRedis, clock);
+  const rollout = createRollout({
+    config,
+    clock,
+    nodeId,
+    logger,
+    sessions,
+    shared: rules && {
+      redis: rules,
+      prefix: config.TURNOUT_REDIS_PREFIX,
+      channelEnd: rulesRedis.target.channelEnd,
+    },
+    local: { folder: config.TURNOUT_RUN_DIR ?? defaultRunFolder(), pid: process.pid },
+    prints: keyPrints(config),
+    onDecision: count,
+  });
+  const limits = createRequestLimits({
+    perSecond: config.TURNOUT_MAX_REQUESTS_PER_ADDRESS_S,
+    trustedProxies: config.TURNOUT_TRUSTED_PROXIES,
+    clock,
+  });
+
+  const shared = { hub, sessions, admission: rollout.admission, clock, wheel, traffic };
+  const longPoll = new LongPoll({
+    ...shared,
+    isLogReachable: () => log.health().isReachable,
+    maxHeld: config.TURNOUT_MAX_HELD_POLLS,
+    onAnswered: (answer) => metrics.pollAnswered(answer),
+  });
+  const stream = new WebSocketTransport({
+    ...shared,
+    authenticator,
+    path: `${basePath}/v2/realtime/stream`,
+    pingMs: config.TURNOUT_PING_MS,
+    maxConnections: config.TURNOUT_MAX_CONNECTIONS,
+    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? maxPerUser[reachOf(config)],
+    compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
+    maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
+    addressOf: (request) => limits.addressOf(request),
+    isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
+    cookie,
+    mayUpgrade: (request) => limits.take(request) === 0,
+    verifyToken: (token) => authenticator.verifyToken(token),
+    publish: (identity, event) => publisher.publishOne(identity, 'user', event),
+    onClosed(report) {
+      metrics.streamClosed(report);
+      logClose(logger, { ...report, transport: 'websocket', threadId: threadOf(report) });
+    },
+    onFault: (error) => logger.error({ err: error.cause ?? error }, 'a stream failed'),
+    onAdvice: (why) => metrics.reconnectAdvice.inc({ why }),
+  });
+
+  let phase: Readiness['phase'] = 'starting';
+  void rollout.ready.finally(() => {
+    if (phase === 'starting') phase = 'serving';
+  });
+  const version = (): number => rollout.decider.assignment;
+  metrics.onCollect(() => {
+    showData(metrics, data, sessions);
+    metrics.rulesVersion.set(version());
+    metrics.bridges.set(adoption.bridges());
+  });
+  const authenticate = authenticating(authenticator, cookie);
+  const asBackend: DemoPublish = (org, event) =>
+    publisher.publishOne(demoBackendIdentity(org), 'producer', event);
+  const { decider, store } = rollout;
+  const { TURNOUT_ADMIN_TOKEN: adminToken, TURNOUT_PING_MS: pingMs } = config;
+  const onNegotiated = ({ reason }: { reason: string }): void => count(reason);
+  const negotiate = { authenticate, authenticator, decider, store, log, basePath, pingMs, onNegotiated };
+  const ops = opsRoutes({
+    authenticate: config.isDemo ? undefined : authenticate,
+    metrics,
+    readiness: () => ({
+      phase,
+      log: data.health(),
+      rules: { ...store.health(), version: version() },
+      bridges: adoption.bridges(),
+    }),
+    feeds: () => hub.feeds,
+  });
+  const origins = config.TURNOUT_ORIGINS;
+  const takesCookies = cookie !== undefined;
+  const app = createApp({ basePath, origins, takesCookies, clock, logger, metrics, limits, atRoot: ops });
+  app.route('/', pollRoute({ authenticate, longPoll }));
+  app.route('/', negotiateRoute(negotiate));
+  app.route('/', publishRoutes({ authenticate, publisher }));
+  // Nobody whom the auth server knows has a role: a mistyped admin token is none of its business.
+  const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
+  const drainThis = (): void => void drain();
+  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: drainThis }));
+  joinFleet({ rollout, sessions, drain: drainThis, shadows: () => adoption.shadows() });
+  app.route('/', ops);
+  app.route(
+    '/',
+    docsRoutes(() => app),
+  );
+  const onDemoFailure = (err: unknown, what: string): void => logger.warn({ err }, what);
+  const staged = {
+    config,
+    clock,
+    secret: madeUpSecret,
+    publish: asBackend,
+    atMost,
+    onFailure: onDemoFailure,
+  };
+  const stage = config.isDemo ? await openStage(staged) : undefined;
+  if (stage !== undefined) app.route('/', stage.routes);
+
+  const isOwn = (path: string): boolean => allowedMethods(app.routes, path).length > 0;
+  const adoption = openAdoption({
+    ...node,
+    profiles,
+    data,
+    decider,
+    longPoll,
+    authenticator,
+    onAsked,
+    limits,
+    isOwn,
+  });
+
+  const server = await openServer({
+    fetch: app.fetch,
+    config,
+    clock,
+    takes: adoption.takes,
+    attach: (on) => stream.attach(on),
+  });
+  await stage?.begin(server.url);
+
+  const shutDown = async (): Promise<void> => {
+    phase = 'draining';
+    logger.info({ streams: stream.open, polls: traffic.pollsHeld }, 'draining');
+    await stage?.end();
+    const withinMs = config.TURNOUT_DRAIN_MS;
+    const endMs = clock.monotonic() + withinMs;
+    await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), adoption.drain(withinMs)]);
+    // Old clients came to it for as long as the others took.
+    await adoption.drain(endMs - clock.monotonic());
+    adoption.lastCall();
+    longPoll.close();
+    await server.close();
+    const adoptionClosed = adoption.close();
+    await rollout.close();
+    rules?.close();
+    await data.closeFeeds();
+    await adoptionClosed;
+    await data.close();
+    await authenticator.close();
+    wheel.close();
+    logger.info('closed');
+    options.onClosed?.();
+  };
+  let draining: Promise<void> | undefined;
+  const drain = (): Promise<void> => {
+    draining ??= shutDown();
+    return draining;
+  };
+  // Only a secret that was made up for this run signs for strangers.
+  const banner = config.hasKey
+    ? []
+    : demoLines(server.url, await demoTokens(madeUpSecret, clock), config.isDemo);
+  return { url: server.url, banner, drain };
+}
+
+const reachOf = (config: Config): keyof typeof maxPerUser =>
+  isLoopbackHost(config.TURNOUT_HOST) ? 'loopback' : 'elsewhere';

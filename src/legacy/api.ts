@@ -1,0 +1,206 @@
+/**
+ * The old API's paths. They are taken in front of the app: none of its headers, limits and CORS may change what an old
+ * client is answered. Each request is passed through to the old backend, or offered to `serve` first.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { codes } from '../../schema/codes.ts';
+import type { Profile } from '../../schema/profile.ts';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config/config.ts';
+import { asTurnoutError, errorBody, retryAfterOf, type TurnoutError } from '../errors.ts';
+import type { AnswerTap } from './proxy/answer-tap.ts';
+import type { Dialect, LegacyAnswer } from './dialect/dialect.ts';
+import { defaultBounds, type Forwarding, Passthrough, type PassthroughBounds } from './proxy/passthrough.ts';
+import type { Onward } from './proxy/onward.ts';
+import { createDialect } from './dialect/profile-dialect.ts';
+import { ReadAhead } from './proxy/read-ahead.ts';
+import type { RelayEnd } from './proxy/relay.ts';
+import { type LegacyRoute, type LegacyRoutes, legacyRoutes } from './proxy/routes.ts';
+import type { LegacyMetrics } from '../metrics/legacy.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+
+/** A poll of the old API. */
+export interface LegacyPoll {
+  readonly profile: Profile;
+  readonly request: IncomingMessage;
+  /** To see a client that leaves; only `legacy.ts` writes to it. */
+  readonly response: ServerResponse;
+}
+
+export type ReadBody = () => Promise<Buffer | undefined>;
+
+/** What may happen to a poll besides passing through. */
+export interface LegacyHooks {
+  /**
+   * Answers in Turnout's name. Undefined: the old backend does, as if nobody had asked here.
+   * `readBody` gives the request's body, which is passed on all the same; undefined past 64 KiB.
+   */
+  readonly serve?: (poll: LegacyPoll, readBody: ReadBody) => Promise<LegacyAnswer | undefined>;
+  /** What to ask of the old backend in a poll's place; undefined: the poll as it came. */
+  readonly onward?: (poll: LegacyPoll, readBody: ReadBody) => Promise<Onward | undefined>;
+  /** Wants to see what the old backend answers. */
+  readonly observe?: (poll: LegacyPoll, readBody: ReadBody) => Promise<AnswerTap | undefined>;
+}
+
+export interface LegacyDeps {
+  readonly profiles: readonly Profile[];
+  readonly hooks?: LegacyHooks;
+  readonly bounds?: Partial<PassthroughBounds>;
+  /** Paths of the app, base path included. */
+  readonly isOwn: (path: string) => boolean;
+  readonly limits: { trustsPeer(request: IncomingMessage): boolean };
+  readonly metrics: LegacyMetrics;
+  readonly clock: Pick<Clock, 'monotonic' | 'after' | 'id'>;
+  readonly logger: Logger;
+}
+
+/** Undefined without profiles. @throws ConfigError where profiles want one path, or Turnout's own */
+export function openLegacyApi(
+  options: Omit<LegacyDeps, 'metrics' | 'bounds'> & {
+    readonly config: Pick<Config, 'TURNOUT_LEGACY_CONNECTIONS'>;
+    readonly metrics: Pick<Metrics, 'legacy' | 'onCollect'>;
+  },
+): LegacyApi | undefined {
+  const { config, metrics, ...deps } = options;
+  if (deps.profiles.length === 0) return undefined;
+  const bounds = { connections: config.TURNOUT_LEGACY_CONNECTIONS };
+  const api = new LegacyApi({ ...deps, bounds, metrics: metrics.legacy });
+  metrics.onCollect(() => metrics.legacy.setOpen(api.open));
+  return api;
+}
+
+export class LegacyApi {
+  private readonly deps: LegacyDeps;
+  private readonly routes: LegacyRoutes;
+  private readonly passthrough: Passthrough;
+  private readonly dialects: ReadonlyMap<Profile, Dialect>;
+  /** Backends whose failure has been told and whose return has not. */
+  private readonly down = new Set<string>();
+
+  /** @throws ConfigError where profiles want one path, or Turnout's own */
+  constructor(deps: LegacyDeps) {
+    this.deps = deps;
+    const { clock, limits, profiles, isOwn, bounds } = deps;
+    this.dialects = new Map(profiles.map((profile) => [profile, createDialect(profile)]));
+    this.routes = legacyRoutes(profiles, isOwn);
+    this.passthrough = new Passthrough({
+      bounds: { ...defaultBounds, ...bounds },
+      clock,
+      isTrusted: (request) => limits.trustsPeer(request),
+      refuse: (profile, response, error) => this.refuse(profile, response, error),
+    });
+  }
+
+  /** Requests on their way to an old backend and back. */
+  get open(): number {
+    return this.passthrough.open;
+  }
+
+  /** Takes what is of an old API. False: it is not. */
+  readonly takes = (request: IncomingMessage, response: ServerResponse): boolean => {
+    const route = this.routes.find(request.method ?? '', request.url ?? '');
+    if (route === undefined) return false;
+    if (route.isPoll && this.deps.hooks !== undefined) void this.offer(route, request, response);
+    else this.pass(route, request, response);
+    return true;
+  };
+
+  /** Those on their way may finish until the time is up. */
+  drain(withinMs: number): Promise<void> {
+    return this.passthrough.drain(withinMs);
+  }
+
+  /** Whoever comes after the drain is answered soon. */
+  lastCall(): void {
+    this.passthrough.lastCall();
+  }
+
+  close(): void {
+    this.passthrough.close();
+  }
+
+  private async offer(route: LegacyRoute, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { hooks, clock, metrics, logger } = this.deps;
+    const { profile, pattern } = route;
+    const beganMs = clock.monotonic();
+    const body = new ReadAhead(request);
+    const readBody: ReadBody = () => body.read();
+    const poll = { profile, request, response };
+    try {
+      const answer = await hooks?.serve?.(poll, readBody);
+      if (answer === undefined) {
+        const onward = await hooks?.onward?.(poll, readBody);
+        const tap = await hooks?.observe?.(poll, readBody);
+        return this.pass(route, request, response, { body: body.whole, onward, tap });
+      }
+      write(response, answer);
+      metrics.answered({
+        profile: profile.name,
+        route: pattern,
+        answeredBy: 'turnout',
+        outcome: response.destroyed ? 'gone' : 'answered',
+        status: answer.status,
+        firstByteMs: clock.monotonic() - beganMs,
+      });
+    } catch (thrown) {
+      const error = asTurnoutError(thrown);
+      if (error.code !== 'internal' || response.headersSent) return this.refuse(profile, response, error);
+      // Who has gone may have gone in the middle of the body: half a request is nobody's.
+      if (response.destroyed) return;
+      logger.error({ err: error.cause ?? error, profile: profile.name }, 'a legacy poll failed');
+      // A fault of ours is nothing that an old client should notice.
+      this.pass(route, request, response, { body: body.whole });
+    }
+  }
+
+  private pass(
+    route: LegacyRoute,
+    request: IncomingMessage,
+    response: ServerResponse,
+    more: Pick<Forwarding, 'body' | 'onward' | 'tap'> = {},
+  ): void {
+    const { profile, pattern } = route;
+    const { metrics } = this.deps;
+    const onEnd = (end: RelayEnd): void => {
+      metrics.answered({ profile: profile.name, route: pattern, answeredBy: 'upstream', ...end });
+      this.tell(profile, end);
+    };
+    this.passthrough.forward({ profile, request, response, ...more, onEnd });
+  }
+
+  /** Once when a backend goes away, once when it is back: not for each of a thousand clients. */
+  private tell({ name, upstream }: Profile, { outcome, error }: RelayEnd): void {
+    const { logger } = this.deps;
+    if (outcome === 'answered') {
+      if (this.down.delete(upstream)) logger.info({ profile: name }, 'the old backend answers again');
+    } else if ((error?.code ?? '').startsWith('upstream_') && !this.down.has(upstream)) {
+      this.down.add(upstream);
+      logger.warn({ profile: name, err: error?.cause ?? error }, 'the old backend failed a request');
+    }
+  }
+
+  /** In the old API's words, where the profile names them. */
+  private refuse(profile: Profile, response: ServerResponse, error: TurnoutError): void {
+    if (response.destroyed || response.headersSent) return;
+    const { status } = codes[error.code];
+    const headers: Record<string, string> = {};
+    const retryAfterS = retryAfterOf(error);
+    if (retryAfterS !== undefined) headers['retry-after'] = String(retryAfterS);
+    if (error.code === 'draining') headers['connection'] = 'close';
+    const theirs = this.dialects.get(profile)?.error(status);
+    if (theirs !== undefined)
+      return write(response, { ...theirs, headers: { ...headers, ...theirs.headers } });
+    const requestId = this.deps.clock.id();
+    headers['content-type'] = 'application/json';
+    headers['cache-control'] = 'no-store';
+    headers['x-request-id'] = requestId;
+    write(response, { status, headers, body: Buffer.from(JSON.stringify(errorBody(error, requestId))) });
+  }
+}
+
+function write(response: ServerResponse, { status, headers, body }: LegacyAnswer): void {
+  if (response.destroyed) return;
+  response.writeHead(status, body === undefined ? headers : { ...headers, 'content-length': body.length });
+  response.end(body);
+}

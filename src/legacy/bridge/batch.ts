@@ -1,0 +1,46 @@
+/** What a batch's items are as events, and which of them go into the log together. Pure. */
+import { limits } from '../../../schema/codes.ts';
+import { type PreparedEvent, preparedBytes, prepareEvent } from '../../log/entry.ts';
+import { type Dialect, LegacyItemError } from '../dialect/dialect.ts';
+import { holeAt, holeOf } from './hole.ts';
+import type { SourceItem } from './source.ts';
+
+const batchEvents = 100;
+
+/** The event, or a hole and why; without an org there is nowhere to put either. */
+export function eventOf(
+  dialect: Pick<Dialect, 'eventFrom'>,
+  { item, at }: SourceItem,
+  batchOrg: string | undefined,
+): { readonly org: string | undefined; readonly event: PreparedEvent; readonly why?: string } {
+  try {
+    const { event, org = batchOrg } = dialect.eventFrom(item);
+    if (org === undefined) return { org, event: holeAt(at), why: 'it names no org' };
+    const prepared = prepareEvent(event, event.id);
+    if (preparedBytes(prepared) <= limits.eventBytes) return { org, event: prepared };
+    return { org, event: holeOf(event.id), why: `an event has at most ${limits.eventBytes} bytes` };
+  } catch (error) {
+    const hole = { org: batchOrg, event: holeAt(at) };
+    if (error instanceof LegacyItemError) return { ...hole, why: error.message };
+    // What JSON.parse reads without recursion, JSON.stringify may be too deep for.
+    if (error instanceof RangeError) return { ...hole, why: 'it is nested too deep' };
+    throw error;
+  }
+}
+
+/** In order, each within what one append may have. */
+export function* chunksOf(events: readonly PreparedEvent[]): Generator<readonly PreparedEvent[]> {
+  let chunk: PreparedEvent[] = [];
+  let bytes = 0;
+  for (const event of events) {
+    const more = preparedBytes(event);
+    if (chunk.length > 0 && (chunk.length >= batchEvents || bytes + more > limits.batchBytes)) {
+      yield chunk;
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(event);
+    bytes += more;
+  }
+  if (chunk.length > 0) yield chunk;
+}

@@ -1,0 +1,219 @@
+/**
+ * Bridges: what an old API's own source brings, into the log, without a change of its backend. Of each profile one node
+ * bridges at a time; the others stand by and take over within seconds.
+ */
+import { setMaxListeners } from 'node:events';
+import type { Profile, ProfileSource } from '../../../schema/profile.ts';
+import type { Cancel, Clock } from '../../clock.ts';
+import type { EventLog } from '../../log/event-log.ts';
+import type { Logger } from '../../logger.ts';
+import type { RedisConnection } from '../../redis/connections.ts';
+import { BridgeFeed } from './feed.ts';
+import { type BridgeCounts, type BridgeHealth, BridgeTally, faultText } from './health.ts';
+import { type Checkpoints, localCheckpoints, redisCheckpoints } from './checkpoint.ts';
+import type { Dialect } from '../dialect/dialect.ts';
+import { type Feeding, LocalFeeding, RedisFeeding } from './feeding.ts';
+import { bridgeKeys, type Lease, LocalLease, RedisLease, renewMs } from './lease.ts';
+import { createDialect } from '../dialect/profile-dialect.ts';
+import type { Source } from './source.ts';
+import { LongPollSource } from './sources/long-poll.ts';
+import { RedisPubsubSource } from './sources/redis-pubsub.ts';
+import { RedisStreamSource } from './sources/redis-stream.ts';
+
+export interface BridgesOptions {
+  /** Those without a source have nothing to bridge. */
+  readonly profiles: readonly Profile[];
+  readonly log: Pick<EventLog, 'append' | 'read'>;
+  /** Turnout's own; undefined: the log is this process's, and so is the bridge. */
+  readonly redis: Pick<RedisConnection, 'commands'> | undefined;
+  readonly prefix: string;
+  readonly nodeId: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** False: this node leaves bridging to others. */
+  readonly isOn: boolean;
+}
+
+export interface BridgeReport extends BridgeHealth {
+  readonly counts: BridgeCounts;
+}
+
+export interface Bridges {
+  report(): readonly BridgeReport[];
+  /** Somebody reads that profile's source, or it has none. */
+  isFed(profile: string): boolean;
+  /** What was read is stored or left to the next node; the leases are free. */
+  close(): Promise<void>;
+}
+
+export function openBridges(options: BridgesOptions): Bridges {
+  const bridges = options.profiles.flatMap((profile) =>
+    profile.source === undefined ? [] : [new Bridge(profile, profile.source, options)],
+  );
+  return {
+    report: () => bridges.map((bridge) => bridge.report()),
+    isFed: (profile) => bridges.every(({ name, isFed }) => name !== profile || isFed),
+    async close() {
+      await Promise.all(bridges.map((bridge) => bridge.close()));
+    },
+  };
+}
+
+const leaseFault = 'lease: ';
+
+interface Leading {
+  readonly end: AbortController;
+  readonly feed: BridgeFeed;
+  readonly over: Promise<void>;
+}
+
+class Bridge {
+  readonly name: string;
+  private readonly options: BridgesOptions;
+  private readonly kind: ProfileSource['kind'];
+  private readonly dialect: Dialect;
+  private readonly lease: Lease;
+  private readonly checkpoints: Checkpoints;
+  private readonly source: Source;
+  private readonly feeding: Feeding;
+  private readonly tally: BridgeTally;
+  private leading: Leading | undefined;
+  private turn: Promise<void> = Promise.resolve();
+  private isTurning = false;
+  private isClosed = false;
+  private readonly stopTurns: Cancel;
+
+  constructor(profile: Profile, source: ProfileSource, options: BridgesOptions) {
+    const { redis, prefix, nodeId, clock } = options;
+    this.options = options;
+    this.name = profile.name;
+    this.kind = source.kind;
+    this.dialect = createDialect(profile);
+    this.tally = new BridgeTally(clock);
+    this.source = sourceOf(source, this.dialect, clock);
+    if (redis === undefined) {
+      this.lease = new LocalLease(nodeId);
+      this.feeding = new LocalFeeding();
+      this.checkpoints = localCheckpoints();
+    } else {
+      const keys = bridgeKeys(prefix, profile.name);
+      const lease = new RedisLease({ redis: redis.commands, keys, clock, nodeId });
+      this.lease = lease;
+      this.feeding = new RedisFeeding(redis.commands, keys.fed, clock);
+      this.checkpoints = redisCheckpoints(redis.commands, keys, lease);
+    }
+    this.stopTurns = clock.every(renewMs, () => this.takeTurn());
+    this.takeTurn();
+  }
+
+  get isFed(): boolean {
+    return this.feeding.isFed;
+  }
+
+  report(): BridgeReport {
+    const { lease, tally, leading } = this;
+    const isLeading = leading !== undefined;
+    const isWaiting = isLeading && (leading.feed.isWaiting || !lease.isValid);
+    const state = !this.options.isOn ? 'off' : isWaiting ? 'waiting' : isLeading ? 'leading' : 'standby';
+    return {
+      profile: this.dialect.profile.name,
+      kind: this.kind,
+      state,
+      leader: lease.holder,
+      isFed: this.isFed,
+      lagSeconds: isLeading ? tally.lagSeconds : 0,
+      lastError: tally.lastError,
+      counts: { ...tally.counts },
+    };
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    this.stopTurns();
+    await this.turn;
+    await this.endLeading();
+    if (this.options.isOn) await this.lease.release();
+  }
+
+  private takeTurn(): void {
+    // One command at a time: an answer that comes late must not undo a later one.
+    if (this.isTurning || this.isClosed) return;
+    this.isTurning = true;
+    const turn = async (): Promise<void> => {
+      if (this.options.isOn) await this.decide();
+      await this.feeding.exchange(this.leading?.feed.isWell ?? false);
+      this.isTurning = false;
+    };
+    this.turn = turn();
+  }
+
+  private async decide(): Promise<void> {
+    try {
+      const outcome = await this.lease.take();
+      if (this.tally.lastError?.startsWith(leaseFault) === true) this.tally.lastError = undefined;
+      // Somebody else bridged in between: what was read here is theirs by now.
+      const isOver = outcome !== 'kept' || this.leading?.end.signal.aborted === true;
+      if (isOver) await this.endLeading();
+      if (outcome !== 'held') this.lead();
+    } catch (error) {
+      // The lease runs out by itself, and nothing is appended without it.
+      if (this.leading !== undefined) this.tally.lastError = `${leaseFault}${faultText(error)}`;
+    }
+  }
+
+  private lead(): void {
+    if (this.leading !== undefined || this.isClosed) return;
+    const { log, clock, logger } = this.options;
+    const { dialect, lease, checkpoints, tally } = this;
+    const end = new AbortController();
+    const { signal } = end;
+    // A thousand readers wait for the end of it.
+    setMaxListeners(0, signal);
+    const onLost = (): void => this.takeTurn();
+    const onRewound = (): void => {
+      logger.warn(
+        { profile: dialect.profile.name },
+        'Redis has lost what the bridge had kept: it is read again',
+      );
+      end.abort();
+    };
+    const feed = new BridgeFeed({
+      dialect,
+      log,
+      lease,
+      checkpoints,
+      clock,
+      logger,
+      tally,
+      signal,
+      onLost,
+      onRewound,
+    });
+    tally.lastError = undefined;
+    logger.info({ profile: dialect.profile.name, kind: this.kind }, 'this node bridges');
+    this.leading = { end, feed, over: this.source.run(feed) };
+  }
+
+  private async endLeading(): Promise<void> {
+    const { leading } = this;
+    if (leading === undefined) return;
+    this.leading = undefined;
+    leading.end.abort();
+    await leading.over;
+    this.tally.lastError = undefined;
+    this.tally.leaves();
+    this.options.logger.info({ profile: this.dialect.profile.name }, 'this node bridges no longer');
+  }
+}
+
+/** What reads a profile's source. */
+export function sourceOf(source: ProfileSource, dialect: Dialect, clock: Clock): Source {
+  switch (source.kind) {
+    case 'redis-stream':
+      return new RedisStreamSource(source, clock);
+    case 'redis-pubsub':
+      return new RedisPubsubSource(source, clock);
+    case 'long-poll':
+      return new LongPollSource(source, dialect, clock);
+  }
+}

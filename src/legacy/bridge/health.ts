@@ -1,0 +1,79 @@
+/** What a bridge says of itself: its numbers, and one line for `/readyz` that names no payload and no secret. */
+import type { ProfileSource } from '../../../schema/profile.ts';
+import type { Clock } from '../../clock.ts';
+import { codeIn } from '../../errors.ts';
+import { scrubText } from '../../logger.ts';
+
+/**
+ * `leading`: this node bridges. `standby`: another one does, or none yet. `waiting`: it bridges, and waits for Turnout's
+ * Redis. `off`: TURNOUT_BRIDGE says so.
+ */
+export type BridgeState = 'leading' | 'standby' | 'waiting' | 'off';
+
+export interface BridgeHealth {
+  readonly profile: string;
+  readonly kind: ProfileSource['kind'];
+  readonly state: BridgeState;
+  /** The node that bridges, as last heard. */
+  readonly leader: string | undefined;
+  /** Some node reads the source; while none does, old polls are left to the old backend. */
+  readonly isFed: boolean;
+  /** From the source's time of the newest item (where it tells none, of its reading) to its append, seconds. */
+  readonly lagSeconds: number;
+  readonly lastError: string | undefined;
+}
+
+/** Totals since the node started. */
+export interface BridgeCounts {
+  readonly events: number;
+  readonly duplicates: number;
+  readonly badItems: number;
+  readonly gaps: number;
+  readonly restarts: number;
+}
+
+export class BridgeTally {
+  readonly counts = { events: 0, duplicates: 0, badItems: 0, gaps: 0, restarts: 0 };
+  lastError: string | undefined;
+  private readonly clock: Pick<Clock, 'now'>;
+  private readonly waiting = new Map<string, number>();
+  private keptLagMs = 0;
+
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.clock = clock;
+  }
+
+  /** @param ms the source's time of the oldest item that waits in the lane */
+  begins(lane: string, ms: number | undefined): void {
+    if (ms !== undefined) this.waiting.set(lane, ms);
+  }
+
+  /** @param ms the source's time of the newest item that was kept; undefined where nothing was */
+  ends(lane: string, ms: number | undefined): void {
+    this.waiting.delete(lane);
+    if (ms !== undefined) this.keptLagMs = Math.max(0, this.clock.now() - ms);
+  }
+
+  /** What was read and not kept is the next node's. */
+  leaves(): void {
+    this.waiting.clear();
+  }
+
+  get lagSeconds(): number {
+    const waiting = [...this.waiting.values()];
+    if (waiting.length === 0) return this.keptLagMs / 1000;
+    return Math.max(0, this.clock.now() - waiting.reduce((one, other) => Math.min(one, other))) / 1000;
+  }
+}
+
+/** An error in one line: what a client library says of connections and statuses, never a URL's secrets. */
+export function faultText(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  // ioredis names an option of its own here, which no operator can set.
+  if (error.name === 'MaxRetriesPerRequestError') return 'the connection to its Redis was lost';
+  const code = codeIn(error);
+  const cause = error.cause instanceof Error && error.message === '' ? error.cause.message : error.message;
+  return scrubText(code === undefined ? cause : `${code}: ${cause}`)
+    .replaceAll(/\/\/[^@/\s]*@/g, '//')
+    .slice(0, 200);
+}

@@ -1,0 +1,135 @@
+/** The forms that a cursor of an old API may have: which text is one, and which of two is earlier. */
+import type { Profile } from '../../../schema/profile.ts';
+
+export interface CursorFormat {
+  /** The value in its one spelling; undefined where the text is no such cursor. */
+  canonical(text: string): string | undefined;
+  /** Negative where `a` is earlier; undefined where the format has no order, or one of them is no such cursor. */
+  compare(a: string, b: string): number | undefined;
+  /** True where JSON writes this value as a number. */
+  isNumber(value: string): boolean;
+}
+
+const unordered = (most: number): CursorFormat => ({
+  canonical: (text) => (text.length <= most && /^[^\p{Cc}]+$/u.test(text) ? text : undefined),
+  compare: (a, b) => (a === b ? 0 : undefined),
+  isNumber: () => false,
+});
+
+const integer: CursorFormat = {
+  canonical: canonicalInteger,
+  compare: (a, b) => whenBoth(canonicalInteger(a), canonicalInteger(b), compareIntegers),
+  isNumber: () => true,
+};
+
+const streamId: CursorFormat = {
+  canonical: (text) => (/^\d{1,20}(-\d{1,20})?$/.test(text) ? text : undefined),
+  compare: (a, b) => whenBoth(streamId.canonical(a), streamId.canonical(b), compareStreamIds),
+  isNumber: () => false,
+};
+
+const timestamp: CursorFormat = {
+  canonical: (text) => canonicalDecimal(text) ?? canonicalInstant(text),
+  compare: (a, b) => whenBoth(timestamp.canonical(a), timestamp.canonical(b), compareInstants),
+  // Nanoseconds as a fraction are more digits than a double holds: those stay text.
+  isNumber: (value) => decimal.test(value) && (!value.includes('.') || String(Number(value)) === value),
+};
+
+/** Long enough for any id or cursor in the field, short enough for a header. */
+const textChars = 1024;
+
+export const cursorFormats: Readonly<Record<Profile['request']['cursor']['format'], CursorFormat>> = {
+  integer,
+  timestamp,
+  'stream-id': streamId,
+  string: unordered(textChars),
+  opaque: unordered(textChars),
+};
+
+function whenBoth(
+  a: string | undefined,
+  b: string | undefined,
+  compare: (a: string, b: string) => number,
+): number | undefined {
+  return a === undefined || b === undefined ? undefined : compare(a, b);
+}
+
+function canonicalInteger(text: string): string | undefined {
+  const parts = /^(-?)0*(\d{1,39})$/.exec(text);
+  if (parts === null) return undefined;
+  const [, sign = '', digits = ''] = parts;
+  return digits === '0' ? digits : sign + digits;
+}
+
+/** Integers of any size, in their one spelling: no double holds an id of twenty digits. */
+function compareIntegers(a: string, b: string): number {
+  const [aIsNegative, bIsNegative] = [a.startsWith('-'), b.startsWith('-')];
+  if (aIsNegative !== bIsNegative) return aIsNegative ? -1 : 1;
+  const order = a.length - b.length || byText(a, b);
+  return aIsNegative ? 0 - order : order;
+}
+
+const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+
+function compareStreamIds(a: string, b: string): number {
+  const [aMs = '', aSeq = '0'] = a.split('-');
+  const [bMs = '', bSeq = '0'] = b.split('-');
+  return compareUnsigned(aMs, bMs) || compareUnsigned(aSeq, bSeq);
+}
+
+const compareUnsigned = (a: string, b: string): number =>
+  compareIntegers(canonicalInteger(a) ?? a, canonicalInteger(b) ?? b);
+
+const decimal = /^-?(0|[1-9]\d{0,19})(\.\d{0,8}[1-9])?$/;
+
+/** Epoch numbers, whole or with decimals. */
+function canonicalDecimal(text: string): string | undefined {
+  const parts = /^(-?)0*(\d{1,20})(?:\.(\d{1,9}))?$/.exec(text);
+  if (parts === null) return undefined;
+  const [, sign = '', whole = '', rest = ''] = parts;
+  const fraction = rest.replace(/0+$/, '');
+  const value = fraction === '' ? whole : `${whole}.${fraction}`;
+  return value === '0' ? value : sign + value;
+}
+
+const instant =
+  /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{1,9}))?)?(?:(Z)|([+-]\d\d):?(\d\d)?)?$/i;
+
+function canonicalInstant(text: string): string | undefined {
+  // A `+` that nobody encoded arrives from a query as a space.
+  const repaired = text.replace(/(:\d\d(?:[.,]\d+)?) (\d\d:?\d\d)$/, '$1+$2');
+  return nanosOf(repaired) === undefined ? undefined : repaired;
+}
+
+/** An ISO 8601 text as nanoseconds; a time that names no zone is UTC. */
+function nanosOf(text: string): bigint | undefined {
+  const parts = instant.exec(text);
+  if (parts === null) return undefined;
+  const [, date = '', time = '00:00', seconds = ':00', fraction = '', , hours, minutes = '00'] = parts;
+  const zone = hours === undefined ? 'Z' : `${hours}:${minutes}`;
+  const ms = Date.parse(`${date}T${time}${seconds}${zone}`);
+  if (Number.isNaN(ms)) return undefined;
+  return BigInt(ms) * 1_000_000n + BigInt(fraction.padEnd(9, '0'));
+}
+
+function compareInstants(a: string, b: string): number {
+  const [aIsNumber, bIsNumber] = [decimal.test(a), decimal.test(b)];
+  // Two numbers of one API have one unit, whichever it is.
+  if (aIsNumber && bIsNumber) return Number(scaled(a) - scaled(b) > 0n) - Number(scaled(a) - scaled(b) < 0n);
+  const [aNanos, bNanos] = [nanosOf(a) ?? nanosOfNumber(a), nanosOf(b) ?? nanosOfNumber(b)];
+  return aNanos < bNanos ? -1 : Number(aNanos > bNanos);
+}
+
+function scaled(value: string): bigint {
+  const [whole = '0', fraction = ''] = value.split('.');
+  const digits = BigInt(whole.replace('-', '') + fraction.padEnd(9, '0'));
+  return value.startsWith('-') ? -digits : digits;
+}
+
+/** A number beside an ISO text (`since=0` where the rest is ISO): seconds, ms or µs by how long it is. */
+function nanosOfNumber(value: string): bigint {
+  const { length } = value.replace('-', '').split('.')[0] ?? '';
+  if (length <= 11) return scaled(value);
+  if (length <= 14) return scaled(value) / 1000n;
+  return length <= 17 ? scaled(value) / 1_000_000n : scaled(value) / 1_000_000_000n;
+}

@@ -1,0 +1,147 @@
+/**
+ * Items of a source as events. A field of the profile's source says where a value stands: `name` a field of the item,
+ * `$.a.b` a place in it, `$` the whole item, `$id` a Redis stream entry's own id, `=order` the word `order` itself. Values
+ * of a Redis stream are texts: as payloads and under a path they are JSON where they parse as JSON.
+ */
+import { eventIdSchema, eventTypeSchema, orgSchema, userSchema } from '../../../schema/envelope.ts';
+import { limits } from '../../../schema/codes.ts';
+import type { Profile, ProfileSource } from '../../../schema/profile.ts';
+import { type Dialect, LegacyItemError, type StreamItem } from './dialect.ts';
+import { parseWhereItParses } from './exact-json.ts';
+import { compilePath, isPath, memberOf } from './json-path.ts';
+
+/** An item, as every source's items look from here. */
+interface Item {
+  /** Of a Redis stream's entry. */
+  readonly id: string | undefined;
+  /** A field as it came, for what is a text anyhow. */
+  field(name: string): unknown;
+  /** A field as JSON. */
+  json(name: string): unknown;
+  /** The whole, as JSON. */
+  whole(): unknown;
+}
+
+type Ref = (item: Item) => unknown;
+
+/** True for what the fields of a source may hold. */
+export const isItemRef = (ref: string): boolean =>
+  ref === '$id' || isPath(ref) || ref.startsWith('=') || /^[^$=]/.test(ref);
+
+export function compileItem({ source, request }: Profile): Dialect['eventFrom'] {
+  if (source === undefined)
+    return () => {
+      throw new LegacyItemError('the profile names no source');
+    };
+  const asItem = itemForms[source.kind];
+  const refs = {
+    id: compileRef(source.id, 'text'),
+    type: compileRef(source.type, 'text'),
+    payload: compileRef(source.payload, 'json'),
+    to: source.to === undefined ? undefined : compileRef(source.to, 'json'),
+    org: orgRef(source),
+  };
+  const service = source.service ?? request.services.fixed[0] ?? '';
+  return (given) => {
+    const item = asItem(given);
+    const id = checked(
+      eventIdSchema,
+      text(refs.id(item)),
+      'id',
+      source.id,
+      '1 to 128 printable ASCII characters without spaces',
+    );
+    const type = checked(
+      eventTypeSchema,
+      text(refs.type(item)),
+      'type',
+      source.type,
+      'a text of 1 to 128 characters',
+    );
+    const payload = refs.payload(item);
+    if (payload === undefined)
+      throw new LegacyItemError(`no payload: the item has nothing at ${source.payload}`);
+    const to = refs.to && source.to !== undefined ? recipients(refs.to(item), source.to) : undefined;
+    const org =
+      refs.org === undefined
+        ? undefined
+        : checked(
+            orgSchema,
+            text(refs.org.read(item)),
+            'org',
+            refs.org.ref,
+            '1 to 128 of A-Z a-z 0-9 . _ @ : -',
+          );
+    return { event: { id, service, type, payload, ...(to !== undefined && { to }) }, org };
+  };
+}
+
+function orgRef(source: ProfileSource): { ref: string; read: Ref } | undefined {
+  if (source.kind === 'long-poll' || source.org === undefined) return undefined;
+  return { ref: source.org, read: compileRef(source.org, 'text') };
+}
+
+function compileRef(ref: string, as: 'text' | 'json'): Ref {
+  if (ref.startsWith('=')) return () => ref.slice(1);
+  if (ref === '$id') return ({ id }) => id;
+  if (isPath(ref)) {
+    const get = compilePath(ref);
+    return (item) => get(item.whole());
+  }
+  return as === 'text' ? (item) => item.field(ref) : (item) => item.json(ref);
+}
+
+const parsed = (value: unknown): unknown => (typeof value === 'string' ? parseWhereItParses(value) : value);
+
+function streamItem(given: unknown): Item {
+  // The bridge alone calls this for a stream, with what it read there.
+  const { id, fields } = given as StreamItem;
+  const field = (name: string): string | undefined =>
+    Object.hasOwn(fields, name) ? fields[name] : undefined;
+  return {
+    id,
+    field,
+    json: (name) => parsed(field(name)),
+    whole: () => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, parsed(value)])),
+  };
+}
+
+function jsonItem(whole: unknown): Item {
+  const field = (name: string): unknown => memberOf(whole, name);
+  return { id: undefined, field, json: field, whole: () => whole };
+}
+
+const itemForms: Readonly<Record<ProfileSource['kind'], (given: unknown) => Item>> = {
+  'redis-stream': streamItem,
+  'redis-pubsub': (message) => jsonItem(parsed(message)),
+  'long-poll': jsonItem,
+};
+
+const text = (value: unknown): unknown =>
+  typeof value === 'number' || typeof value === 'bigint' ? String(value) : value;
+
+function checked(
+  schema: { safeParse(value: unknown): { success: boolean; data?: string } },
+  value: unknown,
+  what: string,
+  ref: string,
+  must: string,
+): string {
+  if (value === undefined || value === null)
+    throw new LegacyItemError(`no ${what}: the item has nothing at ${ref}`);
+  const { success, data } = schema.safeParse(value);
+  if (!success || data === undefined) throw new LegacyItemError(`the ${what} at ${ref} is not ${must}`);
+  return data;
+}
+
+/** A list, one name, or names with commas between. Nothing there: for everybody. */
+function recipients(value: unknown, ref: string): string[] | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  const names = (Array.isArray(value) ? value : String(text(value)).split(',')).map((one) =>
+    typeof one === 'string' ? one.trim() : text(one),
+  );
+  // An empty list is for nobody; taken for "everybody", it would show it to all.
+  if (names.length === 0 || names.length > limits.recipients)
+    throw new LegacyItemError(`the users at ${ref} are not 1 to ${limits.recipients}`);
+  return names.map((name) => checked(userSchema, name, 'user', ref, '1 to 128 of A-Z a-z 0-9 . _ @ : -'));
+}

@@ -1,0 +1,92 @@
+/**
+ * JSON with places in it, compiled once into what writes it. In an event's template a string that is a path (`$.payload`)
+ * stands for what is there in the envelope, in the form that may follow a colon (`$.id:number`). In an answer's, `$events`
+ * is the list, `$cursor` the cursor (a number where it is one), `$cursor:text` always a string; `$cursor` inside a longer
+ * string stands for its text. A string that really begins with `$` is written `$$`.
+ */
+import type { Profile } from '../../../schema/profile.ts';
+import { compilePath, type Getter, isPath } from './json-path.ts';
+
+export type Template = Profile['response']['event'];
+/** JSON, or undefined for what is left out. */
+type Write<T> = (from: T) => string | undefined;
+/** What writes the string; undefined for one that means itself. */
+type Leaf<T> = (text: string) => Write<T> | undefined;
+type Piece<T> = string | Write<T>;
+
+export const eventForms = ['number', 'text', 'epoch-s', 'epoch-ms'] as const;
+type EventForm = (typeof eventForms)[number];
+
+/** What writes the template's JSON. */
+export function compileTemplate<T>(template: Template, leaf: Leaf<T>): Write<T> {
+  const piece = pieceOf(template, leaf);
+  return typeof piece === 'string' ? () => piece : piece;
+}
+
+function pieceOf<T>(template: Template, leaf: Leaf<T>): Piece<T> {
+  if (typeof template === 'string') return leaf(template) ?? JSON.stringify(unescaped(template));
+  if (template === null || typeof template !== 'object') return JSON.stringify(template);
+  if (Array.isArray(template)) return listPiece(template.map((item) => pieceOf(item, leaf)));
+  const members = Object.entries(template).map(
+    ([key, value]) => [`${JSON.stringify(key)}:`, pieceOf(value, leaf)] as const,
+  );
+  const write: Write<T> = (from) => {
+    let json = '';
+    for (const [key, piece] of members) {
+      const value = typeof piece === 'string' ? piece : piece(from);
+      if (value !== undefined) json += json === '' ? key + value : `,${key}${value}`;
+    }
+    return `{${json}}`;
+  };
+  return members.every(([, piece]) => typeof piece === 'string') ? `{${texts(members)}}` : write;
+}
+
+function listPiece<T>(items: readonly Piece<T>[]): Piece<T> {
+  if (items.every((item) => typeof item === 'string')) return `[${items.join(',')}]`;
+  return (from) =>
+    `[${items.map((item) => (typeof item === 'string' ? item : (item(from) ?? 'null'))).join(',')}]`;
+}
+
+const texts = <T>(members: readonly (readonly [string, Piece<T>])[]): string =>
+  members.map(([key, piece]) => key + String(piece)).join(',');
+
+/** `$$5` is the text `$5`. */
+export const unescaped = (text: string): string => (text.startsWith('$$') ? text.slice(1) : text);
+
+/** A string of an event's template, taken apart; undefined for one that means itself or nothing known. */
+export function eventPlace(text: string): { path: string; form: EventForm | undefined } | undefined {
+  const [path = '', form, ...more] = text.split(':');
+  if (!isPath(path) || more.length > 0) return undefined;
+  if (form === undefined) return { path, form };
+  const known = eventForms.find((one) => one === form);
+  return known === undefined ? undefined : { path, form: known };
+}
+
+/** Strings of an event's template. */
+export function eventLeaf(text: string): Write<unknown> | undefined {
+  const place = eventPlace(text);
+  if (place === undefined) return undefined;
+  const get = compilePath(place.path);
+  return place.form === undefined ? (from) => JSON.stringify(get(from)) : formed[place.form](get);
+}
+
+const formed: Readonly<Record<EventForm, (get: Getter) => Write<unknown>>> = {
+  // Digits as they are: a double would round the ids that are longest. What is no number stays text.
+  number: (get) => (from) => {
+    const value = get(from);
+    return typeof value === 'string' && jsonNumber.test(value) ? value : JSON.stringify(value);
+  },
+  text: (get) => (from) => {
+    const value = get(from);
+    return JSON.stringify(typeof value === 'number' || typeof value === 'boolean' ? String(value) : value);
+  },
+  'epoch-s': (get) => (from) => epoch(get(from), 1000),
+  'epoch-ms': (get) => (from) => epoch(get(from), 1),
+};
+
+const jsonNumber = /^-?(0|[1-9]\d*)(\.\d+)?$/;
+
+function epoch(value: unknown, unitMs: number): string | undefined {
+  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(ms) ? JSON.stringify(value) : String(Math.floor(ms / unitMs));
+}

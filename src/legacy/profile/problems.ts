@@ -1,0 +1,137 @@
+/** What a profile of the right shape says that can't be meant, or that its author should know. Names no value. */
+import { limits } from '../../../schema/codes.ts';
+import type { Profile, ProfileSource } from '../../../schema/profile.ts';
+import { suggestion } from './did-you-mean.ts';
+import { isItemRef } from '../dialect/item-reading.ts';
+import { stepsOf } from '../dialect/json-path.ts';
+import { fault, type ProfileProblem, warn } from './problem.ts';
+import { envelopeFields, templateProblems } from './template-problems.ts';
+
+export const profileProblems = (profile: Profile): ProfileProblem[] => [
+  ...requestProblems(profile),
+  ...cursorProblems(profile),
+  ...authProblems(profile),
+  ...templateProblems(profile),
+  ...(profile.source === undefined ? [] : sourceProblems(profile, profile.source)),
+];
+
+function requestProblems({ match, request }: Profile): ProfileProblem[] {
+  const { wait, limit } = request;
+  const inBody = (['cursor', 'wait', 'limit'] as const).filter((name) => request[name]?.in === 'body');
+  const found = inBody
+    .filter(() => match.method === 'GET')
+    .map((name) =>
+      fault(['request', name, 'in'], 'a GET has no body: query or header, or match.method POST'),
+    );
+  if (wait !== undefined && wait.default > wait.max)
+    found.push(fault(['request', 'wait', 'default'], 'is more than max'));
+  if (wait !== undefined && wait.max * (wait.unit === 's' ? 1000 : 1) > limits.pollWaitS * 1000)
+    found.push(
+      warn(
+        ['request', 'wait', 'max'],
+        `over ${limits.pollWaitS} s: proxies on the way and Turnout's own drain cut or answer such a request earlier`,
+      ),
+    );
+  if (limit !== undefined && limit.default > limit.max)
+    found.push(fault(['request', 'limit', 'default'], 'is more than max'));
+  return found;
+}
+
+function cursorProblems({ request: { cursor } }: Profile): ProfileProblem[] {
+  if (cursor.format === 'opaque') return [];
+  const path = ['request', 'cursor', 'value'];
+  const [root] = stepsOf(cursor.value);
+  if (root === undefined || !envelopeFields.includes(String(root))) {
+    const meant = suggestion(String(root ?? ''), envelopeFields);
+    return [fault(path, `no field of an event: a cursor comes from $.id or a place in $.payload${meant}`)];
+  }
+  if (root === 'seq')
+    return [
+      warn(path, "Turnout's own numbers: the old backend doesn't know them, so nobody can go back to it"),
+    ];
+  if (root === 'timestamp')
+    return [
+      warn(path, "Turnout's time of append, not the old backend's: going back to it loses or repeats events"),
+    ];
+  return [];
+}
+
+function authProblems({ auth }: Profile): ProfileProblem[] {
+  if (auth === undefined) return [];
+  const found: ProfileProblem[] = [];
+  if (auth.from !== 'bearer' && auth.name === undefined)
+    found.push(
+      fault(['auth', 'name'], `is missing: which ${auth.from === 'query' ? 'parameter' : auth.from} it is`),
+    );
+  if (auth.from === 'bearer' && auth.name !== undefined)
+    found.push(fault(['auth', 'name'], 'a bearer token has no name: leave it out, or from: header'));
+  if (auth.jwt === undefined && auth.resolve === undefined)
+    found.push(
+      fault(['auth'], 'needs jwt (a token that Turnout can verify) or resolve (the old backend is asked)'),
+    );
+  return found;
+}
+
+function sourceProblems({ request }: Profile, source: ProfileSource): ProfileProblem[] {
+  const found: ProfileProblem[] = [];
+  for (const name of ['id', 'type', 'payload', 'to', 'org'] as const) {
+    const ref = name === 'org' && source.kind === 'long-poll' ? undefined : refOf(source, name);
+    if (ref === undefined) continue;
+    const path = ['source', name];
+    if (!isItemRef(ref))
+      found.push(
+        fault(path, 'a field, a path such as $.data.id, $ the whole item, $id, or =word for the word itself'),
+      );
+    if (ref === '$id' && source.kind !== 'redis-stream')
+      found.push(fault(path, '$id is the id of a Redis stream entry: name the field that holds it'));
+  }
+  if (source.id.startsWith('='))
+    found.push(fault(['source', 'id'], 'one id for all: all items but the first would count as repeats'));
+  const { fixed } = request.services;
+  if (source.service !== undefined && !fixed.includes(source.service))
+    found.push(
+      fault(['source', 'service'], 'is not in request.services.fixed: no client of this profile reads it'),
+    );
+  return [...found, ...orgProblems(source), ...readerProblems(source)];
+}
+
+/** One reader sees all of its org in the source's order; two are two orders, and perhaps two views. */
+function readerProblems(source: ProfileSource): ProfileProblem[] {
+  if (source.kind !== 'long-poll') return [];
+  const orgs = source.readers.map(({ org }) => org);
+  const seen =
+    source.to === undefined ? ', and without source.to all of the org are shown what either may see' : '';
+  return orgs.flatMap((org, index) =>
+    orgs.indexOf(org) === index
+      ? []
+      : [
+          warn(
+            ['source', 'readers', index],
+            `another reader of the same org: their events come in no common order, so that who is served may be given one late or twice${seen}`,
+          ),
+        ],
+  );
+}
+
+const refOf = (source: ProfileSource, name: 'id' | 'type' | 'payload' | 'to' | 'org'): string | undefined =>
+  name === 'org' ? (source.kind === 'long-poll' ? undefined : source.org) : source[name];
+
+/** An event without an org has nowhere to go. */
+function orgProblems(source: ProfileSource): ProfileProblem[] {
+  switch (source.kind) {
+    case 'long-poll':
+      return [];
+    case 'redis-pubsub':
+      return namesOrg(source.channel, source.org) ? [] : [noOrg('channel')];
+    case 'redis-stream':
+      return namesOrg(source.key, source.org) || source.orgs?.length === 1 ? [] : [noOrg('key')];
+  }
+}
+
+const namesOrg = (text: string, ref: string | undefined): boolean =>
+  text.includes('{org}') || ref !== undefined;
+const noOrg = (name: string): ProfileProblem =>
+  fault(
+    ['source', name],
+    'says nothing of the org: put {org} into it, or name the field that holds it as source.org',
+  );

@@ -1,0 +1,115 @@
+/** What is wrong with a profile's shape: zod's findings in words that say the cure, and no value of the profile. */
+import { z } from 'zod';
+import { type Profile, type ProfileSource, profileSchema } from '../../../schema/profile.ts';
+import { suggestion } from './did-you-mean.ts';
+import { fault, type ProfilePath, type ProfileProblem } from './problem.ts';
+
+type Issue = z.core.$ZodIssue;
+
+export function parseShape(value: unknown): Profile | readonly ProfileProblem[] {
+  const result = profileSchema.safeParse(value);
+  if (result.success) return result.data;
+  return result.error.issues.flatMap((issue) => problemsOf(issue, value));
+}
+
+function problemsOf(issue: Issue, value: unknown): ProfileProblem[] {
+  const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
+  const given = valueAt(value, path);
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownNames(path);
+    return issue.keys.map((key) =>
+      fault(
+        [...path, key],
+        `there is no such field${suggestion(key, known) || listed('; there are ', known)}`,
+      ),
+    );
+  }
+  return [fault(path, cure(issue, given))];
+}
+
+/** All of them: zod names none where the kind is wrong. */
+const sourceKinds: Readonly<Record<ProfileSource['kind'], true>> = {
+  'redis-stream': true,
+  'redis-pubsub': true,
+  'long-poll': true,
+};
+
+const listed = (before: string, words: readonly string[]): string =>
+  words.length === 0 ? '' : before + words.join(', ');
+
+function cure(issue: Issue, given: unknown): string {
+  // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- the others say in their own words what may stand there
+  switch (issue.code) {
+    case 'invalid_type':
+      return given === undefined
+        ? `is missing: ${article(issue.expected)} is needed`
+        : `${article(issue.expected)} is needed, not ${article(typeName(given))}`;
+    case 'invalid_value':
+      return oneOf(issue.values.map(String), given);
+    case 'invalid_union': {
+      const { discriminator } = issue;
+      if (discriminator !== undefined) return oneOf(Object.keys(sourceKinds), given);
+      const messages = issue.errors.flatMap((branch) => branch.map(({ message }) => message));
+      return `${given === undefined ? 'is missing: ' : ''}${[...new Set(messages)].join('; or ')}`;
+    }
+    case 'invalid_key':
+      return 'its name is not one that may stand here';
+    default:
+      return issue.message;
+  }
+}
+
+const oneOf = (words: readonly string[], given: unknown): string =>
+  `${given === undefined ? 'is missing: ' : ''}one of ${words.join(', ')}${typeof given === 'string' ? suggestion(given, words) : ''}`;
+
+const typeName = (value: unknown): string => {
+  if (value === null) return 'null';
+  return Array.isArray(value) ? 'array' : typeof value;
+};
+
+function article(type: string): string {
+  const word =
+    { object: 'mapping', array: 'list', string: 'text', record: 'mapping', int: 'whole number' }[type] ??
+    type;
+  return word === 'null' ? 'nothing' : `a ${word}`;
+}
+
+function valueAt(value: unknown, path: ProfilePath): unknown {
+  let at = value;
+  for (const step of path)
+    at = typeof at === 'object' && at !== null ? (at as Record<string | number, unknown>)[step] : undefined;
+  return at;
+}
+
+/** A JSON Schema, as far as names are looked for in it. */
+interface Described {
+  readonly properties?: Readonly<Record<string, Described>>;
+  readonly items?: Described;
+  readonly additionalProperties?: Described | boolean;
+  readonly anyOf?: readonly Described[];
+  readonly oneOf?: readonly Described[];
+}
+
+/** The fields that may stand at that place, whichever alternative is meant. */
+function knownNames(path: ProfilePath): string[] {
+  // zod's own type of a JSON Schema is wider; these fields are what draft 2020-12 says.
+  let places = [z.toJSONSchema(profileSchema, { io: 'input' }) as Described];
+  for (const step of path)
+    places = places.flatMap(alternatives).flatMap(({ properties, items, additionalProperties }) => {
+      const next =
+        typeof step === 'number'
+          ? items
+          : (properties?.[step] ??
+            (typeof additionalProperties === 'object' ? additionalProperties : undefined));
+      return next === undefined ? [] : [next];
+    });
+  return [
+    ...new Set(places.flatMap(alternatives).flatMap(({ properties }) => Object.keys(properties ?? {}))),
+  ];
+}
+
+const alternatives = (place: Described): Described[] => [
+  place,
+  ...(place.anyOf ?? []).flatMap(alternatives),
+  ...(place.oneOf ?? []).flatMap(alternatives),
+];

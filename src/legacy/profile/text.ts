@@ -1,0 +1,56 @@
+/** A profile's text, YAML or JSON: what it says and on which line. Its messages repeat nothing of the text: it may hold secrets. */
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import type { ProfilePath } from './problem.ts';
+
+export interface ProfileText {
+  readonly value: unknown;
+  /** The line of what stands at the path, or of what is nearest above it; from 1 on. */
+  lineOf(path: ProfilePath): number;
+}
+
+export interface SyntaxProblem {
+  readonly line: number;
+  readonly message: string;
+}
+
+/** JSON is YAML too. */
+export function parseProfileText(text: string): ProfileText | readonly SyntaxProblem[] {
+  const lines = new LineCounter();
+  // Pretty errors quote the line, and what stands behind a colon quotes a word of it.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const faults = [...document.errors, ...document.warnings];
+  if (faults.length > 0)
+    return faults.slice(0, 10).map(({ pos, message }) => ({
+      line: Math.max(lines.linePos(pos[0]).line, 1),
+      message: message.split(': ')[0] ?? '',
+    }));
+  const { contents } = document;
+  const value = parsed(() => document.toJS({ maxAliasCount: 100 }));
+  if (value instanceof Error)
+    return [{ line: 1, message: 'aliases (*name) that lead nowhere, or to too much' }];
+  return { value, lineOf: (path) => lines.linePos(offsetOf(contents, path)).line };
+}
+
+function parsed(parse: () => unknown): unknown {
+  try {
+    return parse();
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown : new Error('unreadable');
+  }
+}
+
+function offsetOf(contents: Node | null, path: ProfilePath): number {
+  let [node, offset]: [unknown, number] = [contents, contents?.range?.[0] ?? 0];
+  for (const step of path) {
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
+      if (pair === undefined) break;
+      if (isScalar(pair.key)) offset = pair.key.range?.[0] ?? offset;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(step)];
+      if (isMap(node) || isScalar(node) || isSeq(node)) offset = node.range?.[0] ?? offset;
+    } else break;
+  }
+  return offset;
+}

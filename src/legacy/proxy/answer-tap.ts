@@ -1,0 +1,81 @@
+/** A look at an answer that passes through: its head and its first bytes, for whoever compares. Never changes or delays it. */
+import { type FlatHeaders, headerRecord } from './forwarding.ts';
+import type { LegacyAnswer } from '../dialect/dialect.ts';
+
+export interface SeenAnswer extends LegacyAnswer {
+  /** False: there was more than the bounds, or the backend broke off. */
+  readonly isWhole: boolean;
+}
+
+/** Memory that all watched answers of a node share: thousands of slow readers may be on the way at once. */
+export class TapRoom {
+  private left: number;
+
+  constructor(bytes: number) {
+    this.left = bytes;
+  }
+
+  /** @returns whether there was so much; it owes a `give` then */
+  take(bytes: number): boolean {
+    if (bytes > this.left) return false;
+    this.left -= bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.left += bytes;
+  }
+}
+
+export interface AnswerTap {
+  readonly room: TapRoom;
+  /** Bytes kept at most; the body as it is on the wire, compressed where the backend compressed it. */
+  readonly maxBytes: number;
+  /** Once, when the answer has ended; not called where the backend gave none. */
+  onAnswer(seen: SeenAnswer): void;
+}
+
+export class TappedAnswer {
+  private readonly tap: AnswerTap;
+  private readonly status: number;
+  private readonly headers: FlatHeaders;
+  private readonly pieces: Buffer[] = [];
+  private bytes = 0;
+  private isCut = false;
+
+  constructor(tap: AnswerTap, status: number, headers: FlatHeaders) {
+    this.tap = tap;
+    this.status = status;
+    this.headers = headers;
+  }
+
+  take(chunk: Buffer): void {
+    if (this.isCut) return;
+    const { maxBytes, room } = this.tap;
+    const piece = chunk.subarray(0, maxBytes - this.bytes);
+    this.isCut = piece.length < chunk.length || !room.take(piece.length);
+    if (this.isCut) return this.forget();
+    // A copy: the chunk is a window on a buffer that would be kept alive whole.
+    this.pieces.push(Buffer.from(piece));
+    this.bytes += piece.length;
+  }
+
+  end(isComplete: boolean): void {
+    const { status, tap } = this;
+    const body = this.bytes === 0 ? undefined : Buffer.concat(this.pieces);
+    this.forget();
+    tap.onAnswer({
+      status,
+      headers: headerRecord(this.headers),
+      body,
+      isWhole: isComplete && !this.isCut,
+    });
+  }
+
+  /** Half of one says nothing. */
+  private forget(): void {
+    this.tap.room.give(this.bytes);
+    this.pieces.length = 0;
+    this.bytes = 0;
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * Gives requests to the old backend and its answers to the client as they are, held connections of minutes included. Each
+ * backend has a bounded number of connections; what finds none waits a little, then is refused. It reads no payload, follows
+ * no redirect and changes no header but those of one connection alone and X-Forwarded-*.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Client } from 'undici';
+import type { Profile } from '../../../schema/profile.ts';
+import { type Cancel, type Clock, pause } from '../../clock.ts';
+import { fail, type TurnoutError } from '../../errors.ts';
+import type { AnswerTap } from './answer-tap.ts';
+import { Connections } from './connections.ts';
+import { requestHeaders } from './forwarding.ts';
+import type { Onward } from './onward.ts';
+import { Relay, type RelayEnd } from './relay.ts';
+import { Slots } from './slots.ts';
+
+export interface PassthroughBounds {
+  /** To each backend: a held poll holds one. */
+  readonly connections: number;
+  readonly maxQueued: number;
+  readonly queueMs: number;
+  readonly connectMs: number;
+  /** How long a backend may be silent while it owes an answer, where the profile's wait isn't longer. */
+  readonly silenceMs: number;
+  /** Of an answer, names and values together. */
+  readonly headerBytes: number;
+}
+
+export const defaultBounds: PassthroughBounds = {
+  connections: 10_000,
+  maxQueued: 1000,
+  queueMs: 2000,
+  connectMs: 5000,
+  silenceMs: 5 * 60_000,
+  headerBytes: 64 * 1024,
+};
+
+export interface PassthroughDeps {
+  readonly bounds: PassthroughBounds;
+  readonly clock: Pick<Clock, 'monotonic' | 'after'>;
+  /** The request's peer is a proxy whose X-Forwarded-For is believed. */
+  readonly isTrusted: (request: IncomingMessage) => boolean;
+  /** Writes an error's answer. */
+  readonly refuse: (profile: Profile, response: ServerResponse, error: TurnoutError) => void;
+}
+
+export interface Forwarding {
+  readonly profile: Profile;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** The request's body, where somebody has read it already. */
+  readonly body?: Buffer | AsyncIterable<Buffer> | undefined;
+  /** What is asked of the backend in its place. */
+  readonly onward?: Onward | undefined;
+  readonly tap?: AnswerTap | undefined;
+  readonly onEnd: (end: RelayEnd) => void;
+}
+
+interface Upstream {
+  readonly connections: Connections;
+  readonly slots: Slots;
+  /** Stands before every path that is asked of it. */
+  readonly path: string;
+  /** TLS is checked against the name that is asked for; elsewhere the backend sees the name that the client used. */
+  readonly host: string | undefined;
+}
+
+// Over the longest wait that a client may ask for: the backend answers at its end, not at ours.
+const marginMs = 30_000;
+// Whoever comes to a node that is about to close is given this long: less than the server gives what it has begun.
+const lastMs = 500;
+// How often a drain looks whether anybody is left.
+const lookMs = 20;
+
+export class Passthrough {
+  private readonly deps: PassthroughDeps;
+  private readonly upstreams = new Map<string, Upstream>();
+  private readonly relays = new Set<Relay>();
+  private isDraining = false;
+  private isLast = false;
+
+  constructor(deps: PassthroughDeps) {
+    this.deps = deps;
+  }
+
+  /** Requests that are on their way. */
+  get open(): number {
+    return this.relays.size;
+  }
+
+  forward({ profile, request, response, body, onward, tap, onEnd }: Forwarding): void {
+    const { bounds, clock, refuse, isTrusted } = this.deps;
+    const upstream = this.upstreamOf(profile);
+    const silenceMs = Math.max(bounds.silenceMs, longestHoldMs(profile));
+    let client: Client | undefined;
+    let giveUp: Cancel | undefined;
+    let stopLast: Cancel | undefined;
+    const relay: Relay = new Relay({
+      request,
+      response,
+      body: onward?.body ?? body,
+      tap,
+      silenceMs,
+      clock,
+      refuse: (to, error) => refuse(profile, to, error),
+      mustClose: () => this.isDraining,
+      dispatch: (given) =>
+        void client?.dispatch(
+          {
+            method: request.method ?? 'GET',
+            path: `${upstream.path}${onward?.url ?? request.url ?? '/'}`,
+            headers: [
+              ...requestHeaders(request, isTrusted(request), upstream.host, onward?.without),
+              ...(onward?.added ?? []),
+            ],
+            // An iterable is streamed as it is; undici's types name only the common bodies.
+            body: given as Buffer | null,
+            headersTimeout: silenceMs,
+            bodyTimeout: silenceMs,
+          },
+          relay,
+        ),
+      onEnd: (end) => {
+        this.relays.delete(relay);
+        giveUp?.();
+        stopLast?.();
+        if (client !== undefined) leave(upstream, client, end);
+        onEnd(end);
+      },
+    });
+    this.relays.add(relay);
+    giveUp = upstream.slots.take(
+      () => {
+        client = upstream.connections.take();
+        relay.send();
+      },
+      () => relay.end(fail('overloaded', 'the backend has no free connection; try again later')),
+    );
+    if (this.isLast && this.relays.has(relay))
+      stopLast = clock.after(lastMs, () => relay.end(fail('draining')));
+  }
+
+  /** Answers tell clients to go elsewhere; those still held when the time is up are answered 503, or cut in mid-answer. */
+  async drain(withinMs: number): Promise<void> {
+    this.isDraining = true;
+    const { clock } = this.deps;
+    const endMs = clock.monotonic() + withinMs;
+    while (this.relays.size > 0 && clock.monotonic() < endMs) await pause(clock, lookMs);
+    for (const relay of this.relays) relay.end(fail('draining'));
+  }
+
+  /** The drain is over, and connections are cut soon: whoever comes now is answered before that. */
+  lastCall(): void {
+    this.isLast = true;
+  }
+
+  close(): void {
+    for (const relay of this.relays) relay.end(fail('draining'));
+    for (const { connections } of this.upstreams.values()) connections.close();
+  }
+
+  /** Profiles with one backend share its connections. */
+  private upstreamOf({ upstream: url }: Profile): Upstream {
+    const known = this.upstreams.get(url);
+    if (known !== undefined) return known;
+    const { bounds, clock } = this.deps;
+    const { origin, pathname, protocol, host } = new URL(url);
+    const sibling = [...this.upstreams].find(([other]) => new URL(other).origin === origin)?.[1];
+    const made: Upstream = {
+      connections: sibling?.connections ?? new Connections(origin, bounds),
+      slots:
+        sibling?.slots ??
+        new Slots({ size: bounds.connections, maxQueued: bounds.maxQueued, queueMs: bounds.queueMs, clock }),
+      path: pathname.replace(/\/$/, ''),
+      host: protocol === 'https:' ? host : undefined,
+    };
+    this.upstreams.set(url, made);
+    return made;
+  }
+}
+
+function leave({ connections, slots }: Upstream, client: Client, { outcome }: RelayEnd): void {
+  if (outcome === 'answered') connections.give(client);
+  else connections.drop(client);
+  slots.leave();
+}
+
+function longestHoldMs({ request: { wait } }: Profile): number {
+  return wait === undefined ? 0 : wait.max * (wait.unit === 's' ? 1000 : 1) + marginMs;
+}

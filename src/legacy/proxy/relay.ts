@@ -1,0 +1,172 @@
+/**
+ * One request on its way to the old backend and its answer on the way back, at the pace of the slower side. Whoever hangs
+ * up, the other side is let go; an answer that broke off never ends as if it were whole.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import type { Cancel, Clock } from '../../clock.ts';
+import { fail, isHangUp, type TurnoutError } from '../../errors.ts';
+import { type AnswerTap, TappedAnswer } from './answer-tap.ts';
+import { answerHeaders, hasBody } from './forwarding.ts';
+import { upstreamError } from './upstream-error.ts';
+
+/** How a request ended: `answered` whole, `refused` by us, `broken` off by the backend in mid-answer, or the client had `gone`. */
+export interface RelayEnd {
+  readonly outcome: 'answered' | 'refused' | 'broken' | 'gone';
+  /** What the client was given; undefined where it was given nothing. */
+  readonly status: number | undefined;
+  /** Until the answer's first byte, or the end where there was none. */
+  readonly firstByteMs: number;
+  readonly error: TurnoutError | undefined;
+}
+
+export interface RelayOptions {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** The request's body, where somebody has read it already. */
+  readonly body: Buffer | AsyncIterable<Buffer> | undefined;
+  readonly tap: AnswerTap | undefined;
+  /** How long either side may be silent where it is its turn. */
+  readonly silenceMs: number;
+  /** The connection should be used no more after this answer. */
+  readonly mustClose: () => boolean;
+  readonly clock: Pick<Clock, 'monotonic' | 'after'>;
+  /** Gives the request to the backend, with this relay as the handler of its answer. */
+  readonly dispatch: (body: Buffer | AsyncIterable<Buffer> | null) => void;
+  /** Writes the error's answer. */
+  readonly refuse: (response: ServerResponse, error: TurnoutError) => void;
+  /** The connection to the backend is free again where it `answered`; else its request must be given up. */
+  readonly onEnd: (end: RelayEnd) => void;
+}
+
+// A kept connection that the backend had closed fails within a round trip; a held poll that failed was held longer.
+const staleWithinMs = 1000;
+const repeatable = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+export class Relay implements Dispatcher.DispatchHandler {
+  private readonly options: RelayOptions;
+  private readonly beganMs: number;
+  private sentMs = 0;
+  private tapped: TappedAnswer | undefined;
+  private stopStall: Cancel | undefined;
+  private firstByteMs: number | undefined;
+  private mayRepeat: boolean;
+  private isOver = false;
+
+  constructor(options: RelayOptions) {
+    this.options = options;
+    this.beganMs = options.clock.monotonic();
+    const { request, response } = options;
+    this.mayRepeat = repeatable.has(request.method ?? '') && !hasBody(request);
+    response.on('close', this.onClosed);
+  }
+
+  /** Asks the backend. */
+  send(): void {
+    const { request, response, body, dispatch, clock } = this.options;
+    // It left while somebody else thought about its request.
+    if (response.destroyed) this.onClosed();
+    if (this.isOver) return;
+    this.sentMs = clock.monotonic();
+    // Not the stream itself: undici would destroy it with the request, and the client's connection with it.
+    const own = hasBody(request) ? request.iterator({ destroyOnReturn: false }) : null;
+    // No encoding is set: its chunks are bytes.
+    dispatch(body ?? (own as AsyncIterable<Buffer> | null));
+  }
+
+  /** Ends it from outside: with an answer of ours where none has begun, else by cutting the client off. */
+  end(error: TurnoutError): void {
+    const { response, refuse } = this.options;
+    if (this.isOver) return;
+    const isBegun = response.headersSent;
+    if (isBegun) {
+      this.over('broken', response.statusCode, error);
+      // A clean end would make half an answer look whole.
+      response.destroy();
+    } else {
+      refuse(response, error);
+      this.over('refused', response.statusCode, error);
+    }
+  }
+
+  onRequestStart(): void {
+    // undici asks for it.
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _headers: unknown,
+    text?: string,
+  ): void {
+    // 100 and 103 are told to whoever is next, which is us.
+    if (status < 200 || this.isOver) return;
+    const { response, clock, tap, mustClose } = this.options;
+    this.firstByteMs = clock.monotonic() - this.beganMs;
+    // undici types them for every dispatcher there is; this one's are bytes.
+    const headers = answerHeaders((controller.rawHeaders ?? []) as Buffer[]);
+    if (tap !== undefined) this.tapped = new TappedAnswer(tap, status, [...headers]);
+    if (mustClose()) headers.push('Connection', 'close');
+    // The backend's own, or none.
+    response.sendDate = false;
+    response.writeHead(status, text ?? '', headers);
+    // With a body that comes at once they leave in one packet; a backend that holds its body has sent its head for a reason.
+    setImmediate(() => {
+      if (!this.isOver) response.flushHeaders();
+    });
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const { response, clock, silenceMs } = this.options;
+    if (this.isOver || response.destroyed) return;
+    this.tapped?.take(chunk);
+    if (response.write(chunk) || controller.paused) return;
+    controller.pause();
+    this.stopStall = clock.after(silenceMs, () => response.destroy());
+    response.once('drain', () => {
+      this.stopStall?.();
+      controller.resume();
+    });
+  }
+
+  onResponseEnd(): void {
+    if (this.isOver) return;
+    const { response } = this.options;
+    response.end();
+    this.over('answered', response.statusCode, undefined);
+  }
+
+  onResponseError(_: unknown, error: Error): void {
+    if (this.isOver) return;
+    const { clock, response } = this.options;
+    // Its body broke off: told here before the connection's end is.
+    if (response.destroyed || response.req.errored !== null) return this.onClosed();
+    const isStale = clock.monotonic() - this.sentMs < staleWithinMs && isHangUp(error);
+    if (this.mayRepeat && isStale && !response.headersSent) {
+      this.mayRepeat = false;
+      this.send();
+      return;
+    }
+    this.end(upstreamError(error));
+  }
+
+  private readonly onClosed = (): void => {
+    if (this.isOver) return;
+    const { response } = this.options;
+    const error = fail('going_away', 'the client hung up');
+    this.over('gone', response.headersSent ? response.statusCode : undefined, error);
+  };
+
+  private over(
+    outcome: RelayEnd['outcome'],
+    status: number | undefined,
+    error: TurnoutError | undefined,
+  ): void {
+    const { response, onEnd, clock } = this.options;
+    this.isOver = true;
+    this.stopStall?.();
+    response.off('close', this.onClosed);
+    this.tapped?.end(outcome === 'answered');
+    onEnd({ outcome, status, firstByteMs: this.firstByteMs ?? clock.monotonic() - this.beganMs, error });
+  }
+}

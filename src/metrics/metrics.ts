@@ -1,0 +1,234 @@
+/**
+ * Every metric of a node, declared in one place, each label bounded. The hot paths keep plain numbers in `Traffic`, which
+ * is read when somebody asks; nothing here is called once an event. One instance a gateway: a process may hold several.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { codes } from '../../schema/codes.ts';
+import { LegacyMetrics } from './legacy.ts';
+import { BridgeMetrics } from './bridge.ts';
+import { Spread } from './spread.ts';
+import { Traffic } from './traffic.ts';
+
+/** How a stream ended, as src/transports/close-report.ts tells it. */
+export interface StreamEnd {
+  readonly code: number;
+  /** A code of our table where we ended it; undefined where the peer did. */
+  readonly reason: string | undefined;
+  readonly durationMs: number;
+  readonly isPlanned: boolean;
+  /** It was acknowledged: events could reach it. */
+  readonly wasLive: boolean;
+}
+
+const s = 1;
+const min = 60;
+const h = 3600;
+const durationBuckets = [s, 5, 15, 30, min, 5 * min, 15 * min, 30 * min, h, 2 * h, 4 * h, 8 * h, 24 * h];
+const latencyBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
+
+/** Close codes that a peer may send and that we tell apart; any other is one label. */
+const peerCodes = new Set([1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013]);
+const ourCodes: ReadonlySet<number> = new Set(
+  Object.values(codes).flatMap((entry) => ('close' in entry ? [entry.close] : [])),
+);
+
+export class Metrics {
+  readonly registry = new Registry();
+  /** What the transports count, read at each collection. */
+  readonly traffic: Traffic;
+  /** From append to the write towards the client, seconds. */
+  readonly appendToWrite: Spread;
+  readonly eventsAppended = this.counter('turnout_events_appended_total', 'events that the log stored');
+  readonly eventsDuplicate = this.counter(
+    'turnout_events_duplicate_total',
+    'published events that were known by their id and answered with the first seq',
+  );
+  readonly publishRejected = this.counter('turnout_publish_rejected_total', 'publishes refused', ['code']);
+  readonly reconnectAdvice = this.counter(
+    'ws_reconnect_advice_total',
+    'streams that were advised to open another connection',
+    ['why'],
+  );
+  readonly feedRepairs = this.counter(
+    'turnout_feed_repairs_total',
+    'times that a feed read the log because its tail had missed something',
+    ['why'],
+  );
+  readonly feedDeaf = this.counter(
+    'turnout_feed_deaf_total',
+    'subscriptions to Redis that heard nothing any more and were made anew',
+  );
+  readonly redisErrors = this.counter(
+    'turnout_redis_errors_total',
+    'commands to Redis that failed, by what it said',
+    ['what'],
+  );
+  readonly authAsked = this.counter(
+    'turnout_auth_asked_total',
+    'questions to the auth server, by how they ended',
+    ['outcome'],
+  );
+  readonly decisions = this.counter(
+    'turnout_decisions_total',
+    'decisions taken: by negotiate, and for streams that came without a ticket',
+    ['reason'],
+  );
+  readonly httpRequests = this.counter('turnout_http_requests_total', 'requests answered', [
+    'route',
+    'status',
+  ]);
+  readonly connections = this.gauge('turnout_connections', 'sessions connected now', ['transport', 'cohort']);
+  readonly feeds = this.gauge('turnout_feeds', 'orgs with an open feed');
+  readonly subscriptions = this.gauge('turnout_log_subscriptions', 'subscriptions to the log');
+  readonly ringBytes = this.gauge('turnout_ring_bytes', 'bytes that the rings hold');
+  readonly readerLag = this.gauge(
+    'turnout_reader_lag_events',
+    'events that the furthest reader is behind its log',
+  );
+  readonly rulesVersion = this.gauge(
+    'turnout_rules_version',
+    'version of the rollout rules that this node holds',
+  );
+  readonly isLogUp = this.gauge('turnout_log_up', '1 while the event log can be reached');
+  /** What passes between old clients and their old backend. */
+  readonly legacy = new LegacyMetrics(this.registry);
+  readonly bridges = new BridgeMetrics(this.registry);
+  private readonly closes = this.counter('ws_closes_total', 'streams that ended', ['code', 'reason']);
+  private readonly durations = new Histogram({
+    name: 'ws_connection_duration_seconds',
+    help: 'how long streams lasted; planned: we moved or drained them',
+    labelNames: ['planned'],
+    buckets: durationBuckets,
+    registers: [this.registry],
+  });
+  private readonly polls = new Histogram({
+    name: 'turnout_poll_first_byte_seconds',
+    help: 'from a poll to its answer, where events were waiting',
+    buckets: latencyBuckets,
+    registers: [this.registry],
+  });
+  private readonly hooks: (() => void)[] = [];
+
+  constructor(traffic: Traffic) {
+    this.traffic = traffic;
+    this.appendToWrite = new Spread({
+      name: 'turnout_append_to_write_seconds',
+      help: 'from the append of an event to its write towards the client',
+      label: 'transport',
+      buckets: latencyBuckets,
+    });
+    this.registry.registerMetric(this.appendToWrite.metric);
+    this.declareTraffic();
+  }
+
+  streamClosed(end: StreamEnd): void {
+    this.closes.inc(closeLabels(end));
+    // One that was never let in says nothing about how long connections last.
+    if (!end.wasLive) return;
+    this.durations.observe({ planned: String(end.isPlanned) }, end.durationMs / 1000);
+  }
+
+  pollAnswered(answer: { readonly hadEvents: boolean; readonly waitedMs: number }): void {
+    if (answer.hadEvents) this.polls.observe(answer.waitedMs / 1000);
+  }
+
+  /** How many are connected now, by what they are on and which cohort they belong to. */
+  setConnections(sessions: Iterable<{ readonly transport: string; readonly cohort: string }>): void {
+    this.connections.reset();
+    for (const transport of ['websocket', 'long-poll'])
+      for (const cohort of ['canary', 'control']) this.connections.set({ transport, cohort }, 0);
+    for (const { transport, cohort } of sessions) this.connections.inc({ transport, cohort });
+  }
+
+  /** Runs `read` before each collection: where gauges are set from what the rooms hold. */
+  onCollect(read: () => void): void {
+    this.hooks.push(read);
+  }
+
+  /** The whole in Prometheus's text format, the process's own figures included. */
+  async text(): Promise<string> {
+    for (const read of this.hooks) read();
+    return `${await this.registry.metrics()}\n${await processRegistry().metrics()}`;
+  }
+
+  private counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {
+    return new Counter<Label>({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  private gauge<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {
+    return new Gauge<Label>({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  /** Metrics whose truth is a plain number of `Traffic`. */
+  private declareTraffic(): void {
+    const { traffic } = this;
+    const mirrored = (
+      name: string,
+      help: string,
+      label: string,
+      read: () => Readonly<Record<string, number>>,
+    ) =>
+      new Counter({
+        name,
+        help,
+        labelNames: label === '' ? [] : [label],
+        registers: [this.registry],
+        collect() {
+          this.reset();
+          for (const [value, count] of Object.entries(read()))
+            this.inc(label === '' ? {} : { [label]: value }, count);
+        },
+      });
+    const single = (name: string, help: string, read: () => number) =>
+      mirrored(name, help, '', () => ({ all: read() }));
+    mirrored('ws_frames_sent_total', 'events sent on streams, by type', 'event', () => traffic.frames);
+    const delivered = 'events given to clients, per client';
+    mirrored('turnout_events_delivered_total', delivered, 'transport', () => traffic.delivered);
+    const replayed = 'delivered events that were older than the connection';
+    mirrored('turnout_events_replayed_total', replayed, 'transport', () => traffic.replayed);
+    single(
+      'turnout_compressed_frames_total',
+      'compressed frames, per client',
+      () => traffic.compressedFrames,
+    );
+    single('turnout_connections_accepted_total', 'streams accepted', () => traffic.acceptedStreams);
+    const { registry } = this;
+    const live = (name: string, help: string, read: () => number) =>
+      new Gauge({
+        name,
+        help,
+        registers: [registry],
+        collect() {
+          this.set(read());
+        },
+      });
+    live('turnout_streams_open', 'open streams, counted from the upgrade on', () => traffic.activeStreams);
+    live('turnout_polls_held', 'polls that wait for an event', () => traffic.pollsHeld);
+  }
+}
+
+export function createMetrics(traffic: Traffic = new Traffic()): Metrics {
+  return new Metrics(traffic);
+}
+
+/** The labels of `ws_closes_total`: of our table, or one of a few for what a peer may send, never its words. */
+export function closeLabels(end: Pick<StreamEnd, 'code' | 'reason'>): { code: string; reason: string } {
+  const { code, reason } = end;
+  const isKnown = peerCodes.has(code) || ourCodes.has(code);
+  if (reason !== undefined && Object.hasOwn(codes, reason))
+    return { code: isKnown ? String(code) : 'other', reason };
+  return peerCodes.has(code)
+    ? { code: String(code), reason: `peer_${code}` }
+    : { code: 'other', reason: 'peer_other' };
+}
+
+let ofProcess: Registry | undefined;
+
+/** Memory, CPU, event loop and GC belong to the process, however many gateways it holds: watched once. */
+function processRegistry(): Registry {
+  if (ofProcess === undefined) {
+    ofProcess = new Registry();
+    collectDefaultMetrics({ register: ofProcess });
+  }
+  return ofProcess;
+}

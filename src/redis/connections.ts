@@ -1,0 +1,256 @@
+/**
+ * Connections to Redis, made from one URL: a single server, a Cluster, or a master that Sentinels name. It knows no keys
+ * and no scripts; whoever uses it decides what an error means. Commands are never queued while Redis is away: they fail.
+ */
+import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import type { Clock } from '../clock.ts';
+import { parseRedisUrl, type RedisTarget } from './url.ts';
+
+/** What both kinds of client have in common here. Replies are strings, UTF-8. */
+export interface RedisCommands {
+  call(command: string, args: (string | number)[]): Promise<unknown>;
+}
+
+export interface RedisConnection {
+  readonly target: RedisTarget;
+  readonly commands: RedisCommands;
+  /** Commands can be sent now. */
+  readonly isReady: boolean;
+  /** How the last connection failed, in the server's or the system's words; undefined: it did not. */
+  readonly failure: string | undefined;
+  /** Resolves once it is ready, or after `withinMs`, whichever comes first. */
+  ready(withinMs: number): Promise<void>;
+  /** On a Cluster `host:port` of the master that serves `key`'s slot, undefined while unknown; else one word for all. */
+  ownerOf(key: string): string | undefined;
+  /** On a Cluster: asks for the slots anew. */
+  refreshOwners(): void;
+  /**
+   * A connection for subscribing, not yet connected, that reconnects by itself and resubscribes to nothing.
+   * @param owner of `ownerOf`; absent on a Cluster: any node, for the pub/sub that all nodes hear.
+   */
+  openSubscriber(owner?: string): Redis;
+  close(): void;
+}
+
+export interface RedisConnectionOptions {
+  /** Of one of the forms that redis-url.ts tells. */
+  readonly url: string;
+  readonly clock: Clock;
+  /** How long a command may take. */
+  readonly timeoutMs: number;
+  /** A connection failed; it heals itself. The error names no secret. */
+  readonly onError: (error: Error) => void;
+}
+
+// Without the one option whose `undefined` ioredis's own constructors refuse.
+type Options = Omit<RedisOptions, 'replyMapping'>;
+type Shared = Omit<NonNullable<ClusterOptions['redisOptions']>, 'replyMapping'>;
+
+/** ioredis hangs the command that failed on its error. */
+type CommandFailure = Error & { readonly command?: { readonly name: string } };
+
+interface Failures {
+  last: string | undefined;
+  readonly tell: (error: Error) => void;
+  readonly forget: () => void;
+}
+
+// A frozen server says nothing: its socket is given up after this much silence, over and above a command's own time.
+const silenceMs = 3000;
+const retryDelayMs = { first: 50, most: 1000 };
+const slotsRefreshMs = 2000;
+
+/**
+ * ioredis ends for good where its connection is called off before there is one: a failover that is told while it asks the
+ * Sentinels for the master. This one ends only when it is told to.
+ */
+class LastingRedis extends Redis {
+  isOver = false;
+
+  override disconnect(reconnect = false): void {
+    if (!reconnect) this.isOver = true;
+    super.disconnect(reconnect);
+  }
+}
+
+/** A command that found no connection: it says nothing of why there is none. */
+export const wasNotSent = ({ message }: Error): boolean => message.includes("isn't writeable");
+
+/** Opens at once, whether Redis is there or not: it goes on trying until `close`. @throws what `parseRedisUrl` throws */
+export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOptions): RedisConnection {
+  const target = parseRedisUrl(url);
+  const failures: Failures = {
+    last: undefined,
+    tell(error) {
+      if (!wasNotSent(error)) failures.last = error.message;
+      // Of a refused log-in the command is the password.
+      Reflect.deleteProperty(error, 'command');
+      onError(error);
+    },
+    forget() {
+      failures.last = undefined;
+    },
+  };
+  const delay = (attempts: number): number => {
+    const most = Math.min(retryDelayMs.first * 2 ** Math.min(attempts, 10), retryDelayMs.most);
+    return Math.ceil(most * (0.5 + clock.random() / 2));
+  };
+  const shared: Shared = {
+    commandTimeout: timeoutMs,
+    socketTimeout: timeoutMs + silenceMs,
+    connectTimeout: timeoutMs + silenceMs,
+    // A user with few rights would leave a refusal in the ACL log at every connection.
+    disableClientInfo: true,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    // A master that was demoted: its connection must find the new one.
+    reconnectOnError: (error) => error.message.includes('READONLY'),
+    ...(target.username === undefined ? {} : { username: target.username }),
+    ...(target.password === undefined ? {} : { password: target.password }),
+    ...(target.isTls ? { tls: {} } : {}),
+  };
+  const connect = (more: Options): Redis => {
+    const client = new LastingRedis({
+      ...more,
+      ...shared,
+      // Else one Sentinel that says nothing would be waited for, and no other asked.
+      sentinelCommandTimeout: timeoutMs,
+      retryStrategy: delay,
+      lazyConnect: true,
+    });
+    client.on('error', (error: CommandFailure) => {
+      // ioredis would go on in database 0: another's, whose events and rules would be taken for ours.
+      const isElsewhere = error.command?.name === 'select';
+      failures.tell(error);
+      if (isElsewhere) client.disconnect(true);
+    });
+    client.on('ready', failures.forget);
+    client.on('end', () =>
+      clock.after(delay(1), () => {
+        if (!client.isOver) client.connect().catch(() => undefined);
+      }),
+    );
+    return client;
+  };
+  return target.kind === 'cluster'
+    ? openCluster(target, shared, delay, connect, clock, failures)
+    : openMaster(target, connect, clock, failures);
+}
+
+function openMaster(
+  target: RedisTarget,
+  connect: (more: Options) => Redis,
+  clock: Clock,
+  failures: Failures,
+): RedisConnection {
+  const [address] = target.addresses;
+  const where: Options =
+    target.kind === 'sentinel'
+      ? {
+          sentinels: target.addresses.map(({ host, port }) => ({ host, port })),
+          name: target.master,
+          failoverDetector: true,
+          enableTLSForSentinelMode: target.isTls,
+          ...(target.isTls ? { sentinelTLS: {} } : {}),
+          sentinelRetryStrategy: () => retryDelayMs.most / 2,
+          ...(target.sentinelPassword === undefined ? {} : { sentinelPassword: target.sentinelPassword }),
+        }
+      : { host: address?.host ?? '', port: address?.port ?? 0 };
+  const client = connect({ ...where, db: target.db, enableOfflineQueue: false });
+  // Its failure is told by `error`; it tries again by itself.
+  client.connect().catch(() => undefined);
+  return {
+    target,
+    commands: client,
+    get isReady() {
+      return client.status === 'ready';
+    },
+    get failure() {
+      return failures.last;
+    },
+    ready: (withinMs) => untilReady(client, clock, withinMs),
+    ownerOf: () => 'single',
+    refreshOwners: () => undefined,
+    openSubscriber: () => connect({ ...where, db: target.db }),
+    close: () => client.disconnect(),
+  };
+}
+
+function openCluster(
+  target: RedisTarget,
+  shared: Shared,
+  delay: (attempts: number) => number,
+  connect: (more: Options) => Redis,
+  clock: Clock,
+  failures: Failures,
+): RedisConnection {
+  const cluster = new Cluster(
+    target.addresses.map(({ host, port }) => ({ host, port })),
+    {
+      redisOptions: shared,
+      clusterRetryStrategy: delay,
+      enableOfflineQueue: false,
+      slotsRefreshInterval: slotsRefreshMs,
+      // A few tries within a second: past that the caller is told.
+      maxRedirections: 8,
+      retryDelayOnFailover: 100,
+      lazyConnect: true,
+      // A certificate names hosts, which a look-up would turn into addresses.
+      ...(target.isTls ? { dnsLookup: (address, callback) => callback(null, address) } : {}),
+    },
+  );
+  cluster.on('ready', failures.forget);
+  cluster.on('error', failures.tell);
+  cluster.on('node error', failures.tell);
+  cluster.connect().catch(() => undefined);
+  const addressOf = (owner: string | undefined): Options => {
+    const known = owner ?? cluster.slots[0]?.[0];
+    const [first] = target.addresses;
+    if (known === undefined) return { host: first?.host ?? '', port: first?.port ?? 0 };
+    const colon = known.lastIndexOf(':');
+    return { host: known.slice(0, colon), port: Number(known.slice(colon + 1)) };
+  };
+  return {
+    target,
+    commands: cluster,
+    get isReady() {
+      return cluster.status === 'ready';
+    },
+    get failure() {
+      return failures.last;
+    },
+    ready: (withinMs) => untilReady(cluster, clock, withinMs),
+    ownerOf: (key) => cluster.slots[slotOf(key)]?.[0],
+    refreshOwners: () => cluster.refreshSlotsCache(() => undefined),
+    openSubscriber: (owner) => connect(addressOf(owner)),
+    close: () => cluster.disconnect(),
+  };
+}
+
+function untilReady(client: Redis | Cluster, clock: Clock, withinMs: number): Promise<void> {
+  if (client.status === 'ready') return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      cancel();
+      client.removeListener('ready', done);
+      resolve();
+    };
+    const cancel = clock.after(withinMs, done);
+    client.once('ready', done);
+  });
+}
+
+/** The hash slot of a key (Redis Cluster specification, 'Key distribution model'): CRC16-XMODEM of its tag, mod 16384. */
+export function slotOf(key: string): number {
+  const open = key.indexOf('{');
+  const close = key.indexOf('}', open + 1);
+  const hashed = open >= 0 && close > open + 1 ? key.slice(open + 1, close) : key;
+  let crc = 0;
+  for (const byte of Buffer.from(hashed)) {
+    crc ^= byte << 8;
+    for (let bit = 0; bit < 8; bit += 1)
+      crc = (crc & 0x8000) === 0 ? (crc << 1) & 0xffff : ((crc << 1) ^ 0x1021) & 0xffff;
+  }
+  return crc % 16_384;
+}

@@ -1,0 +1,79 @@
+/** The rules document where it lies in Redis, and its audit trail: what the scripts are given, and what they answer. */
+import { z } from 'zod';
+import { type AuditEntry, auditEntrySchema } from '../../../schema/admin.ts';
+import type { BoundedRedis } from './bounded-redis.ts';
+import { isKilled, type Rules, rulesSchema } from './rules.ts';
+import type { RulesKeys } from './redis.ts';
+import { auditEntries, scripts } from './scripts.ts';
+
+const readReply = z.tuple([z.number(), z.string()]);
+const changeReply = z.tuple([z.number(), z.string()]);
+const linesReply = z.array(z.string());
+
+export type Replaced =
+  | { readonly isWritten: true }
+  /** Another stands there. */
+  | { readonly isWritten: false; readonly stored: Rules | undefined };
+
+/** Every call throws log_unavailable where Redis does not answer. */
+export class RulesDocument {
+  private readonly redis: Pick<BoundedRedis, 'run'>;
+  private readonly keys: RulesKeys;
+
+  constructor(redis: Pick<BoundedRedis, 'run'>, keys: RulesKeys) {
+    this.redis = redis;
+    this.keys = keys;
+  }
+
+  /** What stands there, for `storedRules`, and Redis's time. */
+  async read(): Promise<{ readonly nowMs: number; readonly json: string }> {
+    const [nowMs, json] = readReply.parse(await this.redis.run(scripts.read, [this.keys.document], []));
+    return { nowMs, json };
+  }
+
+  /** Compare-and-set: writes `rules` and tells the nodes where `before` still stands (undefined: nothing does). */
+  async replace(before: Rules | undefined, rules: Rules, entry: AuditEntry): Promise<Replaced> {
+    const args = [
+      ...(before === undefined ? ['', ''] : [String(before.version), orderable(before.nonce)]),
+      ...documentArgs(rules),
+      JSON.stringify(entry),
+      this.keys.changed,
+      String(auditEntries),
+    ];
+    const reply = await this.redis.run(scripts.change, [this.keys.document, this.keys.audit], args);
+    const [isWritten, other] = changeReply.parse(reply);
+    return isWritten === 1 ? { isWritten: true } : { isWritten: false, stored: storedRules(other) };
+  }
+
+  /** Writes `rules` again where older ones, or none, stand. @returns whether it did. */
+  async putBack(rules: Rules): Promise<boolean> {
+    const args = [...documentArgs(rules), this.keys.changed];
+    return (await this.redis.run(scripts.restore, [this.keys.document], args)) === 1;
+  }
+
+  async note(line: AuditEntry): Promise<void> {
+    await this.redis.run(scripts.note, [this.keys.audit], [JSON.stringify(line), String(auditEntries)]);
+  }
+
+  /** Newest first. */
+  async trail(limit: number): Promise<readonly AuditEntry[]> {
+    const lines = linesReply.parse(await this.redis.run(scripts.trail, [this.keys.audit], [String(limit)]));
+    return lines.map((line) => auditEntrySchema.parse(JSON.parse(line)));
+  }
+}
+
+/** @throws what zod throws on a document that another kind of node wrote */
+export const parseRules = (json: string): Rules => rulesSchema.parse(JSON.parse(json));
+
+/** Undefined: nothing stands there. @throws as `parseRules` */
+export const storedRules = (json: string): Rules | undefined => (json === '' ? undefined : parseRules(json));
+
+const documentArgs = (rules: Rules): string[] => [
+  String(rules.version),
+  orderable(rules.nonce),
+  isKilled(rules) ? '1' : '0',
+  JSON.stringify(rules),
+];
+
+// Lua compares strings by the locale of its Redis; of hexadecimal digits every locale thinks alike, and as `isNewer` does.
+const orderable = (nonce: string): string => Buffer.from(nonce).toString('hex');

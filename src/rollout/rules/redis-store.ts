@@ -1,0 +1,284 @@
+/**
+ * The rules of a fleet: one document in Redis, changed by compare-and-set, pushed by pub/sub, read again every two seconds
+ * and on each reconnect. A node that finds an older document than its own puts its own back, so neither an emptied Redis
+ * nor one that lost writes takes a rollback from anybody (docs/ARCHITECTURE.md, 'The rules document').
+ */
+import type { AuditEntry, CappedNode } from '../../../schema/admin.ts';
+import type { Clock } from '../../clock.ts';
+import { fail } from '../../errors.ts';
+import type { KeyPrints } from '../../auth/key-prints.ts';
+import { BoundedRedis } from './bounded-redis.ts';
+import type { LeveledLogger } from '../../logger.ts';
+import { NodeRegister } from './node-register.ts';
+import type { Connected, Pace } from './pacing.ts';
+import { PacedReads } from './paced-reads.ts';
+import { isNewer, type Rules } from './rules.ts';
+import { parseRules, RulesDocument, storedRules } from './document.ts';
+import { RulesReach } from './reach.ts';
+import type { RulesKeys, RulesRedis } from './redis.ts';
+import type { Acknowledged, RulesHealth, RulesStore } from './store.ts';
+import { type Author, type Change, firstStory, stamp, type Transition } from './transitions.ts';
+
+const readEveryMs = 2000;
+const readPaceMs = 250;
+/** How long a start tries to read before the node serves without rules. */
+const startMs = 2000;
+/** Compare-and-sets that one change may lose: each loss means that another was written. */
+const maxTries = 20;
+
+export interface RedisRulesOptions {
+  readonly redis: RulesRedis;
+  readonly keys: RulesKeys;
+  readonly clock: Clock;
+  readonly nodeId: string;
+  readonly logger: LeveledLogger;
+  readonly capped: readonly CappedNode[];
+  /** Windows of what this node writes; `connected` is asked of the whole fleet. */
+  readonly pace: Omit<Pace, 'connected'>;
+  readonly connectedHere: () => Connected;
+  readonly prints: KeyPrints;
+  /**
+   * Asked once, when the rules were first read: what the environment has to write. Undefined `stored`: nothing was ever
+   * written. It is asked again when another node was first.
+   */
+  readonly found: (stored: Rules | undefined) => Change | undefined;
+}
+
+const byEnvironment: Author = { who: 'environment', reason: 'start' };
+const byRestore: Author = { who: 'environment', reason: 'a start had overwritten what an operator wrote' };
+
+export class RedisRulesStore implements RulesStore {
+  readonly ready: Promise<void>;
+  readonly register: NodeRegister;
+  private readonly options: RedisRulesOptions;
+  private readonly redis: RulesRedis;
+  private readonly document: RulesDocument;
+  private readonly keys: RulesKeys;
+  private readonly reads: PacedReads;
+  private readonly pace: Pace;
+  private readonly listeners = new Set<(rules: Rules) => void>();
+  private readonly reach: RulesReach;
+  private readonly closers: (() => void)[] = [];
+  private held: Rules | undefined;
+  private hasFounded = false;
+  /** Redis's clock minus ours, from the last read. */
+  private offsetMs = 0;
+  private becomeReady: () => void = () => {};
+
+  constructor(options: RedisRulesOptions) {
+    this.options = options;
+    const { redis, keys, clock, nodeId, capped, connectedHere, prints } = options;
+    this.keys = keys;
+    this.reach = new RulesReach(clock, options.logger);
+    this.reads = new PacedReads(clock, readPaceMs, () => this.read());
+    const caps = capped.flatMap(({ variables }) => variables);
+    this.redis = new BoundedRedis(redis, clock, (error) => this.reach.failed(error));
+    this.document = new RulesDocument(this.redis, this.keys);
+    this.register = new NodeRegister({
+      redis: this.redis,
+      keys: this.keys,
+      clock,
+      nodeId,
+      caps,
+      connectedHere,
+      prints,
+      onTwin: (isThere) => this.reach.twin(nodeId, isThere),
+    });
+    this.pace = { ...options.pace, connected: () => this.register.connected() };
+    this.ready = new Promise((resolve) => {
+      this.becomeReady = resolve;
+    });
+  }
+
+  /** Begins to read and to listen. */
+  open(): void {
+    const { redis } = this;
+    const { clock } = this.options;
+    const look = (): void => void this.reads.next();
+    this.closers.push(
+      redis.subscribe(this.keys.changed, (message) => this.hear(message), look),
+      clock.every(readEveryMs, look),
+      clock.after(startMs, () => this.becomeReady()),
+    );
+    this.register.open();
+    look();
+  }
+
+  current(): Rules | undefined {
+    return this.held;
+  }
+
+  health(): RulesHealth {
+    const health = this.reach.health(this.held !== undefined);
+    if (!this.register.hasTwin) return health;
+    return { ...health, detail: `${health.detail}; another living node has this node's id` };
+  }
+
+  nowMs(): number {
+    return this.options.clock.now() + this.offsetMs;
+  }
+
+  refresh(version?: number): Promise<void> {
+    return this.reads.until(() => version !== undefined && (this.held?.version ?? 0) >= version);
+  }
+
+  subscribe(listener: (rules: Rules) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  onReached(listener: () => void): () => void {
+    return this.reach.subscribe(listener);
+  }
+
+  async change(transition: Transition, by: Author, expected?: number): Promise<Rules> {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      // Whoever comes right at the start waits for the first read, and for what the environment has to write.
+      if (this.held === undefined) await this.ready;
+      if (this.held === undefined) await this.fetch();
+      const { held } = this;
+      if (held === undefined) throw fail('log_unavailable', 'this node has not read the rules yet');
+      if (expected !== undefined && expected !== held.version) {
+        // The author may have seen rules that this node has not heard of.
+        if (expected > held.version && tries === 0) {
+          await this.fetch();
+          continue;
+        }
+        throw fail('version_conflict', await this.whoWasFirst(held.version, expected));
+      }
+      const change = transition(held);
+      if (change === undefined) return held;
+      const written = await this.write(change, by, held);
+      if (written !== undefined) return written;
+    }
+    throw fail('version_conflict', 'the rules are being changed by others faster than this change could be');
+  }
+
+  async note(entry: Omit<AuditEntry, 'version' | 'at'>): Promise<void> {
+    const line: AuditEntry = {
+      version: this.held?.version ?? 0,
+      at: new Date(this.nowMs()).toISOString(),
+      ...entry,
+    };
+    await this.document.note(line);
+  }
+
+  audit(limit: number): Promise<readonly AuditEntry[]> {
+    return this.document.trail(limit);
+  }
+
+  acknowledge(version: number): void {
+    this.register.acknowledge(version);
+  }
+
+  async acknowledged(version: number, withinMs: number): Promise<Acknowledged> {
+    // While Redis is known to be away an answer must not take its timeouts too: it may be a kill's.
+    return this.reach.isUp ? this.register.acknowledged(version, withinMs) : this.register.known(version);
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.closers.splice(0).toReversed()) close();
+    this.listeners.clear();
+    this.reach.close();
+    await this.register.close();
+  }
+
+  /** One read of the document. Never rejects. */
+  private async read(): Promise<void> {
+    try {
+      await this.fetch();
+      await this.found();
+    } catch (error) {
+      this.reach.failed(error);
+      return;
+    }
+    this.reach.succeeded();
+    this.becomeReady();
+    this.reach.tell();
+  }
+
+  /** @throws log_unavailable */
+  private async fetch(): Promise<void> {
+    const { clock } = this.options;
+    const { nowMs, json } = await this.document.read();
+    this.offsetMs = nowMs - clock.now();
+    this.reach.answered();
+    await this.meet(storedRules(json));
+  }
+
+  /** Lets the environment write what it has to, once: the first rules, or changed ones that nobody else ever wrote. */
+  private async found(): Promise<void> {
+    if (this.hasFounded) return;
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      const before = this.held;
+      const change = this.options.found(before);
+      if (change === undefined || (await this.write(change, byEnvironment, before)) !== undefined) {
+        this.hasFounded = true;
+        return;
+      }
+    }
+  }
+
+  /** Undefined: another document stood there, and was met. @throws log_unavailable */
+  private async write(change: Change, by: Author, before: Rules | undefined): Promise<Rules | undefined> {
+    // Seconds at first, so that an emptied Redis never goes back below what clients were told.
+    const nowMs = this.nowMs();
+    const version = before === undefined ? Math.floor(nowMs / 1000) : before.version + 1;
+    const nonce = this.options.clock.tag(48);
+    const [rules, entry] = stamp(change, { version, nonce, nowMs, before }, by, this.pace);
+    const outcome = await this.document.replace(before, rules, entry);
+    if (outcome.isWritten) {
+      this.reach.wrote();
+      this.adopt(rules);
+      return rules;
+    }
+    await this.meet(outcome.stored);
+    return undefined;
+  }
+
+  private hear(message: string): void {
+    try {
+      this.meet(parseRules(message)).catch((error: unknown) => this.reach.failed(error));
+    } catch (error) {
+      this.reach.failed(error);
+    }
+  }
+
+  /** Brings what stands in Redis and what this node holds together: the newer of the two holds. */
+  private async meet(stored: Rules | undefined): Promise<void> {
+    const { held } = this;
+    if (held === undefined) {
+      if (stored !== undefined) this.adopt(stored);
+      return;
+    }
+    if (stored !== undefined && stored.version === held.version && stored.nonce === held.nonce) return;
+    if (stored !== undefined && isNewer(stored, held)) {
+      const isUsurper = stored.origin === 'environment' && held.origin === 'operator';
+      if (!isUsurper) return this.adopt(stored);
+      // A node that started on an emptied Redis wrote what its environment says: what an operator said holds.
+      const change: Change = { content: held, action: 'restore', from: stored.version, to: held.version };
+      await this.write(change, byRestore, stored);
+      return;
+    }
+    if (await this.document.putBack(held))
+      this.options.logger.warn(
+        { version: held.version, found: stored?.version ?? 0 },
+        'Redis had older rules than this node: they were put back',
+      );
+  }
+
+  private adopt(rules: Rules): void {
+    if (this.held !== undefined && !isNewer(rules, this.held)) return;
+    this.held = rules;
+    for (const listener of this.listeners) listener(rules);
+  }
+
+  private async whoWasFirst(version: number, expected: number): Promise<string> {
+    const lines = await this.audit(50);
+    return firstStory(
+      version,
+      expected,
+      lines.find((line) => line.version === version),
+    );
+  }
+}

@@ -1,0 +1,53 @@
+/** What the documents say of other places holds: links lead somewhere, and example profiles are profiles. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { profileProblems } from '../../src/legacy/profile/problems.ts';
+import { parseShape } from '../../src/legacy/profile/shape.ts';
+
+const documents = [
+  'README.md',
+  'CHANGELOG.md',
+  ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join('docs', name)),
+];
+const withoutFences = (text: string): string => text.replaceAll(/^```[^]*?^```$/gm, '');
+
+/** As GitHub makes them. */
+const anchorsOf = (text: string): string[] =>
+  [...withoutFences(text).matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .trim()
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+
+it.each(documents)('%s links to what is there', (document) => {
+  const text = readFileSync(document, 'utf8');
+  const links = [...withoutFences(text).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
+  const broken = links.filter((link) => {
+    if (/^[a-z]+:/.test(link)) return false;
+    const [path = '', anchor] = link.split('#');
+    const file = path === '' ? document : join(dirname(document), path);
+    if (!existsSync(file)) return true;
+    return anchor !== undefined && !anchorsOf(readFileSync(file, 'utf8')).includes(anchor);
+  });
+  expect(broken).toEqual([]);
+});
+
+describe("the migration guide's example profiles", () => {
+  const text = readFileSync('docs/STREAMING_MIGRATION.md', 'utf8');
+  const examples = [...text.matchAll(/^```yaml\n([^]*?)^```$/gm)].map(([, yaml = '']) => yaml);
+
+  it('are two besides the one that its commands write', () => {
+    expect(examples.length).toBe(2);
+  });
+
+  it.each(examples)('%s', (yaml) => {
+    const shape = parseShape(parse(yaml.replaceAll(/\$\{\w+\}/g, 'a credential')));
+    expect('name' in shape ? profileProblems(shape) : shape).toEqual([]);
+  });
+});
