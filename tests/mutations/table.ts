@@ -522,7 +522,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "the old backend is asked with Turnout's own cursor",
-    file: 'src/legacy/stands.ts',
+    file: 'src/legacy/serve/stands.ts',
     find: 'if (value === undefined || ownCursor(value) === undefined) return undefined;',
     replace: 'if (value === undefined || ownCursor(value) !== undefined) return undefined;',
     test: 'tests/e2e/legacy-opaque.test.ts',
@@ -554,7 +554,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a rollback leaves held polls where they are',
-    file: 'src/legacy/stands.ts',
+    file: 'src/legacy/serve/stands.ts',
     find: 'const mayHold = (): boolean => this.deps.decider.servesAnyLegacy() && this.deps.isFed(profile.name);',
     replace: 'const mayHold = (): boolean => this.deps.isFed(profile.name);',
     test: 'tests/e2e/legacy-personal.test.ts',

@@ -4,7 +4,7 @@ import { type Profile, profileSchema } from '../../schema/profile.ts';
 import { systemClock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
-import { LegacyApi, type LegacyHooks } from '../../src/legacy/api.ts';
+import { LegacyApi, type LegacyDeps } from '../../src/legacy/api.ts';
 import { openServer } from '../../src/http/server.ts';
 import type { PassthroughBounds } from '../../src/legacy/proxy/passthrough.ts';
 import { createLogger } from '../../src/logger.ts';
@@ -12,7 +12,8 @@ import { createMetrics } from '../../src/metrics/metrics.ts';
 
 export interface LegacyNodeOptions {
   readonly bounds?: Partial<PassthroughBounds>;
-  readonly hooks?: LegacyHooks;
+  /** Without them each poll is forwarded as it came. */
+  readonly stands?: LegacyDeps['stands'];
   readonly trustedProxies?: readonly string[];
   readonly isOwn?: (path: string) => boolean;
 }
@@ -53,7 +54,7 @@ export async function openLegacyNode(profile: Profile, options: LegacyNodeOption
   const metrics = createMetrics();
   const api = new LegacyApi({
     profiles: [profile],
-    hooks: options.hooks ?? {},
+    stands: options.stands ?? { offer: async () => ({}) },
     bounds: options.bounds ?? {},
     isOwn: options.isOwn ?? (() => false),
     limits: createRequestLimits({ perSecond: 2000, trustedProxies: options.trustedProxies ?? [], clock }),

@@ -1,8 +1,7 @@
 /** The dialect that a profile describes: its templates compiled once, nothing kept between calls. */
 import type { Profile } from '../../../schema/profile.ts';
-import { compileReading } from './answer-reading.ts';
-import { compileAnswer } from './answer-writing.ts';
-import { cursorWire } from './cursor-wire.ts';
+import { compileAnswer, compileReading } from './answers.ts';
+import { cursorWire } from './cursor.ts';
 import type { Dialect, LegacyAnswer } from './dialect.ts';
 import { compileItem } from './item-reading.ts';
 import { compilePath } from './json-path.ts';

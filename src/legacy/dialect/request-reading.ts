@@ -1,7 +1,7 @@
 /** An old client's request, read by the profile, and the request that such a client would send. */
 import { limits } from '../../../schema/codes.ts';
 import type { Profile } from '../../../schema/profile.ts';
-import type { CursorWire } from './cursor-wire.ts';
+import type { CursorWire } from './cursor.ts';
 import { type Dialect, type LegacyAsk, type LegacyRequest, LegacyRequestError } from './dialect.ts';
 import { memberOf } from './json-path.ts';
 

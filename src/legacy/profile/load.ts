@@ -7,7 +7,6 @@ import { basename, join } from 'node:path';
 import type { Profile } from '../../../schema/profile.ts';
 import { ConfigError, type Environment, isLoopbackHost } from '../../config/config.ts';
 import { codeIn } from '../../errors.ts';
-import { isOwnPath } from './own-paths.ts';
 import { fault, type ProfilePath, type ProfileProblem } from './problem.ts';
 import { profileProblems } from './problems.ts';
 import { parseShape } from './shape.ts';
@@ -160,6 +159,19 @@ function clash(one: Claim, other: Claim): boolean {
   if (one.profile === other.profile) return false;
   return one.method === '*' || other.method === '*' || one.pattern.endsWith('*');
 }
+
+// Turnout's own paths, known before a node runs: `legacy check` refuses a profile that wants one, as a node does.
+const everywhere = String.raw`healthz|readyz|metrics`;
+const below =
+  everywhere +
+  String.raw`|v1\/publish|v1\/realtime\/poll|v2\/realtime\/(?:stream|negotiate|publish|metrics)` +
+  String.raw`|admin\/v1\/.+|openapi\.json|docs(?:\/[^/]*)?`;
+const atRoot = new RegExp(`^/(?:${everywhere})$`);
+const ownPaths = new RegExp(`^/(?:${below})$`);
+
+/** @param path without a query. @param basePath what stands before all of them but those that balancers ask */
+export const isOwnPath = (path: string, basePath: string): boolean =>
+  atRoot.test(path) || (path.startsWith(`${basePath}/`) && ownPaths.test(path.slice(basePath.length)));
 
 function takenProblems(profile: Profile, basePath: string): ProfileProblem[] {
   const message = "is a path of Turnout's own: leave it out, or move Turnout's by TURNOUT_BASE_PATH";

@@ -21,3 +21,32 @@ export const warn = (path: ProfilePath, message: string): ProfileProblem => ({
   path,
   message,
 });
+
+/** The closest candidate within a third of its letters; undefined where none is that close. */
+function closest(word: string, candidates: readonly string[]): string | undefined {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .filter(({ candidate, far }) => far <= Math.ceil(candidate.length / 3))
+    .toSorted((a, b) => a.far - b.far);
+  return ranked[0]?.candidate;
+}
+
+/** `; did you mean x?`, or nothing. */
+export function suggestion(word: string, candidates: readonly string[]): string {
+  const meant = closest(word.slice(0, 64), candidates);
+  return meant === undefined ? '' : `; did you mean ${meant}?`;
+}
+
+/** Levenshtein's. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (const [i, letter] of Array.from(a).entries()) {
+    const next = [i + 1];
+    for (const [j, other] of Array.from(b).entries()) {
+      const [left = 0, above = 0, corner = 0] = [next[j], row[j + 1], row[j]];
+      next.push(Math.min(left + 1, above + 1, corner + Number(letter !== other)));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}

@@ -1,10 +1,9 @@
 /** What a profile of the right shape says that can't be meant, or that its author should know. Names no value. */
 import { limits } from '../../../schema/codes.ts';
 import type { Profile, ProfileSource } from '../../../schema/profile.ts';
-import { suggestion } from './did-you-mean.ts';
 import { isItemRef } from '../dialect/item-reading.ts';
 import { stepsOf } from '../dialect/json-path.ts';
-import { fault, type ProfileProblem, warn } from './problem.ts';
+import { fault, type ProfileProblem, suggestion, warn } from './problem.ts';
 import { envelopeFields, templateProblems } from './template-problems.ts';
 
 export const profileProblems = (profile: Profile): ProfileProblem[] => [

@@ -1,8 +1,7 @@
 /** What is wrong with a profile's shape: zod's findings in words that say the cure, and no value of the profile. */
 import { z } from 'zod';
 import { type Profile, type ProfileSource, profileSchema } from '../../../schema/profile.ts';
-import { suggestion } from './did-you-mean.ts';
-import { fault, type ProfilePath, type ProfileProblem } from './problem.ts';
+import { fault, type ProfilePath, type ProfileProblem, suggestion } from './problem.ts';
 
 type Issue = z.core.$ZodIssue;
 

@@ -1,13 +1,11 @@
 /** What a profile's templates say that can't be meant. */
 import { envelopeSchema } from '../../../schema/envelope.ts';
 import type { Profile } from '../../../schema/profile.ts';
-import { itemCursor, leavesOf } from '../dialect/answer-reading.ts';
-import { holdsCursor } from '../dialect/answer-writing.ts';
-import { cursorWire } from '../dialect/cursor-wire.ts';
-import { suggestion } from './did-you-mean.ts';
+import { itemCursor } from '../dialect/answers.ts';
+import { cursorWire, holdsCursor } from '../dialect/cursor.ts';
 import { stepsOf } from '../dialect/json-path.ts';
-import { fault, type ProfilePath, type ProfileProblem, warn } from './problem.ts';
-import { eventForms, eventPlace, type Template } from '../dialect/template.ts';
+import { fault, type ProfilePath, type ProfileProblem, suggestion, warn } from './problem.ts';
+import { eventForms, eventPlace, leavesOf, type Template } from '../dialect/template.ts';
 
 type AnswerTemplate = Profile['response']['idle'];
 

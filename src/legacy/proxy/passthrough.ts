@@ -6,14 +6,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Client } from 'undici';
 import type { Profile } from '../../../schema/profile.ts';
+import { Slots } from '../../async/slots.ts';
 import { type Cancel, type Clock, pause } from '../../clock.ts';
 import { fail, type TurnoutError } from '../../errors.ts';
 import type { AnswerTap } from './answer-tap.ts';
 import { Connections } from './connections.ts';
 import { requestHeaders } from './forwarding.ts';
-import type { Onward } from './onward.ts';
 import { Relay, type RelayEnd } from './relay.ts';
-import { Slots } from './slots.ts';
+import type { UpstreamRewrite } from './rewrite.ts';
 
 export interface PassthroughBounds {
   /** To each backend: a held poll holds one. */
@@ -52,7 +52,7 @@ export interface Forwarding {
   /** The request's body, where somebody has read it already. */
   readonly body?: Buffer | AsyncIterable<Buffer> | undefined;
   /** What is asked of the backend in its place. */
-  readonly onward?: Onward | undefined;
+  readonly rewrite?: UpstreamRewrite | undefined;
   readonly tap?: AnswerTap | undefined;
   readonly onEnd: (end: RelayEnd) => void;
 }
@@ -89,7 +89,7 @@ export class Passthrough {
     return this.relays.size;
   }
 
-  forward({ profile, request, response, body, onward, tap, onEnd }: Forwarding): void {
+  forward({ profile, request, response, body, rewrite, tap, onEnd }: Forwarding): void {
     const { bounds, clock, refuse, isTrusted } = this.deps;
     const upstream = this.upstreamOf(profile);
     const silenceMs = Math.max(bounds.silenceMs, longestHoldMs(profile));
@@ -99,7 +99,7 @@ export class Passthrough {
     const relay: Relay = new Relay({
       request,
       response,
-      body: onward?.body ?? body,
+      body: rewrite?.body ?? body,
       tap,
       silenceMs,
       clock,
@@ -109,10 +109,10 @@ export class Passthrough {
         void client?.dispatch(
           {
             method: request.method ?? 'GET',
-            path: `${upstream.path}${onward?.url ?? request.url ?? '/'}`,
+            path: `${upstream.path}${rewrite?.url ?? request.url ?? '/'}`,
             headers: [
-              ...requestHeaders(request, isTrusted(request), upstream.host, onward?.without),
-              ...(onward?.added ?? []),
+              ...requestHeaders(request, isTrusted(request), upstream.host, rewrite?.without),
+              ...(rewrite?.added ?? []),
             ],
             // An iterable is streamed as it is; undici's types name only the common bodies.
             body: given as Buffer | null,

@@ -5,10 +5,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Cancel, Clock } from '../../clock.ts';
-import { fail, isHangUp, type TurnoutError } from '../../errors.ts';
+import { codeIn, fail, isHangUp, type TurnoutError } from '../../errors.ts';
 import { type AnswerTap, TappedAnswer } from './answer-tap.ts';
 import { answerHeaders, hasBody } from './forwarding.ts';
-import { upstreamError } from './upstream-error.ts';
 
 /** How a request ended: `answered` whole, `refused` by us, `broken` off by the backend in mid-answer, or the client had `gone`. */
 export interface RelayEnd {
@@ -169,4 +168,25 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.tapped?.end(outcome === 'answered');
     onEnd({ outcome, status, firstByteMs: this.firstByteMs ?? clock.monotonic() - this.beganMs, error });
   }
+}
+
+const late = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'ETIMEDOUT',
+]);
+const ours = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
+
+/** What undici says went wrong, as an error of our table. The message names no address: who asks is not told what stands behind. */
+function upstreamError(cause: Error): TurnoutError {
+  const code = codeIn(cause) ?? '';
+  if (late.has(code)) return fail('upstream_timeout', undefined, { cause });
+  // A target or a header that HTTP forbids, which node:http let in.
+  if (ours.has(code)) return fail('bad_request', undefined, { cause });
+  if (code === 'UND_ERR_HEADERS_OVERFLOW')
+    return fail('upstream_unreachable', "the headers of the backend's answer are too large", { cause });
+  if (code.startsWith('HPE_'))
+    return fail('upstream_unreachable', "the backend's answer is not HTTP", { cause });
+  return fail('upstream_unreachable', undefined, { cause });
 }

@@ -1,22 +1,24 @@
 /**
- * The shadow: a share of what the old backend answers, held against what Turnout would have answered. Bounded in work and
+ * The shadow: a share of the upstream's answers, compared with what Turnout would have answered. Bounded in work and
  * memory; nothing of what events say is kept.
  */
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate, type InputType, type ZlibOptions } from 'node:zlib';
 import { type Clock, pause } from '../../clock.ts';
 import type { LogEntry } from '../../log/entry.ts';
 import { placeOf, type Position } from '../../log/cursor.ts';
 import type { EventLog } from '../../log/event-log.ts';
-import { decoded } from '../dialect/answer-decoding.ts';
-import { compareAnswers, type Had, type Seen } from '../dialect/compare.ts';
+import { itemCursor } from '../dialect/answers.ts';
+import { cursorWire } from '../dialect/cursor.ts';
 import type { Dialect, LegacyAnswer } from '../dialect/dialect.ts';
+import { envelopeOf } from '../dialect/envelope.ts';
 import { markedJson } from '../dialect/exact-json.ts';
-import { envelopeOf, type Places } from '../serve/places.ts';
-import { bareKey, type EventKeys, eventKeys, numbering } from './key.ts';
-import { ShadowReport } from './report.ts';
+import { bareKey, compareAnswers, type Had, numbering, type Seen } from './compare.ts';
+import { type OnResult, ShadowReport } from './report.ts';
 
 export interface ShadowDeps {
   readonly dialect: Dialect;
-  readonly places: Pick<Places, 'find'>;
+  readonly places: { find(org: string, cursor: string): Promise<Position | undefined> };
   readonly log: Pick<EventLog, 'read'>;
   readonly clock: Pick<Clock, 'now' | 'random' | 'after'>;
 }
@@ -48,17 +50,19 @@ export class Shadow {
   private readonly percent: number;
   private readonly withinMs: number;
   private readonly ignored: ReadonlySet<string>;
-  private readonly keys: EventKeys | undefined;
+  /** Names an event by its item in an answer; undefined where the template writes nothing that could. */
+  private readonly keyOf: ((item: unknown) => string | undefined) | undefined;
   private underway = 0;
 
-  constructor(deps: ShadowDeps) {
-    const { shadow } = deps.dialect.profile;
+  constructor(deps: ShadowDeps, onResult: OnResult = () => undefined) {
+    const { profile } = deps.dialect;
+    const { shadow } = profile;
     this.deps = deps;
     this.percent = shadow?.percent ?? 0;
     this.withinMs = (shadow?.withinSeconds ?? 0) * 1000;
     this.ignored = new Set(shadow?.ignore);
-    this.keys = eventKeys(deps.dialect.profile);
-    this.report = new ShadowReport();
+    this.keyOf = itemCursor(profile, cursorWire(profile.request.cursor));
+    this.report = new ShadowReport(onResult);
   }
 
   /** Whether this request is one of those looked at. */
@@ -110,10 +114,9 @@ export class Shadow {
   }
 
   private seen(items: readonly unknown[], marked: readonly unknown[]): Seen[] | undefined {
-    const { keys } = this;
     const numbered = numbering();
     const seen = items.flatMap((item, index) => {
-      const key = keys?.ofItem(item);
+      const key = this.keyOf?.(item);
       return key === undefined ? [] : { key: numbered(key), event: marked[index] };
     });
     return seen.length === items.length ? seen : undefined;
@@ -193,9 +196,33 @@ export class Shadow {
     if (!dialect.profile.request.services.fixed.includes(entry.service)) return undefined;
     if (entry.to !== null && !entry.to.includes(user)) return undefined;
     const envelope = envelopeOf(entry);
-    const key = this.keys?.ofEnvelope(envelope);
-    if (key === undefined) return undefined;
+    const key = dialect.profile.request.cursor.format === 'opaque' ? envelope.id : dialect.cursorOf(envelope);
+    if (key === undefined || this.keyOf === undefined) return undefined;
     const event: unknown = JSON.parse(markedJson(dialect.eventJson(envelope)));
     return { key, event, ms: entry.ms };
+  }
+}
+
+type Unpack = (bytes: InputType, options: ZlibOptions) => Promise<Buffer>;
+
+const unpackers: Readonly<Record<string, Unpack>> = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
+};
+// Some hundred bytes can unpack to megabytes.
+const maxOutputLength = 2 * 1024 * 1024;
+
+/** The answer as its client reads it, unpacked. Undefined where it can't be unpacked, or is too much. */
+async function decoded(answer: LegacyAnswer): Promise<LegacyAnswer | undefined> {
+  const coding = answer.headers['content-encoding']?.trim().toLowerCase() ?? '';
+  if (coding === '' || coding === 'identity' || answer.body === undefined) return answer;
+  const unpack = Object.hasOwn(unpackers, coding) ? unpackers[coding] : undefined;
+  try {
+    const body = await unpack?.(answer.body, { maxOutputLength });
+    return body && { ...answer, body };
+  } catch {
+    return undefined;
   }
 }

@@ -33,6 +33,11 @@ async function behindHttp(listener: RequestListener, options: LegacyNodeOptions 
   return node;
 }
 
+/** Forwards each poll as it came, and keeps what is seen of its answer. */
+const watching = (room: TapRoom, seen: SeenAnswer[]): Required<LegacyNodeOptions>['stands'] => ({
+  offer: async () => ({ tap: { maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) } }),
+});
+
 /** Asks on a connection of its own. @returns all that came until the node closed it */
 async function ask(url: string, lines: readonly string[], body = ''): Promise<string> {
   const raw = await openRaw(url, [...lines, 'Connection: close', '', body].join('\r\n'));
@@ -293,11 +298,12 @@ describe('a poll', () => {
     const { node, upstream } = await behindRaw(
       (socket) => void socket.write(answerText('200 OK', [], 'theirs')),
       {
-        hooks: {
-          async serve({ request }, readBody) {
-            offered.push(`${request.url} ${String(await readBody())}`);
-            if (request.url?.includes('since=1') !== true) return undefined;
-            return { status: 200, headers: { 'x-by': 'turnout' }, body: Buffer.from('ours') };
+        stands: {
+          async offer(poll) {
+            const { url } = poll.request;
+            offered.push(`${url} ${await poll.text()}`);
+            if (url?.includes('since=1') !== true) return {};
+            return { answer: { status: 200, headers: { 'x-by': 'turnout' }, body: Buffer.from('ours') } };
           },
         },
       },
@@ -319,12 +325,12 @@ describe('a poll', () => {
     const { node, upstream } = await behindRaw(
       (socket) => void socket.write(answerText('200 OK', [], 'old')),
       {
-        hooks: {
-          async serve({ request }, readBody) {
-            await readBody();
-            if (request.url?.includes('throws') === true) throw new RangeError('a fault of ours');
+        stands: {
+          async offer(poll) {
+            await poll.text();
+            if (poll.request.url?.includes('throws') === true) throw new RangeError('a fault of ours');
             // No header may hold it: the fault comes when it is written.
-            return { status: 200, headers: { 'x-next': '\u2603' }, body: undefined };
+            return { answer: { status: 200, headers: { 'x-next': '\u2603' }, body: undefined } };
           },
         },
       },
@@ -342,7 +348,7 @@ describe('a poll', () => {
     const { node } = await behindRaw(
       (socket, head) =>
         void socket.write(answerText('200 OK', ['ETag: "7"'], head.includes('long') ? 'too much' : 'all')),
-      { hooks: { observe: async () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
+      { stands: watching(room, seen) },
     );
     await call(`${node.url}/api/updates`);
     await call(`${node.url}/api/updates?long`);
@@ -365,7 +371,7 @@ describe('a poll', () => {
         socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n${isSlow ? 'slo' : 'fast'}`);
         if (isSlow) finish = () => void socket.write('w');
       },
-      { hooks: { observe: async () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
+      { stands: watching(room, seen) },
     );
     const slow = await openRaw(node.url, 'GET /api/updates?slow HTTP/1.1\r\nHost: old\r\n\r\n');
     await until(() => slow.said().endsWith('slo'), 'half of it');

@@ -1,4 +1,4 @@
-/** The forms that a cursor of an old API may have: which text is one, and which of two is earlier. */
+/** Cursors of a legacy API: which text is one, which of two is earlier, and how they stand on the wire. */
 import type { Profile } from '../../../schema/profile.ts';
 
 export interface CursorFormat {
@@ -18,7 +18,7 @@ const unordered = (most: number): CursorFormat => ({
 
 const integer: CursorFormat = {
   canonical: canonicalInteger,
-  compare: (a, b) => whenBoth(canonicalInteger(a), canonicalInteger(b), compareIntegers),
+  compare: (a, b) => whenBoth(canonicalInteger(a), canonicalInteger(b), byNumber),
   isNumber: () => true,
 };
 
@@ -61,24 +61,16 @@ function canonicalInteger(text: string): string | undefined {
   return digits === '0' ? digits : sign + digits;
 }
 
-/** Integers of any size, in their one spelling: no double holds an id of twenty digits. */
-function compareIntegers(a: string, b: string): number {
-  const [aIsNegative, bIsNegative] = [a.startsWith('-'), b.startsWith('-')];
-  if (aIsNegative !== bIsNegative) return aIsNegative ? -1 : 1;
-  const order = a.length - b.length || byText(a, b);
-  return aIsNegative ? 0 - order : order;
-}
+/** Of any size: no double holds an id of twenty digits. */
+const byNumber = (a: string, b: string): number => order(BigInt(a), BigInt(b));
 
-const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+const order = (a: bigint, b: bigint): number => (a < b ? -1 : Number(a > b));
 
 function compareStreamIds(a: string, b: string): number {
   const [aMs = '', aSeq = '0'] = a.split('-');
   const [bMs = '', bSeq = '0'] = b.split('-');
-  return compareUnsigned(aMs, bMs) || compareUnsigned(aSeq, bSeq);
+  return byNumber(aMs, bMs) || byNumber(aSeq, bSeq);
 }
-
-const compareUnsigned = (a: string, b: string): number =>
-  compareIntegers(canonicalInteger(a) ?? a, canonicalInteger(b) ?? b);
 
 const decimal = /^-?(0|[1-9]\d{0,19})(\.\d{0,8}[1-9])?$/;
 
@@ -115,9 +107,8 @@ function nanosOf(text: string): bigint | undefined {
 function compareInstants(a: string, b: string): number {
   const [aIsNumber, bIsNumber] = [decimal.test(a), decimal.test(b)];
   // Two numbers of one API have one unit, whichever it is.
-  if (aIsNumber && bIsNumber) return Number(scaled(a) - scaled(b) > 0n) - Number(scaled(a) - scaled(b) < 0n);
-  const [aNanos, bNanos] = [nanosOf(a) ?? nanosOfNumber(a), nanosOf(b) ?? nanosOfNumber(b)];
-  return aNanos < bNanos ? -1 : Number(aNanos > bNanos);
+  if (aIsNumber && bIsNumber) return order(scaled(a), scaled(b));
+  return order(nanosOf(a) ?? nanosOfNumber(a), nanosOf(b) ?? nanosOfNumber(b));
 }
 
 function scaled(value: string): bigint {
@@ -132,4 +123,64 @@ function nanosOfNumber(value: string): bigint {
   if (length <= 11) return scaled(value);
   if (length <= 14) return scaled(value) / 1000n;
   return length <= 17 ? scaled(value) / 1_000_000n : scaled(value) / 1_000_000_000n;
+}
+
+/** A cursor as it stands on the wire: its value in the profile's wrapping. */
+export interface CursorWire extends CursorFormat {
+  /** The value as a text of the wire. */
+  wrapped(value: string): string;
+  /** The value in a text of the wire; undefined where it is no such cursor. A text without the wrapping is taken as it is. */
+  unwrapped(text: string): string | undefined;
+  /** The value as JSON of the wire. */
+  json(value: string): string;
+}
+
+export function cursorWire({ format, wrap }: Profile['request']['cursor']): CursorWire {
+  const rules = cursorFormats[format];
+  const [before, after] = splitOnce(wrap, '{}');
+  const isBare = before === '' && after === '';
+  const wrapped = (value: string): string => before + value + after;
+  return {
+    ...rules,
+    wrapped,
+    unwrapped(text) {
+      // What compresses on the way makes an ETag a weak one.
+      const strong = before.startsWith('"') ? text.trim().replace(/^W\//, '') : text;
+      return rules.canonical(between(strong, before, after) ?? strong);
+    },
+    json: (value) => (isBare && rules.isNumber(value) ? value : JSON.stringify(wrapped(value))),
+  };
+}
+
+/** What stands between the two; undefined where the text doesn't begin and end with them. */
+function between(text: string, before: string, after: string): string | undefined {
+  const isSo = text.length >= before.length + after.length && text.startsWith(before) && text.endsWith(after);
+  return isSo ? text.slice(before.length, text.length - after.length) : undefined;
+}
+
+/** `$$cursor` is a text that only looks like a place. */
+export const holdsCursor = (text: string): boolean => text.includes('$cursor') && !text.startsWith('$$');
+
+interface CursorText {
+  readonly write: (cursor: string) => string;
+  readonly read: (text: string) => string | undefined;
+}
+
+/** A string of an answer's template that the cursor stands in: `$cursor:text` by itself, or anywhere inside. */
+export function cursorText(text: unknown, wire: CursorWire): CursorText | undefined {
+  if (typeof text !== 'string' || !holdsCursor(text)) return undefined;
+  const [before, after] = splitOnce(text === '$cursor:text' ? '$cursor' : text, '$cursor');
+  return {
+    write: (cursor) => before + wire.wrapped(cursor) + after,
+    read(given) {
+      const inner = between(given, before, after);
+      return inner === undefined ? undefined : wire.unwrapped(inner);
+    },
+  };
+}
+
+/** The text before and after the first `mark`. */
+function splitOnce(text: string, mark: string): [string, string] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + mark.length)];
 }

@@ -96,3 +96,16 @@ function firstDifference(
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;
+
+/** Events of one instant share a key where timestamps are the cursors: those after the first are numbered as they stand. */
+export function numbering(): (key: string) => string {
+  const seen = new Map<string, number>();
+  return (key) => {
+    const count = (seen.get(key) ?? 0) + 1;
+    seen.set(key, count);
+    return count === 1 ? key : `${key}\n${count}`;
+  };
+}
+
+/** Without its number. */
+export const bareKey = (key: string): string => key.split('\n', 1)[0] ?? key;

@@ -1,24 +1,64 @@
-/** Answers of the old API, read by the templates that would write them. */
+/** Answers of a legacy API: written from the profile's response templates, and read by the same templates. */
 import type { Profile } from '../../../schema/profile.ts';
-import { holdsCursor, textPlace } from './answer-writing.ts';
-import { between, type CursorWire } from './cursor-wire.ts';
+import { type CursorWire, cursorText, holdsCursor } from './cursor.ts';
 import type { LegacyAnswer, LegacyReading } from './dialect.ts';
 import { parseExact } from './exact-json.ts';
-import { compileSteps, type Getter, stepsOf } from './json-path.ts';
-import { eventPlace, type Template, unescaped } from './template.ts';
+import { compileSteps, memberOf, stepsOf } from './json-path.ts';
+import { compileTemplate, eventPlace, leavesOf, type Template, unescaped } from './template.ts';
 
 type AnswerTemplate = Profile['response']['idle'];
-type Step = string | number;
 
-/** A string of a template, and where it stands. */
-interface Leaf {
-  readonly steps: readonly Step[];
-  readonly value: Exclude<Template, object>;
+/** What fills an answer's places. */
+interface Filling {
+  /** As JSON, each. */
+  readonly events: readonly string[];
+  readonly cursor: string | undefined;
+}
+
+/** A header's value or a string of the body as JSON; undefined where it is left out. */
+type WriteText = (filling: Filling) => string | undefined;
+
+export function compileAnswer(
+  template: AnswerTemplate,
+  wire: CursorWire,
+): (filling: Filling) => LegacyAnswer {
+  const { status, body } = template;
+  const write = body === undefined ? undefined : compileTemplate(body, (text) => answerLeaf(text, wire));
+  const headers = Object.entries(template.headers).map(([name, text]): [string, WriteText] => [
+    name.toLowerCase(),
+    headerText(text, wire),
+  ]);
+  if (write !== undefined && !headers.some(([name]) => name === 'content-type'))
+    headers.push(['content-type', () => 'application/json; charset=utf-8']);
+  return (filling) => ({
+    status,
+    headers: Object.fromEntries(
+      headers.flatMap(([name, text]) => {
+        const value = text(filling);
+        return value === undefined ? [] : [[name, value]];
+      }),
+    ),
+    body: write && Buffer.from(write(filling) ?? 'null'),
+  });
+}
+
+function answerLeaf(text: string, wire: CursorWire): WriteText | undefined {
+  if (text === '$events') return ({ events }) => `[${events.join(',')}]`;
+  if (text === '$cursor') return ({ cursor }) => (cursor === undefined ? undefined : wire.json(cursor));
+  const place = cursorText(text, wire);
+  return place && (({ cursor }) => (cursor === undefined ? undefined : JSON.stringify(place.write(cursor))));
+}
+
+function headerText(text: string, wire: CursorWire): WriteText {
+  const place = cursorText(text, wire);
+  if (place === undefined) return () => unescaped(text);
+  return ({ cursor }) => (cursor === undefined ? undefined : place.write(cursor));
 }
 
 export function compileReading(profile: Profile, wire: CursorWire): (answer: LegacyAnswer) => LegacyReading {
   const { idle, events } = profile.response;
-  const itemsOf = eventsPlace(events.body);
+  const eventsLeaf = leavesOf(events.body).find(({ value }) => value === '$events');
+  const itemsOf = eventsLeaf && compileSteps(eventsLeaf.steps);
   const [eventsCursor, idleCursor] = [cursorReader(events, wire), cursorReader(idle, wire)];
   const lastCursor = itemCursor(profile, wire);
 
@@ -40,10 +80,8 @@ export function compileReading(profile: Profile, wire: CursorWire): (answer: Leg
         items,
         cursor: eventsCursor(answer, body.json) ?? lastCursor?.(items.at(-1)),
       };
-    if (
-      Array.isArray(items) ||
-      (status === idle.status && idle.body !== undefined && isIdleBody(idle.body, body.json))
-    )
+    const isIdle = status === idle.status && idle.body !== undefined && isIdleBody(idle.body, body.json);
+    if (Array.isArray(items) || isIdle)
       return { kind: 'idle', cursor: idleCursor(answer, body.json) ?? eventsCursor(answer, body.json) };
     return { kind: 'unreadable', why: "the body has no list where the profile's template has $events" };
   };
@@ -63,52 +101,47 @@ function parsedBody(answer: LegacyAnswer): { json: unknown } | { why: string } {
   }
 }
 
-function eventsPlace(body: Template | undefined): Getter | undefined {
-  const leaf = leavesOf(body).find(({ value }) => value === '$events');
-  return leaf && compileSteps(leaf.steps);
-}
-
 type ReadCursor = (answer: LegacyAnswer, json: unknown) => string | undefined;
 
 /** Where the template has the cursor, in its body or a header; undefined answers where it has none. */
 function cursorReader({ headers, body }: AnswerTemplate, wire: CursorWire): ReadCursor {
-  const inBody = leavesOf(body).find(({ value }) => typeof value === 'string' && holdsCursor(value));
-  if (inBody !== undefined) {
-    const get = compileSteps(inBody.steps);
-    const { before, after } = textPlace(String(inBody.value));
-    return (_, json) => textValue(get(json), (text) => unwrapped(text, before, after, wire));
+  const [inBody] = leavesOf(body).flatMap(({ steps, value }) => {
+    const place = cursorText(value, wire);
+    return place === undefined ? [] : [textReader(compileSteps(steps), place.read)];
+  });
+  if (inBody !== undefined) return (_, json) => inBody(json);
+  for (const [name, text] of Object.entries(headers)) {
+    const place = cursorText(text, wire);
+    if (place !== undefined)
+      return textReader((answer: LegacyAnswer) => answer.headers[name.toLowerCase()], place.read);
   }
-  const inHeader = Object.entries(headers).find(([, text]) => holdsCursor(text));
-  if (inHeader === undefined) return () => undefined;
-  const { before, after } = textPlace(inHeader[1]);
-  const name = inHeader[0].toLowerCase();
-  return (answer) => textValue(answer.headers[name], (text) => unwrapped(text, before, after, wire));
+  return () => undefined;
 }
 
-function unwrapped(text: string, before: string, after: string, wire: CursorWire): string | undefined {
-  const inner = between(text, before, after);
-  return inner === undefined ? undefined : wire.unwrapped(inner);
-}
+/** Reads what is a text or a number. */
+const textReader =
+  <T>(get: (from: T) => unknown, read: (text: string) => string | undefined) =>
+  (from: T): string | undefined => {
+    const value = get(from);
+    return typeof value === 'string' || typeof value === 'number' ? read(String(value)) : undefined;
+  };
 
-function textValue(value: unknown, read: (text: string) => string | undefined): string | undefined {
-  const text = typeof value === 'number' ? String(value) : value;
-  return typeof text === 'string' ? read(text) : undefined;
-}
-
-/** Many an old client takes the last item's id for its next cursor: where in an item that value stands. */
+/**
+ * Reads from an item of an answer the value that cursors are made of: by it an event is known in the legacy API, and many a
+ * client takes the last item's for its next cursor. Undefined where the template writes no such value.
+ */
 export function itemCursor(
   { request: { cursor }, response: { event } }: Profile,
   wire: CursorWire,
 ): ((item: unknown) => string | undefined) | undefined {
-  const wanted = stepsOf(cursor.value);
+  const wanted = stepsOf(cursor.format === 'opaque' ? '$.id' : cursor.value);
   for (const { steps, value } of leavesOf(event)) {
     const place = typeof value === 'string' ? eventPlace(value) : undefined;
     if (place === undefined || place.form?.startsWith('epoch')) continue;
     const at = stepsOf(place.path);
     if (at.length > wanted.length || at.some((step, index) => step !== wanted[index])) continue;
-    const get = compileSteps([...steps, ...wanted.slice(at.length)]);
     // Bare: the wrapping is the answer's, not the item's.
-    return (item) => textValue(get(item), (text) => wire.canonical(text));
+    return textReader(compileSteps([...steps, ...wanted.slice(at.length)]), (text) => wire.canonical(text));
   }
   return undefined;
 }
@@ -127,16 +160,5 @@ function isIdleBody(template: Template, json: unknown): boolean {
       template.every((item, index) => isIdleBody(item, json[index]))
     );
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return false;
-  const members = json as Record<string, unknown>;
-  return Object.entries(template).every(([name, value]) =>
-    isIdleBody(value, Object.hasOwn(members, name) ? members[name] : undefined),
-  );
-}
-
-/** Every scalar of a template with its place, in order. */
-export function leavesOf(template: Template | undefined, steps: readonly Step[] = []): Leaf[] {
-  if (template === undefined) return [];
-  if (template === null || typeof template !== 'object') return [{ steps, value: template }];
-  if (Array.isArray(template)) return template.flatMap((item, index) => leavesOf(item, [...steps, index]));
-  return Object.entries(template).flatMap(([name, value]) => leavesOf(value, [...steps, name]));
+  return Object.entries(template).every(([name, value]) => isIdleBody(value, memberOf(json, name)));
 }

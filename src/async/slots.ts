@@ -1,5 +1,5 @@
 /** A bounded number of things at a time, and a bounded queue before it, first come first served. */
-import type { Cancel, Clock } from '../../clock.ts';
+import type { Cancel, Clock } from '../clock.ts';
 
 export interface SlotOptions {
   readonly size: number;
