@@ -43,7 +43,8 @@ export function openAdoption(parts: AdoptionParts) {
     metrics: metrics.legacy,
     bounds: { connections: config.TURNOUT_LEGACY_CONNECTIONS },
   });
-  metrics.onCollect(() => metrics.legacy.open.set(api.open));
+  const { passthrough } = api;
+  metrics.onCollect(() => metrics.legacy.open.set(passthrough.open));
   let bridgesClosed: Promise<void> | undefined;
   const endBridges = (): Promise<void> => (bridgesClosed ??= bridges.close());
   return {
@@ -54,13 +55,13 @@ export function openAdoption(parts: AdoptionParts) {
     /** Lets another node go on with the sources, and gives requests that are under way their time. */
     async drain(withinMs: number) {
       void endBridges();
-      await api.drain(withinMs);
+      await passthrough.drain(withinMs);
     },
     /** Requests that come after the drain are answered soon: their connections are cut next. */
-    lastCall: () => api.lastCall(),
+    lastCall: () => passthrough.lastCall(),
     /** Resolves once nothing is written any more. */
     async close() {
-      api.close();
+      passthrough.close();
       await stands.close();
       await endBridges();
     },

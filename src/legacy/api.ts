@@ -11,8 +11,8 @@ import type { Logger } from '../logger.ts';
 import type { LegacyMetrics } from '../metrics/legacy.ts';
 import type { Dialect, LegacyAnswer } from './dialect/dialect.ts';
 import { createDialect } from './dialect/profile-dialect.ts';
-import { defaultBounds, type Forwarding, Passthrough, type PassthroughBounds } from './proxy/passthrough.ts';
-import type { RelayEnd } from './proxy/relay.ts';
+import { defaultBounds, Passthrough, type PassthroughBounds } from './proxy/passthrough.ts';
+import type { Forwarding, RelayEnd } from './proxy/relay.ts';
 import { type LegacyRoute, type LegacyRoutes, legacyRoutes } from './proxy/routes.ts';
 import { LegacyPoll } from './serve/poll.ts';
 import type { LegacyStands } from './serve/stands.ts';
@@ -32,7 +32,8 @@ export interface LegacyDeps {
 export class LegacyApi {
   private readonly deps: LegacyDeps;
   private readonly routes: LegacyRoutes;
-  private readonly passthrough: Passthrough;
+  /** Of all that goes to the upstreams. */
+  readonly passthrough: Passthrough;
   private readonly dialects: ReadonlyMap<Profile, Dialect>;
   /** Backends whose failure has been told and whose return has not. */
   private readonly down = new Set<string>();
@@ -51,11 +52,6 @@ export class LegacyApi {
     });
   }
 
-  /** Requests on their way to an upstream and back. */
-  get open(): number {
-    return this.passthrough.open;
-  }
-
   /** Takes what belongs to a legacy API. False: it is not. */
   readonly takes = (request: IncomingMessage, response: ServerResponse): boolean => {
     const route = this.routes.find(request.method ?? '', request.url ?? '');
@@ -64,20 +60,6 @@ export class LegacyApi {
     else this.pass(route, request, response);
     return true;
   };
-
-  /** Those on their way may finish until the time is up. */
-  drain(withinMs: number): Promise<void> {
-    return this.passthrough.drain(withinMs);
-  }
-
-  /** Whoever comes after the drain is answered soon. */
-  lastCall(): void {
-    this.passthrough.lastCall();
-  }
-
-  close(): void {
-    this.passthrough.close();
-  }
 
   private async offer(route: LegacyRoute, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { stands, clock, metrics, logger } = this.deps;

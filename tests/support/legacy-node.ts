@@ -20,7 +20,7 @@ export interface LegacyNodeOptions {
 
 export interface LegacyNode {
   readonly url: string;
-  readonly api: LegacyApi;
+  readonly passthrough: LegacyApi['passthrough'];
   /** The lines of the old API's metrics. */
   readonly metrics: () => Promise<string>;
   readonly close: () => Promise<void>;
@@ -72,13 +72,13 @@ export async function openLegacyNode(profile: Profile, options: LegacyNodeOption
   });
   return {
     url: server.url,
-    api,
+    passthrough: api.passthrough,
     async metrics() {
       const lines = (await metrics.registry.metrics()).split('\n');
       return lines.filter((line) => line.startsWith('legacy_')).join('\n');
     },
     async close() {
-      api.close();
+      api.passthrough.close();
       await server.close();
     },
   };

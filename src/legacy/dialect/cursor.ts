@@ -16,43 +16,39 @@ const unordered = (most: number): CursorFormat => ({
   isNumber: () => false,
 });
 
-const integer: CursorFormat = {
-  canonical: canonicalInteger,
-  compare: (a, b) => whenBoth(canonicalInteger(a), canonicalInteger(b), byNumber),
-  isNumber: () => true,
-};
-
-const streamId: CursorFormat = {
-  canonical: (text) => (/^\d{1,20}(-\d{1,20})?$/.test(text) ? text : undefined),
-  compare: (a, b) => whenBoth(streamId.canonical(a), streamId.canonical(b), compareStreamIds),
-  isNumber: () => false,
-};
-
-const timestamp: CursorFormat = {
-  canonical: (text) => canonicalDecimal(text) ?? canonicalInstant(text),
-  compare: (a, b) => whenBoth(timestamp.canonical(a), timestamp.canonical(b), compareInstants),
-  // Nanoseconds as a fraction are more digits than a double holds: those stay text.
-  isNumber: (value) => decimal.test(value) && (!value.includes('.') || String(Number(value)) === value),
-};
+/** @param compare of two values in their one spelling */
+const ordered = (
+  canonical: CursorFormat['canonical'],
+  compare: (a: string, b: string) => number,
+  isNumber: CursorFormat['isNumber'],
+): CursorFormat => ({
+  canonical,
+  compare(a, b) {
+    const [one, other] = [canonical(a), canonical(b)];
+    return one === undefined || other === undefined ? undefined : compare(one, other);
+  },
+  isNumber,
+});
 
 /** Long enough for any id or cursor in the field, short enough for a header. */
 const textChars = 1024;
 
 export const cursorFormats: Readonly<Record<Profile['request']['cursor']['format'], CursorFormat>> = {
-  integer,
-  timestamp,
-  'stream-id': streamId,
+  integer: ordered(canonicalInteger, byNumber, () => true),
+  timestamp: ordered(
+    (text) => canonicalDecimal(text) ?? canonicalInstant(text),
+    compareInstants,
+    // Nanoseconds as a fraction are more digits than a double holds: those stay text.
+    (value) => decimal.test(value) && (!value.includes('.') || String(Number(value)) === value),
+  ),
+  'stream-id': ordered(
+    (text) => (/^\d{1,20}(-\d{1,20})?$/.test(text) ? text : undefined),
+    compareStreamIds,
+    () => false,
+  ),
   string: unordered(textChars),
   opaque: unordered(textChars),
 };
-
-function whenBoth(
-  a: string | undefined,
-  b: string | undefined,
-  compare: (a: string, b: string) => number,
-): number | undefined {
-  return a === undefined || b === undefined ? undefined : compare(a, b);
-}
 
 function canonicalInteger(text: string): string | undefined {
   const parts = /^(-?)0*(\d{1,39})$/.exec(text);
@@ -62,7 +58,9 @@ function canonicalInteger(text: string): string | undefined {
 }
 
 /** Of any size: no double holds an id of twenty digits. */
-const byNumber = (a: string, b: string): number => order(BigInt(a), BigInt(b));
+function byNumber(a: string, b: string): number {
+  return order(BigInt(a), BigInt(b));
+}
 
 const order = (a: bigint, b: bigint): number => (a < b ? -1 : Number(a > b));
 

@@ -13,10 +13,7 @@ import { parseShape } from './shape.ts';
 import { parseProfileText } from './text.ts';
 
 /** Where this node itself listens: an upstream that is it would ask itself for ever. */
-export interface OwnAddress {
-  readonly host: string;
-  readonly port: number;
-}
+type OwnAddress = Readonly<{ host: string; port: number }>;
 
 export interface LoadedProfiles {
   readonly profiles: readonly Profile[];

@@ -31,13 +31,9 @@ function eventProblems(event: Template): ProfileProblem[] {
     if (typeof value !== 'string' || !value.startsWith('$') || value.startsWith('$$')) return [];
     const path = ['response', 'event', ...steps];
     const place = eventPlace(value);
-    if (place === undefined)
-      return [
-        fault(
-          path,
-          `begins with $ and is no path such as $.payload, nor one with :${eventForms.join(', :')}; a text that begins with $ is written $$`,
-        ),
-      ];
+    const forms = eventForms.join(', :');
+    const cure = `begins with $ and is no path such as $.payload, nor one with :${forms}; a text that begins with $ is written $$`;
+    if (place === undefined) return [fault(path, cure)];
     const [root] = stepsOf(place.path);
     if (root === undefined || envelopeFields.includes(String(root))) return [];
     const meant = suggestion(String(root), envelopeFields);
@@ -58,21 +54,13 @@ function answerProblems(
     if (/[\r\n]/.test(value)) return [fault(at, 'a header has one line')];
     if (/^(content-length|transfer-encoding|connection)$/i.test(name))
       return [fault(at, 'Turnout writes this header itself: leave it out')];
-    return wordProblems(
-      at,
-      value,
-      words.filter((word) => word === '$cursor'),
-    );
+    const inHeaders = words.filter((word) => word === '$cursor');
+    return wordProblems(at, value, inHeaders);
   });
-  const hasNoBody = status === 204 || status === 304;
-  const useless = hasNoBody && body !== undefined;
-  return [
-    ...bodyProblems,
-    ...headerProblems,
-    ...(useless
-      ? [fault([...path, 'body'], `an answer with status ${status} has no body: leave it out`)]
-      : []),
-  ];
+  const found = [...bodyProblems, ...headerProblems];
+  if ((status === 204 || status === 304) && body !== undefined)
+    found.push(fault([...path, 'body'], `an answer with status ${status} has no body: leave it out`));
+  return found;
 }
 
 function wordProblems(path: ProfilePath, text: string, words: readonly string[]): ProfileProblem[] {
@@ -107,10 +95,6 @@ function cursorPlaceProblems(profile: Profile): ProfileProblem[] {
   if (cursor.format === 'opaque')
     return [fault(path, "no $cursor: a client can't know the opaque cursor that it is to come back with")];
   if (itemCursor(profile, cursorWire(cursor)) !== undefined) return [];
-  return [
-    warn(
-      path,
-      `no $cursor, and response.event doesn't hold ${cursor.value}: nothing tells a client its next cursor`,
-    ),
-  ];
+  const message = `no $cursor, and response.event doesn't hold ${cursor.value}: nothing tells a client its next cursor`;
+  return [warn(path, message)];
 }

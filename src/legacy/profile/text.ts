@@ -2,13 +2,13 @@
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import type { ProfilePath } from './problem.ts';
 
-export interface ProfileText {
+interface ProfileText {
   readonly value: unknown;
   /** The line of what stands at the path, or of what is nearest above it; from 1 on. */
   lineOf(path: ProfilePath): number;
 }
 
-export interface SyntaxProblem {
+interface SyntaxProblem {
   readonly line: number;
   readonly message: string;
 }
@@ -25,17 +25,11 @@ export function parseProfileText(text: string): ProfileText | readonly SyntaxPro
       message: message.split(': ')[0] ?? '',
     }));
   const { contents } = document;
-  const value = parsed(() => document.toJS({ maxAliasCount: 100 }));
-  if (value instanceof Error)
-    return [{ line: 1, message: 'aliases (*name) that lead nowhere, or to too much' }];
-  return { value, lineOf: (path) => lines.linePos(offsetOf(contents, path)).line };
-}
-
-function parsed(parse: () => unknown): unknown {
   try {
-    return parse();
-  } catch (thrown) {
-    return thrown instanceof Error ? thrown : new Error('unreadable');
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    return { value, lineOf: (path) => lines.linePos(offsetOf(contents, path)).line };
+  } catch {
+    return [{ line: 1, message: 'aliases (*name) that lead nowhere, or to too much' }];
   }
 }
 

@@ -3,17 +3,15 @@
  * backend has a bounded number of connections; what finds none waits a little, then is refused. It reads no payload, follows
  * no redirect and changes no header but those of one connection alone and X-Forwarded-*.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Client } from 'undici';
 import type { Profile } from '../../../schema/profile.ts';
 import { Slots } from '../../async/slots.ts';
-import { type Cancel, type Clock, pause } from '../../clock.ts';
-import { fail, type TurnoutError } from '../../errors.ts';
-import type { AnswerTap } from './answer-tap.ts';
+import { type Cancel, pause } from '../../clock.ts';
+import { fail } from '../../errors.ts';
 import { Connections } from './connections.ts';
 import { requestHeaders } from './forwarding.ts';
-import { Relay, type RelayEnd } from './relay.ts';
-import type { UpstreamRewrite } from './rewrite.ts';
+import { type Forwarding, Relay, type RelayEnd, type RelayOptions } from './relay.ts';
 
 export interface PassthroughBounds {
   /** To each backend: a held poll holds one. */
@@ -36,25 +34,10 @@ export const defaultBounds: PassthroughBounds = {
   headerBytes: 64 * 1024,
 };
 
-export interface PassthroughDeps {
+export interface PassthroughDeps extends Pick<RelayOptions, 'clock' | 'refuse'> {
   readonly bounds: PassthroughBounds;
-  readonly clock: Pick<Clock, 'monotonic' | 'after'>;
   /** The request's peer is a proxy whose X-Forwarded-For is believed. */
   readonly isTrusted: (request: IncomingMessage) => boolean;
-  /** Writes an error's answer. */
-  readonly refuse: (profile: Profile, response: ServerResponse, error: TurnoutError) => void;
-}
-
-export interface Forwarding {
-  readonly profile: Profile;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** The request's body, where somebody has read it already. */
-  readonly body?: Buffer | AsyncIterable<Buffer> | undefined;
-  /** What is asked of the backend in its place. */
-  readonly rewrite?: UpstreamRewrite | undefined;
-  readonly tap?: AnswerTap | undefined;
-  readonly onEnd: (end: RelayEnd) => void;
 }
 
 interface Upstream {
@@ -89,7 +72,8 @@ export class Passthrough {
     return this.relays.size;
   }
 
-  forward({ profile, request, response, body, rewrite, tap, onEnd }: Forwarding): void {
+  forward(forwarding: Forwarding): void {
+    const { profile, request, rewrite, onEnd } = forwarding;
     const { bounds, clock, refuse, isTrusted } = this.deps;
     const upstream = this.upstreamOf(profile);
     const silenceMs = Math.max(bounds.silenceMs, longestHoldMs(profile));
@@ -97,13 +81,10 @@ export class Passthrough {
     let giveUp: Cancel | undefined;
     let stopLast: Cancel | undefined;
     const relay: Relay = new Relay({
-      request,
-      response,
-      body: rewrite?.body ?? body,
-      tap,
+      ...forwarding,
       silenceMs,
       clock,
-      refuse: (to, error) => refuse(profile, to, error),
+      refuse,
       mustClose: () => this.isDraining,
       dispatch: (given) =>
         void client?.dispatch(

@@ -4,10 +4,12 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
+import type { Profile } from '../../../schema/profile.ts';
 import type { Cancel, Clock } from '../../clock.ts';
 import { codeIn, fail, isHangUp, type TurnoutError } from '../../errors.ts';
 import { type AnswerTap, TappedAnswer } from './answer-tap.ts';
 import { answerHeaders, hasBody } from './forwarding.ts';
+import type { UpstreamRewrite } from './rewrite.ts';
 
 /** How a request ended: `answered` whole, `refused` by us, `broken` off by the backend in mid-answer, or the client had `gone`. */
 export interface RelayEnd {
@@ -19,23 +21,29 @@ export interface RelayEnd {
   readonly error: TurnoutError | undefined;
 }
 
-export interface RelayOptions {
+/** A request to forward. */
+export interface Forwarding {
+  readonly profile: Profile;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** The request's body, where somebody has read it already. */
-  readonly body: Buffer | AsyncIterable<Buffer> | undefined;
-  readonly tap: AnswerTap | undefined;
+  readonly body?: Buffer | AsyncIterable<Buffer> | undefined;
+  /** What the upstream is asked in its place. */
+  readonly rewrite?: UpstreamRewrite | undefined;
+  readonly tap?: AnswerTap | undefined;
+  readonly onEnd: (end: RelayEnd) => void;
+}
+
+export interface RelayOptions extends Forwarding {
   /** How long either side may be silent where it is its turn. */
   readonly silenceMs: number;
   /** The connection should be used no more after this answer. */
   readonly mustClose: () => boolean;
   readonly clock: Pick<Clock, 'monotonic' | 'after'>;
-  /** Gives the request to the backend, with this relay as the handler of its answer. */
+  /** Gives the request to the upstream, with this relay as the handler of its answer. */
   readonly dispatch: (body: Buffer | AsyncIterable<Buffer> | null) => void;
   /** Writes the error's answer. */
-  readonly refuse: (response: ServerResponse, error: TurnoutError) => void;
-  /** The connection to the backend is free again where it `answered`; else its request must be given up. */
-  readonly onEnd: (end: RelayEnd) => void;
+  readonly refuse: (profile: Profile, response: ServerResponse, error: TurnoutError) => void;
 }
 
 // A kept connection that the backend had closed fails within a round trip; a held poll that failed was held longer.
@@ -62,7 +70,7 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   /** Asks the backend. */
   send(): void {
-    const { request, response, body, dispatch, clock } = this.options;
+    const { request, response, body, rewrite, dispatch, clock } = this.options;
     // It left while somebody else thought about its request.
     if (response.destroyed) this.onClosed();
     if (this.isOver) return;
@@ -70,12 +78,12 @@ export class Relay implements Dispatcher.DispatchHandler {
     // Not the stream itself: undici would destroy it with the request, and the client's connection with it.
     const own = hasBody(request) ? request.iterator({ destroyOnReturn: false }) : null;
     // No encoding is set: its chunks are bytes.
-    dispatch(body ?? (own as AsyncIterable<Buffer> | null));
+    dispatch(rewrite?.body ?? body ?? (own as AsyncIterable<Buffer> | null));
   }
 
   /** Ends it from outside: with an answer of ours where none has begun, else by cutting the client off. */
   end(error: TurnoutError): void {
-    const { response, refuse } = this.options;
+    const { profile, response, refuse } = this.options;
     if (this.isOver) return;
     const isBegun = response.headersSent;
     if (isBegun) {
@@ -83,7 +91,7 @@ export class Relay implements Dispatcher.DispatchHandler {
       // A clean end would make half an answer look whole.
       response.destroy();
     } else {
-      refuse(response, error);
+      refuse(profile, response, error);
       this.over('refused', response.statusCode, error);
     }
   }

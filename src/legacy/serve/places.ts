@@ -44,34 +44,33 @@ export class Places {
     this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
   }
 
-  /** The position after the event that `value` names; undefined where the log can't tell. @throws log_unavailable */
-  async find(org: string, value: string): Promise<Position | undefined> {
-    const known = this.known.get(`${org} ${value}`);
+  /**
+   * The position after the event that `value` names, or what is remembered for this user; undefined where the log can't tell.
+   * @throws log_unavailable
+   */
+  async find(org: string, value: string, user?: string): Promise<Position | undefined> {
+    const key = keyOf(org, value);
+    const known =
+      (user === undefined ? undefined : this.known.get(keyOf(org, value, user))) ?? this.known.get(key);
     if (known !== undefined) return known;
     // A hundred clients that were given one answer come back with one cursor.
-    const found = await this.searches.run(`${org} ${value}`, () => this.search(org, value));
-    if (found !== undefined) this.remember(org, value, found);
+    const found = await this.searches.run(key, () => this.search(org, value));
+    if (found !== undefined) this.remember(found, org, value);
     return found;
   }
 
-  /** Who was given the event of that value stands here: their next poll need not be searched for. */
-  remember(org: string, value: string, at: Position): void {
-    this.known.set(`${org} ${value}`, at);
-  }
-
-  /** The same for one user, for whom nothing lies between the event of that value and here. */
-  rememberFor(user: string, org: string, value: string, at: Position): void {
-    this.remember(org, valueFor(user, value), at);
-  }
-
-  knownFor(user: string, org: string, value: string): Position | undefined {
-    return this.known.get(`${org} ${valueFor(user, value)}`);
+  /**
+   * Who was given the event of that value stands here: their next poll need not be searched for. With a user: for that one
+   * alone, since nothing of theirs lies between the event and here.
+   */
+  remember(at: Position, org: string, value: string, user?: string): void {
+    this.known.set(keyOf(org, value, user), at);
   }
 
   /** That place was no longer in the log. */
-  forget(user: string, org: string, value: string): void {
-    this.known.delete(`${org} ${value}`);
-    this.known.delete(`${org} ${valueFor(user, value)}`);
+  forget(org: string, value: string, user: string): void {
+    this.known.delete(keyOf(org, value));
+    this.known.delete(keyOf(org, value, user));
   }
 
   /** The value of the next event behind a place; undefined: none, or none nearby. @throws log_unavailable */
@@ -182,5 +181,6 @@ export class Places {
   }
 }
 
-// No cursor has a line feed in it.
-const valueFor = (user: string, value: string): string => `${value}\n${user}`;
+// No org has a space in it, and no cursor a line feed.
+const keyOf = (org: string, value: string, user?: string): string =>
+  user === undefined ? `${org} ${value}` : `${org} ${value}\n${user}`;

@@ -43,18 +43,20 @@ export class LegacyServe {
   private readonly deps: LegacyServeDeps;
   private readonly encoder: LegacyEncoder;
   private readonly services: ReadonlySet<string>;
+  private readonly isOpaque: boolean;
   /** One answer for all who are given one chunk whole. */
   private readonly shared = new WeakMap<
     object,
     { readonly answer: LegacyAnswer; readonly isWhole: boolean }
   >();
-  private readonly torn = new WeakMap<object, boolean>();
+  private readonly holes = new WeakMap<object, boolean>();
 
   constructor(deps: LegacyServeDeps) {
     this.deps = deps;
     const { dialect } = deps;
     this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
     this.encoder = new LegacyEncoder(dialect);
+    this.isOpaque = dialect.profile.request.cursor.format === 'opaque';
   }
 
   /** Never throws what the old backend could still answer. */
@@ -97,7 +99,7 @@ export class LegacyServe {
       const back = (why: Unserved): Served =>
         nowMs - beganMs < heldMs ? unserved(why) : { isServed: false, why, leftMs: Math.max(0, leftMs) };
       if (state.reset !== undefined) {
-        if (asked.cursor !== undefined) this.deps.places.forget(caller.sub, caller.org, asked.cursor);
+        if (asked.cursor !== undefined) this.deps.places.forget(caller.org, asked.cursor, caller.sub);
         return back('reset');
       }
       if (chunk !== undefined && this.hasHole(chunk)) return back('gap');
@@ -117,20 +119,19 @@ export class LegacyServe {
   /** Where to go on; a word where the old backend knows better. */
   private async place({ org, sub }: Identity, cursor: string | undefined): Promise<Position | Unserved> {
     const { dialect, places, log } = this.deps;
-    const { format, absent } = dialect.profile.request.cursor;
     if (cursor === undefined) {
-      if (absent === 'upstream') return 'no-cursor';
+      if (dialect.profile.request.cursor.absent === 'upstream') return 'no-cursor';
       return (await log.read(org, { at: 'head' }, placeOnly)).head;
     }
-    if (format === 'opaque') return ownCursor(cursor) ?? 'unknown-cursor';
-    return places.knownFor(sub, org, cursor) ?? (await places.find(org, cursor)) ?? 'unknown-cursor';
+    if (this.isOpaque) return ownCursor(cursor) ?? 'unknown-cursor';
+    return (await places.find(org, cursor, sub)) ?? 'unknown-cursor';
   }
 
   private hasHole(chunk: Chunk): boolean {
-    let has = this.torn.get(chunk);
+    let has = this.holes.get(chunk);
     if (has === undefined) {
       has = chunk.parts.some(({ entries }) => entries.some(({ service }) => service === holeService));
-      this.torn.set(chunk, has);
+      this.holes.set(chunk, has);
     }
     return has;
   }
@@ -161,13 +162,12 @@ export class LegacyServe {
     const events = this.encoder.eventsFor(chunk, sub, isLeft);
     if (events === undefined) return undefined;
     const { dialect, places } = this.deps;
-    const isOpaque = dialect.profile.request.cursor.format === 'opaque';
-    const value = isOpaque ? encodeCursor(chunk.end) : dialect.cursorOf(envelopeOf(events.last));
+    const value = this.isOpaque ? encodeCursor(chunk.end) : dialect.cursorOf(envelopeOf(events.last));
     if (value === undefined) return undefined;
     // Only what nobody was left out of may be passed over: whoever else comes with this value may be the one it is for.
     const isWhole = torn === undefined;
     const end = chunk.isShared && isWhole ? chunk.end : placeOf(chunk.end.epoch, events.last);
-    if (!isOpaque) places.remember(org, value, end);
+    if (!this.isOpaque) places.remember(end, org, value);
     const answer = dialect.answer(events.pieces, value);
     if (chunk.isShared) this.shared.set(chunk, { answer, isWhole });
     return answer;
@@ -175,9 +175,8 @@ export class LegacyServe {
 
   private idle({ org, sub }: Identity, { cursor }: LegacyAsk, at: Position): LegacyAnswer {
     const { dialect, places } = this.deps;
-    const isOpaque = dialect.profile.request.cursor.format === 'opaque';
     // Their cursor stays; without this each poll would look through what isn't theirs once more.
-    if (!isOpaque && cursor !== undefined) places.rememberFor(sub, org, cursor, at);
-    return dialect.idle(isOpaque ? encodeCursor(at) : cursor);
+    if (!this.isOpaque && cursor !== undefined) places.remember(at, org, cursor, sub);
+    return dialect.idle(this.isOpaque ? encodeCursor(at) : cursor);
   }
 }

@@ -17,12 +17,11 @@ export interface Had extends Seen {
 }
 
 export type Difference =
-  /** The old backend gave it, Turnout does not have it. */
-  | { readonly kind: 'missing'; readonly keys: readonly string[] }
-  /** Turnout has it, and the old backend left it out. */
-  | { readonly kind: 'extra'; readonly keys: readonly string[] }
-  /** The same events in another order: the first place at which it differs. */
-  | { readonly kind: 'order'; readonly keys: readonly string[] }
+  /**
+   * `missing`: the upstream gave it, Turnout does not have it. `extra`: Turnout has it, and the upstream left it out.
+   * `order`: the same events in another order; the first place at which it differs.
+   */
+  | { readonly kind: 'missing' | 'extra' | 'order'; readonly keys: readonly string[] }
   /** The same event written otherwise: where. */
   | { readonly kind: 'shape'; readonly keys: readonly string[]; readonly path: string }
   /** The log had it only after the old backend had answered. */

@@ -85,7 +85,8 @@ export class Shadow {
     }
   }
 
-  private async compare({ org, user, cursor, answer, answeredMs }: Watched): Promise<void> {
+  private async compare(watched: Watched): Promise<void> {
+    const { org, cursor, answer, answeredMs } = watched;
     const { dialect, clock } = this.deps;
     if (cursor === undefined) return this.report.skip('no-cursor');
     const plain = await decoded(answer);
@@ -98,7 +99,7 @@ export class Shadow {
     const from = await this.placed(org, cursor, untilMs);
     if (from === undefined) return this.report.skip('unknown-cursor');
     const upTo = reading.kind === 'events' ? reading.cursor : undefined;
-    const ours = await this.had({ org, user, from, old, upTo, answeredMs, untilMs });
+    const ours = await this.had(watched, from, old, upTo, untilMs);
     if (ours === undefined) return this.report.skip('reset');
     const differences = compareAnswers({ old, ours, answeredMs, toleranceMs, ignored: this.ignored });
     this.report.add(differences, clock.now());
@@ -135,16 +136,13 @@ export class Shadow {
    * What the log has behind the client's place, up to the last event of the old answer or the cursor that came with it;
    * waited for until `untilMs`. For an idle answer: what it had for longer than that when the old backend said so.
    */
-  private async had(asked: {
-    readonly org: string;
-    readonly user: string;
-    readonly from: Position;
-    readonly old: readonly Seen[];
-    readonly upTo: string | undefined;
-    readonly answeredMs: number;
-    readonly untilMs: number;
-  }): Promise<Had[] | undefined> {
-    const { org, user, from, old, upTo, answeredMs, untilMs } = asked;
+  private async had(
+    { org, user, answeredMs }: Watched,
+    from: Position,
+    old: readonly Seen[],
+    upTo: string | undefined,
+    untilMs: number,
+  ): Promise<Had[] | undefined> {
     const wanted = new Set(old.map(({ key }) => key));
     for (;;) {
       const all = await this.oursAfter(org, user, from, wanted);

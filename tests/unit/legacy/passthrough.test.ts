@@ -113,7 +113,7 @@ describe('an answer', () => {
     pieces[0]?.('second');
     await until(() => raw.said().includes('second'), 'the second piece');
     raw.socket.destroy();
-    await until(() => node.api.open === 0, 'nothing open');
+    await until(() => node.passthrough.open === 0, 'nothing open');
   });
 
   it('may be early hints first: those stay here', async () => {
@@ -230,7 +230,7 @@ describe('a request', () => {
       response.on('close', () => closed.push(request));
     });
     const raw = await openRaw(node.url, 'GET /api/updates HTTP/1.1\r\nHost: old\r\n\r\n');
-    await until(() => node.api.open === 1, 'held');
+    await until(() => node.passthrough.open === 1, 'held');
     raw.socket.destroy();
     await until(() => closed.length === 1, 'the backend’s end');
     expect(await node.metrics()).toContain('status="gone"} 1');
@@ -246,7 +246,7 @@ describe('a drain', () => {
     const held = call(`${node.url}/api/updates`);
     // The node has it before the backend does.
     await until(() => answer !== undefined, 'the backend to be asked');
-    const drained = node.api.drain(5000);
+    const drained = node.passthrough.drain(5000);
     answer?.();
     const { text, headers } = await held;
     expect([text, headers.connection]).toEqual(['in time', 'close']);
@@ -256,8 +256,8 @@ describe('a drain', () => {
   it('answers what is still held when its time is up', async () => {
     const { node } = await behindRaw(() => undefined);
     const held = call(`${node.url}/api/updates`);
-    await until(() => node.api.open === 1, 'held');
-    await node.api.drain(50);
+    await until(() => node.passthrough.open === 1, 'held');
+    await node.passthrough.drain(50);
     const { status, headers } = await held;
     expect([status, headers.connection, headers['retry-after']]).toEqual([503, 'close', '1']);
   });
@@ -268,8 +268,8 @@ describe('the last call', () => {
     const { node } = await behindRaw((socket, head) => {
       if (head.startsWith('GET /api/quick')) socket.write(answerText('200 OK', [], 'in time'));
     });
-    await node.api.drain(0);
-    node.api.lastCall();
+    await node.passthrough.drain(0);
+    node.passthrough.lastCall();
     expect((await call(`${node.url}/api/quick`)).text).toBe('in time');
     const { status, headers } = await call(`${node.url}/api/updates`);
     expect([status, headers.connection, headers['retry-after']]).toEqual([503, 'close', '1']);
