@@ -116,7 +116,7 @@ function checked(what: keyof typeof texts, value: unknown, ref: string): string 
 /** A list, one name, or names with commas between. Nothing there: for everybody. */
 function recipients(value: unknown, ref: string): string[] | undefined {
   if (value === undefined || value === null || value === '') return undefined;
-  const names: unknown[] = Array.isArray(value) ? value : String(value).split(',');
+  const names: unknown[] = Array.isArray(value) ? value : String(text(value)).split(',');
   // An empty list is for nobody; taken for "everybody", it would show it to all.
   if (names.length === 0 || names.length > limits.recipients)
     throw new LegacyItemError(`the users at ${ref} are not 1 to ${limits.recipients}`);
