@@ -13,7 +13,7 @@ import type { Dialect, LegacyAnswer } from './dialect/dialect.ts';
 import { createDialect } from './dialect/profile-dialect.ts';
 import { defaultBounds, Passthrough, type PassthroughBounds } from './proxy/passthrough.ts';
 import type { Forwarding, RelayEnd } from './proxy/relay.ts';
-import { type LegacyRoute, type LegacyRoutes, legacyRoutes } from './proxy/routes.ts';
+import { type FindRoute, type LegacyRoute, legacyRoutes } from './proxy/routes.ts';
 import { LegacyPoll } from './serve/poll.ts';
 import type { LegacyStands } from './serve/stands.ts';
 
@@ -31,7 +31,7 @@ export interface LegacyDeps {
 
 export class LegacyApi {
   private readonly deps: LegacyDeps;
-  private readonly routes: LegacyRoutes;
+  private readonly findRoute: FindRoute;
   /** Of all that goes to the upstreams. */
   readonly passthrough: Passthrough;
   private readonly dialects: ReadonlyMap<Profile, Dialect>;
@@ -43,7 +43,7 @@ export class LegacyApi {
     this.deps = deps;
     const { clock, limits, profiles, isOwn, bounds } = deps;
     this.dialects = new Map(profiles.map((profile) => [profile, createDialect(profile)]));
-    this.routes = legacyRoutes(profiles, isOwn);
+    this.findRoute = legacyRoutes(profiles, isOwn);
     this.passthrough = new Passthrough({
       bounds: { ...defaultBounds, ...bounds },
       clock,
@@ -54,7 +54,7 @@ export class LegacyApi {
 
   /** Takes what belongs to a legacy API. False: it is not. */
   readonly takes = (request: IncomingMessage, response: ServerResponse): boolean => {
-    const route = this.routes.find(request.method ?? '', request.url ?? '');
+    const route = this.findRoute(request.method ?? '', request.url ?? '');
     if (route === undefined) return false;
     if (route.isPoll) void this.offer(route, request, response);
     else this.pass(route, request, response);

@@ -65,25 +65,30 @@ export function compileReading(profile: Profile, wire: CursorWire): (answer: Leg
   return (answer) => {
     const { status } = answer;
     if (status !== events.status && status !== idle.status)
-      return { kind: 'unreadable', why: `status ${status}, where the profile knows ${statuses(profile)}` };
+      return unreadable(`status ${status}, where the profile knows ${statuses(profile)}`);
     const isOnlyIdle = status === idle.status && status !== events.status;
     // A body that no template expects, behind a status that says it all (an intermediary's words), is not looked at.
     const isBodyless =
       idle.body === undefined ? isOnlyIdle || isEmpty(answer) : isOnlyIdle && isEmpty(answer);
     if (status === idle.status && isBodyless) return { kind: 'idle', cursor: idleCursor(answer, undefined) };
-    const body = parsedBody(answer);
-    if ('why' in body) return { kind: 'unreadable', why: body.why };
-    const items = status === events.status ? itemsOf?.(body.json) : undefined;
+    if (isEmpty(answer)) return unreadable(`status ${status} without a body`);
+    let json: unknown;
+    try {
+      json = parseExact((answer.body ?? '').toString());
+    } catch {
+      return unreadable('the body is not JSON');
+    }
+    const items = status === events.status ? itemsOf?.(json) : undefined;
     if (Array.isArray(items) && items.length > 0)
       return {
         kind: 'events',
         items,
-        cursor: eventsCursor(answer, body.json) ?? lastCursor?.(items.at(-1)),
+        cursor: eventsCursor(answer, json) ?? lastCursor?.(items.at(-1)),
       };
-    const isIdle = status === idle.status && idle.body !== undefined && isIdleBody(idle.body, body.json);
+    const isIdle = status === idle.status && idle.body !== undefined && isIdleBody(idle.body, json);
     if (Array.isArray(items) || isIdle)
-      return { kind: 'idle', cursor: idleCursor(answer, body.json) ?? eventsCursor(answer, body.json) };
-    return { kind: 'unreadable', why: "the body has no list where the profile's template has $events" };
+      return { kind: 'idle', cursor: idleCursor(answer, json) ?? eventsCursor(answer, json) };
+    return unreadable("the body has no list where the profile's template has $events");
   };
 }
 
@@ -92,14 +97,7 @@ const statuses = ({ response: { idle, events } }: Profile): string =>
 
 const isEmpty = ({ body }: LegacyAnswer): boolean => body === undefined || body.length === 0;
 
-function parsedBody(answer: LegacyAnswer): { json: unknown } | { why: string } {
-  if (isEmpty(answer)) return { why: `status ${answer.status} without a body` };
-  try {
-    return { json: parseExact((answer.body ?? '').toString()) };
-  } catch {
-    return { why: 'the body is not JSON' };
-  }
-}
+const unreadable = (why: string): LegacyReading => ({ kind: 'unreadable', why });
 
 type ReadCursor = (answer: LegacyAnswer, json: unknown) => string | undefined;
 
@@ -119,7 +117,7 @@ function cursorReader({ headers, body }: AnswerTemplate, wire: CursorWire): Read
 }
 
 /** Reads what is a text or a number. */
-const textReader =
+export const textReader =
   <T>(get: (from: T) => unknown, read: (text: string) => string | undefined) =>
   (from: T): string | undefined => {
     const value = get(from);
@@ -141,7 +139,7 @@ export function itemCursor(
     const at = stepsOf(place.path);
     if (at.length > wanted.length || at.some((step, index) => step !== wanted[index])) continue;
     // Bare: the wrapping is the answer's, not the item's.
-    return textReader(compileSteps([...steps, ...wanted.slice(at.length)]), (text) => wire.canonical(text));
+    return textReader(compileSteps([...steps, ...wanted.slice(at.length)]), wire.canonical);
   }
   return undefined;
 }

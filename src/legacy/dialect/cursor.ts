@@ -3,7 +3,7 @@ import type { Profile } from '../../../schema/profile.ts';
 
 export interface CursorFormat {
   /** The value in its one spelling; undefined where the text is no such cursor. */
-  canonical(text: string): string | undefined;
+  readonly canonical: (text: string) => string | undefined;
   /** Negative where `a` is earlier; undefined where the format has no order, or one of them is no such cursor. */
   compare(a: string, b: string): number | undefined;
   /** True where JSON writes this value as a number. */

@@ -15,12 +15,6 @@ import { parseProfileText } from './text.ts';
 /** Where this node itself listens: an upstream that is it would ask itself for ever. */
 type OwnAddress = Readonly<{ host: string; port: number }>;
 
-export interface LoadedProfiles {
-  readonly profiles: readonly Profile[];
-  /** One line each. */
-  readonly warnings: readonly string[];
-}
-
 /** A profile's file as it was read. `profile` is there where nothing but warnings were found. */
 export interface ReadProfile {
   readonly profile: Profile | undefined;
@@ -29,10 +23,7 @@ export interface ReadProfile {
   readonly say: (problem: ProfileProblem) => string;
 }
 
-interface Loaded {
-  readonly profile: Profile;
-  readonly say: ReadProfile['say'];
-}
+type Loaded = Pick<ReadProfile, 'say'> & { readonly profile: Profile };
 
 const fileKinds = /\.(ya?ml|json)$/;
 const maxBytes = 1024 * 1024;
@@ -43,7 +34,7 @@ export function loadProfiles(
   places: readonly string[],
   env: Environment,
   own: OwnAddress | undefined,
-): LoadedProfiles {
+): { readonly profiles: readonly Profile[]; readonly warnings: readonly string[] } {
   const [faults, warnings, loaded]: [string[], string[], Loaded[]] = [[], [], []];
   for (const file of filesOf(places, faults)) {
     const { profile, problems, say } = readProfile(file, env);
@@ -59,24 +50,21 @@ export function loadProfiles(
 
 /** Reads one file. `${NAME}` in its source is taken from the environment, and so is where Turnout's own paths begin. */
 export function readProfile(file: string, env: Environment): ReadProfile {
-  const unread = (message: string, line?: number): ReadProfile => ({
+  const unread = (problems: readonly ProfileProblem[]): ReadProfile => ({
     profile: undefined,
-    problems: [fault([], message)],
-    say: (problem) => `${basename(file)}${line === undefined ? '' : `:${line}`}: ${problem.message}`,
+    problems,
+    // Its path is the line, where it is known.
+    say: ({ path, message }) => `${[basename(file), ...path].join(':')}: ${message}`,
   });
   let text: string;
   try {
-    if (statSync(file).size > maxBytes) return unread('a profile has at most 1 MiB');
+    if (statSync(file).size > maxBytes) return unread([fault([], 'a profile has at most 1 MiB')]);
     text = readFileSync(file, 'utf8');
   } catch (thrown) {
-    return unread(`can't be read: ${codeIn(thrown) ?? 'unknown'}`);
+    return unread([fault([], `can't be read: ${codeIn(thrown) ?? 'unknown'}`)]);
   }
   const parsed = parseProfileText(text);
-  if (!('value' in parsed)) {
-    const say: ReadProfile['say'] = ({ path, message }) => `${basename(file)}:${path.join('')}: ${message}`;
-    const problems = parsed.map(({ line, message }) => fault([line], message));
-    return { profile: undefined, problems, say };
-  }
+  if (!('value' in parsed)) return unread(parsed);
   const say: ReadProfile['say'] = ({ path, message }) =>
     `${basename(file)}:${parsed.lineOf(path)} ${path.length === 0 ? '' : `${spelled(path)}: `}${message}`;
   const filled = withEnvironment(parsed.value, env);

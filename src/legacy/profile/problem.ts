@@ -10,17 +10,12 @@ export interface ProfileProblem {
   readonly message: string;
 }
 
-export const fault = (path: ProfilePath, message: string): ProfileProblem => ({
-  level: 'error',
-  path,
-  message,
-});
+const problem =
+  (level: ProfileProblem['level']) =>
+  (path: ProfilePath, message: string): ProfileProblem => ({ level, path, message });
 
-export const warn = (path: ProfilePath, message: string): ProfileProblem => ({
-  level: 'warning',
-  path,
-  message,
-});
+export const fault = problem('error');
+export const warn = problem('warning');
 
 /** The closest candidate within a third of its letters; undefined where none is that close. */
 function closest(word: string, candidates: readonly string[]): string | undefined {

@@ -107,8 +107,7 @@ function knownNames(path: ProfilePath): string[] {
   ];
 }
 
-const alternatives = (place: Described): Described[] => [
+const alternatives = ({ anyOf = [], oneOf: variants = [], ...place }: Described): Described[] => [
   place,
-  ...(place.anyOf ?? []).flatMap(alternatives),
-  ...(place.oneOf ?? []).flatMap(alternatives),
+  ...[...anyOf, ...variants].flatMap(alternatives),
 ];

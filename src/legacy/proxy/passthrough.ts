@@ -13,26 +13,19 @@ import { Connections } from './connections.ts';
 import { requestHeaders } from './forwarding.ts';
 import { type Forwarding, Relay, type RelayEnd, type RelayOptions } from './relay.ts';
 
-export interface PassthroughBounds {
-  /** To each backend: a held poll holds one. */
-  readonly connections: number;
-  readonly maxQueued: number;
-  readonly queueMs: number;
-  readonly connectMs: number;
-  /** How long a backend may be silent while it owes an answer, where the profile's wait isn't longer. */
-  readonly silenceMs: number;
-  /** Of an answer, names and values together. */
-  readonly headerBytes: number;
-}
-
-export const defaultBounds: PassthroughBounds = {
+export const defaultBounds = {
+  /** To each upstream: a held poll holds one. */
   connections: 10_000,
   maxQueued: 1000,
   queueMs: 2000,
   connectMs: 5000,
+  /** How long an upstream may be silent while it owes an answer, where the profile's wait isn't longer. */
   silenceMs: 5 * 60_000,
+  /** Of an answer, names and values together. */
   headerBytes: 64 * 1024,
 };
+
+export type PassthroughBounds = Readonly<typeof defaultBounds>;
 
 export interface PassthroughDeps extends Pick<RelayOptions, 'clock' | 'refuse'> {
   readonly bounds: PassthroughBounds;

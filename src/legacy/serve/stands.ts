@@ -16,7 +16,8 @@ import type { LongPoll } from '../../transports/long-poll.ts';
 import { pollClientOf } from '../../transports/poll-request.ts';
 import type { Dialect, LegacyAnswer } from '../dialect/dialect.ts';
 import { createDialect } from '../dialect/profile-dialect.ts';
-import { type AnswerTap, TapRoom } from '../proxy/answer-tap.ts';
+import type { AnswerTap, TapRoom } from '../proxy/answer-tap.ts';
+import type { Forwarding } from '../proxy/relay.ts';
 import { ownCursor, unchanged, type UpstreamRewrite, withoutCursor, withWait } from '../proxy/rewrite.ts';
 import { Shadow } from '../shadow/shadow.ts';
 import { LegacyIdentity } from './identity.ts';
@@ -39,11 +40,8 @@ export interface LegacyStandsDeps {
 }
 
 /** What becomes of a poll: an answer in Turnout's name, or how it is forwarded. */
-export interface PollOutcome {
+export interface PollOutcome extends Pick<Forwarding, 'rewrite' | 'tap'> {
   readonly answer?: LegacyAnswer;
-  /** Undefined: as it came. */
-  readonly rewrite?: UpstreamRewrite | undefined;
-  readonly tap?: AnswerTap | undefined;
 }
 
 /** Everything that serves one profile. */
@@ -62,7 +60,7 @@ const maxWatchedBytesTogether = 32 * 1024 * 1024;
 export class LegacyStands {
   private readonly deps: LegacyStandsDeps;
   private readonly stands: ReadonlyMap<Profile, Stand>;
-  private readonly room = new TapRoom(maxWatchedBytesTogether);
+  private readonly room: TapRoom = { leftBytes: maxWatchedBytesTogether };
 
   constructor(deps: LegacyStandsDeps) {
     this.deps = deps;

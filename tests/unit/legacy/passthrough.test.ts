@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type SeenAnswer, TapRoom } from '../../../src/legacy/proxy/answer-tap.ts';
+import type { SeenAnswer, TapRoom } from '../../../src/legacy/proxy/answer-tap.ts';
 import { call } from '../../support/http-client.ts';
 import { type LegacyNodeOptions, openLegacyNode, plainProfile } from '../../support/legacy-node.ts';
 import { openRaw } from '../../support/raw-socket.ts';
@@ -344,7 +344,7 @@ describe('a poll', () => {
 
   it('can be watched: head and body, or that it was too much', async () => {
     const seen: SeenAnswer[] = [];
-    const room = new TapRoom(1000);
+    const room = { leftBytes: 1000 };
     const { node } = await behindRaw(
       (socket, head) =>
         void socket.write(answerText('200 OK', ['ETag: "7"'], head.includes('long') ? 'too much' : 'all')),
@@ -363,7 +363,7 @@ describe('a poll', () => {
   });
   it('is watched within one room for all: what finds none there is not whole, and no later one suffers', async () => {
     const seen: SeenAnswer[] = [];
-    const room = new TapRoom(6);
+    const room = { leftBytes: 6 };
     let finish = (): void => undefined;
     const { node } = await behindRaw(
       (socket, head) => {
