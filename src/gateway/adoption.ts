@@ -23,18 +23,10 @@ type AdoptionParts = NodeParts &
 
 /** @throws ConfigError where profiles want one path, or Turnout's own */
 export function openAdoption(parts: AdoptionParts) {
-  const { config, clock, logger, metrics, nodeId, profiles } = parts;
+  const { config, metrics, profiles } = parts;
   const { log, redis } = parts.data;
-  const bridges = openBridges({
-    profiles,
-    log,
-    redis,
-    prefix: config.TURNOUT_REDIS_PREFIX,
-    nodeId,
-    clock,
-    logger,
-    isOn: config.TURNOUT_BRIDGE,
-  });
+  const prefix = config.TURNOUT_REDIS_PREFIX;
+  const bridges = openBridges({ ...parts, log, redis, prefix, isOn: config.TURNOUT_BRIDGE });
   const isFed = (profile: string): boolean => bridges.isFed(profile);
   const stands = new LegacyStands({ ...parts, log, isFed, metrics: metrics.legacy });
   const api = new LegacyApi({

@@ -11,10 +11,10 @@ import type { Logger } from '../logger.ts';
 import type { LegacyMetrics } from '../metrics/legacy.ts';
 import type { Dialect, LegacyAnswer } from './dialect/dialect.ts';
 import { createDialect } from './dialect/profile-dialect.ts';
+import { LegacyExchange } from './proxy/exchange.ts';
 import { defaultBounds, Passthrough, type PassthroughBounds } from './proxy/passthrough.ts';
 import type { Forwarding, RelayEnd } from './proxy/relay.ts';
-import { type FindRoute, type LegacyRoute, legacyRoutes } from './proxy/routes.ts';
-import { LegacyPoll } from './serve/poll.ts';
+import { type FindRoute, legacyRoutes } from './proxy/routes.ts';
 import type { LegacyStands } from './serve/stands.ts';
 
 export interface LegacyDeps {
@@ -48,7 +48,7 @@ export class LegacyApi {
       bounds: { ...defaultBounds, ...bounds },
       clock,
       isTrusted: (request) => limits.trustsPeer(request),
-      refuse: (profile, response, error) => this.refuse(profile, response, error),
+      refuse: (exchange, error) => this.refuse(exchange, error),
     });
   }
 
@@ -56,23 +56,23 @@ export class LegacyApi {
   readonly takes = (request: IncomingMessage, response: ServerResponse): boolean => {
     const route = this.findRoute(request.method ?? '', request.url ?? '');
     if (route === undefined) return false;
-    if (route.isPoll) void this.offer(route, request, response);
-    else this.pass(route, request, response);
+    const exchange = new LegacyExchange(route.profile, request, response);
+    if (route.isPoll) void this.offer(route.pattern, exchange);
+    else this.forward(route.pattern, exchange);
     return true;
   };
 
-  private async offer(route: LegacyRoute, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  private async offer(route: string, poll: LegacyExchange): Promise<void> {
     const { stands, clock, metrics, logger } = this.deps;
-    const { profile, pattern } = route;
+    const { profile, response } = poll;
     const beganMs = clock.monotonic();
-    const poll = new LegacyPoll(profile, request, response);
     try {
-      const { answer, rewrite, tap } = await stands.offer(poll);
-      if (answer === undefined) return this.pass(route, request, response, { body: poll.body, rewrite, tap });
+      const { answer, ...how } = await stands.offer(poll);
+      if (answer === undefined) return this.forward(route, poll, how);
       write(response, answer);
       metrics.answered({
         profile: profile.name,
-        route: pattern,
+        route,
         answeredBy: 'turnout',
         outcome: response.destroyed ? 'gone' : 'answered',
         status: answer.status,
@@ -80,28 +80,26 @@ export class LegacyApi {
       });
     } catch (thrown) {
       const error = asTurnoutError(thrown);
-      if (error.code !== 'internal' || response.headersSent) return this.refuse(profile, response, error);
+      if (error.code !== 'internal' || response.headersSent) return this.refuse(poll, error);
       // Who has gone may have gone in the middle of the body: half a request is nobody's.
       if (response.destroyed) return;
       logger.error({ err: error.cause ?? error, profile: profile.name }, 'a legacy poll failed');
       // A fault of ours is nothing that a legacy client should notice.
-      this.pass(route, request, response, { body: poll.body });
+      this.forward(route, poll);
     }
   }
 
-  private pass(
-    route: LegacyRoute,
-    request: IncomingMessage,
-    response: ServerResponse,
-    more: Pick<Forwarding, 'body' | 'rewrite' | 'tap'> = {},
+  private forward(
+    route: string,
+    exchange: LegacyExchange,
+    how: Pick<Forwarding, 'rewrite' | 'tap'> = {},
   ): void {
-    const { profile, pattern } = route;
-    const { metrics } = this.deps;
+    const { profile } = exchange;
     const onEnd = (end: RelayEnd): void => {
-      metrics.answered({ profile: profile.name, route: pattern, answeredBy: 'upstream', ...end });
+      this.deps.metrics.answered({ profile: profile.name, route, answeredBy: 'upstream', ...end });
       this.tell(profile, end);
     };
-    this.passthrough.forward({ profile, request, response, ...more, onEnd });
+    this.passthrough.forward({ exchange, ...how, onEnd });
   }
 
   /** Once when a backend goes away, once when it is back: not for each of a thousand clients. */
@@ -116,7 +114,7 @@ export class LegacyApi {
   }
 
   /** In the legacy API's words, where the profile names them. */
-  private refuse(profile: Profile, response: ServerResponse, error: TurnoutError): void {
+  private refuse({ profile, response }: LegacyExchange, error: TurnoutError): void {
     if (response.destroyed || response.headersSent) return;
     const { status } = codes[error.code];
     const headers: Record<string, string> = {};

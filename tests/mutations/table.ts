@@ -499,8 +499,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "an old client's answer is shared, whoever its events are for",
     file: 'src/legacy/serve/serve.ts',
-    find: 'if (chunk.isShared) this.shared.set(chunk, { answer, isWhole });',
-    replace: 'this.shared.set(chunk, { answer, isWhole });',
+    find: 'if (chunk.isShared && isWhole) this.shared.set(chunk, answer);',
+    replace: 'if (isWhole) this.shared.set(chunk, answer);',
     test: 'tests/e2e/acme-both.test.ts',
     expectRed: 'an event for one user alone is given to that user alone',
   },

@@ -66,7 +66,8 @@ export class Passthrough {
   }
 
   forward(forwarding: Forwarding): void {
-    const { profile, request, rewrite, onEnd } = forwarding;
+    const { exchange, rewrite, onEnd } = forwarding;
+    const { profile, request } = exchange;
     const { bounds, clock, refuse, isTrusted } = this.deps;
     const upstream = this.upstreamOf(profile);
     const silenceMs = Math.max(bounds.silenceMs, longestHoldMs(profile));

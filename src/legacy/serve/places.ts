@@ -6,16 +6,12 @@ import { LRUCache } from 'lru-cache';
 import { SingleFlight } from '../../async/single-flight.ts';
 import { placeOf, type Position } from '../../log/cursor.ts';
 import type { LogEntry } from '../../log/entry.ts';
-import { type EventLog, placeOnly } from '../../log/event-log.ts';
+import { type EventLog, placeOnly, type ReadAnswer } from '../../log/event-log.ts';
 import type { Dialect } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
 import { holeService } from '../bridge/hole.ts';
 
-interface Page {
-  readonly from: Position;
-  readonly entries: readonly LogEntry[];
-  readonly head: Position;
-}
+type Page = Extract<ReadAnswer, { kind: 'page' }>;
 
 /** An entry of the source's, with the value that names its place in the old API. */
 interface Marked {

@@ -45,11 +45,8 @@ export class LegacyServe {
   private readonly services: ReadonlySet<string>;
   private readonly isOpaque: boolean;
   /** One answer for all who are given one chunk whole. */
-  private readonly shared = new WeakMap<
-    object,
-    { readonly answer: LegacyAnswer; readonly isWhole: boolean }
-  >();
-  private readonly holes = new WeakMap<object, boolean>();
+  private readonly shared = new WeakMap<Chunk, LegacyAnswer>();
+  private readonly holes = new WeakMap<Chunk, boolean>();
 
   constructor(deps: LegacyServeDeps) {
     this.deps = deps;
@@ -156,20 +153,20 @@ export class LegacyServe {
 
   /** @param torn a cursor whose events are left for the next answer */
   private written({ org, sub }: Identity, chunk: Chunk, torn: string | undefined): LegacyAnswer | undefined {
-    const made = this.shared.get(chunk);
-    if (made !== undefined && !(made.isWhole && torn !== undefined)) return made.answer;
-    const isLeft = torn === undefined ? undefined : (entry: LogEntry) => this.isOf(entry, torn);
+    const isWhole = torn === undefined;
+    const made = isWhole ? this.shared.get(chunk) : undefined;
+    if (made !== undefined) return made;
+    const isLeft = isWhole ? undefined : (entry: LogEntry) => this.isOf(entry, torn);
     const events = this.encoder.eventsFor(chunk, sub, isLeft);
     if (events === undefined) return undefined;
     const { dialect, places } = this.deps;
     const value = this.isOpaque ? encodeCursor(chunk.end) : dialect.cursorOf(envelopeOf(events.last));
     if (value === undefined) return undefined;
     // Only what nobody was left out of may be passed over: whoever else comes with this value may be the one it is for.
-    const isWhole = torn === undefined;
     const end = chunk.isShared && isWhole ? chunk.end : placeOf(chunk.end.epoch, events.last);
     if (!this.isOpaque) places.remember(end, org, value);
     const answer = dialect.answer(events.pieces, value);
-    if (chunk.isShared) this.shared.set(chunk, { answer, isWhole });
+    if (chunk.isShared && isWhole) this.shared.set(chunk, answer);
     return answer;
   }
 

@@ -17,12 +17,12 @@ import { pollClientOf } from '../../transports/poll-request.ts';
 import type { Dialect, LegacyAnswer } from '../dialect/dialect.ts';
 import { createDialect } from '../dialect/profile-dialect.ts';
 import type { AnswerTap, TapRoom } from '../proxy/answer-tap.ts';
+import { askedOf, type LegacyExchange } from '../proxy/exchange.ts';
 import type { Forwarding } from '../proxy/relay.ts';
 import { ownCursor, unchanged, type UpstreamRewrite, withoutCursor, withWait } from '../proxy/rewrite.ts';
 import { Shadow } from '../shadow/shadow.ts';
 import { LegacyIdentity } from './identity.ts';
 import { Places } from './places.ts';
-import { askedOf, type LegacyPoll } from './poll.ts';
 import { LegacyRelease } from './release.ts';
 import { LegacyServe, type Served, unserved } from './serve.ts';
 
@@ -76,7 +76,7 @@ export class LegacyStands {
   }
 
   /** Answers a poll, or tells how to forward it. The poll's body is read only where the profile needs it. */
-  async offer(poll: LegacyPoll): Promise<PollOutcome> {
+  async offer(poll: LegacyExchange): Promise<PollOutcome> {
     const { decider, longPoll, metrics } = this.deps;
     const stand = this.stands.get(poll.profile);
     if (stand === undefined) return {};
@@ -102,7 +102,7 @@ export class LegacyStands {
   }
 
   /** Undefined: the flag leaves this caller to the upstream. */
-  private async serve(stand: Stand, poll: LegacyPoll): Promise<Served | undefined> {
+  private async serve(stand: Stand, poll: LegacyExchange): Promise<Served | undefined> {
     const { decider, isFed } = this.deps;
     // While nobody is served, nobody is asked about.
     if (!decider.servesAnyLegacy()) return undefined;
@@ -122,7 +122,7 @@ export class LegacyStands {
   /** @param leftMs of the wait of a poll that was held here */
   private async rewrite(
     stand: Stand,
-    poll: LegacyPoll,
+    poll: LegacyExchange,
     leftMs: number | undefined,
   ): Promise<UpstreamRewrite | undefined> {
     const { wait } = poll.profile.request;
@@ -136,7 +136,7 @@ export class LegacyStands {
   }
 
   /** Without Turnout's own cursor, where the poll carries one. */
-  private async asNew({ dialect }: Stand, poll: LegacyPoll): Promise<UpstreamRewrite | undefined> {
+  private async asNew({ dialect }: Stand, poll: LegacyExchange): Promise<UpstreamRewrite | undefined> {
     const { cursor } = poll.profile.request;
     if (cursor.format !== 'opaque') return undefined;
     const request = await poll.read();
@@ -145,7 +145,10 @@ export class LegacyStands {
     return withoutCursor(cursor, poll.request.url ?? '/', request?.body);
   }
 
-  private async tap({ dialect, identity, shadow }: Stand, poll: LegacyPoll): Promise<AnswerTap | undefined> {
+  private async tap(
+    { dialect, identity, shadow }: Stand,
+    poll: LegacyExchange,
+  ): Promise<AnswerTap | undefined> {
     if (shadow?.wants() !== true) return undefined;
     const request = await poll.read();
     if (request === undefined) return undefined;

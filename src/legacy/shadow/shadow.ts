@@ -93,7 +93,7 @@ export class Shadow {
     if (plain === undefined) return this.report.unreadable('its compression is not known', clock.now());
     const reading = dialect.read(plain);
     if (reading.kind === 'unreadable') return this.report.unreadable(reading.why, clock.now());
-    const old = reading.kind === 'idle' ? [] : this.seen(reading.items, this.marked(plain, reading.items));
+    const old = reading.kind === 'idle' ? [] : this.seen(plain, reading.items);
     if (old === undefined) return this.report.unreadable('an event has no key', clock.now());
     const untilMs = answeredMs + this.withinMs;
     const from = await this.placed(org, cursor, untilMs);
@@ -105,20 +105,15 @@ export class Shadow {
     this.report.add(differences, clock.now());
   }
 
-  /** The events of an answer, as they are compared: a long number is another value than a text of its digits. */
-  private marked(answer: LegacyAnswer, items: readonly unknown[]): readonly unknown[] {
-    const text = (answer.body ?? '').toString();
-    const marked = markedJson(text);
-    if (marked === text) return items;
-    const reading = this.deps.dialect.read({ ...answer, body: Buffer.from(marked) });
-    return reading.kind === 'events' ? reading.items : items;
-  }
-
-  private seen(items: readonly unknown[], marked: readonly unknown[]): Seen[] | undefined {
+  /** The events of an answer by their keys; a long number in them is another value than a text of its digits. */
+  private seen(answer: LegacyAnswer, items: readonly unknown[]): Seen[] | undefined {
+    const marked = Buffer.from(markedJson((answer.body ?? '').toString()));
+    const reading = this.deps.dialect.read({ ...answer, body: marked });
+    const events = reading.kind === 'events' ? reading.items : items;
     const numbered = numbering();
     const seen = items.flatMap((item, index) => {
       const key = this.keyOf?.(item);
-      return key === undefined ? [] : { key: numbered(key), event: marked[index] };
+      return key === undefined ? [] : { key: numbered(key), event: events[index] };
     });
     return seen.length === items.length ? seen : undefined;
   }

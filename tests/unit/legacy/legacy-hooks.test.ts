@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { type Profile, profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
-import { LegacyPoll } from '../../../src/legacy/serve/poll.ts';
+import { LegacyExchange } from '../../../src/legacy/proxy/exchange.ts';
 import { LegacyStands } from '../../../src/legacy/serve/stands.ts';
 import { encodeCursor } from '../../../src/log/cursor.ts';
 import { createMemoryLog } from '../../../src/log/memory-log.ts';
@@ -62,7 +62,9 @@ async function standsFor(profile: Profile) {
     isFed = true;
     const told = { url, headers: { authorization: 'Bearer t' } };
     const request = Object.assign(Readable.from([Buffer.from(body)]), told) as unknown as IncomingMessage;
-    const { answer, rewrite } = await stands.offer(new LegacyPoll(profile, request, {} as ServerResponse));
+    const { answer, rewrite } = await stands.offer(
+      new LegacyExchange(profile, request, {} as ServerResponse),
+    );
     expect(answer).toBeUndefined();
     return rewrite?.url;
   };

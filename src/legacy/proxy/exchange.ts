@@ -1,21 +1,22 @@
 /**
- * A poll of a legacy API, as its profile reads it. Its body is read once, and only if somebody asks for it; the upstream
- * is sent all of it, whatever was read here.
+ * A request of a legacy API and the response to it, as the profile reads them. The body is read once, and only for a caller
+ * that needs it; the upstream is sent all of it, whatever was read here.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Profile } from '../../../schema/profile.ts';
 import { type Dialect, type LegacyAsk, type LegacyRequest, LegacyRequestError } from '../dialect/dialect.ts';
 import { parseExact } from '../dialect/exact-json.ts';
+import { hasBody } from './forwarding.ts';
 
 const maxBytes = 64 * 1024;
 
-export class LegacyPoll {
+export class LegacyExchange {
   readonly profile: Profile;
   readonly request: IncomingMessage;
   /** To see a client that leaves; only `api.ts` writes to it. */
   readonly response: ServerResponse;
   private readonly pieces: Buffer[] = [];
-  private rest: AsyncIterator<Buffer> | undefined;
+  private rest: AsyncIterableIterator<Buffer> | undefined;
   private reading: Promise<string | undefined> | undefined;
 
   constructor(profile: Profile, request: IncomingMessage, response: ServerResponse) {
@@ -56,15 +57,14 @@ export class LegacyPoll {
     }
   }
 
-  /** The whole body for the upstream, what was read and what comes; undefined: nobody has read any. */
-  get body(): Buffer | AsyncIterable<Buffer> | undefined {
-    if (this.reading === undefined) return undefined;
+  /** The whole body for the upstream, what was read and what comes; null: none. */
+  get body(): Buffer | AsyncIterable<Buffer> | null {
+    if (this.reading === undefined) return hasBody(this.request) ? this.bytes() : null;
     return this.rest === undefined ? Buffer.concat(this.pieces) : this.stream(this.rest);
   }
 
   private async readBounded(): Promise<string | undefined> {
-    // Not closed past the bound: the rest is still to come. No encoding is set: its chunks are bytes.
-    const iterator = this.request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
+    const iterator = this.bytes();
     this.rest = iterator;
     let bytes = 0;
     for (;;) {
@@ -78,9 +78,15 @@ export class LegacyPoll {
     return Buffer.concat(this.pieces).toString('utf8');
   }
 
-  private async *stream(rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  /** Not the stream itself: a reader that stops, undici among them, would destroy it and the client's connection with it. */
+  private bytes(): AsyncIterableIterator<Buffer> {
+    // No encoding is set: its chunks are bytes.
+    return this.request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
+  }
+
+  private async *stream(rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     yield* this.pieces.splice(0);
-    yield* { [Symbol.asyncIterator]: () => rest };
+    yield* rest;
   }
 }
 
