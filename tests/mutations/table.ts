@@ -555,8 +555,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a rollback leaves held polls where they are',
     file: 'src/legacy/serve/stands.ts',
-    find: 'const mayHold = (): boolean => this.deps.decider.servesAnyLegacy() && this.deps.isFed(profile.name);',
-    replace: 'const mayHold = (): boolean => this.deps.isFed(profile.name);',
+    find: 'const mayHold = (): boolean => decider.servesAnyLegacy() && isFed(profile.name);',
+    replace: 'const mayHold = (): boolean => isFed(profile.name);',
     test: 'tests/e2e/legacy-personal.test.ts',
     expectRed: 'gives a held poll to the old backend',
   },

@@ -29,6 +29,9 @@ export interface LegacyRequest {
   readonly body: unknown;
 }
 
+/** Where a value stands in a request. */
+export type RequestField = Pick<Profile['request']['cursor'], 'in' | 'name'>;
+
 export interface LegacyAsk {
   /** The cursor's value, unwrapped; undefined where the request brings none. */
   readonly cursor: string | undefined;

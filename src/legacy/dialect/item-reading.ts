@@ -14,12 +14,9 @@ import { compilePath, isPath, memberOf } from './json-path.ts';
 interface Item {
   /** Of a Redis stream's entry. */
   readonly id: string | undefined;
-  /** A field as it came, for what is a text anyhow. */
-  field(name: string): unknown;
-  /** A field as JSON. */
-  json(name: string): unknown;
-  /** The whole, as JSON. */
-  whole(): unknown;
+  readonly whole: unknown;
+  /** Its fields are texts, which may be JSON. */
+  readonly isText: boolean;
 }
 
 type Ref = (item: Item) => unknown;
@@ -60,33 +57,27 @@ function compileRef(ref: string, as: 'text' | 'json'): Ref {
   if (ref === '$id') return ({ id }) => id;
   if (isPath(ref)) {
     const get = compilePath(ref);
-    return (item) => get(item.whole());
+    return ({ whole, isText }) => get(isText ? parsedFields(whole) : whole);
   }
-  return as === 'text' ? (item) => item.field(ref) : (item) => item.json(ref);
+  return ({ whole, isText }) => {
+    const value = memberOf(whole, ref);
+    return as === 'json' && isText ? parsed(value) : value;
+  };
 }
 
 const parsed = (value: unknown): unknown => (typeof value === 'string' ? parseWhereItParses(value) : value);
 
-function streamItem(given: unknown): Item {
-  // The bridge alone calls this for a stream, with what it read there.
-  const { id, fields } = given as StreamItem;
-  const field = (name: string): string | undefined =>
-    Object.hasOwn(fields, name) ? fields[name] : undefined;
-  return {
-    id,
-    field,
-    json: (name) => parsed(field(name)),
-    whole: () => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, parsed(value)])),
-  };
-}
+const parsedFields = (fields: unknown): unknown =>
+  Object.fromEntries(Object.entries(fields ?? {}).map(([name, value]) => [name, parsed(value)]));
 
-function jsonItem(whole: unknown): Item {
-  const field = (name: string): unknown => memberOf(whole, name);
-  return { id: undefined, field, json: field, whole: () => whole };
-}
+const jsonItem = (whole: unknown): Item => ({ id: undefined, whole, isText: false });
 
 const itemForms: Readonly<Record<ProfileSource['kind'], (given: unknown) => Item>> = {
-  'redis-stream': streamItem,
+  'redis-stream'(given) {
+    // The bridge alone calls this for a stream, with what it read there.
+    const { id, fields } = given as StreamItem;
+    return { id, whole: fields, isText: true };
+  },
   'redis-pubsub': (message) => jsonItem(parsed(message)),
   'long-poll': jsonItem,
 };

@@ -2,13 +2,14 @@
 import { limits } from '../../../schema/codes.ts';
 import type { Profile } from '../../../schema/profile.ts';
 import type { CursorWire } from './cursor.ts';
-import { type Dialect, type LegacyAsk, type LegacyRequest, LegacyRequestError } from './dialect.ts';
+import {
+  type Dialect,
+  type LegacyAsk,
+  type LegacyRequest,
+  LegacyRequestError,
+  type RequestField,
+} from './dialect.ts';
 import { memberOf } from './json-path.ts';
-
-interface Place {
-  readonly in: 'query' | 'header' | 'body';
-  readonly name: string;
-}
 
 type Wait = NonNullable<Profile['request']['wait']>;
 type Limit = NonNullable<Profile['request']['limit']>;
@@ -22,7 +23,7 @@ export function compileAsk({ request }: Profile, wire: CursorWire): (request: Le
   });
 }
 
-function readCursor(text: string | undefined, place: Place, wire: CursorWire): string | undefined {
+function readCursor(text: string | undefined, place: RequestField, wire: CursorWire): string | undefined {
   // `If-None-Match: *` asks for whatever there is.
   if (text === undefined || (place.in === 'header' && text === '*')) return undefined;
   const value = wire.unwrapped(text);
@@ -45,7 +46,7 @@ function readLimit(text: string | undefined, limit: Limit): number {
 }
 
 /** The text at that place, as it stands there; an empty one counts as absent. @throws LegacyRequestError for what is no text or number */
-function textAt(request: LegacyRequest, place: Place): string | undefined {
+function textAt(request: LegacyRequest, place: RequestField): string | undefined {
   const value = valueAt(request, place);
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value === 'string') return value;
@@ -53,7 +54,7 @@ function textAt(request: LegacyRequest, place: Place): string | undefined {
   throw new LegacyRequestError(`${place.name} is not a text or a number`);
 }
 
-function valueAt({ query, headers, body }: LegacyRequest, { in: where, name }: Place): unknown {
+function valueAt({ query, headers, body }: LegacyRequest, { in: where, name }: RequestField): unknown {
   switch (where) {
     case 'query': {
       const [first, ...others] = query.getAll(name);
@@ -77,7 +78,7 @@ export function compileQuery(
     const query = new URLSearchParams();
     const headers: Record<string, string> = {};
     const fields: string[] = [];
-    const put = (place: Place, text: string, json: string): void => {
+    const put = (place: RequestField, text: string, json: string): void => {
       if (place.in === 'query') query.set(place.name, text);
       else if (place.in === 'header') headers[place.name.toLowerCase()] = text;
       else fields.push(`${JSON.stringify(place.name)}:${json}`);

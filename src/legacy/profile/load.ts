@@ -146,17 +146,15 @@ function clash(one: Claim, other: Claim): boolean {
 }
 
 // Turnout's own paths, known before a node runs: `legacy check` refuses a profile that wants one, as a node does.
-const everywhere = String.raw`healthz|readyz|metrics`;
+const everywhere = /^\/(?:healthz|readyz|metrics)$/;
 const below =
-  everywhere +
-  String.raw`|v1\/publish|v1\/realtime\/poll|v2\/realtime\/(?:stream|negotiate|publish|metrics)` +
-  String.raw`|admin\/v1\/.+|openapi\.json|docs(?:\/[^/]*)?`;
-const atRoot = new RegExp(`^/(?:${everywhere})$`);
-const ownPaths = new RegExp(`^/(?:${below})$`);
+  /^\/(?:v1\/publish|v1\/realtime\/poll|v2\/realtime\/(?:stream|negotiate|publish|metrics)|admin\/v1\/.+|openapi\.json|docs(?:\/[^/]*)?)$/;
 
 /** @param path without a query. @param basePath what stands before all of them but those that balancers ask */
-export const isOwnPath = (path: string, basePath: string): boolean =>
-  atRoot.test(path) || (path.startsWith(`${basePath}/`) && ownPaths.test(path.slice(basePath.length)));
+export function isOwnPath(path: string, basePath: string): boolean {
+  const rest = path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : '';
+  return [path, rest].some((one) => everywhere.test(one)) || below.test(rest);
+}
 
 function takenProblems(profile: Profile, basePath: string): ProfileProblem[] {
   const message = "is a path of Turnout's own: leave it out, or move Turnout's by TURNOUT_BASE_PATH";

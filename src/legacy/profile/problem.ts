@@ -17,19 +17,14 @@ const problem =
 export const fault = problem('error');
 export const warn = problem('warning');
 
-/** The closest candidate within a third of its letters; undefined where none is that close. */
-function closest(word: string, candidates: readonly string[]): string | undefined {
-  const ranked = candidates
-    .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate.toLowerCase()) }))
+/** `; did you mean x?` for the closest candidate within a third of its letters; nothing where none is that close. */
+export function suggestion(word: string, candidates: readonly string[]): string {
+  const given = word.slice(0, 64).toLowerCase();
+  const [meant] = candidates
+    .map((candidate) => ({ candidate, far: distance(given, candidate.toLowerCase()) }))
     .filter(({ candidate, far }) => far <= Math.ceil(candidate.length / 3))
     .toSorted((a, b) => a.far - b.far);
-  return ranked[0]?.candidate;
-}
-
-/** `; did you mean x?`, or nothing. */
-export function suggestion(word: string, candidates: readonly string[]): string {
-  const meant = closest(word.slice(0, 64), candidates);
-  return meant === undefined ? '' : `; did you mean ${meant}?`;
+  return meant === undefined ? '' : `; did you mean ${meant.candidate}?`;
 }
 
 /** Levenshtein's. */

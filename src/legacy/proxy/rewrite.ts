@@ -5,6 +5,7 @@
  */
 import type { Profile } from '../../../schema/profile.ts';
 import { decodeCursor, type Position } from '../../log/cursor.ts';
+import type { RequestField } from '../dialect/dialect.ts';
 
 /** What the upstream is asked in a request's place. */
 export interface UpstreamRewrite {
@@ -15,11 +16,6 @@ export interface UpstreamRewrite {
   readonly added: readonly string[];
   /** Undefined: the request's own. */
   readonly body: Buffer | undefined;
-}
-
-interface Field {
-  readonly in: 'query' | 'header' | 'body';
-  readonly name: string;
 }
 
 /** Undefined: the upstream's own. */
@@ -40,7 +36,7 @@ export const unchanged = (url: string): UpstreamRewrite => ({
 });
 
 /** The request as of a client that is new. @param body parsed; undefined where the cursor is elsewhere */
-export const withoutCursor = (cursor: Field, url: string, body: unknown): UpstreamRewrite =>
+export const withoutCursor = (cursor: RequestField, url: string, body: unknown): UpstreamRewrite =>
   withField(unchanged(url), cursor, undefined, body);
 
 /**
@@ -49,7 +45,7 @@ export const withoutCursor = (cursor: Field, url: string, body: unknown): Upstre
  * @param body of the request, parsed
  */
 export function withWait(
-  wait: Field & Pick<NonNullable<Profile['request']['wait']>, 'unit'>,
+  wait: RequestField & Pick<NonNullable<Profile['request']['wait']>, 'unit'>,
   leftMs: number,
   before: UpstreamRewrite,
   body: unknown,
@@ -60,7 +56,7 @@ export function withWait(
 /** @param value undefined: takes the field out */
 function withField(
   before: UpstreamRewrite,
-  { in: where, name }: Field,
+  { in: where, name }: RequestField,
   value: number | undefined,
   body: unknown,
 ): UpstreamRewrite {

@@ -168,11 +168,8 @@ export class Places {
     head: Position,
     maxEvents = pageLimits.maxEvents,
   ): Promise<Page | undefined> {
-    const answer = await this.log.read(
-      org,
-      { at: 'lastSeq', seq, epoch: head.epoch },
-      { ...pageLimits, maxEvents },
-    );
+    const start = { at: 'lastSeq', seq, epoch: head.epoch } as const;
+    const answer = await this.log.read(org, start, { ...pageLimits, maxEvents });
     return answer.kind === 'reset' ? undefined : answer;
   }
 }

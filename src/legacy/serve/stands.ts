@@ -14,7 +14,7 @@ import type { LegacyMetrics } from '../../metrics/legacy.ts';
 import type { Decider } from '../../rollout/decide/decider.ts';
 import type { LongPoll } from '../../transports/long-poll.ts';
 import { pollClientOf } from '../../transports/poll-request.ts';
-import type { Dialect, LegacyAnswer } from '../dialect/dialect.ts';
+import type { LegacyAnswer } from '../dialect/dialect.ts';
 import { createDialect } from '../dialect/profile-dialect.ts';
 import type { AnswerTap, TapRoom } from '../proxy/answer-tap.ts';
 import { askedOf, type LegacyExchange } from '../proxy/exchange.ts';
@@ -44,16 +44,6 @@ export interface PollOutcome extends Pick<Forwarding, 'rewrite' | 'tap'> {
   readonly answer?: LegacyAnswer;
 }
 
-/** Everything that serves one profile. */
-interface Stand {
-  readonly dialect: Dialect;
-  readonly identity: LegacyIdentity;
-  readonly serve: LegacyServe;
-  readonly release: LegacyRelease;
-  /** Absent: the profile has none. */
-  readonly shadow: Shadow | undefined;
-}
-
 const maxWatchedBytes = 256 * 1024;
 const maxWatchedBytesTogether = 32 * 1024 * 1024;
 
@@ -64,7 +54,7 @@ export class LegacyStands {
 
   constructor(deps: LegacyStandsDeps) {
     this.deps = deps;
-    this.stands = new Map(deps.profiles.map((profile) => [profile, this.stand(profile)]));
+    this.stands = new Map(deps.profiles.map((profile) => [profile, openStand(profile, deps)]));
   }
 
   /** What the shadows found on this node, by profile. */
@@ -167,21 +157,25 @@ export class LegacyStands {
       },
     };
   }
+}
 
-  private stand(profile: Profile): Stand {
-    const { log, clock, longPoll, authenticator, onAsked, metrics } = this.deps;
-    const dialect = createDialect(profile);
-    const places = new Places(log, dialect);
-    const mayHold = (): boolean => this.deps.decider.servesAnyLegacy() && this.deps.isFed(profile.name);
-    const watch = { dialect, places, log, clock };
-    return {
-      dialect,
-      release: new LegacyRelease(mayHold, clock),
-      identity: new LegacyIdentity(profile, { clock, authenticator, onAsked }),
-      serve: new LegacyServe({ dialect, places, longPoll, log, clock, mayHold }),
-      shadow: profile.shadow && new Shadow(watch, (result) => metrics.shadowed(profile.name, result)),
-    };
-  }
+type Stand = ReturnType<typeof openStand>;
+
+/** Everything that serves one profile. */
+function openStand(profile: Profile, deps: LegacyStandsDeps) {
+  const { decider, isFed, log, clock, longPoll, authenticator, onAsked, metrics } = deps;
+  const dialect = createDialect(profile);
+  const places = new Places(log, dialect);
+  const mayHold = (): boolean => decider.servesAnyLegacy() && isFed(profile.name);
+  const watch = { dialect, places, log, clock };
+  return {
+    dialect,
+    release: new LegacyRelease(mayHold, clock),
+    identity: new LegacyIdentity(profile, { clock, authenticator, onAsked }),
+    serve: new LegacyServe({ dialect, places, longPoll, log, clock, mayHold }),
+    /** Undefined: the profile has none. */
+    shadow: profile.shadow && new Shadow(watch, (result) => metrics.shadowed(profile.name, result)),
+  };
 }
 
 /** A page of another origin asks: a browser names its origin then. */
