@@ -6,6 +6,7 @@ import { limits } from '../../schema/codes.ts';
 import type { Cancel, Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import type { RedisConnection } from '../redis/connections.ts';
+import { RedisScript } from '../redis/script.ts';
 import type { Position } from './cursor.ts';
 import type { EphemeralEvent, PreparedEvent } from './entry.ts';
 import {
@@ -21,7 +22,6 @@ import {
 } from './event-log.ts';
 import { RedisHealth } from './redis-health.ts';
 import { type OrgKeys, orgKeys } from './redis-keys.ts';
-import { LogScript } from './redis-scripts.ts';
 import { RedisTail } from './redis-tail.ts';
 import { ephemeralMessage, fieldsOf, headOf, readAnswerOf } from './redis-wire.ts';
 
@@ -56,6 +56,14 @@ const graceMs = 5 * 60_000;
 // An org can begin, be lost and begin again; more often than this within one call something is wrong.
 const maxBegins = 3;
 
+const script = (file: string): RedisScript => RedisScript.read(import.meta.url, file);
+const scripts = {
+  begin: script('begin'),
+  append: script('append'),
+  read: script('read'),
+  keep: script('keep'),
+};
+
 class RedisLog implements EventLog {
   private readonly options: RedisLogOptions;
   private readonly connection: RedisConnection;
@@ -64,12 +72,6 @@ class RedisLog implements EventLog {
   private readonly faults: RedisHealth;
   private readonly tails: RedisTail;
   private readonly stopBeating: Cancel;
-  private readonly scripts = {
-    begin: new LogScript('begin'),
-    append: new LogScript('append'),
-    read: new LogScript('read'),
-    keep: new LogScript('keep'),
-  };
   private wasUp = true;
   private isClosed = false;
 
@@ -109,7 +111,7 @@ class RedisLog implements EventLog {
       ...(fence === undefined ? ['', 0] : [publisher, fence]),
     ];
     for (const event of events) args.push(`${publisher}\n${event.id}`, this.clock.tag(48), fieldsOf(event));
-    const reply = await this.inLog(org, () => this.scripts.append.run(this.connection.commands, all, args));
+    const reply = await this.inLog(org, () => scripts.append.run(this.connection.commands, all, args));
     if (reply === 'fenced') throw new Fenced(publisher);
     // The shape is the script's own.
     const [epoch, ...seqs] = reply as [string, ...number[]];
@@ -131,7 +133,7 @@ class RedisLog implements EventLog {
     const [meta, stream] = all;
     const { maxEvents, maxBytes } = readLimits;
     const args = [...startArgs(start), maxEvents, maxBytes, this.options.retentionMs];
-    const run = (): Promise<unknown> => this.scripts.read.run(this.connection.commands, [meta, stream], args);
+    const run = (): Promise<unknown> => scripts.read.run(this.connection.commands, [meta, stream], args);
     const answer = readAnswerOf(await this.inLog(org, run), start, readLimits);
     if (start.at === 'head') this.tails.learnHead(org, answer.head);
     return answer;
@@ -171,7 +173,7 @@ class RedisLog implements EventLog {
 
   private async keep(org: string): Promise<Position | undefined> {
     const { all } = this.keysOf(org);
-    return headOf(await this.scripts.keep.run(this.connection.commands, all, [this.expiryMs]));
+    return headOf(await scripts.keep.run(this.connection.commands, all, [this.expiryMs]));
   }
 
   /** Runs a script that answers nil where the org has no log, and begins one then. */
@@ -181,7 +183,7 @@ class RedisLog implements EventLog {
         const reply = await run();
         if (reply !== null) return reply;
         const { all } = this.keysOf(org);
-        await this.scripts.begin.run(this.connection.commands, all, [this.clock.tag(72), this.expiryMs]);
+        await scripts.begin.run(this.connection.commands, all, [this.clock.tag(72), this.expiryMs]);
       }
       throw new Error('the org loses its log again and again');
     });

@@ -1,8 +1,8 @@
 /** Joins what the shared rules need of Redis to the node's connection: scripts by their hash, subscriptions that come back. */
 import type { Cancel, Clock } from '../../clock.ts';
 import { type RedisConnection, wasNotSent } from '../../redis/connections.ts';
-import { runScript } from '../../redis/script.ts';
-import type { RedisScript, RulesRedis } from './redis.ts';
+import { RedisScript } from '../../redis/script.ts';
+import type { RulesRedis } from './redis.ts';
 
 type Subscriber = ReturnType<RedisConnection['openSubscriber']>;
 
@@ -34,10 +34,14 @@ export class RulesConnection implements RulesRedis {
     this.listen();
   }
 
-  async run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  async run(
+    { name, lua }: Pick<RedisScript, 'name' | 'lua'>,
+    keys: readonly string[],
+    args: readonly string[],
+  ): Promise<unknown> {
     await this.connected;
     try {
-      return await runScript(this.connection.commands, script.lua, keys, args);
+      return await new RedisScript(name, lua).run(this.connection.commands, keys, args);
     } catch (error) {
       if (!(error instanceof Error) || !wasNotSent(error)) throw error;
       throw new Error(this.connection.failure ?? 'the connection is closed', { cause: error });
