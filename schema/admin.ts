@@ -128,7 +128,6 @@ export const rolloutBodySchema = z.object({
   denylist: z.array(z.string()),
   holdback: z.number(),
   flags: z.record(z.string(), z.object({ enabled: z.boolean(), percent: z.number() })),
-  plan: z.null().meta({ description: 'no plan is running' }),
   paused: z.array(z.string()),
   acks: acksSchema,
   laggards: z.array(z.string()),

@@ -72,7 +72,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'newer tickets: a node refuses what it has not heard of',
-    file: 'src/rollout/admission.ts',
+    file: 'src/rollout/arrivals.ts',
     find: 'ticket.assignment > decision.assignment && !brakes',
     replace: 'ticket.assignment < 0 && !brakes',
     test: 'tests/e2e/agree.test.ts',
@@ -319,14 +319,14 @@ export const mutations: readonly Mutation[] = [
     file: 'src/rollout/moves/due-times.ts',
     find: '        return dueBy(state.change, user);',
     replace:
-      '        return dueBy({ ...state.change, windowMs: moveWindowOf(this.parts.pace, this.parts.connectedHere().streams) }, user);',
+      '        return dueBy({ ...state.change, windowMs: moveWindowOf(this.parts.pace, this.parts.pace.connected().streams) }, user);',
     test: 'tests/unit/rollout/due-times',
     expectRed: 'is the same moment on two nodes',
   },
   {
     name: 'due times: the window is ignored',
     file: 'src/rollout/moves/mover.ts',
-    find: '    if (dueMs <= dueTimes.nowMs()) return false;',
+    find: '    if (dueMs <= this.parts.dueTimes.nowMs()) return false;',
     replace: '    if (dueMs <= Number.POSITIVE_INFINITY) return false;',
     test: 'tests/unit/rollout/due-times',
     expectRed: 'moves people at the rate',
@@ -349,7 +349,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'pause: it holds a rollback',
-    file: 'src/rollout/decide/decider.ts',
+    file: 'src/rollout/decide/decide.ts',
     find: 'return !ungated.has(reason) && rolloutPercent(rules) > 0;',
     replace: 'return true || ungated.has(reason) || rolloutPercent(rules) > 0;',
     test: 'tests/unit/rollout/mover',
@@ -357,7 +357,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'pause: its end puts a rollback off',
-    file: 'src/rollout/rules/pacing.ts',
+    file: 'src/rollout/rules/open-changes.ts',
     find: 'const heldMs = isRollback ? 0 : Math.max',
     replace: 'const heldMs = Math.max',
     test: 'tests/unit/rollout/due-times',
@@ -365,7 +365,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'pause: what it held falls due at once',
-    file: 'src/rollout/rules/pacing.ts',
+    file: 'src/rollout/rules/open-changes.ts',
     find: 'changedAt: change.changedAt + heldMs };',
     replace: 'changedAt: change.changedAt };',
     test: 'tests/unit/rollout/due-times',
@@ -373,7 +373,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'kill: its window does not grow with its polls',
-    file: 'src/rollout/rules/pacing.ts',
+    file: 'src/rollout/rules/open-changes.ts',
     find: 'Math.max(killWindowMs, Math.round((users / pollCapacity) * 1000))',
     replace: 'Math.min(killWindowMs, Math.round((users / pollCapacity) * 1000))',
     test: 'tests/unit/rollout/due-times',

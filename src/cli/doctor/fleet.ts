@@ -3,9 +3,8 @@ import type { Clock } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
 import { type KeyPrints, keyPrints, sharedTicketKey } from '../../auth/key-prints.ts';
 import { openRedis } from '../../redis/connections.ts';
-import { readNeighbours } from '../../rollout/rules/node-register.ts';
+import { nodesScript, readNeighbours } from '../../rollout/fleet/register.ts';
 import { rulesKeys } from '../../rollout/rules/redis.ts';
-import { scripts } from '../../rollout/rules/scripts.ts';
 import { error, type Finding, ok, warning } from '../findings.ts';
 
 const timeoutMs = 3000;
@@ -29,7 +28,7 @@ export async function fleetFindings(config: Config, clock: Clock): Promise<Findi
     await Promise.race([connection.ready(timeoutMs), ...isOver]);
     if (!connection.isReady) return [];
     const keys = rulesKeys(prefix);
-    const reply = await connection.commands.call('EVAL', [scripts.nodes.lua, 2, keys.acks, keys.nodes]);
+    const reply = await connection.commands.call('EVAL', [nodesScript.lua, 2, keys.acks, keys.nodes]);
     return printFindings(keyPrints(config), readNeighbours(reply));
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : 'it failed';

@@ -1,16 +1,28 @@
-/** Asks the nodes by pub/sub and gathers their answers from a short-lived list. A node that died is not waited for. */
+/**
+ * The nodes that share rules in Redis. Asks them by pub/sub and gathers their answers from a short-lived list; a node that
+ * died is not waited for.
+ */
 import { z } from 'zod';
-import { type Clock, pause } from '../../clock.ts';
-import type { Fleet, FleetAnswers } from './fleet.ts';
+import type { KeyPrints } from '../../auth/key-prints.ts';
+import type { Clock } from '../../clock.ts';
 import type { LeveledLogger } from '../../logger.ts';
-import type { NodeRegister } from '../rules/node-register.ts';
-import type { RulesKeys, RulesRedis } from '../rules/redis.ts';
-import { scripts } from '../rules/scripts.ts';
+import { RedisScript } from '../../redis/script.ts';
+import type { RulesLink } from '../rules/link.ts';
+import type { Connected } from '../rules/open-changes.ts';
+import type { RulesKeys } from '../rules/redis.ts';
+import type { Acknowledged, Fleet, FleetAnswers, FleetNode } from './fleet.ts';
+import { lookUntil, NodeRegister } from './register.ts';
 
+const script = (file: string): RedisScript => RedisScript.read(import.meta.url, file, `fleet-${file}`);
+const scripts = {
+  ask: script('ask'),
+  isAsked: script('is-asked'),
+  answer: script('answer'),
+  gather: script('gather'),
+};
 const answerWithinMs = 1000;
 /** Answers that nobody gathers are gone after this. */
 const keptMs = 10_000;
-const lookMs = { first: 2, longest: 40, growth: 1.5 };
 
 const questionSchema = z.object({
   id: z.string().max(64),
@@ -21,22 +33,24 @@ const questionSchema = z.object({
 });
 const answerSchema = z.object({ node: z.string(), answer: z.unknown() });
 
-export interface RedisFleetParts {
-  readonly redis: RulesRedis;
+interface RedisFleetParts extends FleetNode {
+  readonly redis: RulesLink;
   readonly keys: RulesKeys;
   readonly clock: Clock;
-  readonly nodeId: string;
   readonly logger: LeveledLogger;
-  readonly register: NodeRegister;
+  /** Of the keys that all nodes must share: never the keys. */
+  readonly prints: KeyPrints;
 }
 
 export class RedisFleet implements Fleet {
   private readonly parts: RedisFleetParts;
+  private readonly register: NodeRegister;
   private readonly stop: () => void;
   private answer: (question: unknown) => unknown = () => undefined;
 
   constructor(parts: RedisFleetParts) {
     this.parts = parts;
+    this.register = new NodeRegister({ ...parts, onTwin: (isThere) => this.tellTwin(isThere) });
     this.stop = parts.redis.subscribe(
       parts.keys.ask,
       (message) => void this.hear(message),
@@ -49,10 +63,10 @@ export class RedisFleet implements Fleet {
   }
 
   async ask(question: object): Promise<FleetAnswers> {
-    const { nodeId, register } = this.parts;
+    const { register } = this;
     const answers = new Map<string, unknown>();
     const own = this.answer(question);
-    if (own !== undefined) answers.set(nodeId, own);
+    if (own !== undefined) answers.set(this.parts.nodeId, own);
     try {
       await register.look();
       if (register.others.length > 0) await this.gather(question, answers);
@@ -62,26 +76,47 @@ export class RedisFleet implements Fleet {
     return { answers, missing: register.others.filter((node) => !answers.has(node)) };
   }
 
-  close(): void {
+  connected(): Connected {
+    return this.register.connected();
+  }
+
+  acknowledge(version: number): void {
+    this.register.acknowledge(version);
+  }
+
+  async acknowledged(version: number, withinMs: number): Promise<Acknowledged> {
+    const { register } = this;
+    // While Redis is known to be away an answer must not take its timeouts too: it may be a kill's.
+    return this.parts.redis.isUp ? register.acknowledged(version, withinMs) : register.known(version);
+  }
+
+  async close(): Promise<void> {
     this.stop();
+    await this.register.close();
   }
 
   private async gather(question: object, answers: Map<string, unknown>): Promise<void> {
-    const { redis, keys, clock, nodeId, register } = this.parts;
+    const { redis, keys, clock, nodeId } = this.parts;
     const id = clock.id();
     const asked = JSON.stringify({ id, from: nodeId, question, isKept: true });
     await redis.run(scripts.ask, [keys.asked(id)], [keys.ask, asked, String(answerWithinMs)]);
-    const deadlineMs = clock.monotonic() + answerWithinMs;
-    for (let pauseMs: number = lookMs.first; ; pauseMs = Math.min(pauseMs * lookMs.growth, lookMs.longest)) {
-      await pause(clock, pauseMs);
+    await lookUntil(clock, answerWithinMs, async () => {
       const lines = z.array(z.string()).parse(await redis.run(scripts.gather, [keys.answers(id)], []));
       for (const line of lines) {
         const { node, answer } = answerSchema.parse(JSON.parse(line));
         answers.set(node, answer);
       }
-      const hasAll = register.others.every((node) => answers.has(node));
-      if (hasAll || clock.monotonic() >= deadlineMs) return;
-    }
+      return this.register.others.every((node) => answers.has(node));
+    });
+  }
+
+  /** Two nodes of one id: each hides what the other has not heard. */
+  private tellTwin(isThere: boolean): void {
+    const { redis, logger, nodeId: node } = this.parts;
+    redis.notice = isThere ? "another living node has this node's id" : '';
+    if (isThere)
+      logger.error({ node }, 'another living node has this id: give each a TURNOUT_NODE_ID of its own');
+    else logger.info({ node }, 'no other node has this id any longer');
   }
 
   private async hear(message: string): Promise<void> {

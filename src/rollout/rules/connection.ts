@@ -1,7 +1,7 @@
 /** Joins what the shared rules need of Redis to the node's connection: scripts by their hash, subscriptions that come back. */
 import type { Cancel, Clock } from '../../clock.ts';
 import { type RedisConnection, wasNotSent } from '../../redis/connections.ts';
-import { RedisScript } from '../../redis/script.ts';
+import type { RedisScript } from '../../redis/script.ts';
 import type { RulesRedis } from './redis.ts';
 
 type Subscriber = ReturnType<RedisConnection['openSubscriber']>;
@@ -34,14 +34,10 @@ export class RulesConnection implements RulesRedis {
     this.listen();
   }
 
-  async run(
-    { name, lua }: Pick<RedisScript, 'name' | 'lua'>,
-    keys: readonly string[],
-    args: readonly string[],
-  ): Promise<unknown> {
+  async run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     await this.connected;
     try {
-      return await new RedisScript(name, lua).run(this.connection.commands, keys, args);
+      return await script.run(this.connection.commands, keys, args);
     } catch (error) {
       if (!(error instanceof Error) || !wasNotSent(error)) throw error;
       throw new Error(this.connection.failure ?? 'the connection is closed', { cause: error });

@@ -1,43 +1,43 @@
 /** The rules of one process on the embedded log: nothing outlives a restart but what the environment says again. */
-import type { AuditEntry, CappedNode } from '../../../schema/admin.ts';
+import type { AuditEntry } from '../../../schema/admin.ts';
+import { Listeners } from '../../async/listeners.ts';
 import type { Clock } from '../../clock.ts';
 import { fail } from '../../errors.ts';
-import type { Pace } from './pacing.ts';
+import type { Pace } from './open-changes.ts';
 import type { Rules } from './rules.ts';
-import type { Acknowledged, RulesHealth, RulesStore } from './store.ts';
-import { type Author, type Change, firstStory, stamp, type Transition } from './transitions.ts';
+import type { RulesHealth, RulesStore } from './store.ts';
+import {
+  type Author,
+  byEnvironment,
+  type Change,
+  firstStory,
+  stamp,
+  type Transition,
+} from './transitions.ts';
 
 /** Lines of the trail that are kept; the oldest go first. */
 const maxEntries = 10_000;
 
-export interface MemoryRulesOptions {
+interface MemoryRulesOptions {
   readonly clock: Clock;
-  readonly nodeId: string;
-  readonly capped: readonly CappedNode[];
   readonly pace: Pace;
   readonly first: Change;
-  readonly by: Author;
 }
 
 export class MemoryRulesStore implements RulesStore {
   readonly ready = Promise.resolve();
   private readonly clock: Clock;
-  private readonly nodeId: string;
-  private readonly capped: readonly CappedNode[];
   private readonly pace: Pace;
   private rules: Rules;
   private readonly trail: AuditEntry[] = [];
-  private readonly listeners = new Set<(rules: Rules) => void>();
-  private applied = 0;
+  private readonly listeners = new Listeners<[Rules]>();
 
   constructor(options: MemoryRulesOptions) {
-    const { clock, nodeId, capped, pace, first, by } = options;
+    const { clock, pace, first } = options;
     this.clock = clock;
-    this.nodeId = nodeId;
-    this.capped = capped;
     this.pace = pace;
     // Seconds, so that a restart within the life of a client never goes back below what it was told.
-    this.rules = this.write(first, Math.floor(clock.now() / 1000), by, undefined);
+    this.rules = this.write(first, Math.floor(clock.now() / 1000), byEnvironment, undefined);
   }
 
   current(): Rules {
@@ -55,8 +55,7 @@ export class MemoryRulesStore implements RulesStore {
   async refresh(): Promise<void> {}
 
   subscribe(listener: (rules: Rules) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    return this.listeners.add(listener);
   }
 
   /** Never: whoever asks this store reaches it. */
@@ -70,7 +69,7 @@ export class MemoryRulesStore implements RulesStore {
     const change = transition(this.rules);
     if (change === undefined) return this.rules;
     this.rules = this.write(change, this.rules.version + 1, by, this.rules);
-    for (const listener of this.listeners) listener(this.rules);
+    this.listeners.tell(this.rules);
     return this.rules;
   }
 
@@ -82,19 +81,7 @@ export class MemoryRulesStore implements RulesStore {
     return this.trail.slice(-limit).toReversed();
   }
 
-  acknowledge(version: number): void {
-    this.applied = version;
-  }
-
-  async acknowledged(version: number): Promise<Acknowledged> {
-    return {
-      acks: { [this.nodeId]: this.applied },
-      laggards: this.applied < version ? [this.nodeId] : [],
-      capped: this.capped,
-    };
-  }
-
-  async close(): Promise<void> {
+  close(): void {
     this.listeners.clear();
   }
 

@@ -1,10 +1,5 @@
 /** What the shared rules need of Redis, as a port: a few scripts and one kind of subscription. gateway.ts joins it to the client. */
-
-/** One duty, in Lua; all its keys lie in one slot. */
-export interface RedisScript {
-  readonly name: string;
-  readonly lua: string;
-}
+import type { RedisScript } from '../../redis/script.ts';
 
 export interface RulesRedis {
   /**

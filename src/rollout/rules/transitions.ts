@@ -5,7 +5,7 @@
 import type { AuditEntry } from '../../../schema/admin.ts';
 import { fail } from '../../errors.ts';
 import { type Feature, percentOf, transportFlag, withPercent } from './features.ts';
-import { openChangesAfter, type Pace } from './pacing.ts';
+import { openChangesAfter, type Pace } from './open-changes.ts';
 import { featureOf, type Kill, type Rules } from './rules.ts';
 
 export type Content = Omit<Rules, 'version' | 'nonce' | 'changedAt' | 'origin' | 'pausedAt' | 'openChanges'> &
@@ -26,6 +26,9 @@ export interface Author {
   readonly who: string;
   readonly reason: string;
 }
+
+/** The author of what a node writes when it starts. */
+export const byEnvironment: Author = { who: 'environment', reason: 'start' };
 
 /** Kills, and ended ones, kept in the document: pulling a switch that is on must not grow it for ever. */
 const maxKills = 100;

@@ -1,11 +1,22 @@
 /**
- * The window of a change, fixed once by whoever writes it (docs/PROTOCOL.md, 9), and the list of those still open that the
- * rules keep. How many will move is an estimate from the connections of the fleet; see `usersMoved`.
+ * The changes whose moves may still be under way: the window of each, fixed once by the node that writes it (docs/PROTOCOL.md,
+ * 9), and what the rules said before it. How many users move is an estimate from the connections of the fleet; see
+ * `usersMoved`. Pure.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { transportFlag } from './features.ts';
-import { endOf, type ListDiff, type OpenChange } from './open-change.ts';
-import { areMovesHeld, featureOf, isFlagOn, isKilled, rolloutPercent, type Rules } from './rules.ts';
+import { type Feature, percentOf, transportFlag, withPercent } from './features.ts';
+import {
+  areMovesHeld,
+  endOf,
+  featureOf,
+  isFlagOn,
+  isKilled,
+  type Kill,
+  type ListDiff,
+  type OpenChange,
+  rolloutPercent,
+  type Rules,
+} from './rules.ts';
 
 /** Who is connected to the fleet. Connections, not people: each is a poll that a kill brings. */
 export interface Connected {
@@ -49,7 +60,7 @@ export const stayOf = ({ killWindowMs, moveWithinMs }: Stay, isKill: boolean): n
 export const moveWindowOf = ({ moveRate }: Pace, users: number): number =>
   Math.round((Math.max(0, users - 1) / moveRate) * 1000);
 
-export interface Write {
+interface Write {
   readonly version: number;
   /** By the store's clock. */
   readonly nowMs: number;
@@ -157,4 +168,54 @@ function usersMoved(
   const goesDown = is === was && (diffOf(before.denylist, after.denylist)?.added.length ?? 0) > 0;
   const users = Math.min(Math.ceil(part + listed), streams + polls);
   return { to: is < was || (goesDown && !isUp) ? 'long-poll' : 'websocket', users };
+}
+
+export interface PastState {
+  readonly change: OpenChange;
+  /** The rules before the change, as far as decisions depend on them. */
+  readonly rules: Rules;
+  /** By which toggle its percentage is asked: the flag's own, or one of `pastToggles`. */
+  readonly flag: string;
+}
+
+/** One for each open change, the newest first. */
+export function pastStates(rules: Rules): readonly PastState[] {
+  const states: PastState[] = [];
+  let state = rules;
+  let flag = transportFlag;
+  for (const change of rules.openChanges.toReversed()) {
+    const { feature, isKilled: wasKilled, holdback, allowlist, denylist } = change.before;
+    state = {
+      ...state,
+      features:
+        feature === undefined
+          ? state.features
+          : state.features.map((one) => (one.name === transportFlag ? feature : one)),
+      kills: wasKilled === undefined ? state.kills : wasKilled ? [someKill] : [],
+      holdback: holdback ?? state.holdback,
+      allowlist: undone(state.allowlist, allowlist),
+      denylist: undone(state.denylist, denylist),
+    };
+    if (feature !== undefined) flag = pastName(change);
+    states.push({ change, rules: state, flag });
+  }
+  return states;
+}
+
+/** The flag as each open change found it, under a name of its own and with its users hashed as ever. */
+export const pastToggles = (rules: Rules): readonly Feature[] =>
+  rules.openChanges.flatMap((change) => {
+    const { feature } = change.before;
+    return feature === undefined
+      ? []
+      : [{ ...withPercent(feature, percentOf(feature)), name: pastName(change) }];
+  });
+
+const pastName = ({ assignment }: OpenChange): string => `${transportFlag}@${assignment}`;
+const someKill: Kill = { id: 'past', at: 0, who: '', reason: '' };
+
+function undone(list: readonly string[], diff: ListDiff | undefined): string[] {
+  if (diff === undefined) return [...list];
+  const added = new Set(diff.added);
+  return [...list.filter((entry) => !added.has(entry)), ...diff.removed];
 }

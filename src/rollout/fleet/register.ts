@@ -1,13 +1,18 @@
 /** Which nodes live and what they decide by, kept in Redis: each says so every second, and at once after new rules. */
 import { z } from 'zod';
 import { type CappedNode, cappedNodeSchema } from '../../../schema/admin.ts';
-import { type Cancel, type Clock, pause } from '../../clock.ts';
 import type { KeyPrints } from '../../auth/key-prints.ts';
-import type { Acknowledged } from './store.ts';
-import type { Connected } from './pacing.ts';
-import type { RulesKeys, RulesRedis } from './redis.ts';
-import { scripts } from './scripts.ts';
+import { type Cancel, type Clock, pause } from '../../clock.ts';
+import { RedisScript } from '../../redis/script.ts';
+import type { Connected } from '../rules/open-changes.ts';
+import type { RulesKeys, RulesRedis } from '../rules/redis.ts';
+import type { Acknowledged, FleetNode } from './fleet.ts';
 import { TwinWatch } from './twin-watch.ts';
+
+const script = (file: string): RedisScript => RedisScript.read(import.meta.url, file, `fleet-${file}`);
+const scripts = { report: script('report'), leave: script('leave') };
+/** Answers what `readNeighbours` reads. */
+export const nodesScript = script('nodes');
 
 /** A node silent for so long is no longer waited for. */
 const silentMs = 5000;
@@ -15,7 +20,7 @@ const forgetMs = 60_000;
 const reportMs = 1000;
 /** How soon a node says that others are connected to it now: windows are made from it. */
 const lookHereMs = 200;
-/** Time between two looks for acknowledgements: short at first, because nodes take a millisecond or two. */
+/** Time between two looks: short at first, because nodes take a millisecond or two. */
 const lookMs = { first: 2, longest: 40, growth: 1.5 };
 
 const replySchema = z.tuple([z.number(), z.array(z.string()), z.array(z.string())]);
@@ -29,14 +34,10 @@ const factsSchema = z.object({
   run: z.string().exactOptional(),
 });
 
-export interface NodeRegisterParts {
+export interface NodeRegisterParts extends FleetNode {
   readonly redis: RulesRedis;
   readonly keys: RulesKeys;
   readonly clock: Clock;
-  readonly nodeId: string;
-  /** Variables that hold this node at long-poll. */
-  readonly caps: readonly string[];
-  readonly connectedHere: () => Connected;
   /** Of the keys that all nodes must share: never the keys. */
   readonly prints: KeyPrints;
   /** Another living node has this one's id, or has no longer. */
@@ -44,7 +45,7 @@ export interface NodeRegisterParts {
 }
 
 /** A node as Redis last told of it. */
-export interface Neighbour extends Connected {
+interface Neighbour extends Connected {
   readonly version: number;
   readonly capped: readonly string[];
   readonly prints: KeyPrints;
@@ -58,27 +59,23 @@ export class NodeRegister {
   private reporting: Promise<void> | undefined;
   private isStale = false;
   private told: Connected = { streams: 0, polls: 0 };
-  private stop: Cancel = () => {};
+  private readonly stops: readonly Cancel[];
 
+  /** Begins to report. */
   constructor(parts: NodeRegisterParts) {
     this.parts = parts;
     this.twin = new TwinWatch(parts.clock, parts.onTwin);
-  }
-
-  open(): void {
     this.report();
-    const { clock, connectedHere } = this.parts;
-    const stops = [
+    const { clock, connectedHere } = parts;
+    this.stops = [
       clock.every(reportMs, () => this.report()),
       clock.every(lookHereMs, () => {
         const { streams, polls } = connectedHere();
         if (streams !== this.told.streams || polls !== this.told.polls) this.report();
       }),
     ];
-    this.stop = () => stops.forEach((stop) => stop());
   }
 
-  /** Who is connected to the fleet: to the others as they last said, to this node as it is. */
   connected(): Connected {
     const { nodeId, connectedHere } = this.parts;
     let { streams, polls } = connectedHere();
@@ -88,11 +85,6 @@ export class NodeRegister {
       polls += there.polls;
     }
     return { streams, polls };
-  }
-
-  /** Another living node has this one's id. */
-  get hasTwin(): boolean {
-    return this.twin.isThere;
   }
 
   acknowledge(version: number): void {
@@ -108,7 +100,7 @@ export class NodeRegister {
   /** Asks Redis who lives. @throws what the client throws while Redis is away */
   async look(): Promise<void> {
     const { redis, keys } = this.parts;
-    this.neighbours = readNeighbours(await redis.run(scripts.nodes, [keys.acks, keys.nodes], []));
+    this.neighbours = readNeighbours(await redis.run(nodesScript, [keys.acks, keys.nodes], []));
   }
 
   /**
@@ -116,20 +108,15 @@ export class NodeRegister {
    * those as laggards that lived when it was last asked.
    */
   async acknowledged(version: number, withinMs: number): Promise<Acknowledged> {
-    const { clock } = this.parts;
-    const deadlineMs = clock.monotonic() + withinMs;
-    for (let pauseMs: number = lookMs.first; ; pauseMs = Math.min(pauseMs * lookMs.growth, lookMs.longest)) {
-      try {
+    try {
+      await lookUntil(this.parts.clock, withinMs, async () => {
         await this.look();
-      } catch {
-        // Counted where the store reads: what is known still names the nodes that have not answered.
-        return this.known(version);
-      }
-      const known = this.known(version);
-      const leftMs = deadlineMs - clock.monotonic();
-      if (known.laggards.length === 0 || leftMs <= 0) return known;
-      await pause(clock, Math.min(pauseMs, leftMs));
+        return this.known(version).laggards.length === 0;
+      });
+    } catch {
+      // Counted where the store reads: what is known still names the nodes that have not answered.
     }
+    return this.known(version);
   }
 
   /** The same from what is known here, without asking. */
@@ -151,7 +138,7 @@ export class NodeRegister {
 
   /** Takes this node's name back, so that nobody waits for it. */
   async close(): Promise<void> {
-    this.stop();
+    for (const stop of this.stops) stop();
     const { redis, keys, nodeId } = this.parts;
     await this.reporting;
     try {
@@ -188,7 +175,22 @@ export class NodeRegister {
   }
 }
 
-/** The nodes that live, from the reply of `scripts.nodes`. */
+/** Looks until `isDone` says so, or until `withinMs` are over. @throws what `isDone` throws */
+export async function lookUntil(
+  clock: Clock,
+  withinMs: number,
+  isDone: () => Promise<boolean>,
+): Promise<void> {
+  const deadlineMs = clock.monotonic() + withinMs;
+  for (let pauseMs: number = lookMs.first; !(await isDone()); ) {
+    const leftMs = deadlineMs - clock.monotonic();
+    if (leftMs <= 0) return;
+    await pause(clock, Math.min(pauseMs, leftMs));
+    pauseMs = Math.min(pauseMs * lookMs.growth, lookMs.longest);
+  }
+}
+
+/** The nodes that live, from the reply of `nodesScript`. */
 export function readNeighbours(reply: unknown): ReadonlyMap<string, Neighbour> {
   const [nowMs, acks, nodes] = replySchema.parse(reply);
   const versions = new Map(pairs(acks));
