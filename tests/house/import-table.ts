@@ -131,7 +131,7 @@ export const soleUsers: Readonly<Record<string, RegExp>> = {
   undici: /^src\/(legacy|auth)\//,
   ws: /^(src\/transports|src\/cli|src\/demo|loadtest|clients)\//,
   'unleash-client': /^src\/rollout\//,
-  ioredis: /^(src\/redis\/|src\/log\/redis-[a-z]+\.ts|loadtest\/bench\/(append|orgs)\.ts)/,
+  ioredis: /^(src\/redis\/|loadtest\/bench\/(append|orgs)\.ts)/,
 };
 
 /** Globals of src that one file may touch: the rest takes a `Config` and a `Clock`. */

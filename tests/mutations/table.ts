@@ -163,8 +163,8 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the probe: a connection that hears nothing is left as it is',
-    file: 'src/log/redis-link.ts',
-    find: 'redis.disconnect(true);\n      return true;',
+    file: 'src/redis/subscription.ts',
+    find: 'this.redis.disconnect(true);\n      return true;',
     replace: 'return false;',
     test: 'tests/conformance/redis-log-faults.test.ts',
     expectRed: 'is made anew when it hears nothing',
