@@ -13,7 +13,7 @@ import { RedisFleet } from './fleet/redis-fleet.ts';
 import { watchKillFile } from './kill/file.ts';
 import { KillLatch } from './kill/latch.ts';
 import { openLocalKillDoor } from './kill/local.ts';
-import { DueTimes, rulesLost } from './moves/due-times.ts';
+import { DueTimes } from './moves/due-times.ts';
 import { Mover } from './moves/mover.ts';
 import { LatelyConnected, type MovableSessions } from './moves/sessions.ts';
 import { capsOf, changeAtStart, firstRules } from './rules/environment.ts';
@@ -50,23 +50,7 @@ interface RolloutOptions {
   readonly onDecision?: (reason: Reason) => void;
 }
 
-export interface Rollout {
-  readonly nodeId: string;
-  /** Resolves once the rules were read, or could not be in a start's time: this node may be asked. */
-  readonly ready: Promise<void>;
-  readonly store: RulesStore;
-  readonly fleet: Fleet;
-  /** The toggles that this release knows, as they are before anybody changes them. */
-  readonly toggles: readonly Feature[];
-  readonly latch: KillLatch;
-  readonly decider: Decider;
-  readonly dueTimes: DueTimes;
-  readonly control: RolloutControl;
-  readonly mover: Mover;
-  /** Fits the transports' port of that name. */
-  readonly admission: RolloutAdmission;
-  close(): Promise<void>;
-}
+export type Rollout = ReturnType<typeof createRollout>;
 
 /** How often the age of the rules is looked at. */
 const ageLookMs = 500;
@@ -75,7 +59,7 @@ const ageLookMs = 500;
  * The rollout of a node. It is at work when this returns; with shared rules it knows none until they were read (`ready`),
  * and everybody is on long-poll until then.
  */
-export function createRollout(options: RolloutOptions): Rollout {
+export function createRollout(options: RolloutOptions) {
   const { config, clock, nodeId, logger, sessions } = options;
   const caps = capsOf(config);
   const lately = new LatelyConnected(sessions, clock);
@@ -87,10 +71,9 @@ export function createRollout(options: RolloutOptions): Rollout {
     () => clock.random(),
     (fields, message) => logger.warn(fields, message),
   );
-  const areRulesLost = (): boolean =>
-    config.TURNOUT_RULES_STALE === 'long-poll' &&
-    config.TURNOUT_RULES_MAX_AGE > 0 &&
-    store.health().ageMs > config.TURNOUT_RULES_MAX_AGE;
+  /** 0: rules of any age are decided by. */
+  const maxAgeMs = config.TURNOUT_RULES_STALE === 'long-poll' ? config.TURNOUT_RULES_MAX_AGE : 0;
+  const areRulesLost = (): boolean => maxAgeMs > 0 && store.health().ageMs > maxAgeMs;
   const decider = new Decider({
     rules: () => store.current(),
     evaluator,
@@ -104,53 +87,50 @@ export function createRollout(options: RolloutOptions): Rollout {
     nowMs: () => store.nowMs(),
     pace: paceOf(config, connectedHere),
   });
-  const hearCauses = (): void =>
-    dueTimes.hear(
-      [...latch.causes(), ...(areRulesLost() ? [rulesLost] : [])],
-      (cause) => cause === rulesLost || cause.includes('/'),
-    );
+  const hearCauses = (): void => dueTimes.hear(latch.causes(), areRulesLost());
   const stay = {
     killWindowMs: config.TURNOUT_KILL_WINDOW_MS,
     moveWithinMs: config.TURNOUT_MOVE_WITHIN_MS,
   };
   const mover = new Mover({ sessions, decider, dueTimes, clock, logger, stay });
 
-  const evaluateBy = (rules: Rules): void => evaluator.apply([...rules.features, ...pastToggles(rules)]);
-  const first = store.current();
-  if (first !== undefined) {
-    evaluateBy(first);
-    fleet.acknowledge(first.version);
-  }
-  store.subscribe((rules) => {
-    evaluateBy(rules);
+  const follow = (rules: Rules): void => {
+    evaluator.apply([...rules.features, ...pastToggles(rules)]);
     latch.follow(rules);
     hearCauses();
     fleet.acknowledge(rules.version);
     mover.run();
-  });
+  };
+  const first = store.current();
+  if (first !== undefined) follow(first);
+  store.subscribe(follow);
   latch.subscribe(() => {
     hearCauses();
     mover.runSoon();
   });
   const control = new RolloutControl({ store, fleet, latch, clock, nodeId, stay, logger });
+  const killFile = config.TURNOUT_KILL_FILE;
+  const kill = (reason: string) => control.kill({ who: `local/${nodeId}`, reason });
   const closers = [
-    watchAge(areRulesLost, options, () => {
-      hearCauses();
-      mover.run();
-    }),
-    config.TURNOUT_KILL_FILE === undefined
+    maxAgeMs === 0
       ? undefined
-      : watchKillFile(config.TURNOUT_KILL_FILE, latch, clock, logger),
-    options.local === undefined ? undefined : openLocalKill(options.local, control, options),
+      : watchAge(areRulesLost, options, () => {
+          hearCauses();
+          mover.run();
+        }),
+    killFile === undefined ? undefined : watchKillFile(killFile, latch, clock, logger),
+    options.local && openLocalKillDoor({ ...options.local, nodeId, logger, kill }).close,
   ];
   if (caps.length > 0)
     logger.warn({ variables: caps }, 'this node serves long-poll only, whatever the rules say');
 
   return {
     nodeId,
+    /** Resolves once the rules were read, or could not be in a start's time: this node may be asked. */
     ready: store.ready,
     store,
     fleet,
+    /** The toggles that this release knows, as they are before anybody changes them. */
     toggles,
     latch,
     decider,
@@ -158,7 +138,7 @@ export function createRollout(options: RolloutOptions): Rollout {
     control,
     mover,
     admission: new RolloutAdmission({ decider, dueTimes, store, onDecision: options.onDecision }),
-    async close() {
+    async close(): Promise<void> {
       for (const close of closers) close?.();
       lately.close();
       mover.close();
@@ -199,10 +179,9 @@ const paceOf = (config: Config, connected: () => Connected): Pace => ({
 /** Nothing announces that rules have grown old: moves those connected when it happens, and when it is over. */
 function watchAge(
   areRulesLost: () => boolean,
-  { config, clock, logger }: RolloutOptions,
+  { clock, logger }: RolloutOptions,
   changed: () => void,
-): (() => void) | undefined {
-  if (config.TURNOUT_RULES_STALE !== 'long-poll' || config.TURNOUT_RULES_MAX_AGE === 0) return undefined;
+): () => void {
   let wereLost = areRulesLost();
   return clock.every(ageLookMs, () => {
     const areLost = areRulesLost();
@@ -214,14 +193,4 @@ function watchAge(
     );
     changed();
   });
-}
-
-function openLocalKill(
-  { folder, pid }: NonNullable<RolloutOptions['local']>,
-  control: RolloutControl,
-  { nodeId, logger }: RolloutOptions,
-): () => void {
-  const kill = (reason: string) => control.kill({ who: `local/${nodeId}`, reason });
-  const door = openLocalKillDoor({ folder, pid, nodeId, logger, kill });
-  return () => door.close();
 }

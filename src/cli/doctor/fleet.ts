@@ -3,7 +3,7 @@ import type { Clock } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
 import { type KeyPrints, keyPrints, sharedTicketKey } from '../../auth/key-prints.ts';
 import { openRedis } from '../../redis/connections.ts';
-import { nodesScript, readNeighbours } from '../../rollout/fleet/register.ts';
+import { nodesScript, readNeighbours } from '../../rollout/fleet/nodes.ts';
 import { rulesKeys } from '../../rollout/rules/redis.ts';
 import { error, type Finding, ok, warning } from '../findings.ts';
 

@@ -52,18 +52,16 @@ export class DueTimes {
     return this.parts.nowMs();
   }
 
-  /**
-   * Takes the causes that hold this node at long-poll whatever the rules say: kills by their ids, and others. New ones get a
-   * window from now on.
-   * @param isOwn whether the end of a cause is heard of here alone: then it is spread here alone, too
-   */
-  hear(causes: readonly string[], isOwn: (cause: string) => boolean): void {
+  /** Takes what holds this node at long-poll whatever the rules say: the latch's causes, and rules that are lost. */
+  hear(latched: readonly string[], areRulesLost: boolean): void {
+    const causes = areRulesLost ? [...latched, rulesLost] : latched;
     const { pace, nowMs } = this.parts;
     const { streams, polls } = pace.connected();
     const standing = new Set(causes);
     const before = [...this.causes.keys()];
     for (const key of before) if (!standing.has(key)) this.causes.delete(key);
-    if (standing.size === 0 && before.some(isOwn))
+    // The end of these is heard of here alone: it is spread here alone, too.
+    if (standing.size === 0 && before.some((key) => key === rulesLost || key.includes('/')))
       this.ended = { key: `end of ${before.join()}`, sinceMs: nowMs(), windowMs: moveWindowOf(pace, polls) };
     for (const key of causes)
       if (!this.causes.has(key))
@@ -170,7 +168,7 @@ export class Announced {
 }
 
 /** The cause that stands while the rules are too old to decide by. */
-export const rulesLost = 'rules lost';
+const rulesLost = 'rules lost';
 
 const dueBy = ({ assignment, kills: [kill], changedAt, windowMs }: OpenChange, user: User): number =>
   momentOf(user, kill ?? String(assignment), changedAt, windowMs);

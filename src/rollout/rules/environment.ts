@@ -8,7 +8,7 @@ import type { Config } from '../../config/config.ts';
 import type { LeveledLogger } from '../../logger.ts';
 import { autoreconnectFlag, type Feature, percentOf, transportFlag, withPercent } from './features.ts';
 import { featureOf, isFlagOn, rolloutPercent, type Rules } from './rules.ts';
-import type { Change, Content } from './transitions.ts';
+import type { Change } from './transitions.ts';
 
 type RolloutSettings = Pick<
   Config,
@@ -79,10 +79,9 @@ function usersOf({ REALTIME_WHITELIST: users = [] }: RolloutSettings) {
 
 /** Whether the environment would write what these rules say already. */
 function saysTheSame(rules: Rules, { content }: Change): boolean {
-  const { features, allowlist, denylist, holdback, kills, unkilled, pauses } = rules;
-  const said: Content = { features, allowlist, denylist, holdback, kills, unkilled, pauses };
   // Through JSON, as the rules were: what it leaves out is no difference.
-  return isDeepStrictEqual(JSON.parse(JSON.stringify(said)), JSON.parse(JSON.stringify(content)));
+  const asKept = (value: object): unknown => JSON.parse(JSON.stringify(value));
+  return isDeepStrictEqual(asKept({ ...rules, ...content }), asKept(rules));
 }
 
 /** The variables that are set and that these rules, which others wrote, don't follow. */

@@ -10,19 +10,12 @@ import { fail } from '../../errors.ts';
 import type { LeveledLogger } from '../../logger.ts';
 import { parseRules, RulesDocument, storedRules } from './document.ts';
 import type { RulesLink } from './link.ts';
-import { PacedReads } from './paced-reads.ts';
+import { PacedRuns } from '../../async/paced-runs.ts';
 import type { Pace } from './open-changes.ts';
 import type { RulesKeys } from './redis.ts';
 import { isNewer, type Rules } from './rules.ts';
 import type { RulesHealth, RulesStore } from './store.ts';
-import {
-  type Author,
-  byEnvironment,
-  type Change,
-  firstStory,
-  stamp,
-  type Transition,
-} from './transitions.ts';
+import { type Author, byEnvironment, type Change, conflict, stamp, type Transition } from './transitions.ts';
 
 const readEveryMs = 2000;
 const readPaceMs = 250;
@@ -52,7 +45,7 @@ export class RedisRulesStore implements RulesStore {
   private readonly options: RedisRulesOptions;
   private readonly link: RulesLink;
   private readonly document: RulesDocument;
-  private readonly reads: PacedReads;
+  private readonly reads: PacedRuns;
   private readonly listeners = new Listeners<[Rules]>();
   private readonly closers: readonly (() => void)[];
   private held: Rules | undefined;
@@ -67,7 +60,7 @@ export class RedisRulesStore implements RulesStore {
     const { link, keys, clock } = options;
     this.link = link;
     this.document = new RulesDocument(link, keys);
-    this.reads = new PacedReads(clock, readPaceMs, () => this.read());
+    this.reads = new PacedRuns(clock, readPaceMs, () => this.read());
     this.ready = new Promise((resolve) => {
       this.becomeReady = resolve;
     });
@@ -117,7 +110,7 @@ export class RedisRulesStore implements RulesStore {
           await this.fetch();
           continue;
         }
-        throw fail('version_conflict', await this.whoWasFirst(held.version, expected));
+        throw conflict(held.version, expected, await this.audit(50));
       }
       const change = transition(held);
       if (change === undefined) return held;
@@ -184,11 +177,8 @@ export class RedisRulesStore implements RulesStore {
 
   /** Undefined: another document stood there, and was met. @throws log_unavailable */
   private async write(change: Change, by: Author, before: Rules | undefined): Promise<Rules | undefined> {
-    // Seconds at first, so that an emptied Redis never goes back below what clients were told.
-    const nowMs = this.nowMs();
-    const version = before === undefined ? Math.floor(nowMs / 1000) : before.version + 1;
-    const nonce = this.options.clock.tag(48);
-    const [rules, entry] = stamp(change, { version, nonce, nowMs, before }, by, this.options.pace);
+    const { clock, pace } = this.options;
+    const [rules, entry] = stamp(change, { nonce: clock.tag(48), nowMs: this.nowMs(), before }, by, pace);
     const outcome = await this.document.replace(before, rules, entry);
     if (!outcome.isWritten) {
       await this.meet(outcome.stored);
@@ -234,14 +224,5 @@ export class RedisRulesStore implements RulesStore {
     if (this.held !== undefined && !isNewer(rules, this.held)) return;
     this.held = rules;
     this.listeners.tell(rules);
-  }
-
-  private async whoWasFirst(version: number, expected: number): Promise<string> {
-    const lines = await this.audit(50);
-    return firstStory(
-      version,
-      expected,
-      lines.find((line) => line.version === version),
-    );
   }
 }
