@@ -22,8 +22,13 @@ const right = (command: string, why: string, ...sample: readonly string[]): Redi
 
 /** Of every Redis. */
 export const redisRights: readonly RedisRight[] = [
-  right('eval', 'teaches Redis a script that it does not know yet; leases of bridges', 'return 1', '0'),
-  right('evalsha', 'every append, read and change of the rules is a script', '0'.repeat(40), '0'),
+  right('eval', 'teaches Redis a script that it does not know yet', 'return 1', '0'),
+  right(
+    'evalsha',
+    'every append, read, lease of a bridge and change of the rules is a script',
+    '0'.repeat(40),
+    '0',
+  ),
   right('time', "append times are Redis's own; clocks are compared by it"),
   right('info', 'asked once a connection: is it still loading; and by `turnout doctor`'),
   right('get', 'the key of tickets, leases of bridges, whether a question is still waited for', 'KEY'),
