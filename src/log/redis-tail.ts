@@ -15,16 +15,9 @@ import { HeadChecks, type HeardOrg } from './redis-heads.ts';
 import { orgKeys } from './redis-keys.ts';
 import { placeAfter, tailMessageOf } from './redis-wire.ts';
 
-type Listener = (message: TailMessage) => void;
-
-interface Subscriber {
-  readonly listener: Listener;
-  isOpen: boolean;
-}
-
 interface OrgTail extends HeardOrg, ChannelListener {
   readonly channel: string;
-  readonly subscribers: Set<Subscriber>;
+  readonly subscribers: Listeners<[TailMessage]>;
   /** Told once the channel is heard. */
   readonly waiting: Listeners;
   owner: string;
@@ -76,13 +69,12 @@ export class RedisTail {
   }
 
   /** @throws log_unavailable */
-  async open(org: string, listener: Listener): Promise<Tail> {
+  async open(org: string, listener: (message: TailMessage) => void): Promise<Tail> {
     const tail = this.use(org);
-    const subscriber: Subscriber = { listener, isOpen: true };
-    tail.subscribers.add(subscriber);
+    // Wrapped: one listener may be given twice.
+    const remove = tail.subscribers.add((message) => listener(message));
     const close = async (): Promise<void> => {
-      subscriber.isOpen = false;
-      tail.subscribers.delete(subscriber);
+      remove();
       this.dropUnused(tail);
     };
     try {
@@ -97,8 +89,7 @@ export class RedisTail {
   close(): void {
     this.stopTicking();
     this.heads.close();
-    for (const { subscribers } of this.byChannel.values())
-      for (const subscriber of subscribers) subscriber.isOpen = false;
+    for (const { subscribers } of this.byChannel.values()) subscribers.clear();
     for (const link of this.links.values()) link.close();
     this.links.clear();
     this.byChannel.clear();
@@ -115,16 +106,17 @@ export class RedisTail {
     if (known !== undefined) return known;
     const owner = this.options.connection.ownerOf(channel);
     if (owner === undefined) throw fail('log_unavailable', 'no node serves this org now');
+    const subscribers = new Listeners<[TailMessage]>();
     const tail: OrgTail = {
       org,
       channel,
-      subscribers: new Set(),
+      subscribers,
       waiting: new Listeners(),
       owner,
       link: this.linkTo(owner),
       heard: undefined,
       places: undefined,
-      tell: (message) => tellAll(tail, message),
+      tell: (message) => subscribers.tell(message),
       onMessage: (text) => this.receive(tail, text),
       onHeard: (isAgain) => {
         tail.waiting.tell();
@@ -200,7 +192,7 @@ export class RedisTail {
       tail.heard = place;
       tail.places?.push(place);
     }
-    tellAll(tail, message);
+    tail.subscribers.tell(message);
   }
 
   private tick(): void {
@@ -229,8 +221,4 @@ export class RedisTail {
       this.heads.checkSoon(tail);
     }
   }
-}
-
-function tellAll(tail: OrgTail, message: TailMessage): void {
-  for (const subscriber of tail.subscribers) if (subscriber.isOpen) subscriber.listener(message);
 }

@@ -427,6 +427,8 @@ describe.concurrent('a bridge from a Redis stream', () => {
     expect(lines.filter((line) => line.includes('it is read again'))).toHaveLength(1);
     // 3 and 4 came twice, and stand once; 5 waited for them.
     await holds(log, idsTo(5));
+    // Counted once the answer to the last checkpoint is here.
+    await until(() => report().counts.duplicates > 0, 'the duplicates are counted');
     expect(report().counts).toMatchObject({ events: 5, duplicates: 2 });
   });
 

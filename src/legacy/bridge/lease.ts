@@ -74,7 +74,7 @@ const scripts = {
   ),
 };
 
-export interface RedisLeaseOptions {
+interface RedisLeaseOptions {
   readonly redis: RedisCommands;
   readonly keys: BridgeKeys;
   readonly clock: Clock;
