@@ -7,7 +7,7 @@ import type { Cancel, Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import { withDeadline } from '../async/deadline.ts';
 import { Listeners } from '../async/listeners.ts';
-import { type RedisConnection, slotOf } from '../redis/connections.ts';
+import type { RedisConnection } from '../redis/connections.ts';
 import { type ChannelListener, RedisSubscription } from '../redis/subscription.ts';
 import type { Position } from './cursor.ts';
 import type { Tail, TailMessage } from './event-log.ts';
@@ -40,7 +40,8 @@ export interface RedisTailOptions {
 }
 
 const tickMs = 1000;
-const slots = 16_384;
+// Four times the slots of a Cluster: an owner of one slot is found, all but surely.
+const probeNames = 65_536;
 
 export class RedisTail {
   private readonly options: RedisTailOptions;
@@ -171,11 +172,7 @@ export class RedisTail {
     const name = (n: number): string =>
       `${prefix}:{probe-${n}}:${encodeURIComponent(nodeId)}${connection.target.channelEnd}`;
     if (connection.target.kind !== 'cluster') return name(0);
-    const seen = new Set<number>();
-    for (let n = 0; seen.size < slots && n < slots * 4; n += 1) {
-      if (connection.ownerOf(name(n)) === owner) return name(n);
-      seen.add(slotOf(name(n)));
-    }
+    for (let n = 0; n < probeNames; n += 1) if (connection.ownerOf(name(n)) === owner) return name(n);
     return name(0);
   }
 

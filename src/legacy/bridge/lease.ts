@@ -43,19 +43,17 @@ export interface Lease {
 }
 
 /** The keys of one profile's bridge. `!` is in no org's name, so that the hash tag is nobody else's. */
-export interface BridgeKeys {
-  readonly lease: string;
-  /** The latest turn, and how many places were kept in it. */
-  readonly last: string;
-  /** A hash: how far each lane of the source is in the log. */
-  readonly checkpoints: string;
-  /** There while the source is read. */
-  readonly fed: string;
-}
-
-export function bridgeKeys(prefix: string, profile: string): BridgeKeys {
+export function bridgeKeys(prefix: string, profile: string) {
   const key = (name: string): string => `${prefix}:{!bridge-${profile}}:${name}`;
-  return { lease: key('lease'), last: key('last'), checkpoints: key('checkpoints'), fed: key('fed') };
+  return {
+    lease: key('lease'),
+    /** The latest turn, and how many places were kept in it. */
+    last: key('last'),
+    /** A hash: how far each lane of the source is in the log. */
+    checkpoints: key('checkpoints'),
+    /** There while the source is read. */
+    fed: key('fed'),
+  };
 }
 
 /** Longer than another node needs to take over from one that ends in order, so that `isFed` stays true meanwhile. */
@@ -76,7 +74,7 @@ const scripts = {
 
 interface RedisLeaseOptions {
   readonly redis: RedisCommands;
-  readonly keys: BridgeKeys;
+  readonly keys: ReturnType<typeof bridgeKeys>;
   readonly clock: Clock;
   readonly nodeId: string;
 }
