@@ -220,7 +220,7 @@ function untilReady(client: Redis | Cluster, clock: Clock, withinMs: number): Pr
 }
 
 /** The hash slot of a key (Redis Cluster specification, 'Key distribution model'): CRC16-XMODEM of its tag, mod 16384. */
-export function slotOf(key: string): number {
+function slotOf(key: string): number {
   const open = key.indexOf('{');
   const close = key.indexOf('}', open + 1);
   const hashed = open >= 0 && close > open + 1 ? key.slice(open + 1, close) : key;
