@@ -4,11 +4,10 @@
  */
 import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
-import { type Cancel, pause } from '../clock.ts';
-import { asTurnoutError } from '../errors.ts';
+import type { Cancel } from '../clock.ts';
 import { type Chunk, partsFor } from '../hub/chunk.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
-import type { Group, Member } from '../hub/group.ts';
+import { RingCursor } from '../hub/ring-cursor.ts';
 import { anyTransport, type LiveSession } from '../hub/sessions.ts';
 import { heldAtMostMs } from '../auth/identity.ts';
 import type { Position } from '../log/cursor.ts';
@@ -23,7 +22,6 @@ const maxLookMs = 250;
 // An ephemeral event answers a poll no sooner than this after it came: at most once a second.
 const ephemeralAfterMs = 1000;
 const maxEphemeral = 100;
-const retryMs = 250;
 
 /** What answers a poll, not yet written. */
 export interface PollOutcome {
@@ -32,7 +30,7 @@ export interface PollOutcome {
   readonly state: PollState;
 }
 
-export class HeldPoll implements Member, LiveSession {
+export class HeldPoll extends RingCursor implements LiveSession {
   readonly transport = 'long-poll';
   readonly supports = anyTransport;
   readonly override: Transport | undefined = undefined;
@@ -45,41 +43,33 @@ export class HeldPoll implements Member, LiveSession {
   /** Events were waiting when the poll came. */
   foundAtOnce = false;
   private readonly deps: LongPollDeps;
-  private readonly feed: Feed;
   private readonly request: PollRequest;
-  private readonly group: Group;
   private readonly holdMs: number;
   private resolve: (outcome: PollOutcome) => void = () => undefined;
   private reject: (fault: unknown) => void = () => undefined;
   private readonly cameMs: number;
-  private place: Position;
   private pages = 0;
   private lookingSinceMs: number | undefined;
   private isHeld = false;
-  private isReading = false;
-  private isDone = false;
-  private mustRecheck = false;
   private pending: EphemeralEvent[] = [];
   private cancels: Cancel[] = [];
 
   constructor(deps: LongPollDeps, feed: Feed, request: PollRequest, placed: Placed) {
+    super(feed, deps.clock, placed.position, request.services, request.form ?? pollForm(request.limit));
     this.answered = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
     this.deps = deps;
-    this.feed = feed;
     this.request = request;
     this.connection = deps.clock.id();
     this.sinceMs = deps.clock.now();
     this.cameMs = deps.clock.monotonic();
-    this.place = placed.position;
     const { identity, assignment, session, start, waitMs } = request;
     const due = deps.admission.poll(identity, { assignment, session });
     const isDueNow = start.at === 'head' || due.mayMoveUp;
     this.cohort = due.cohort;
     this.holdMs = isDueNow ? 0 : Math.min(waitMs, heldAtMostMs(identity, deps.clock.now()));
-    this.group = feed.join(this, request.services, request.form ?? pollForm(request.limit));
     if (placed.reset === undefined) this.pump();
     else this.finish(undefined, { reset: placed.reset });
   }
@@ -115,29 +105,22 @@ export class HeldPoll implements Member, LiveSession {
   }
 
   pump(): void {
-    if (this.isDone || this.isReading) return;
-    for (;;) {
+    while (!this.isClosed && !this.isReading) {
       const chunk = this.group.chunkAfter(this.place);
-      if (chunk === undefined) {
-        this.holdOn();
-        return;
-      }
       if (chunk === 'behind') {
         void this.readLog();
+      } else if (chunk === undefined) {
+        this.holdOn();
         return;
+      } else {
+        this.take(chunk);
       }
-      if (this.take(chunk)) return;
     }
-  }
-
-  recheck(): void {
-    this.mustRecheck = true;
-    if (!this.isReading) void this.readLog();
   }
 
   ephemeral(events: readonly EphemeralEvent[]): void {
     // Another API has no word for what isn't stored.
-    if (this.isDone || this.request.form !== undefined) return;
+    if (this.isClosed || this.request.form !== undefined) return;
     const theirs = events.filter((event) => event.to?.includes(this.sub) ?? true);
     if (theirs.length === 0) return;
     const isFirst = this.pending.length === 0;
@@ -147,20 +130,18 @@ export class HeldPoll implements Member, LiveSession {
       this.cancels.push(this.deps.wheel.after(ephemeralAfterMs - sinceCameMs, () => this.finish()));
   }
 
-  /** True where the chunk answers the poll. */
-  private take(chunk: Chunk): boolean {
+  /** Answers the poll where the chunk has events for it, or it has looked for long enough. */
+  protected take(chunk: Chunk): void {
     this.place = chunk.end;
     if (partsFor(chunk, this.sub).length > 0) {
       this.foundAtOnce = !this.isHeld;
       this.finish(chunk);
-      return true;
+      return;
     }
     this.pages += 1;
     const nowMs = this.deps.clock.monotonic();
     this.lookingSinceMs ??= nowMs;
-    if (this.pages < maxPages && nowMs - this.lookingSinceMs < maxLookMs) return false;
-    this.finish();
-    return true;
+    if (this.pages >= maxPages || nowMs - this.lookingSinceMs >= maxLookMs) this.finish();
   }
 
   /** At the head, with nothing for this reader: wait for what comes, or for the end of the wait. */
@@ -183,36 +164,23 @@ export class HeldPoll implements Member, LiveSession {
     this.cancels.push(() => standing.close());
   }
 
-  private async readLog(): Promise<void> {
-    this.isReading = true;
-    this.mustRecheck = false;
-    try {
-      const fetched = await this.group.fetch(this.place);
-      if (!this.isDone && !this.mustRecheck && fetched.kind === 'chunk') this.take(fetched.chunk);
-      if (!this.isDone && !this.mustRecheck && fetched.kind === 'reset') {
-        this.place = fetched.head;
-        this.finish(undefined, { reset: fetched.reason });
-      }
-    } catch (thrown) {
-      if (asTurnoutError(thrown).code !== 'log_unavailable') {
-        this.leave();
-        this.reject(thrown);
-        return;
-      }
-      // The log is away: the poll is held to its wait, then answered with the cursor that it has.
-      this.holdOn();
-      await pause(this.deps.clock, retryMs);
-      this.mustRecheck = true;
-    }
-    this.isReading = false;
-    if (this.isDone) return;
-    if (this.mustRecheck) this.recheck();
-    else this.pump();
+  protected restarted(reset: ResetReason): void {
+    this.finish(undefined, { reset });
+  }
+
+  protected fail(fault: unknown): void {
+    this.close();
+    this.reject(fault);
+  }
+
+  /** The poll is held to its wait, then answered with the cursor that it has. */
+  protected bear(): void {
+    this.holdOn();
   }
 
   private finish(chunk?: Chunk, { reset }: { reset?: ResetReason } = {}): void {
-    if (this.isDone) return;
-    this.leave();
+    if (this.isClosed) return;
+    this.close();
     const { deps, request } = this;
     // Asked again: the rules may have changed while it was held.
     const { transport, assignment } = deps.admission.poll(request.identity, request);
@@ -230,11 +198,10 @@ export class HeldPoll implements Member, LiveSession {
   }
 
   /** It looks no more, and nobody can move or end it. */
-  private leave(): void {
-    if (this.isDone) return;
-    this.isDone = true;
+  override close(): void {
+    if (this.isClosed) return;
+    super.close();
     for (const cancel of this.cancels) cancel();
-    this.feed.leave(this, this.group);
     if (!this.isHeld) return;
     this.deps.traffic.pollsHeld -= 1;
     this.deps.sessions.remove(this);
