@@ -39,7 +39,7 @@ const lookLaterMs = 3000;
 
 export class Feed implements Source {
   readonly org: string;
-  readonly ring: Ring;
+  ring: Ring;
   readonly pages: Pages;
   readonly groups: Groups;
   private readonly deps: FeedDeps;
@@ -183,9 +183,9 @@ export class Feed implements Source {
     this.deps.onDirty(this);
   }
 
-  /** Begins anew at `head`. */
+  /** Begins anew at `head`, with an empty ring. */
   restart(head: Position): void {
-    this.ring.restart(head);
+    this.ring = new Ring(head);
     this.pages.forget();
     this.account();
     this.groups.recheck();

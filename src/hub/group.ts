@@ -48,7 +48,6 @@ export class Group {
   readonly form: Form;
   readonly members = new Set<Member>();
   private readonly source: Source;
-  private readonly ring: Ring;
   private readonly chunks = new Map<number, Chunk>();
   /** Replaced with each incarnation of the log. */
   private reads = new SingleFlight<Fetched>();
@@ -58,7 +57,6 @@ export class Group {
     this.services = services;
     this.form = form;
     this.source = source;
-    this.ring = source.ring;
   }
 
   /**
@@ -67,14 +65,15 @@ export class Group {
    */
   chunkAfter(position: Position): Chunk | 'behind' | undefined {
     const { seq } = position;
-    const { head } = this.ring;
+    const { ring } = this.source;
+    const { head } = ring;
     // A place of another incarnation says nothing about this one's head, wherever it lies.
     if (position.epoch !== head.epoch) return 'behind';
     if (seq > head.seq || isSamePlace(position, head)) return undefined;
     const cut = this.chunks.get(seq);
     if (cut !== undefined && isSamePlace(cut.from, position)) return cut;
-    if (!this.ring.joins(position)) return 'behind';
-    const stretch = { entries: this.ring.after(seq), epoch: this.ring.epoch, from: position };
+    if (!ring.joins(position)) return 'behind';
+    const stretch = { entries: ring.after(seq), epoch: ring.epoch, from: position };
     return this.share(cutChunk(stretch, this.services, this.form));
   }
 
@@ -89,13 +88,14 @@ export class Group {
       maxEvents: Math.max(pageEvents, this.form.maxEvents),
       maxBytes: Math.max(pageBytes, this.form.maxBytes),
     };
+    const { source } = this;
     // A node that was told later of a failover must not go on with what it still has: one of the two is wrong.
-    if (this.ring.covers(position.seq) && !this.ring.joins(position)) await this.source.reconcile();
-    const { reads, source } = this;
+    if (source.ring.covers(position.seq) && !source.ring.joins(position)) await source.reconcile();
+    const { reads } = this;
     const page = await source.pages.read({ at: 'cursor', position }, limits, source.floor());
     if (page.kind === 'reset') return page;
     // Behind the ring's head, and the log has nothing there: it lost what the ring still has.
-    if (page.entries.length === 0 && position.seq < this.ring.head.seq) await this.source.reconcile();
+    if (page.entries.length === 0 && position.seq < source.ring.head.seq) await source.reconcile();
     const stretch = { entries: page.entries, epoch: page.from.epoch, from: page.from };
     const chunk = cutChunk(stretch, this.services, this.form);
     // Don't share an empty chunk: it doesn't advance the reader, so readers would loop on it.

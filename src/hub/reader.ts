@@ -3,12 +3,10 @@
  * room.
  */
 import type { ResetReason } from '../../schema/frames.ts';
-import type { Clock } from '../clock.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
 import { type Chunk, type Form, type Part, partsFor } from './chunk.ts';
-import type { Feed } from './feed.ts';
-import { RingCursor } from './ring-cursor.ts';
+import { type CursorOptions, RingCursor } from './ring-cursor.ts';
 
 /** Where a reader's bytes go. Nothing here may throw. */
 export interface Sink {
@@ -32,16 +30,8 @@ export class Reader extends RingCursor {
   /** It had its turn and has more to read: it goes on when the others had theirs. */
   private isScheduled = false;
 
-  constructor(options: {
-    feed: Feed;
-    form: Form;
-    sub: string;
-    services: ReadonlySet<string>;
-    position: Position;
-    sink: Sink;
-    clock: Clock;
-  }) {
-    super(options.feed, options.clock, options.position, options.services, options.form);
+  constructor(options: CursorOptions & { readonly sub: string; readonly sink: Sink }) {
+    super(options);
     this.form = options.form;
     this.sub = options.sub;
     this.sink = options.sink;
@@ -102,7 +92,4 @@ export class Reader extends RingCursor {
   protected fail(fault: unknown): void {
     this.sink.fail(fault);
   }
-
-  /** The stream stays open at its position. */
-  protected bear(): void {}
 }

@@ -14,6 +14,14 @@ import type { Group, Member } from './group.ts';
 
 const backoff = { firstMs: 100, maxMs: 2000 };
 
+export interface CursorOptions {
+  readonly feed: Feed;
+  readonly clock: Clock;
+  readonly position: Position;
+  readonly services: ReadonlySet<string>;
+  readonly form: Form;
+}
+
 export abstract class RingCursor implements Member {
   protected readonly feed: Feed;
   protected readonly clock: Clock;
@@ -24,7 +32,7 @@ export abstract class RingCursor implements Member {
   private mustRecheck = false;
   private failures = 0;
 
-  constructor(feed: Feed, clock: Clock, position: Position, services: ReadonlySet<string>, form: Form) {
+  constructor({ feed, clock, position, services, form }: CursorOptions) {
     this.feed = feed;
     this.clock = clock;
     this.place = position;
@@ -40,7 +48,12 @@ export abstract class RingCursor implements Member {
   /** A fault of ours, not the log's absence. It reads no more. */
   protected abstract fail(fault: unknown): void;
   /** The log is away, and will be asked again. */
-  protected abstract bear(): void;
+  protected bear(): void {}
+
+  /** Events of the org's log after its position. */
+  behind(): number {
+    return Math.max(0, this.feed.head.seq - this.place.seq);
+  }
 
   recheck(): void {
     this.mustRecheck = true;

@@ -66,13 +66,9 @@ export function startOf(asked: {
   return { at: 'lastSeq', seq, ...(epoch === undefined ? {} : { epoch }) };
 }
 
-const knownTypes: ReadonlySet<string> = new Set<ClientFrame['type']>([
-  'subscribe',
-  'unsubscribe',
-  'publish',
-  'auth',
-  'pong',
-]);
+const knownTypes: ReadonlySet<string> = new Set(
+  clientFrameSchema.options.map(({ shape }) => shape.type.value),
+);
 
 function parseObject(text: string): Record<string, unknown> {
   let value: unknown;

@@ -12,9 +12,10 @@ import { anyTransport, type LiveSession } from '../hub/sessions.ts';
 import { heldAtMostMs } from '../auth/identity.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
+import type { LongPollDeps } from './deps.ts';
 import { fitting, pollForm, type PollState } from './poll-body.ts';
-import type { LongPollDeps, PollRequest } from './poll-request.ts';
-import { Standing } from './standing.ts';
+import type { PollRequest } from './poll-request.ts';
+import { SessionValidity } from './session-validity.ts';
 
 // Looking through what isn't the reader's ends after this much, with `more`.
 const maxPages = 10;
@@ -36,6 +37,10 @@ export class HeldPoll extends RingCursor implements LiveSession {
   readonly override: Transport | undefined = undefined;
   readonly isMoving = false;
   readonly connection: string;
+  readonly org: string;
+  readonly sub: string;
+  readonly session: string | undefined;
+  readonly assignment: number | undefined;
   readonly sinceMs: number;
   readonly cohort: Cohort;
   /** Rejects on a fault of ours alone: while the log is away a poll is held, and answered. */
@@ -55,7 +60,8 @@ export class HeldPoll extends RingCursor implements LiveSession {
   private cancels: Cancel[] = [];
 
   constructor(deps: LongPollDeps, feed: Feed, request: PollRequest, placed: Placed) {
-    super(feed, deps.clock, placed.position, request.services, request.form ?? pollForm(request.limit));
+    const { services, form = pollForm(request.limit) } = request;
+    super({ feed, clock: deps.clock, position: placed.position, services, form });
     this.answered = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -66,6 +72,10 @@ export class HeldPoll extends RingCursor implements LiveSession {
     this.sinceMs = deps.clock.now();
     this.cameMs = deps.clock.monotonic();
     const { identity, assignment, session, start, waitMs } = request;
+    this.org = identity.org;
+    this.sub = identity.sub;
+    this.session = session;
+    this.assignment = assignment;
     const due = deps.admission.poll(identity, { assignment, session });
     const isDueNow = start.at === 'head' || due.mayMoveUp;
     this.cohort = due.cohort;
@@ -74,25 +84,8 @@ export class HeldPoll extends RingCursor implements LiveSession {
     else this.finish(undefined, { reset: placed.reset });
   }
 
-  get org(): string {
-    return this.request.identity.org;
-  }
-  get sub(): string {
-    return this.request.identity.sub;
-  }
-  get session(): string | undefined {
-    return this.request.session;
-  }
-  get assignment(): number | undefined {
-    return this.request.assignment;
-  }
-
   position(): Position {
     return this.place;
-  }
-
-  behind(): number {
-    return Math.max(0, this.feed.head.seq - this.place.seq);
   }
 
   /** A poll moves by being answered: what it is due stands in the answer. */
@@ -160,8 +153,8 @@ export class HeldPoll extends RingCursor implements LiveSession {
     this.cancels.push(this.deps.wheel.after(this.holdMs, finish), this.request.client.onGone(finish));
     const { identity } = this.request;
     if (identity.vouch === undefined) return;
-    const standing = new Standing(this.deps, identity, finish);
-    this.cancels.push(() => standing.close());
+    const validity = new SessionValidity(this.deps, identity, finish);
+    this.cancels.push(() => validity.close());
   }
 
   protected restarted(reset: ResetReason): void {
@@ -174,7 +167,7 @@ export class HeldPoll extends RingCursor implements LiveSession {
   }
 
   /** The poll is held to its wait, then answered with the cursor that it has. */
-  protected bear(): void {
+  protected override bear(): void {
     this.holdOn();
   }
 

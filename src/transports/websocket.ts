@@ -7,7 +7,6 @@ import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Code, codes, limits } from '../../schema/codes.ts';
 import { Credential } from '../auth/credential.ts';
-import { pause } from '../clock.ts';
 import { isLoopbackHost } from '../config/config.ts';
 import { errorBody, fail, retryAfterOf } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
@@ -15,8 +14,8 @@ import type { Authenticator } from '../auth/identity.ts';
 import { StreamConnection } from './connection.ts';
 import { understoodOffers } from './extension-offers.ts';
 import { streamForm } from './frames.ts';
-import type { StreamDeps, Visitor } from './stream-deps.ts';
-import { inTurns, toldPart } from './turns.ts';
+import type { StreamDeps, Visitor } from './deps.ts';
+import { inTurns, toldPart, until } from './turns.ts';
 
 export interface WebSocketOptions extends StreamDeps {
   readonly authenticator: Authenticator;
@@ -35,7 +34,7 @@ export interface WebSocketOptions extends StreamDeps {
   mayUpgrade(request: IncomingMessage): boolean;
 }
 
-export interface CookieRule {
+interface CookieRule {
   readonly name: string;
   /** A browser sends the cookie along whatever page opens the stream: only these pages may. */
   mayOpen(origin: string | undefined, host: string | undefined): boolean;
@@ -47,8 +46,6 @@ const refusalMs = 1000;
 const adviceLength = 0.3;
 // How long a drained peer may take to answer the close, which comes behind what it still has to read.
 const goodbyeMs = 1500;
-// How often a drain looks whether anybody is left.
-const lookMs = 20;
 
 export class WebSocketTransport {
   private readonly options: WebSocketOptions;
@@ -99,17 +96,10 @@ export class WebSocketTransport {
     };
     const isOver = (): boolean => this.connections.size === 0;
     await inTurns([...this.connections], withinMs * toldPart, clock, advise, isOver);
-    await this.emptied(Math.max(0, endMs - clock.monotonic()));
+    await until(isOver, endMs, clock);
     for (const connection of this.connections) connection.end('draining');
-    await this.emptied(goodbyeMs);
+    await until(isOver, clock.monotonic() + goodbyeMs, clock);
     for (const connection of this.connections) connection.cut();
-  }
-
-  /** Resolves when nobody is left, or the time is up. */
-  private async emptied(withinMs: number): Promise<void> {
-    const { clock } = this.options;
-    const endMs = clock.monotonic() + withinMs;
-    while (this.connections.size > 0 && clock.monotonic() < endMs) await pause(clock, lookMs);
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

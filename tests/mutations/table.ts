@@ -116,8 +116,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'cursor in ping: a ping names the head, not what was sent',
     file: 'src/transports/connection.ts',
-    find: 'frames.ping(this.live.reader.position',
-    replace: 'frames.ping(this.live.feed.head',
+    find: 'frames.ping(this.commands.reader.position',
+    replace: "frames.ping(this.commands.reader['feed'].head",
     test: 'tests/e2e/stream-order.test.ts',
     expectRed: 'names in a ping what was sent before it',
   },
@@ -180,8 +180,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the ring check: a reader is fed by a ring of another history',
     file: 'src/hub/group.ts',
-    find: "if (!this.ring.joins(position)) return 'behind';",
-    replace: "if (!this.ring.covers(seq)) return 'behind';",
+    find: "if (!ring.joins(position)) return 'behind';",
+    replace: "if (!ring.covers(seq)) return 'behind';",
     test: 'tests/unit/feed-restart.test.ts',
     expectRed: "gives a reader that stands in 'a fork' nothing of what the log lost",
   },
