@@ -7,7 +7,7 @@ import { limits } from '../../schema/codes.ts';
 import { type PublishEvent, reservedFields } from '../../schema/envelope.ts';
 import { publishItemSchema, type PublishResult } from '../../schema/http.ts';
 import type { Clock } from '../clock.ts';
-import { asTurnoutError, fail } from '../errors.ts';
+import { asTurnoutError, fail, problemsIn } from '../errors.ts';
 import type { Identity } from '../auth/identity.ts';
 import { ephemeralOf, type PreparedEvent, preparedBytes, prepareEvent } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -116,14 +116,14 @@ function parsePublish(body: unknown): PublishItem[] {
     throw fail('too_large', `a publish has at most ${limits.batchEvents} events`);
   for (const item of raw) mustNotReserve(item);
   const parsed = itemsSchema.safeParse(raw);
-  if (!parsed.success) throw fail('bad_request', tell(parsed.error.issues));
+  if (!parsed.success) throw fail('bad_request', problemsIn(parsed.error.issues, 'event', 5));
   return parsed.data;
 }
 
 /** The events of a batch; an org beside them stands for each that names none. */
 function eventsOf(body: object): unknown[] {
   const parsed = batchSchema.safeParse(body);
-  if (!parsed.success) throw fail('bad_request', tell(parsed.error.issues));
+  if (!parsed.success) throw fail('bad_request', problemsIn(parsed.error.issues, 'event', 5));
   const { org, events } = parsed.data;
   if (org === undefined) return events;
   return events.map((event) => (isObject(event) && !Object.hasOwn(event, 'org') ? { ...event, org } : event));
@@ -181,9 +181,3 @@ function mustFit(items: readonly PublishItem[], events: readonly PreparedEvent[]
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
-
-const tell = (issues: readonly z.core.$ZodIssue[]): string =>
-  issues
-    .slice(0, 5)
-    .map(({ path, message }) => `${path.map(String).join('.') || 'event'}: ${message}`)
-    .join('; ');

@@ -137,17 +137,18 @@ export const frames = {
 
   /** One frame for each service, made once for all readers that are given the same events. */
   ephemeral(events: readonly EphemeralEvent[]): readonly Buffer[] {
-    const made = ephemeralFrames.get(events);
-    if (made !== undefined) return made;
-    const services = [...new Set(events.map((event) => event.service))];
-    const fresh = services.map((service) =>
-      ephemeralFrame(
-        service,
-        events.filter((event) => event.service === service),
-      ),
-    );
-    ephemeralFrames.set(events, fresh);
-    return fresh;
+    let made = ephemeralFrames.get(events);
+    if (made === undefined) {
+      const services = new Set(events.map(({ service }) => service));
+      made = [...services].map((name) =>
+        ephemeralFrame(
+          name,
+          events.filter(({ service }) => service === name),
+        ),
+      );
+      ephemeralFrames.set(events, made);
+    }
+    return made;
   },
 } as const;
 

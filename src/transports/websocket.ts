@@ -12,7 +12,7 @@ import { errorBody, fail, retryAfterOf } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
 import type { Authenticator } from '../auth/identity.ts';
 import { StreamConnection } from './connection.ts';
-import { understoodOffers } from './extension-offers.ts';
+import { takesSharedDeflate, understoodOffers } from './extensions.ts';
 import { streamForm } from './frames.ts';
 import type { StreamDeps, Visitor } from './deps.ts';
 import { inTurns, toldPart, until } from './turns.ts';
@@ -28,16 +28,15 @@ export interface WebSocketOptions extends StreamDeps {
   addressOf(request: IncomingMessage): string | undefined;
   /** True where a browser page of this origin may open streams. */
   isOriginAllowed(origin: string, host: string | undefined): boolean;
-  /** The cookie that opens a stream where nothing else was brought; absent: none does. */
-  readonly cookie?: CookieRule | undefined;
+  /**
+   * The cookie that opens a stream where nothing else was brought; absent: none does. A browser sends it along whatever page
+   * opens the stream: only pages that `mayOpen` allows may.
+   */
+  readonly cookie?:
+    | { readonly name: string; mayOpen(origin: string | undefined, host: string | undefined): boolean }
+    | undefined;
   /** Counts one more upgrade from this peer. False: it comes in a flood and gets 429. */
   mayUpgrade(request: IncomingMessage): boolean;
-}
-
-interface CookieRule {
-  readonly name: string;
-  /** A browser sends the cookie along whatever page opens the stream: only these pages may. */
-  mayOpen(origin: string | undefined, host: string | undefined): boolean;
 }
 
 // How long a refused peer may take to read why.
@@ -230,12 +229,6 @@ const reasonsOfWs: ReadonlyMap<number, Code> = new Map([
   [1007, 'bad_frame'],
   [1009, 'too_large'],
 ]);
-
-/** True where the peer inflates what was deflated with a full window: a smaller one would fail with 1007. */
-function takesSharedDeflate(extensions: string): boolean {
-  const window = /server_max_window_bits=(\d+)/i.exec(extensions)?.[1];
-  return /permessage-deflate/i.test(extensions) && (window === undefined || window === '15');
-}
 
 /**
  * An upgrade to anything else (h2c, say) is an offer that a server may pass over: the request is answered as if it had
