@@ -27,11 +27,11 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'attach before read: the head is read before the tail is heard',
     file: 'src/hub/feed.ts',
-    find: `    const tail = await deps.log.tail(org, (message) => feed.receive(message));
+    find: `    const tail = await deps.log.tail(org, hear);
     try {
-      const { head } = await deps.pages.readNow(org, { at: 'head' }, placeOnly);`,
-    replace: `    const { head } = await deps.pages.readNow(org, { at: 'head' }, placeOnly);
-    const tail = await deps.log.tail(org, (message) => feed.receive(message));
+      const { head } = await pages.readNow({ at: 'head' }, placeOnly);`,
+    replace: `    const { head } = await pages.readNow({ at: 'head' }, placeOnly);
+    const tail = await deps.log.tail(org, hear);
     try {`,
     test: 'tests/unit/hub.test.ts',
     expectRed: 'loses nothing that is appended while it opens',
@@ -39,34 +39,34 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the chain check: a message is placed wherever the feed stands',
     file: 'src/hub/feed.ts',
-    find: 'if (isSamePlace(message.previous, this.head)) {',
-    replace: 'if (message.entries.length > 0) {',
+    find: 'if (isSamePlace(previous, this.head)) this.append(entries);',
+    replace: 'if (entries.length > 0) this.append(entries);',
     test: 'tests/unit/hub.test.ts',
     expectRed: 'fills a gap in its tail from the log',
   },
   {
     name: 'gap fill: what a tail missed is not read',
     file: 'src/hub/feed.ts',
-    find: `    this.deps.onRepair(this.org, why);
-    await this.readOn();`,
-    replace: '    this.deps.onRepair(this.org, why);',
+    find: `    this.deps.onRepair?.(this.org, why);
+    await readToHead(this, this.deps, this.closing.signal);`,
+    replace: '    this.deps.onRepair?.(this.org, why);',
     test: 'tests/unit/hub.test.ts',
     expectRed: 'fills a gap in its tail from the log',
   },
   {
     name: 'gap fill: what a tail missed is not read, in the heart',
     file: 'src/hub/feed.ts',
-    find: `    this.deps.onRepair(this.org, why);
-    await this.readOn();`,
-    replace: '    this.deps.onRepair(this.org, why);',
+    find: `    this.deps.onRepair?.(this.org, why);
+    await readToHead(this, this.deps, this.closing.signal);`,
+    replace: '    this.deps.onRepair?.(this.org, why);',
     test: 'tests/e2e/heart.test.ts',
     expectRed: 'gives every client of two nodes what was published',
   },
   {
     name: 'single flight: each reader reads pages of its own',
     file: 'src/hub/pages.ts',
-    find: 'if (known !== undefined) return known;',
-    replace: '',
+    find: 'return this.reads.run(key, () => this.readPage(key, at));',
+    replace: 'return this.readPage(key, at);',
     test: 'tests/unit/pages.test.ts',
     expectRed: 'cost the log its pages',
   },
@@ -116,8 +116,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'cursor in ping: a ping names the head, not what was sent',
     file: 'src/transports/connection.ts',
-    find: 'frames.ping(this.live.reader.position',
-    replace: 'frames.ping(this.live.feed.head',
+    find: 'frames.ping(this.commands.reader.position',
+    replace: "frames.ping(this.commands.reader['feed'].head",
     test: 'tests/e2e/stream-order.test.ts',
     expectRed: 'names in a ping what was sent before it',
   },
@@ -180,8 +180,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the ring check: a reader is fed by a ring of another history',
     file: 'src/hub/group.ts',
-    find: "if (!this.ring.joins(position)) return 'behind';",
-    replace: "if (!this.ring.covers(seq)) return 'behind';",
+    find: "if (!ring.joins(position)) return 'behind';",
+    replace: "if (!ring.covers(seq)) return 'behind';",
     test: 'tests/unit/feed-restart.test.ts',
     expectRed: "gives a reader that stands in 'a fork' nothing of what the log lost",
   },
