@@ -7,7 +7,7 @@ import type { Cancel, Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import { withDeadline } from '../async/deadline.ts';
 import { Listeners } from '../async/listeners.ts';
-import { type RedisConnection, slotOf } from '../redis/connections.ts';
+import type { RedisConnection } from '../redis/connections.ts';
 import { type ChannelListener, RedisSubscription } from '../redis/subscription.ts';
 import type { Position } from './cursor.ts';
 import type { Tail, TailMessage } from './event-log.ts';
@@ -15,16 +15,9 @@ import { HeadChecks, type HeardOrg } from './redis-heads.ts';
 import { orgKeys } from './redis-keys.ts';
 import { placeAfter, tailMessageOf } from './redis-wire.ts';
 
-type Listener = (message: TailMessage) => void;
-
-interface Subscriber {
-  readonly listener: Listener;
-  isOpen: boolean;
-}
-
 interface OrgTail extends HeardOrg, ChannelListener {
   readonly channel: string;
-  readonly subscribers: Set<Subscriber>;
+  readonly subscribers: Listeners<[TailMessage]>;
   /** Told once the channel is heard. */
   readonly waiting: Listeners;
   owner: string;
@@ -47,7 +40,8 @@ export interface RedisTailOptions {
 }
 
 const tickMs = 1000;
-const slots = 16_384;
+// Four times the slots of a Cluster: an owner of one slot is found, all but surely.
+const probeNames = 65_536;
 
 export class RedisTail {
   private readonly options: RedisTailOptions;
@@ -76,13 +70,12 @@ export class RedisTail {
   }
 
   /** @throws log_unavailable */
-  async open(org: string, listener: Listener): Promise<Tail> {
+  async open(org: string, listener: (message: TailMessage) => void): Promise<Tail> {
     const tail = this.use(org);
-    const subscriber: Subscriber = { listener, isOpen: true };
-    tail.subscribers.add(subscriber);
+    // Wrapped: one listener may be given twice.
+    const remove = tail.subscribers.add((message) => listener(message));
     const close = async (): Promise<void> => {
-      subscriber.isOpen = false;
-      tail.subscribers.delete(subscriber);
+      remove();
       this.dropUnused(tail);
     };
     try {
@@ -97,8 +90,7 @@ export class RedisTail {
   close(): void {
     this.stopTicking();
     this.heads.close();
-    for (const { subscribers } of this.byChannel.values())
-      for (const subscriber of subscribers) subscriber.isOpen = false;
+    for (const { subscribers } of this.byChannel.values()) subscribers.clear();
     for (const link of this.links.values()) link.close();
     this.links.clear();
     this.byChannel.clear();
@@ -115,16 +107,17 @@ export class RedisTail {
     if (known !== undefined) return known;
     const owner = this.options.connection.ownerOf(channel);
     if (owner === undefined) throw fail('log_unavailable', 'no node serves this org now');
+    const subscribers = new Listeners<[TailMessage]>();
     const tail: OrgTail = {
       org,
       channel,
-      subscribers: new Set(),
+      subscribers,
       waiting: new Listeners(),
       owner,
       link: this.linkTo(owner),
       heard: undefined,
       places: undefined,
-      tell: (message) => tellAll(tail, message),
+      tell: (message) => subscribers.tell(message),
       onMessage: (text) => this.receive(tail, text),
       onHeard: (isAgain) => {
         tail.waiting.tell();
@@ -179,11 +172,7 @@ export class RedisTail {
     const name = (n: number): string =>
       `${prefix}:{probe-${n}}:${encodeURIComponent(nodeId)}${connection.target.channelEnd}`;
     if (connection.target.kind !== 'cluster') return name(0);
-    const seen = new Set<number>();
-    for (let n = 0; seen.size < slots && n < slots * 4; n += 1) {
-      if (connection.ownerOf(name(n)) === owner) return name(n);
-      seen.add(slotOf(name(n)));
-    }
+    for (let n = 0; n < probeNames; n += 1) if (connection.ownerOf(name(n)) === owner) return name(n);
     return name(0);
   }
 
@@ -200,7 +189,7 @@ export class RedisTail {
       tail.heard = place;
       tail.places?.push(place);
     }
-    tellAll(tail, message);
+    tail.subscribers.tell(message);
   }
 
   private tick(): void {
@@ -229,8 +218,4 @@ export class RedisTail {
       this.heads.checkSoon(tail);
     }
   }
-}
-
-function tellAll(tail: OrgTail, message: TailMessage): void {
-  for (const subscriber of tail.subscribers) if (subscriber.isOpen) subscriber.listener(message);
 }

@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis';
 import { type Clock, pause } from '../clock.ts';
 
 /** `shard`: sharded pub/sub, as on a Cluster. `pattern`: the names that are wanted are PSUBSCRIBE's patterns. */
-export type SubscriptionKind = 'channel' | 'shard' | 'pattern';
+type SubscriptionKind = 'channel' | 'shard' | 'pattern';
 
 export interface ChannelListener {
   /** @param channel where the message was published: with patterns not the name that is wanted */

@@ -7,7 +7,7 @@ import type { Clock } from '../../../clock.ts';
 import { openRedis } from '../../../redis/connections.ts';
 import { RedisSubscription } from '../../../redis/subscription.ts';
 import type { Source, SourceFeed, SourceItem } from '../source.ts';
-import { orgPattern } from './org-pattern.ts';
+import { type OrgPattern, orgPattern } from './org-pattern.ts';
 
 type PubsubSource = Extract<ProfileSource, { kind: 'redis-pubsub' }>;
 
@@ -29,6 +29,7 @@ const unheard = 'the subscription was made anew: what was published meanwhile we
 export class RedisPubsubSource implements Source {
   private readonly source: PubsubSource;
   private readonly clock: Clock;
+  private readonly pattern: OrgPattern;
   private heard: Heard[] = [];
   private heardBytes = 0;
   private count = 0;
@@ -37,6 +38,7 @@ export class RedisPubsubSource implements Source {
   constructor(source: PubsubSource, clock: Clock) {
     this.source = source;
     this.clock = clock;
+    this.pattern = orgPattern(source.channel);
   }
 
   async run(feed: SourceFeed): Promise<void> {
@@ -47,7 +49,7 @@ export class RedisPubsubSource implements Source {
     this.heardBytes = 0;
     let fault: Error | undefined;
     const connection = openRedis({ url, clock, timeoutMs, onError: (error) => (fault ??= error) });
-    const pattern = orgPattern(channel);
+    const { pattern } = this;
     const subscription = new RedisSubscription({
       open: () => connection.openSubscriber(),
       mayMove: connection.target.kind === 'cluster',
@@ -100,7 +102,7 @@ export class RedisPubsubSource implements Source {
 
   /** In the order of hearing, one batch at a time, over every reconnect. */
   private async handOn(feed: SourceFeed): Promise<void> {
-    const pattern = orgPattern(this.source.channel);
+    const { pattern } = this;
     const stop = (): void => this.wake();
     feed.signal.addEventListener('abort', stop);
     while (!feed.signal.aborted) {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Credential } from '../../src/auth/credential.ts';
 import { fail } from '../../src/errors.ts';
 import { type Identity, ServiceClaim } from '../../src/auth/identity.ts';
-import { Standing } from '../../src/transports/standing.ts';
+import { SessionValidity } from '../../src/transports/session-validity.ts';
 import { Wheel } from '../../src/transports/wheel.ts';
 import { manualClock } from '../support/manual-clock.ts';
 
@@ -27,7 +27,7 @@ function watch(isVouched: boolean, livesMs = 10_000) {
     if (state.fails !== undefined) throw fail(state.fails);
     return identity();
   }
-  const standing = new Standing({ clock, wheel }, identity(), (code) => void ended.push(code));
+  const validity = new SessionValidity({ clock, wheel }, identity(), (code) => void ended.push(code));
   /** In steps, so that answers come between the timers. */
   const pass = async (ms: number): Promise<void> => {
     for (let left = ms; left > 0; left -= 500) {
@@ -35,7 +35,7 @@ function watch(isVouched: boolean, livesMs = 10_000) {
       await new Promise(setImmediate);
     }
   };
-  return { state, ended, pass, standing };
+  return { state, ended, pass, validity };
 }
 
 describe('a connection', () => {
@@ -69,11 +69,11 @@ describe('a connection', () => {
   });
 
   it('is asked about no more than once a second where answers are not kept, and never once closed', async () => {
-    const { state, pass, standing } = watch(true, 0);
+    const { state, pass, validity } = watch(true, 0);
     await pass(10_000);
     expect(state.asked).toBeGreaterThan(5);
     expect(state.asked).toBeLessThanOrEqual(10);
-    standing.close();
+    validity.close();
     const { asked } = state;
     await pass(10_000);
     expect(state.asked).toBe(asked);

@@ -1,36 +1,28 @@
 /**
- * Watches whether whoever is connected still may be: until the token expires, or for as long as the server that vouched
- * for them goes on doing so.
+ * Watches whether a connected user may still be here: until the token expires, or for as long as the auth server that
+ * vouched for the user goes on doing so.
  */
 import type { Cancel, Clock } from '../clock.ts';
 import { asTurnoutError } from '../errors.ts';
 import type { Identity, Vouch } from '../auth/identity.ts';
 import type { Wheel } from './wheel.ts';
 
-/** `overloaded`: nobody could be asked for too long. */
-export type StandingEnd = 'unauthorized' | 'overloaded';
-
-interface StandingDeps {
-  readonly clock: Clock;
-  readonly wheel: Wheel;
-}
-
 // An answer that is not kept at all would otherwise be asked for without a pause.
 const leastMs = 1000;
 // In an outage: long enough for a server that comes back to breathe, each connection at its own moment.
 const retryMs = 2000;
 
-export class Standing {
-  private readonly deps: StandingDeps;
-  private readonly ended: (code: StandingEnd) => void;
+export class SessionValidity {
+  private readonly deps: { readonly clock: Clock; readonly wheel: Wheel };
+  private readonly onEnd: (code: 'unauthorized' | 'overloaded') => void;
   private outageSinceMs: number | undefined;
   private isClosed = false;
   private cancel: Cancel = () => undefined;
 
-  /** @param ended called once, when they may no longer be here */
-  constructor(deps: StandingDeps, identity: Identity, ended: (code: StandingEnd) => void) {
+  /** @param onEnd called once, when the user may no longer be here; `overloaded`: the auth server was away for too long */
+  constructor(deps: SessionValidity['deps'], identity: Identity, onEnd: SessionValidity['onEnd']) {
     this.deps = deps;
-    this.ended = ended;
+    this.onEnd = onEnd;
     this.watch(identity);
   }
 
@@ -42,7 +34,7 @@ export class Standing {
   private watch({ expiresAtMs, vouch }: Identity): void {
     const leftMs = Math.max(vouch === undefined ? 0 : leastMs, expiresAtMs - this.deps.clock.now());
     this.cancel = this.deps.wheel.after(leftMs, () => {
-      if (vouch === undefined) this.ended('unauthorized');
+      if (vouch === undefined) this.onEnd('unauthorized');
       else void this.ask(vouch);
     });
   }
@@ -55,18 +47,18 @@ export class Standing {
       this.watch(identity);
     } catch (thrown) {
       if (this.isClosed) return;
-      if (asTurnoutError(thrown).code === 'unauthorized') this.ended('unauthorized');
+      if (asTurnoutError(thrown).code === 'unauthorized') this.onEnd('unauthorized');
       else this.bear(vouch);
     }
   }
 
-  /** Nobody can be asked: who is connected stays for a while. */
+  /** The auth server can't be asked: the user stays for a while. */
   private bear(vouch: Vouch): void {
     const { clock, wheel } = this.deps;
     this.outageSinceMs ??= clock.monotonic();
     const leftMs = vouch.outageMs - (clock.monotonic() - this.outageSinceMs);
     if (leftMs <= 0) {
-      this.ended('overloaded');
+      this.onEnd('overloaded');
       return;
     }
     const pauseMs = Math.min(leftMs, retryMs * (0.5 + clock.random()));

@@ -1,6 +1,6 @@
 /**
- * The extensions that a client offers with its upgrade. An offer that isn't understood is passed over (RFC 7692, 5): ws would
- * refuse the whole upgrade for it, and the client would not even learn why.
+ * The extensions of an upgrade: which offers of the client ws is shown, and what the answer allows. An offer that isn't
+ * understood is passed over (RFC 7692, 5): ws would refuse the whole upgrade for it, and the client would not learn why.
  */
 
 const bits = '(?:[89]|1[0-5])';
@@ -23,4 +23,10 @@ function isUnderstood(offer: string): boolean {
     names.size === parameters.length &&
     parameters.every((text) => parameter.test(text))
   );
+}
+
+/** True where the peer inflates what was deflated with a full window: a smaller one would fail with 1007. */
+export function takesSharedDeflate(extensions: string): boolean {
+  const window = /server_max_window_bits=(\d+)/i.exec(extensions)?.[1];
+  return /permessage-deflate/i.test(extensions) && (window === undefined || window === '15');
 }
