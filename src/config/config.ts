@@ -2,8 +2,10 @@
  * The settings of a node, from the environment. Sole reader of process.env. Every error is collected and told at once, by
  * variable name and without values: a value may be a secret.
  */
+import { hostname } from 'node:os';
 import { z } from 'zod';
-import { variables } from './settings.ts';
+import type { Clock } from '../clock.ts';
+import { formerNames, variables } from './settings.ts';
 
 /** One variable as docs/CONFIGURATION.md lists it. */
 export interface Setting {
@@ -41,6 +43,8 @@ export interface Config extends Variables {
   readonly shortSecrets: readonly string[];
   /** Who is asking is told by a key or a server that was given, not by a key that was made up. */
   readonly hasKey: boolean;
+  /** Lines to log at start: what was given and is not heeded, or not safe. None holds a value. */
+  readonly warnings: readonly string[];
 }
 
 /** What is wrong with the environment: one line a variable, none with its value. */
@@ -70,17 +74,19 @@ export const environment = (): Environment => process.env;
 export function readConfig(env: Environment = environment()): Config {
   const problems: string[] = [];
   const read: Record<string, unknown> = {};
+  const isGiven = (name: string): boolean => (env[name] ?? '').trim() !== '';
+  const renamed = Object.entries(formerNames).filter(([, former]) => isGiven(former));
   for (const [name, schema] of Object.entries(variables)) {
-    const raw = env[name]?.trim() === '' ? undefined : env[name];
+    const given = [name, formerNames[name] ?? name].find(isGiven) ?? name;
     // As one of many kinds: the union of them all has no one `safeParse`.
-    const parsed = (schema as z.ZodType).safeParse(raw);
+    const parsed = (schema as z.ZodType).safeParse(isGiven(given) ? env[given] : undefined);
     if (parsed.success) read[name] = parsed.data;
-    else problems.push(`${name} ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);
+    else problems.push(`${given} ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);
   }
   // Each name of `variables` was parsed by its own schema above, or its problem is about to be thrown.
   const values = read as unknown as Variables;
 
-  const keys = keyNames.filter((name) => (env[name] ?? '').trim() !== '');
+  const keys = keyNames.filter(isGiven);
   const host = values.TURNOUT_HOST ?? '127.0.0.1';
   const shortSecrets = secretNames.filter(
     (name) => (values[name]?.length ?? minSecretChars) < minSecretChars,
@@ -101,5 +107,35 @@ export function readConfig(env: Environment = environment()): Config {
   const hasKey = keys.length > 0 || isAsked;
   const isUnconfigured = values.TURNOUT_REDIS_URL === undefined;
   const isDemo = !hasKey && (values.TURNOUT_DEMO ?? isUnconfigured);
-  return Object.freeze({ ...values, hasKey, isDemo, shortSecrets });
+  const warnings = [
+    ...(values.TURNOUT_DEMO === true && !isDemo
+      ? ['TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured']
+      : []),
+    ...(values.UNLEASH_URL === undefined
+      ? []
+      : ['UNLEASH_URL is not read by this version: the rules of the admin API decide']),
+    ...shortSecrets.map(
+      (name) => `${name} is short enough to be guessed: off loopback a node does not start with it`,
+    ),
+    ...renamed.map(([name, former]) =>
+      isGiven(name)
+        ? `${former} is ignored: ${name}, its new name, is given too`
+        : `${former} is now called ${name}: the old name will go`,
+    ),
+  ];
+  return Object.freeze({ ...values, hasKey, isDemo, shortSecrets, warnings });
+}
+
+// Room is left for the rest: a node's id has at most 64 characters. The end of a pod's name is what differs.
+const hostChars = 50;
+
+/**
+ * Returns the name of a node that was given none: it says where the node runs, and no other node has it. Containers that
+ * share a host's network have one host name and, each, process id 1: chance tells them apart.
+ */
+export function madeUpNodeId(clock: Pick<Clock, 'tag'>): string {
+  const host = hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+    .slice(-hostChars);
+  return `${host}-${process.pid}-${clock.tag(24)}`;
 }

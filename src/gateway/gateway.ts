@@ -2,7 +2,7 @@
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
 import { authServerReport } from '../auth/report.ts';
 import type { Clock } from '../clock.ts';
-import { type Config, isLoopbackHost } from '../config/config.ts';
+import { type Config, isLoopbackHost, madeUpNodeId } from '../config/config.ts';
 import { demoBackendIdentity, demoConfig, demoLines, type DemoPublish, demoTokens } from '../demo/demo.ts';
 import { openStage } from '../demo/stage.ts';
 import { openAdoption, readProfiles } from './adoption.ts';
@@ -26,7 +26,6 @@ import type { EventLog } from '../log/event-log.ts';
 import { connectRedis } from '../log/open-log.ts';
 import { type Logger, logClose } from '../logger.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { madeUpNodeId } from '../config/node-id.ts';
 import { defaultRunFolder } from '../rollout/kill/local.ts';
 import { createRollout } from '../rollout/rollout.ts';
 import { RulesConnection } from '../rollout/rules/connection.ts';
@@ -61,12 +60,7 @@ const maxPerUser = { loopback: 5000, elsewhere: 256 };
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock, logger } = options;
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
-  if (config.TURNOUT_DEMO === true && !config.isDemo)
-    logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
-  if (config.UNLEASH_URL !== undefined)
-    logger.warn('UNLEASH_URL is not read by this version: the rules of the admin API decide');
-  for (const name of config.shortSecrets)
-    logger.warn(`${name} is short enough to be guessed: off loopback a node does not start with it`);
+  for (const warning of config.warnings) logger.warn(warning);
   const profiles = readProfiles(config, logger);
   const madeUpSecret = randomSecret();
   const nodeId = config.TURNOUT_NODE_ID ?? madeUpNodeId(clock);
@@ -102,7 +96,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     onDecision: count,
   });
   const limits = createRequestLimits({
-    perSecond: config.TURNOUT_MAX_REQUESTS_PER_ADDRESS_S,
+    perSecond: config.TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S,
     trustedProxies: config.TURNOUT_TRUSTED_PROXIES,
     clock,
   });

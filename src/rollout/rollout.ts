@@ -35,7 +35,7 @@ export interface RolloutOptions extends Omit<RulesStoreOptions, 'toggles'> {
     | 'TURNOUT_MOVE_RATE'
     | 'TURNOUT_POLL_CAPACITY'
     | 'TURNOUT_MOVE_WITHIN_MS'
-    | 'TURNOUT_RULES_MAX_AGE'
+    | 'TURNOUT_RULES_MAX_AGE_MS'
     | 'TURNOUT_RULES_STALE'
   >;
   /** Who is connected: hub's Sessions fits. */
@@ -85,8 +85,8 @@ export function createRollout(options: RolloutOptions): Rollout {
   );
   const areRulesLost = (): boolean =>
     config.TURNOUT_RULES_STALE === 'long-poll' &&
-    config.TURNOUT_RULES_MAX_AGE > 0 &&
-    store.health().ageMs > config.TURNOUT_RULES_MAX_AGE;
+    config.TURNOUT_RULES_MAX_AGE_MS > 0 &&
+    store.health().ageMs > config.TURNOUT_RULES_MAX_AGE_MS;
   const decider = new Decider({
     rules: () => store.current(),
     evaluator,
@@ -190,7 +190,7 @@ function watchAge(
   { config, clock, logger }: RolloutOptions,
   changed: () => void,
 ): (() => void) | undefined {
-  if (config.TURNOUT_RULES_STALE !== 'long-poll' || config.TURNOUT_RULES_MAX_AGE === 0) return undefined;
+  if (config.TURNOUT_RULES_STALE !== 'long-poll' || config.TURNOUT_RULES_MAX_AGE_MS === 0) return undefined;
   let wereLost = areRulesLost();
   return clock.every(ageLookMs, () => {
     const areLost = areRulesLost();
