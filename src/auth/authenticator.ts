@@ -5,8 +5,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { JWTPayload } from 'jose';
+import { LRUCache } from 'lru-cache';
 import { type Claims, claimsSchema, type Role, roleSchema } from '../../schema/token.ts';
-import { DigestCache } from './cache.ts';
 import { nameOf, type OrgPlace, valueAt } from './claims.ts';
 import { Credential } from './credential.ts';
 import { jwtForm, keptTokens, payloadOf, verifierOf } from './jwt.ts';
@@ -16,34 +16,6 @@ import type { Config } from '../config/config.ts';
 import { asTurnoutError, fail } from '../errors.ts';
 import { type Authenticator, type Identity, ServiceClaim } from './identity.ts';
 import { createTicketOffice } from './tickets.ts';
-
-/** What of the settings says which tokens are good. */
-export type AuthConfig = Pick<
-  Config,
-  | 'TURNOUT_JWT_SECRET'
-  | 'TURNOUT_JWT_PUBLIC_KEY'
-  | 'TURNOUT_JWKS_URL'
-  | 'TURNOUT_JWT_LEEWAY_S'
-  | 'TURNOUT_TICKET_SECRET'
-> &
-  Partial<
-    Pick<
-      Config,
-      | 'TURNOUT_JWT_ISSUER'
-      | 'TURNOUT_JWT_AUDIENCE'
-      | 'TURNOUT_CLAIM_USER'
-      | 'TURNOUT_CLAIM_ORG'
-      | 'TURNOUT_CLAIM_GRANTS'
-      | 'TURNOUT_ORG'
-      | 'TURNOUT_USER_PUBLISH'
-      | 'TURNOUT_AUTH_URL'
-      | 'TURNOUT_AUTH_USER'
-      | 'TURNOUT_AUTH_ORG'
-      | 'TURNOUT_AUTH_CACHE_S'
-      | 'TURNOUT_AUTH_TIMEOUT_MS'
-      | 'TURNOUT_AUTH_OUTAGE_S'
-    >
-  >;
 
 const maxTokenChars = 16_384;
 
@@ -60,15 +32,10 @@ export interface KeyedAuthenticator extends Authenticator {
   close(): Promise<void>;
 }
 
-export interface VerifiedClaims {
+interface VerifiedClaims {
   readonly payload: JWTPayload;
   /** Unix milliseconds, the configured leeway included. */
   readonly expiresAtMs: number;
-}
-
-interface CachedIdentity {
-  readonly identity: Identity;
-  readonly untilMs: number;
 }
 
 /** A secret for one run, the demo's say: 256 random bits. */
@@ -79,13 +46,27 @@ export const randomSecret = (): string => randomBytes(32).toString('base64url');
  * @param onAsked told of each question to TURNOUT_AUTH_URL
  */
 export function createAuthenticator(
-  config: AuthConfig,
+  config: Config,
   clock: Clock,
   demoSecret: string = randomSecret(),
   onAsked?: (outcome: AskOutcome, why: string) => void,
 ): KeyedAuthenticator {
   const leewayS = config.TURNOUT_JWT_LEEWAY_S;
-  const server = authServerOf(config, clock, onAsked);
+  const { TURNOUT_AUTH_URL: url } = config;
+  const server =
+    url === undefined
+      ? undefined
+      : new AuthServer({
+          url,
+          clock,
+          userPath: config.TURNOUT_AUTH_USER,
+          org: orgPlace(config, config.TURNOUT_AUTH_ORG),
+          cacheMs: config.TURNOUT_AUTH_CACHE_S * 1000,
+          timeoutMs: config.TURNOUT_AUTH_TIMEOUT_MS,
+          outageMs: config.TURNOUT_AUTH_OUTAGE_S * 1000,
+          publishes: config.TURNOUT_USER_PUBLISH,
+          onAsked,
+        });
   const hasKeyPair = config.TURNOUT_JWT_PUBLIC_KEY !== undefined || config.TURNOUT_JWKS_URL !== undefined;
   const hasKey = hasKeyPair || config.TURNOUT_JWT_SECRET !== undefined;
   // Who only asks signs nobody in: a made-up key would be one more way.
@@ -97,7 +78,7 @@ export function createAuthenticator(
   };
   let tickets = createTicketOffice(config.TURNOUT_TICKET_SECRET ?? ownSecret, clock, vouchFor);
   let earlier = tickets;
-  const cache = new DigestCache<CachedIdentity>(keptTokens.most);
+  const verified = new LRUCache<string, { identity: Identity; untilMs: number }>({ max: keptTokens.most });
 
   const verifiedClaims = async (token: string): Promise<VerifiedClaims> => {
     if (verifier === undefined || token.length > maxTokenChars) throw fail('unauthorized');
@@ -109,13 +90,13 @@ export function createAuthenticator(
   };
   const verifyJwt = async (token: string, digest: string): Promise<Identity> => {
     const nowMs = clock.now();
-    const known = cache.get(digest, nowMs);
-    if (known !== undefined) return known.identity;
+    const known = verified.get(digest);
+    if (known !== undefined && known.untilMs > nowMs) return known.identity;
     const { payload, expiresAtMs } = await verifiedClaims(token);
     const parsed = claimsSchema.safeParse(mappedClaims(payload, config));
     if (!parsed.success) throw fail('unauthorized', undefined, { cause: parsed.error });
     const identity = identityOf(parsed.data, expiresAtMs, config.TURNOUT_USER_PUBLISH);
-    cache.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
+    verified.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
     return identity;
   };
   const verifySigned = async (token: string | undefined): Promise<Identity> => {
@@ -154,42 +135,22 @@ export function createAuthenticator(
   };
 }
 
-function authServerOf(
-  config: AuthConfig,
-  clock: Clock,
-  onAsked: ((outcome: AskOutcome, why: string) => void) | undefined,
-): AuthServer | undefined {
-  const { TURNOUT_AUTH_URL: url } = config;
-  if (url === undefined) return undefined;
-  return new AuthServer({
-    url,
-    clock,
-    userPath: config.TURNOUT_AUTH_USER ?? 'user',
-    org: orgPlace(config, config.TURNOUT_AUTH_ORG),
-    cacheMs: (config.TURNOUT_AUTH_CACHE_S ?? 30) * 1000,
-    timeoutMs: config.TURNOUT_AUTH_TIMEOUT_MS ?? 3000,
-    outageMs: (config.TURNOUT_AUTH_OUTAGE_S ?? 300) * 1000,
-    publishes: config.TURNOUT_USER_PUBLISH ?? [],
-    ...(onAsked && { onAsked }),
-  });
-}
-
-const orgPlace = ({ TURNOUT_ORG: fixed }: AuthConfig, path = 'org'): OrgPlace =>
+const orgPlace = ({ TURNOUT_ORG: fixed }: Config, path = 'org'): OrgPlace =>
   fixed === undefined ? { path } : { fixed };
 
 /** The token's claims by the names of docs/PROTOCOL.md, 4. */
-function mappedClaims(payload: JWTPayload, config: AuthConfig): unknown {
+function mappedClaims(payload: JWTPayload, config: Config): unknown {
   const grantsPath = config.TURNOUT_CLAIM_GRANTS;
   // An issuer's own `roles` may mean something else altogether: then ours stand in a place of their own.
   const grants = grantsPath === undefined ? payload : valueAt(payload, grantsPath);
   const { services, publish, roles, orgs } = (grants ?? {}) as Partial<Record<keyof Claims, unknown>>;
   const place = orgPlace(config, config.TURNOUT_CLAIM_ORG);
-  const sub = nameOf(valueAt(payload, config.TURNOUT_CLAIM_USER ?? 'sub'));
+  const sub = nameOf(valueAt(payload, config.TURNOUT_CLAIM_USER));
   const org = 'fixed' in place ? place.fixed : nameOf(valueAt(payload, place.path));
   return { sub, org, exp: payload.exp, services, publish, roles, orgs };
 }
 
-function identityOf(claims: Claims, expiresAtMs: number, publishes: readonly string[] = []): Identity {
+function identityOf(claims: Claims, expiresAtMs: number, publishes: readonly string[]): Identity {
   return {
     org: claims.org,
     sub: claims.sub,

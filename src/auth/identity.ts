@@ -37,6 +37,18 @@ export interface Identity {
   readonly vouch?: Vouch;
 }
 
+/** A user who reads every service of their org, publishes to `publishes` alone, and has no role. */
+export const userIdentity = (
+  who: Pick<Identity, 'org' | 'sub' | 'expiresAtMs'>,
+  publishes: readonly string[] = [],
+): Identity => ({
+  ...who,
+  reads: new ServiceClaim(['*']),
+  publishes: new ServiceClaim(publishes),
+  roles: new Set(),
+  producerOrgs: [who.org],
+});
+
 /** Whom to ask when the time of an identity is up that is no token's own. */
 export interface Vouch {
   readonly credential: Credential;

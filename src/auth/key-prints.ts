@@ -25,16 +25,7 @@ const publicBytes = (pem: string): Uint8Array =>
   createPublicKey(pem.replaceAll('\\n', '\n')).export({ type: 'spki', format: 'der' });
 
 /** What is absent was made up by the node, or is not needed: there is nothing to compare. */
-export function keyPrints(
-  config: Pick<
-    Config,
-    | 'TURNOUT_JWT_SECRET'
-    | 'TURNOUT_JWT_PUBLIC_KEY'
-    | 'TURNOUT_JWKS_URL'
-    | 'TURNOUT_TICKET_SECRET'
-    | 'TURNOUT_AUTH_URL'
-  >,
-): KeyPrints {
+export function keyPrints(config: Config): KeyPrints {
   const { TURNOUT_JWT_SECRET: secret, TURNOUT_JWT_PUBLIC_KEY: pem, TURNOUT_JWKS_URL: jwks } = config;
   const key = pem === undefined ? (secret ?? jwks ?? config.TURNOUT_AUTH_URL) : publicBytes(pem);
   if (key === undefined) return {};

@@ -3,13 +3,16 @@
  * shortly under a digest. Bounded in time, bytes, memory and requests under way. What it sends is the credential and
  * nothing else of the caller's; what it tells of a failure never holds one.
  */
+import { LRUCache } from 'lru-cache';
 import { Agent, request } from 'undici';
-import { DigestCache } from './cache.ts';
+import { SingleFlight } from '../async/single-flight.ts';
 import { type OrgPlace, whoIn } from './claims.ts';
 import type { Credential } from './credential.ts';
 import type { Clock } from '../clock.ts';
 import { codeIn, fail, isHangUp } from '../errors.ts';
-import { type Identity, ServiceClaim } from './identity.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { type Identity, userIdentity } from './identity.ts';
 
 /** How asking ended: `unusable` is a 2xx without a user and an org where they were said to stand. */
 export type AskOutcome = 'known' | 'refused' | 'unusable' | 'outage';
@@ -27,7 +30,7 @@ export interface AuthServerOptions {
   /** Services that a user may publish to. */
   readonly publishes?: readonly string[];
   /** Once for each question; `why` names a status or an error's code. */
-  readonly onAsked?: (outcome: AskOutcome, why: string) => void;
+  readonly onAsked?: ((outcome: AskOutcome, why: string) => void) | undefined;
 }
 
 interface Known {
@@ -53,9 +56,11 @@ const spread = 0.1;
 export class AuthServer {
   private readonly options: AuthServerOptions;
   private readonly agent = new Agent({ connections, pipelining: 1 });
-  private readonly known = new DigestCache<Known>(knownCredentials);
-  private readonly refused = new DigestCache<{ readonly untilMs: number }>(refusedCredentials);
-  private readonly underway = new Map<string, Promise<Known>>();
+  /** By the credential's digest. */
+  private readonly known = new LRUCache<string, Known>({ max: knownCredentials });
+  /** Until when a refusal holds, by the credential's digest. */
+  private readonly refused = new LRUCache<string, number>({ max: refusedCredentials });
+  private readonly underway = new SingleFlight<Known>();
   /** The last question was answered, so that its connection may be used again. */
   private mayBeKept = false;
 
@@ -73,13 +78,7 @@ export class AuthServer {
     if (who !== undefined && (who.org !== org || who.sub !== user)) throw fail('unauthorized');
     const { publishes = [], outageMs = defaults.outageMs } = this.options;
     return {
-      org,
-      sub: user,
-      expiresAtMs: untilMs,
-      reads: new ServiceClaim(['*']),
-      publishes: new ServiceClaim(publishes),
-      roles: new Set(),
-      producerOrgs: [org],
+      ...userIdentity({ org, sub: user, expiresAtMs: untilMs }, publishes),
       vouch: { credential, outageMs, askAgain: () => this.identify(credential, { org, sub: user }) },
     };
   }
@@ -92,15 +91,12 @@ export class AuthServer {
     const nowMs = this.options.clock.now();
     if (credential.length > credentialChars || !credential.isSendable) throw fail('unauthorized');
     const digest = credential.digest();
-    const known = this.known.get(digest, nowMs);
-    if (known !== undefined) return known;
-    if (this.refused.get(digest, nowMs) !== undefined) throw fail('unauthorized');
-    const underway = this.underway.get(digest);
-    if (underway !== undefined) return underway;
-    if (this.underway.size >= maxUnderway) throw fail('overloaded', 'who is asking cannot be checked now');
-    const asking = this.send(credential, digest).finally(() => this.underway.delete(digest));
-    this.underway.set(digest, asking);
-    return asking;
+    const known = this.known.get(digest);
+    if (known !== undefined && known.untilMs > nowMs) return known;
+    if ((this.refused.get(digest) ?? 0) > nowMs) throw fail('unauthorized');
+    if (!this.underway.has(digest) && this.underway.size >= maxUnderway)
+      throw fail('overloaded', 'who is asking cannot be checked now');
+    return this.underway.run(digest, () => this.send(credential, digest));
   }
 
   private async send(credential: Credential, digest: string): Promise<Known> {
@@ -112,7 +108,7 @@ export class AuthServer {
     if (outcome === 'outage') throw fail('overloaded', 'who is asking cannot be checked now');
     if (who === undefined) {
       this.known.delete(digest);
-      this.refused.set(digest, { untilMs: clock.now() + Math.min(refusedMs, cacheMs) });
+      this.refused.set(digest, clock.now() + Math.min(refusedMs, cacheMs));
       throw fail('unauthorized');
     }
     const known = { ...who, untilMs: askedMs + cacheMs * (1 - spread * clock.random()) };
@@ -207,3 +203,21 @@ function parsed(text: string): unknown {
 
 /** An error's code, never its message: that may quote what was sent. */
 const reasonOf = (thrown: unknown): string => codeIn(thrown) ?? 'failed';
+
+// Each caller's failure as a line of its own would drown the log.
+const quietMs = 10_000;
+
+/** For `onAsked` of an auth server. Names an outcome and a status or error code, nothing of the caller. */
+export function authServerReport(
+  metrics: Pick<Metrics, 'authAsked'>,
+  logger: Pick<Logger, 'warn'>,
+  clock: Pick<Clock, 'monotonic'>,
+) {
+  let quietUntilMs = Number.NEGATIVE_INFINITY;
+  return (outcome: AskOutcome, why: string): void => {
+    metrics.authAsked.inc({ outcome });
+    if (outcome === 'known' || outcome === 'refused' || clock.monotonic() < quietUntilMs) return;
+    quietUntilMs = clock.monotonic() + quietMs;
+    logger.warn({ outcome, why }, 'the auth server does not say who is asking');
+  };
+}

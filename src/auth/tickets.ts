@@ -2,7 +2,7 @@
  * Tickets (docs/PROTOCOL.md, 6): what negotiate signs so that a stream opens without a long-lived token in its URL. Their
  * key is always derived, so that a token never verifies as a ticket, nor a ticket as a token, whatever secrets are equal.
  */
-import { hkdfSync } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
 import { limits } from '../../schema/codes.ts';
@@ -10,7 +10,6 @@ import { orgSchema, userSchema } from '../../schema/envelope.ts';
 import { transportSchema } from '../../schema/frames.ts';
 import { roleSchema, servicePatternSchema } from '../../schema/token.ts';
 import { Credential } from './credential.ts';
-import { seal, unseal } from './seal.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import { type Identity, ServiceClaim, type Ticket } from './identity.ts';
@@ -115,4 +114,27 @@ function ticketOf(claims: TicketClaims): Ticket {
   };
   const { session, supports, assignment, override } = claims;
   return { identity, session, supports, assignment, override };
+}
+
+// A sealed credential: only the nodes can read it, wherever it is carried.
+const algorithm = 'aes-256-gcm';
+const nonceBytes = 12;
+const tagBytes = 16;
+
+/** AES-256-GCM. @param key 32 bytes. @returns nonce, tag and cipher text, as base64url. */
+function seal(text: string, key: Buffer): string {
+  const nonce = randomBytes(nonceBytes);
+  const cipher = createCipheriv(algorithm, key, nonce);
+  const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
+  return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64url');
+}
+
+/** @throws where it was sealed with another key, or changed since. */
+function unseal(sealed: string, key: Buffer): string {
+  const bytes = Buffer.from(sealed, 'base64url');
+  const nonce = bytes.subarray(0, nonceBytes);
+  const decipher = createDecipheriv(algorithm, key, nonce, { authTagLength: tagBytes });
+  decipher.setAuthTag(bytes.subarray(nonceBytes, nonceBytes + tagBytes));
+  const text = [decipher.update(bytes.subarray(nonceBytes + tagBytes)), decipher.final()];
+  return Buffer.concat(text).toString('utf8');
 }

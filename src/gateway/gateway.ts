@@ -1,6 +1,6 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
-import { authServerReport } from '../auth/report.ts';
+import { authServerReport } from '../auth/server.ts';
 import type { Clock } from '../clock.ts';
 import { type Config, isLoopbackHost, madeUpNodeId } from '../config/config.ts';
 import { demoBackendIdentity, demoConfig, demoLines, type DemoPublish, demoTokens } from '../demo/demo.ts';

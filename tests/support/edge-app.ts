@@ -1,5 +1,6 @@
 /** The HTTP side of a node over a memory log, without its transports and its rollout: asked through `app.request`. */
 import { createAuthenticator } from '../../src/auth/authenticator.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { type AppDeps, authenticating, createApp } from '../../src/http/app.ts';
 import { docsRoutes } from '../../src/http/docs.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
@@ -35,16 +36,7 @@ export function edgeApp(options: EdgeOptions = {}) {
   const lines: string[] = [];
   const logger = createLogger('debug', { write: (line) => void lines.push(line) });
   const metrics = createMetrics();
-  const authenticator = createAuthenticator(
-    {
-      TURNOUT_JWT_SECRET: testSecret,
-      TURNOUT_JWT_PUBLIC_KEY: undefined,
-      TURNOUT_JWKS_URL: undefined,
-      TURNOUT_JWT_LEEWAY_S: 0,
-      TURNOUT_TICKET_SECRET: undefined,
-    },
-    clock,
-  );
+  const authenticator = createAuthenticator(readConfig({ TURNOUT_JWT_SECRET: testSecret }), clock);
   const authenticate = authenticating(authenticator);
   const publisher = new Publisher({ log, clock, metrics });
   const limits = createRequestLimits({
