@@ -127,23 +127,30 @@ export type NodeMetrics = z.infer<typeof nodeMetricsSchema>;
 
 export const serviceListSchema = z.array(serviceSchema).min(1).max(limits.servicesPerConnection);
 
+export const bridgeHealthSchema = z.object({
+  profile: z.string(),
+  kind: z.string(),
+  state: z.enum(['leading', 'standby', 'waiting', 'off']),
+  leader: z.string().nullable(),
+  isFed: z.boolean(),
+  lagSeconds: z.number(),
+  lastError: z.string().nullable(),
+});
+/**
+ * What a bridge says of itself on one node.
+ * - `state`: `leading`: this node bridges. `standby`: another one does, or none yet. `waiting`: it bridges, and waits for
+ *   Turnout's Redis. `off`: TURNOUT_BRIDGE says so.
+ * - `leader`: the node that bridges, as last heard.
+ * - `isFed`: some node reads the source; while none does, legacy polls are left to the upstream.
+ * - `lagSeconds`: from the source's time of the newest item (where it tells none, of its reading) to its append.
+ */
+export type BridgeHealth = z.infer<typeof bridgeHealthSchema>;
+
 /** What `/readyz` answers. */
 export const readySchema = z.object({
   status: z.enum(['ok', 'degraded', 'starting', 'draining']),
   log: z.object({ up: z.boolean(), detail: z.string() }),
   rules: z.object({ up: z.boolean(), detail: z.string(), version: z.int() }),
-  bridges: z
-    .array(
-      z.object({
-        profile: z.string(),
-        kind: z.string(),
-        state: z.enum(['leading', 'standby', 'waiting', 'off']),
-        leader: z.string().nullable(),
-        isFed: z.boolean(),
-        lagSeconds: z.number(),
-        lastError: z.string().nullable(),
-      }),
-    )
-    .optional(),
+  bridges: z.array(bridgeHealthSchema).optional(),
 });
 export type Ready = z.infer<typeof readySchema>;

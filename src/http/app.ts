@@ -7,18 +7,18 @@ import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { routePath } from 'hono/route';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { describeRoute } from 'hono-openapi';
 import { codes } from '../../schema/codes.ts';
+import { errorBodySchema } from '../../schema/http.ts';
 import type { Clock } from '../clock.ts';
 import { asTurnoutError, errorBody, fail, retryAfterOf, type TurnoutError } from '../errors.ts';
 import { readCredential } from '../auth/credential.ts';
 import type { Authenticator, Identity } from '../auth/identity.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { allowedMethods } from './allowed-methods.ts';
-import { crossOrigin } from './cross-origin.ts';
+import { answer, parameter } from './described.ts';
 import type { RequestLimits } from './limits.ts';
-import type { CookiePolicy } from './origins.ts';
-import { streamDescription } from './stream-description.ts';
+import { type CookiePolicy, crossOrigin } from './origins.ts';
 
 export interface AppEnv {
   /** Absent where a test asks the app without a server. */
@@ -52,6 +52,24 @@ const fixedHeaders = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 };
 const requestIdForm = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** What OpenAPI can say of the stream: how it is opened. Its frames are in schema/frames.ts and docs/PROTOCOL.md, 8. */
+const streamDescription = describeRoute({
+  summary: 'The stream: upgrades to WebSocket',
+  description:
+    'A well-formed upgrade is accepted, and closed with a code where it is refused: a browser cannot read a status. The first frame is `{"services":["chat"],"version":1}`, with a `cursor` to resume.',
+  tags: ['realtime'],
+  security: [{ bearer: [] }, { accessToken: [] }, { ticket: [] }],
+  parameters: [
+    parameter('query', 'ticket', 'what negotiate gave; alone it opens the stream'),
+    parameter('query', 'access_token', 'a token, where a browser cannot set headers'),
+  ],
+  responses: {
+    101: { description: 'a WebSocket' },
+    426: answer('upgrade_required: not an upgrade', errorBodySchema),
+    429: answer('rate_limited: upgrades come in a flood', errorBodySchema),
+  },
+});
 
 /** The app, its base path applied: mount each room's routes on it with `app.route('/', …)`. */
 export function createApp(deps: AppDeps): Hono<AppEnv> {
@@ -140,4 +158,28 @@ function answerError(c: Context<AppEnv>, error: TurnoutError, { logger }: AppDep
 function routeOf(c: Context): string {
   const pattern = routePath(c, -1);
   return pattern === '' || pattern.endsWith('*') ? 'unmatched' : pattern;
+}
+
+/** Methods of the routes whose pattern fits `path`, sorted; middleware, which takes all methods, doesn't count. */
+export function allowedMethods(
+  routes: readonly { readonly method: string; readonly path: string }[],
+  path: string,
+): string[] {
+  const methods = new Set<string>();
+  for (const { method, path: pattern } of routes)
+    if (method !== 'ALL' && fits(pattern, path)) methods.add(method);
+  if (methods.has('GET')) methods.add('HEAD');
+  return [...methods].toSorted();
+}
+
+/** Segments are literal, `:name` (any one) or `:name{…}` (any one, as far as this question goes). */
+function fits(pattern: string, path: string): boolean {
+  const wanted = pattern.split('/');
+  const given = path.split('/');
+  return (
+    wanted.length === given.length &&
+    wanted.every(
+      (segment, place) => segment === given[place] || (segment.startsWith(':') && given[place] !== ''),
+    )
+  );
 }

@@ -7,6 +7,12 @@ import { errorBodySchema } from '../../schema/http.ts';
 /** The `content` of a body, asked or answered. */
 export const jsonContent = (schema: z.ZodType) => ({ 'application/json': { schema: resolver(schema) } });
 
+/** An answer of one status. */
+export const answer = (description: string, schema: z.ZodType) => ({
+  description,
+  content: jsonContent(schema),
+});
+
 /** A text that a request may bring, or must. */
 export const parameter = (
   where: 'query' | 'header',
@@ -21,7 +27,6 @@ export const parameter = (
   schema: { type: 'string' as const },
 });
 
-const content = jsonContent(errorBodySchema);
 /** What every route may answer: a flood is refused before it is asked who is calling. */
 const anywhere = ['rate_limited', 'internal'] as const;
 /** What a route may answer that asks for a token, since the keys or the auth server may be out of reach. */
@@ -29,19 +34,14 @@ export const tokenRefusals = ['unauthorized', 'overloaded'] as const;
 /** What a route may answer that reads a body. */
 export const bodyRefusals = ['bad_request', 'too_large', 'unsupported_media_type'] as const;
 
-interface Refusal {
-  readonly description: string;
-  readonly content: typeof content;
-}
-
 /** An entry for each status that these codes have; its description names them. */
-export function refusals(...given: readonly Code[]): Record<string, Refusal> {
+export function refusals(...given: readonly Code[]): Record<string, ReturnType<typeof answer>> {
   const byStatus = new Map<number, Set<Code>>();
   for (const code of [...given, ...anywhere]) {
     const { status } = codes[code];
     byStatus.set(status, (byStatus.get(status) ?? new Set()).add(code));
   }
   return Object.fromEntries(
-    [...byStatus].map(([status, names]) => [status, { description: [...names].join(', '), content }]),
+    [...byStatus].map(([status, names]) => [status, answer([...names].join(', '), errorBodySchema)]),
   );
 }

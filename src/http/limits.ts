@@ -3,11 +3,12 @@
  * don't meet it. The address is the peer's unless the peer is a proxy that we trust.
  */
 import { BlockList, isIP } from 'node:net';
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import { isLoopbackHost } from '../config/config.ts';
 
 /** What of a request tells where it comes from; an IncomingMessage is one. */
-export interface Arrival {
+interface Arrival {
   readonly socket: { readonly remoteAddress?: string | undefined };
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
@@ -40,8 +41,8 @@ export function createRequestLimits(options: {
   const { perSecond, clock } = options;
   const trusted = blockListOf(options.trustedProxies);
   const trustsAny = options.trustedProxies.length > 0;
-  // In the order of use: the longest unused is forgotten first, and was full again by then.
-  const buckets = new Map<string, Bucket>();
+  // The longest unused is forgotten first, and was full again by then.
+  const buckets = new LRUCache<string, Bucket>({ max: maxAddresses });
 
   // Without proxies the peer is the caller: asking the list would cost each request an object.
   const addressOf = (arrival: Arrival): string | undefined =>
@@ -58,9 +59,7 @@ export function createRequestLimits(options: {
       const key = networkOf(address);
       const nowMs = clock.monotonic();
       const bucket = buckets.get(key) ?? { tokens: perSecond, atMs: nowMs };
-      buckets.delete(key);
       buckets.set(key, bucket);
-      if (buckets.size > maxAddresses) buckets.delete(buckets.keys().next().value ?? key);
       bucket.tokens = Math.min(perSecond, bucket.tokens + ((nowMs - bucket.atMs) / 1000) * perSecond);
       bucket.atMs = nowMs;
       if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / perSecond));

@@ -1,4 +1,6 @@
 /** Which browser pages may come from another origin: for CORS, for upgrades, and for what a cookie may do. */
+import type { MiddlewareHandler } from 'hono';
+import { cors } from 'hono/cors';
 
 /**
  * Whether a page of `origin` may open streams on `host`. Same origin always may; `null` (a sandboxed page, a file) only
@@ -14,7 +16,7 @@ export function originPolicy(
 }
 
 /** What a browser says of the page that a request comes from. */
-export interface PageHeaders {
+interface PageHeaders {
   readonly origin: string | undefined;
   readonly host: string | undefined;
   /** `Sec-Fetch-Site`. */
@@ -48,11 +50,28 @@ export function cookiePolicy(name: string | undefined, allowed: readonly string[
 }
 
 /** Whether an origin is named, `*` apart: only such a page may read answers that a cookie brought. */
-export function listedOrigin(allowed: readonly string[]): (origin: string) => boolean {
+function listedOrigin(allowed: readonly string[]): (origin: string) => boolean {
   const known = new Set(allowed.filter((origin) => origin !== '*').map((origin) => origin.toLowerCase()));
   return (origin) => known.has(origin.toLowerCase());
 }
 
 function isSameHost(origin: string, host: string): boolean {
   return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
+}
+
+const corsOptions = {
+  allowHeaders: ['Authorization', 'Content-Type', 'If-Match', 'Turnout-Audit', 'X-Request-Id'],
+  exposeHeaders: ['ETag', 'Retry-After', 'X-Request-Id'],
+  allowMethods: ['GET', 'POST', 'PUT', 'OPTIONS'],
+  maxAge: 600,
+};
+
+/** CORS: pages of other origins that may ask and read; with cookies only those that are named, never `*`. */
+export function crossOrigin(origins: readonly string[], takesCookies: boolean): MiddlewareHandler {
+  const isListed = listedOrigin(origins);
+  const named = (origin: string): string | undefined => (isListed(origin) ? origin : undefined);
+  const all = cors({ ...corsOptions, origin: origins.includes('*') ? '*' : named });
+  if (!takesCookies) return all;
+  const withCookies = cors({ ...corsOptions, credentials: true, origin: named });
+  return (c, next) => (isListed(c.req.header('origin') ?? '') ? withCookies(c, next) : all(c, next));
 }

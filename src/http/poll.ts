@@ -8,7 +8,7 @@ import type { Identity } from '../auth/identity.ts';
 import { startOf } from '../transports/client-frames.ts';
 import type { AppEnv } from './app.ts';
 import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
-import { jsonContent, parameter, refusals, tokenRefusals } from './described.ts';
+import { answer, parameter, refusals, tokenRefusals } from './described.ts';
 import { pollClientOf } from '../transports/poll-request.ts';
 
 export interface PollDeps {
@@ -34,10 +34,7 @@ const description = describeRoute({
     parameter('query', 'assignment', 'the rules version that the client has followed (SDKs)'),
   ],
   responses: {
-    200: {
-      description: 'events, perhaps none, and the next cursor',
-      content: jsonContent(pollBodySchema),
-    },
+    200: answer('events, perhaps none, and the next cursor', pollBodySchema),
     ...refusals(...tokenRefusals, 'bad_request', 'bad_cursor', 'service_forbidden', 'log_unavailable'),
   },
 });
@@ -48,7 +45,7 @@ export function pollRoute(deps: PollDeps): Hono<AppEnv> {
   app.get('/v1/realtime/poll', description, async (c) => {
     const identity = await deps.authenticate(c);
     const asked = parseQuery(c.req.queries());
-    const answer = await deps.longPoll.answer({
+    const polled = await deps.longPoll.answer({
       identity,
       services: parseServices(asked.services),
       start: startOf({ ...asked, lastSeq: parseLastSeq(asked.lastSeq) }),
@@ -58,7 +55,7 @@ export function pollRoute(deps: PollDeps): Hono<AppEnv> {
       assignment: asked.assignment,
       client: pollClientOf(c.env?.outgoing),
     });
-    return respond(c, answer);
+    return respond(c, polled);
   });
   return app;
 }

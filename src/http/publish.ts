@@ -8,7 +8,7 @@ import { fail } from '../errors.ts';
 import { firstInexactNumber, inexactMessage } from '../log/exact-numbers.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Publisher, PublisherRole } from '../publish/publisher.ts';
-import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
+import { answer, bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { holdTo, readJson } from './json-body.ts';
 
 export interface PublishDeps {
@@ -32,10 +32,7 @@ const describe = (summary: string, ...roleRefusals: readonly Code[]) =>
       content: jsonContent(z.union([publishItemSchema, publishBatchSchema])),
     },
     responses: {
-      200: {
-        description: 'kept, in the order of the events; ephemeral ones have no seq',
-        content: jsonContent(publishResultSchema),
-      },
+      200: answer('kept, in the order of the events; ephemeral ones have no seq', publishResultSchema),
       ...refusals(
         ...tokenRefusals,
         ...bodyRefusals,
