@@ -24,11 +24,10 @@ import { keyPrints } from '../auth/key-prints.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { connectRedis } from '../log/open-log.ts';
 import { type Logger, logClose } from '../logger.ts';
-import { createMetrics } from '../metrics/metrics.ts';
+import { Metrics } from '../metrics/metrics.ts';
 import { defaultRunFolder } from '../rollout/kill/local.ts';
 import { createRollout } from '../rollout/rollout.ts';
 import { RulesConnection } from '../rollout/rules/connection.ts';
-import { Traffic } from '../metrics/traffic.ts';
 import { threadOf } from '../transports/close-report.ts';
 import { LongPoll } from '../transports/long-poll.ts';
 import { WebSocketTransport } from '../transports/websocket.ts';
@@ -53,8 +52,6 @@ export interface Gateway {
   drain(): Promise<void>;
 }
 
-const maxPerUser = { loopback: 5000, elsewhere: 256 };
-
 /** Opens a node and listens. @throws ConfigError, a profile's problems and a port that is taken among them */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock, logger } = options;
@@ -65,7 +62,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const nodeId = config.TURNOUT_NODE_ID ?? madeUpNodeId(clock);
   const basePath = config.TURNOUT_BASE_PATH;
 
-  const metrics = createMetrics(new Traffic());
+  const metrics = new Metrics();
   const { traffic } = metrics;
   const onAsked = authServerReport(metrics, logger, clock);
   const authenticator = createAuthenticator(config, clock, madeUpSecret, onAsked);
@@ -113,7 +110,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     path: `${basePath}/v2/realtime/stream`,
     pingMs: config.TURNOUT_PING_MS,
     maxConnections: config.TURNOUT_MAX_CONNECTIONS,
-    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? maxPerUser[reachOf(config)],
+    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? (isLoopbackHost(config.TURNOUT_HOST) ? 5000 : 256),
     compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
     maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
     addressOf: (request) => limits.addressOf(request),
@@ -130,6 +127,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     onAdvice: (why) => metrics.reconnectAdvice.inc({ why }),
   });
 
+  let draining: Promise<void> | undefined;
+  const drain = (): Promise<void> => (draining ??= shutDown());
   let phase: Readiness['phase'] = 'starting';
   void rollout.ready.finally(() => {
     if (phase === 'starting') phase = 'serving';
@@ -141,12 +140,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     metrics.bridges.set(adoption.bridges());
   });
   const authenticate = authenticating(authenticator, cookie);
-  const asBackend: DemoPublish = (org, event) =>
-    publisher.publishOne(demoBackendIdentity(org), 'producer', event);
   const { decider, store } = rollout;
   const { TURNOUT_ADMIN_TOKEN: adminToken, TURNOUT_PING_MS: pingMs } = config;
-  const onNegotiated = ({ reason }: { reason: string }): void => count(reason);
-  const negotiate = { authenticate, authenticator, decider, store, log, basePath, pingMs, onNegotiated };
   const ops = opsRoutes({
     authenticate: config.isDemo ? undefined : authenticate,
     metrics,
@@ -162,28 +157,21 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const takesCookies = cookie !== undefined;
   const app = createApp({ basePath, origins, takesCookies, clock, logger, metrics, limits, atRoot: ops });
   app.route('/', pollRoute({ authenticate, longPoll }));
-  app.route('/', negotiateRoute(negotiate));
+  const negotiates = { authenticate, authenticator, decider, store, log, basePath, pingMs };
+  app.route('/', negotiateRoute({ ...negotiates, onNegotiated: ({ reason }) => count(reason) }));
   app.route('/', publishRoutes({ authenticate, publisher }));
   // Nobody whom the auth server knows has a role: a mistyped admin token is none of its business.
   const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
-  const drainThis = (): void => void drain();
-  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: drainThis }));
-  joinFleet({ rollout, sessions, drain: drainThis, shadows: () => adoption.shadows() });
+  const beginDrain = (): void => void drain();
+  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: beginDrain }));
+  joinFleet({ rollout, sessions, drain: beginDrain, shadows: () => adoption.shadows() });
   app.route('/', ops);
-  app.route(
-    '/',
-    docsRoutes(() => app),
-  );
-  const onDemoFailure = (err: unknown, what: string): void => logger.warn({ err }, what);
-  const staged = {
-    config,
-    clock,
-    secret: madeUpSecret,
-    publish: asBackend,
-    atMost,
-    onFailure: onDemoFailure,
-  };
-  const stage = config.isDemo ? await openStage(staged) : undefined;
+  app.route('/', docsRoutes(app));
+  const publish: DemoPublish = (org, event) =>
+    publisher.publishOne(demoBackendIdentity(org), 'producer', event);
+  const onFailure = (err: unknown, what: string): void => logger.warn({ err }, what);
+  const demoParts = { config, clock, secret: madeUpSecret, publish, atMost, onFailure };
+  const stage = config.isDemo ? await openStage(demoParts) : undefined;
   if (stage !== undefined) app.route('/', stage.routes);
 
   const isOwn = (path: string): boolean => allowedMethods(app.routes, path).length > 0;
@@ -231,17 +219,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     logger.info('closed');
     options.onClosed?.();
   };
-  let draining: Promise<void> | undefined;
-  const drain = (): Promise<void> => {
-    draining ??= shutDown();
-    return draining;
-  };
   // Only a secret that was made up for this run signs for strangers.
   const banner = config.hasKey
     ? []
     : demoLines(server.url, await demoTokens(madeUpSecret, clock), config.isDemo);
   return { url: server.url, banner, drain };
 }
-
-const reachOf = (config: Config): keyof typeof maxPerUser =>
-  isLoopbackHost(config.TURNOUT_HOST) ? 'loopback' : 'elsewhere';

@@ -9,7 +9,7 @@ import { publishRoutes } from '../../src/http/publish.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
-import { createMetrics } from '../../src/metrics/metrics.ts';
+import { Metrics } from '../../src/metrics/metrics.ts';
 import { Publisher } from '../../src/publish/publisher.ts';
 import { manualClock } from './manual-clock.ts';
 import { makeToken, testSecret, type TokenClaims } from './tokens.ts';
@@ -35,7 +35,7 @@ export function edgeApp(options: EdgeOptions = {}) {
     });
   const lines: string[] = [];
   const logger = createLogger('debug', { write: (line) => void lines.push(line) });
-  const metrics = createMetrics();
+  const metrics = new Metrics();
   const authenticator = createAuthenticator(readConfig({ TURNOUT_JWT_SECRET: testSecret }), clock);
   const authenticate = authenticating(authenticator);
   const publisher = new Publisher({ log, clock, metrics });
@@ -68,10 +68,7 @@ export function edgeApp(options: EdgeOptions = {}) {
       feeds: () => 3,
     }),
   );
-  app.route(
-    '/',
-    docsRoutes(() => app),
-  );
+  app.route('/', docsRoutes(app));
 
   const token = (claims: TokenClaims = {}) => makeToken(claims, { nowMs: clock.now() });
   /** Posts `body` as JSON; text goes as it is. */
