@@ -2,11 +2,11 @@
 import { Worker } from 'node:worker_threads';
 import type { CrowdState, Member, PageTokens } from '../../clients/demo/state.ts';
 import type { Clock } from '../clock.ts';
-import { tokenSigner } from './demo.ts';
+import { demoTokens, tokenSigner } from './demo.ts';
 
 /** Two orgs, neither of them that of the printed user: whose events begin at seq 1. */
 const crowdOrgs = ['demo-north', 'demo-south'] as const;
-export const crowdServices: readonly string[] = ['finance', 'guest', 'staff'];
+export const crowdServices = ['finance', 'guest', 'staff'] as const;
 /** Every third user has an old client. */
 const legacyEvery = 3;
 const endMs = 1000;
@@ -37,22 +37,15 @@ export const emptyCrowd: CrowdState = {
   moves: [],
 };
 
-interface CrowdOptions {
+export async function startCrowd(options: {
   readonly url: string;
   readonly size: number;
   /** The HS256 secret that the gateway verifies with. */
   readonly secret: string;
   readonly clock: Clock;
   readonly onFailure: (error: unknown) => void;
-}
-
-export async function startCrowd({
-  url,
-  size,
-  secret,
-  clock,
-  onFailure,
-}: CrowdOptions): Promise<CrowdThread> {
+}): Promise<CrowdThread> {
+  const { url, size, secret, clock, onFailure } = options;
   const sign = tokenSigner(secret, clock);
   const members = await Promise.all(
     Array.from({ length: size }, async (_, index): Promise<CrowdMember> => {
@@ -95,8 +88,9 @@ export async function startCrowd({
 }
 
 /** For the page: an SRE, and two users in whose org something happens. */
-export async function pageTokens(secret: string, clock: Clock, admin: string): Promise<PageTokens> {
+export async function pageTokens(secret: string, clock: Clock): Promise<PageTokens> {
   const sign = tokenSigner(secret, clock);
+  const { ADMIN_TOKEN: admin } = await demoTokens(secret, clock);
   const [org] = crowdOrgs;
   return {
     admin,

@@ -2,9 +2,8 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import type { Cancel, Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import { demoBackend } from './backend.ts';
+import { demoBackend, type DemoPublish, startTrickle } from './backend.ts';
 import { type CrowdThread, emptyCrowd, pageTokens, startCrowd } from './crowd-thread.ts';
-import { type DemoPublish, demoTokens, startTrickle } from './demo.ts';
 import { demoPage } from './page.ts';
 
 export interface StageParts {
@@ -27,13 +26,15 @@ export interface Stage {
 
 export async function openStage(parts: StageParts): Promise<Stage> {
   const { config, clock, secret, publish, onFailure } = parts;
-  const { ADMIN_TOKEN } = await demoTokens(secret, clock);
-  const tokens = await pageTokens(secret, clock, ADMIN_TOKEN);
+  const tokens = await pageTokens(secret, clock);
   let crowd: CrowdThread | undefined;
   let stopTrickle: Cancel | undefined;
   const routes = new Hono();
   routes.route('/', demoBackend(publish, parts.atMost));
-  routes.route('/', demoPage({ crowd: () => crowd?.state() ?? emptyCrowd, tokens }));
+  routes.route(
+    '/',
+    demoPage(() => crowd?.state() ?? emptyCrowd, tokens),
+  );
   return {
     routes,
     async begin(url) {

@@ -92,7 +92,6 @@ function respond(c: Context<AppEnv>, { body, mustClose }: PollAnswer): Response 
   const shell = c.get('shellHeaders') ?? Object.fromEntries(c.res.headers);
   const headers: Record<string, string> = { ...shell };
   headers['content-type'] = 'application/json';
-  headers['cache-control'] = 'no-store';
   // Hono's cors() adds this behind the handler, when the answer is on its way already.
   if ('access-control-allow-origin' in headers) headers.vary = 'Origin';
   if (mustClose) headers.connection = 'close';
