@@ -19,19 +19,19 @@ async function serve() {
     import('hono'),
   ]);
   const app = new Hono();
-  const { injectWebSocket, upgradeWebSocket } = createNodeWebSocket({ app });
+  const nodeWebSocket = createNodeWebSocket({ app });
   app.use('/stream', async (_, next) => {
     await sleep(authenticationMs);
     await next();
   });
   app.get(
     '/stream',
-    upgradeWebSocket(() => ({})),
+    nodeWebSocket.upgradeWebSocket(() => ({})),
   );
   const server = listen({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, ({ port }) =>
     process.send(port),
   );
-  injectWebSocket(server);
+  nodeWebSocket.injectWebSocket(server);
 }
 
 const upgradeTo = (path) =>
