@@ -103,37 +103,3 @@ function scrubError(error: Error, depth: number): Record<string, unknown> {
     ...(error.cause !== undefined && { cause: scrub('cause', error.cause, depth) }),
   };
 }
-
-/** How a stream or its like ended, for the close line (requirements 5). */
-export interface StreamClose {
-  readonly connection: string;
-  /** Empty where the stream ended before anybody was known. */
-  readonly org: string;
-  readonly user: string;
-  readonly session: string | undefined;
-  readonly transport: string;
-  readonly threadId: string | undefined;
-  /** The WebSocket close code. */
-  readonly code: number;
-  /** A code of our table; undefined where the peer closed, whose words are never logged. */
-  readonly reason: string | undefined;
-  readonly durationMs: number;
-}
-
-/** One structured line for every stream that ends. */
-export function logClose(logger: Logger, close: StreamClose): void {
-  const fields = {
-    connection: close.connection,
-    user_id: close.user || undefined,
-    org: close.org || undefined,
-    thread_id: close.threadId,
-    session: close.session,
-    transport: close.transport,
-    code: close.code,
-    reason: close.reason ?? 'peer',
-    // Seconds, as in ws_connection_duration_seconds; the sources name the field so.
-    duration: Math.round(close.durationMs) / 1000,
-    duration_ms: Math.round(close.durationMs),
-  };
-  logger.info(fields, 'stream closed');
-}

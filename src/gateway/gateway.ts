@@ -24,12 +24,12 @@ import { Sessions } from '../hub/sessions.ts';
 import { keyPrints } from '../auth/key-prints.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { connectRedis } from '../log/open-log.ts';
-import { type Logger, logClose } from '../logger.ts';
+import type { Logger } from '../logger.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { defaultRunFolder } from '../rollout/kill/local.ts';
 import { createRollout } from '../rollout/rollout.ts';
 import { RulesConnection } from '../rollout/rules/connection.ts';
-import { threadOf } from '../transports/close-report.ts';
+import { logClose } from '../transports/close-report.ts';
 import { LongPoll } from '../transports/long-poll.ts';
 import { WebSocketTransport } from '../transports/websocket.ts';
 import { Wheel } from '../transports/wheel.ts';
@@ -122,7 +122,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     publish: (identity, event) => publisher.publishOne(identity, 'user', event),
     onClosed(report) {
       metrics.streamClosed(report);
-      logClose(logger, { ...report, transport: 'websocket', threadId: threadOf(report) });
+      logClose(logger, report);
     },
     onFault: (error) => logger.error({ err: error.cause ?? error }, 'a stream failed'),
     onAdvice: (why) => metrics.reconnectAdvice.inc({ why }),

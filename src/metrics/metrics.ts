@@ -9,14 +9,16 @@ import { BridgeMetrics } from './bridge.ts';
 import { Traffic } from './traffic.ts';
 import { WeightedHistogram } from './weighted-histogram.ts';
 
-/** How a stream ended, as src/transports/close-report.ts tells it. */
+/** How a stream ended; src/transports/close-report.ts adds whose it was. */
 export interface StreamEnd {
+  /** The close code: ours where we ended it, else the peer's (1006: cut). */
   readonly code: number;
-  /** A code of our table where we ended it; undefined where the peer did. */
+  /** Why we ended it, a code of our table; undefined where the peer did. Never the peer's own words. */
   readonly reason: string | undefined;
   readonly durationMs: number;
+  /** We had moved or drained it, whichever side closed in the end: told apart from faults in every figure. */
   readonly isPlanned: boolean;
-  /** It was acknowledged: events could reach it. */
+  /** It was acknowledged: a stream that was refused says nothing about how long connections last. */
   readonly wasLive: boolean;
 }
 
