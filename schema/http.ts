@@ -2,14 +2,13 @@
 import { z } from 'zod';
 import { codeSchema, limits, retrySchema } from './codes.ts';
 import { envelopeSchema, orgSchema, publishEventSchema, serviceSchema } from './envelope.ts';
-import { resetReasonSchema, transportSchema } from './frames.ts';
+import { resetReasonSchema, sessionIdSchema, transportSchema } from './frames.ts';
 
 export const errorBodySchema = z.object({
   error: z.object({ code: codeSchema, message: z.string(), retry: retrySchema, requestId: z.string() }),
 });
 export type ErrorBody = z.infer<typeof errorBodySchema>;
 
-const sessionSchema = z.string().regex(/^[\x21-\x7e]{1,128}$/);
 const wholeNumber = (min: number, max: number) =>
   z
     .string()
@@ -25,7 +24,7 @@ export const pollQuerySchema = z.object({
   epoch: z.string().max(64).optional(),
   wait: wholeNumber(0, limits.pollWaitS).default(limits.pollWaitDefaultS),
   limit: wholeNumber(1, limits.pollEvents).default(limits.pollEventsDefault),
-  session: sessionSchema.optional(),
+  session: sessionIdSchema.optional(),
   assignment: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional(),
 });
 export type PollQuery = z.infer<typeof pollQuerySchema>;
@@ -64,7 +63,7 @@ export const negotiateRequestSchema = z.object({
   supports: z.array(z.string().max(64)).max(16).default(['websocket', 'long-poll']),
   current: transportSchema.optional(),
   cursor: z.string().optional(),
-  session: sessionSchema.optional(),
+  session: sessionIdSchema.optional(),
   assignment: z.int().min(0).optional(),
   override: transportSchema.optional(),
   blocked: z.boolean().optional(),

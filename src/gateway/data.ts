@@ -31,8 +31,6 @@ export interface NodeData {
   readonly publisher: Publisher;
   /** The log's, and what Redis does not let us do. */
   health(): LogHealth;
-  /** The feeds: nobody reads any more. */
-  closeFeeds(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -64,7 +62,6 @@ export async function openData(
     hub,
     publisher: new Publisher({ log, clock, metrics }),
     health: () => withDetail(log.health(), rights?.detail),
-    closeFeeds: () => hub.close(),
     async close() {
       await log.close();
       stopSharing();

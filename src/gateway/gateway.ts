@@ -212,7 +212,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const adoptionClosed = adoption.close();
     await rollout.close();
     rules?.close();
-    await data.closeFeeds();
+    await hub.close();
     await adoptionClosed;
     await data.close();
     await authenticator.close();

@@ -32,21 +32,20 @@ export async function openServer(options: {
   /** Called before it listens: where upgrades are taken. */
   attach: (server: Server) => void;
 }): Promise<ListeningServer> {
-  const { config, clock } = options;
-  const serverOptions = {
-    keepAliveTimeout: keepAliveMs,
-    headersTimeout: headersMs,
-    connectionsCheckingInterval: 5000,
-  };
+  const { config, clock, takes } = options;
   // The adaptor's own Response would be written after a poll has answered by itself (RESPONSE_ALREADY_SENT).
   const overrideGlobalObjects = false;
   // Balancers ask for health in HTTP/1.0, which needs no Host; the adaptor would answer them 400.
   const hostname = 'localhost';
   // The app's environment is typed by the app, which asks for no more of it than the adaptor gives.
   const answer = getRequestListener(options.fetch as never, { overrideGlobalObjects, hostname });
-  const { takes } = options;
   let isClosing = false;
-  const server = createServer(serverOptions, (request, response) => {
+  const times = {
+    keepAliveTimeout: keepAliveMs,
+    headersTimeout: headersMs,
+    connectionsCheckingInterval: 5000,
+  };
+  const server = createServer(times, (request, response) => {
     if (isClosing) response.shouldKeepAlive = false;
     if (takes?.(request, response) !== true) void answer(request, response);
   });
