@@ -14,7 +14,7 @@ import { type AskOutcome, AuthServer } from './server.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { asTurnoutError, fail } from '../errors.ts';
-import { type Authenticator, type Identity, ServiceClaim } from './identity.ts';
+import { type Authenticator, type Identity, userIdentity } from './identity.ts';
 import { createTicketOffice } from './tickets.ts';
 
 const maxTokenChars = 16_384;
@@ -95,7 +95,8 @@ export function createAuthenticator(
     const { payload, expiresAtMs } = await verifiedClaims(token);
     const parsed = claimsSchema.safeParse(mappedClaims(payload, config));
     if (!parsed.success) throw fail('unauthorized', undefined, { cause: parsed.error });
-    const identity = identityOf(parsed.data, expiresAtMs, config.TURNOUT_USER_PUBLISH);
+    const { publish = config.TURNOUT_USER_PUBLISH, roles = [], ...claims } = parsed.data;
+    const identity = userIdentity({ ...claims, expiresAtMs, publish, roles: roles.filter(isRole) });
     verified.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
     return identity;
   };
@@ -148,18 +149,6 @@ function mappedClaims(payload: JWTPayload, config: Config): unknown {
   const sub = nameOf(valueAt(payload, config.TURNOUT_CLAIM_USER));
   const org = 'fixed' in place ? place.fixed : nameOf(valueAt(payload, place.path));
   return { sub, org, exp: payload.exp, services, publish, roles, orgs };
-}
-
-function identityOf(claims: Claims, expiresAtMs: number, publishes: readonly string[]): Identity {
-  return {
-    org: claims.org,
-    sub: claims.sub,
-    expiresAtMs,
-    reads: new ServiceClaim(claims.services ?? ['*']),
-    publishes: new ServiceClaim(claims.publish ?? publishes),
-    roles: new Set((claims.roles ?? []).filter(isRole)),
-    producerOrgs: claims.orgs ?? [claims.org],
-  };
 }
 
 const isRole = (name: string): name is Role => roleSchema.safeParse(name).success;

@@ -37,16 +37,30 @@ export interface Identity {
   readonly vouch?: Vouch;
 }
 
-/** A user who reads every service of their org, publishes to `publishes` alone, and has no role. */
-export const userIdentity = (
-  who: Pick<Identity, 'org' | 'sub' | 'expiresAtMs'>,
-  publishes: readonly string[] = [],
-): Identity => ({
-  ...who,
-  reads: new ServiceClaim(['*']),
-  publishes: new ServiceClaim(publishes),
-  roles: new Set(),
-  producerOrgs: [who.org],
+/** What a token, a ticket or an auth server says of its user. Absent grants: reads all, publishes nothing, has no role. */
+interface Grants extends Pick<Identity, 'org' | 'sub' | 'expiresAtMs'> {
+  readonly services?: readonly string[] | undefined;
+  readonly publish?: readonly string[] | undefined;
+  readonly roles?: readonly Role[] | undefined;
+  readonly orgs?: readonly string[] | undefined;
+}
+
+export const userIdentity = ({
+  org,
+  sub,
+  expiresAtMs,
+  services,
+  publish,
+  roles,
+  orgs,
+}: Grants): Identity => ({
+  org,
+  sub,
+  expiresAtMs,
+  reads: new ServiceClaim(services ?? ['*']),
+  publishes: new ServiceClaim(publish ?? []),
+  roles: new Set(roles),
+  producerOrgs: orgs ?? [org],
 });
 
 /** Whom to ask when the time of an identity is up that is no token's own. */

@@ -1,6 +1,7 @@
 /** Fingerprints of the keys that nodes must share: they tell two keys apart and give neither away. */
-import { createPublicKey, hkdfSync } from 'node:crypto';
+import { hkdfSync } from 'node:crypto';
 import type { Config } from '../config/config.ts';
+import { readPublicKey } from '../config/public-key.ts';
 
 /** By what the key is for. A node tells the others these, so that `turnout doctor` finds the one that differs. */
 export interface KeyPrints {
@@ -22,7 +23,7 @@ export function fingerprint(key: string | Uint8Array): string {
 
 /** The key itself, so that line ends and headers of the PEM don't make two prints of one key. */
 const publicBytes = (pem: string): Uint8Array =>
-  createPublicKey(pem.replaceAll('\\n', '\n')).export({ type: 'spki', format: 'der' });
+  readPublicKey(pem).key.export({ type: 'spki', format: 'der' });
 
 /** What is absent was made up by the node, or is not needed: there is nothing to compare. */
 export function keyPrints(config: Config): KeyPrints {

@@ -76,9 +76,9 @@ export class AuthServer {
   async identify(credential: Credential, who?: Pick<Identity, 'org' | 'sub'>): Promise<Identity> {
     const { org, user, untilMs } = await this.ask(credential);
     if (who !== undefined && (who.org !== org || who.sub !== user)) throw fail('unauthorized');
-    const { publishes = [], outageMs = defaults.outageMs } = this.options;
+    const { publishes, outageMs = defaults.outageMs } = this.options;
     return {
-      ...userIdentity({ org, sub: user, expiresAtMs: untilMs }, publishes),
+      ...userIdentity({ org, sub: user, expiresAtMs: untilMs, publish: publishes }),
       vouch: { credential, outageMs, askAgain: () => this.identify(credential, { org, sub: user }) },
     };
   }

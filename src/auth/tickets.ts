@@ -12,7 +12,7 @@ import { roleSchema, servicePatternSchema } from '../../schema/token.ts';
 import { Credential } from './credential.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
-import { type Identity, ServiceClaim, type Ticket } from './identity.ts';
+import { type Identity, type Ticket, userIdentity } from './identity.ts';
 
 const type = 'turnout-ticket+jwt';
 
@@ -103,16 +103,8 @@ function claimsOf({ identity, ...ticket }: Ticket, nowMs: number): TicketClaims 
 }
 
 function ticketOf(claims: TicketClaims): Ticket {
-  const identity: Identity = {
-    org: claims.org,
-    sub: claims.sub,
-    expiresAtMs: claims.tokenExpMs,
-    reads: new ServiceClaim(claims.services),
-    publishes: new ServiceClaim(claims.publish),
-    roles: new Set(claims.roles),
-    producerOrgs: claims.orgs,
-  };
-  const { session, supports, assignment, override } = claims;
+  const { session, supports, assignment, override, ...token } = claims;
+  const identity = userIdentity({ ...token, expiresAtMs: token.tokenExpMs });
   return { identity, session, supports, assignment, override };
 }
 

@@ -5,7 +5,7 @@
 import { SignJWT } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import { type Identity, ServiceClaim } from '../auth/identity.ts';
+import { type Identity, userIdentity } from '../auth/identity.ts';
 
 export const demoOrg = 'demo';
 const demoUser = 'ada';
@@ -69,12 +69,11 @@ export function demoLines(url: string, tokens: Record<DemoToken, string>, hasPag
 }
 
 /** Who the sample backend is to the gateway. */
-export const demoBackendIdentity = (org: string): Identity => ({
-  org,
-  sub: 'demo-backend',
-  expiresAtMs: Number.MAX_SAFE_INTEGER,
-  reads: new ServiceClaim([]),
-  publishes: new ServiceClaim([]),
-  roles: new Set(['producer']),
-  producerOrgs: [org],
-});
+export const demoBackendIdentity = (org: string): Identity =>
+  userIdentity({
+    org,
+    sub: 'demo-backend',
+    expiresAtMs: Number.MAX_SAFE_INTEGER,
+    services: [],
+    roles: ['producer'],
+  });

@@ -175,7 +175,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const stage = config.isDemo ? await openStage(demoParts) : undefined;
   if (stage !== undefined) app.route('/', stage.routes);
 
-  const isOwn = (path: string): boolean => allowedMethods(app.routes, path).length > 0;
+  const isOwn = (path: string): boolean => allowedMethods(app, path).length > 0;
   const adoption = openAdoption({
     ...node,
     profiles,

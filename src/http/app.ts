@@ -134,7 +134,7 @@ function asKnown(error: unknown): TurnoutError {
 
 /** Nothing is at this path, or not for this method. */
 function refusalOf(c: Context<AppEnv>, root: Hono<AppEnv>): TurnoutError {
-  const allowed = allowedMethods(root.routes, c.req.path);
+  const allowed = allowedMethods(root, c.req.path);
   if (allowed.length === 0 || allowed.includes(c.req.method)) return fail('not_found');
   c.header('allow', allowed.join(', '));
   return fail('method_not_allowed');
@@ -160,26 +160,11 @@ function routeOf(c: Context): string {
   return pattern === '' || pattern.endsWith('*') ? 'unmatched' : pattern;
 }
 
-/** Methods of the routes whose pattern fits `path`, sorted; middleware, which takes all methods, doesn't count. */
-export function allowedMethods(
-  routes: readonly { readonly method: string; readonly path: string }[],
-  path: string,
-): string[] {
-  const methods = new Set<string>();
-  for (const { method, path: pattern } of routes)
-    if (method !== 'ALL' && fits(pattern, path)) methods.add(method);
-  if (methods.has('GET')) methods.add('HEAD');
-  return [...methods].toSorted();
-}
-
-/** Segments are literal, `:name` (any one) or `:name{…}` (any one, as far as this question goes). */
-function fits(pattern: string, path: string): boolean {
-  const wanted = pattern.split('/');
-  const given = path.split('/');
-  return (
-    wanted.length === given.length &&
-    wanted.every(
-      (segment, place) => segment === given[place] || (segment.startsWith(':') && given[place] !== ''),
-    )
+/** Methods of the routes of `app` that take `path`, sorted; middleware, which takes all methods, doesn't count. */
+export function allowedMethods({ routes, router }: Hono<AppEnv>, path: string): string[] {
+  const methods = new Set(routes.map(({ method }) => method));
+  const allowed = [...methods].filter((method) =>
+    router.match(method, path)[0].some(([[, route]]) => route.method === method && method !== 'ALL'),
   );
+  return (allowed.includes('GET') ? [...allowed, 'HEAD'] : allowed).toSorted();
 }
