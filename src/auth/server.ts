@@ -55,7 +55,7 @@ const spread = 0.1;
 
 export class AuthServer {
   private readonly options: AuthServerOptions;
-  private readonly agent = new Agent({ connections, pipelining: 1 });
+  private readonly agent = new Agent({ connections, pipelining: 1, maxResponseSize: answerBytes });
   /** By the credential's digest. */
   private readonly known = new LRUCache<string, Known>({ max: knownCredentials });
   /** Until when a refusal holds, by the credential's digest. */
@@ -137,7 +137,9 @@ export class AuthServer {
   private async exchange(credential: Credential): Promise<Exchanged> {
     const { clock, timeoutMs = defaults.timeoutMs } = this.options;
     const controller = new AbortController();
-    const cancel = clock.after(timeoutMs, () => controller.abort(new AskError('timeout')));
+    const cancel = clock.after(timeoutMs, () =>
+      controller.abort(Object.assign(new Error('timeout'), { code: 'timeout' })),
+    );
     const { mayBeKept } = this;
     const once = (): Promise<Exchanged> => this.exchangeOnce(credential, controller.signal);
     try {
@@ -163,29 +165,13 @@ export class AuthServer {
       signal,
       headers: { ...headers, accept: 'application/json' },
     });
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    // Leaving the loop early destroys the body, and the connection with it. No encoding is set: its chunks are bytes.
-    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > answerBytes) throw new AskError('too_large');
-      chunks.push(chunk);
-    }
-    return { status: answer.statusCode, text: Buffer.concat(chunks).toString('utf8') };
+    return { status: answer.statusCode, text: await answer.body.text() };
   }
 }
 
 interface Exchanged {
   readonly status: number;
   readonly text: string;
-}
-
-class AskError extends Error {
-  readonly code: string;
-  constructor(code: string) {
-    super(code);
-    this.code = code;
-  }
 }
 
 /** Redirects lead to logins. 404, 408, 429 and 5xx say something about the server, not about the caller. */
@@ -202,7 +188,10 @@ function parsed(text: string): unknown {
 }
 
 /** An error's code, never its message: that may quote what was sent. */
-const reasonOf = (thrown: unknown): string => codeIn(thrown) ?? 'failed';
+function reasonOf(thrown: unknown): string {
+  const code = codeIn(thrown) ?? 'failed';
+  return code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' ? 'too_large' : code;
+}
 
 // Each caller's failure as a line of its own would drown the log.
 const quietMs = 10_000;

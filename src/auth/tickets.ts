@@ -35,22 +35,16 @@ const ticketClaimsSchema = z.object({
 });
 type TicketClaims = z.infer<typeof ticketClaimsSchema>;
 
-export interface TicketOffice {
-  issue(ticket: Ticket): Promise<string>;
-  /** @throws ticket_expired when it expired or doesn't verify; unauthorized when the token behind it expired. */
-  verify(ticket: string): Promise<Ticket>;
-}
-
 /** @param vouchFor asks whether a credential is still that user's. @throws unauthorized, overloaded */
 export function createTicketOffice(
   secret: string,
   clock: Clock,
   vouchFor: (credential: Credential, who: Pick<Identity, 'org' | 'sub'>) => Promise<Identity>,
-): TicketOffice {
+) {
   const sealKey = Buffer.from(hkdfSync('sha256', secret, '', 'turnout-ticket-credential', 32));
   const key = new Uint8Array(hkdfSync('sha256', secret, '', 'turnout-ticket', 32));
   return {
-    issue(ticket) {
+    issue(ticket: Ticket): Promise<string> {
       const { vouch } = ticket.identity;
       const credential = vouch && seal(vouch.credential.pack(), sealKey);
       const { sub, exp, ...claims } = { ...claimsOf(ticket, clock.now()), credential };
@@ -60,7 +54,8 @@ export function createTicketOffice(
         .setExpirationTime(exp)
         .sign(key);
     },
-    async verify(text) {
+    /** @throws ticket_expired when it expired or doesn't verify; unauthorized when the token behind it expired. */
+    async verify(text: string): Promise<Ticket> {
       const nowMs = clock.now();
       const claims = await readClaims(text, key, nowMs);
       const ticket = ticketOf(claims);

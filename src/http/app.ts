@@ -105,6 +105,9 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   return app;
 }
 
+/** Says who calls. @throws unauthorized */
+export type Authenticate = (c: Context) => Promise<Identity>;
+
 /**
  * Says who calls a users' route: by the Authorization header, else by the cookie; a token in the query is read on the
  * stream alone. The function it gives throws unauthorized, and origin_forbidden where a cookie would change something, or
@@ -113,7 +116,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
 export function authenticating(
   authenticator: Pick<Authenticator, 'verify'>,
   cookie?: CookiePolicy,
-): (c: Context) => Promise<Identity> {
+): Authenticate {
   return (c) => {
     const header = (name: string): string | undefined => c.req.header(name);
     const brought = { authorization: header('authorization'), cookie: header('cookie') };

@@ -1,5 +1,5 @@
 /** What operators and balancers ask a node: does it live, should it get traffic, what has it carried. */
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { describeRoute } from 'hono-openapi';
 import { z } from 'zod';
 import {
@@ -10,10 +10,10 @@ import {
   type Ready,
   readySchema,
 } from '../../schema/http.ts';
-import type { Identity } from '../auth/identity.ts';
 import type { LogHealth } from '../log/event-log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Traffic } from '../metrics/traffic.ts';
+import type { Authenticate } from './app.ts';
 import { answer, refusals, tokenRefusals } from './described.ts';
 
 /** What a node says of itself. */
@@ -26,8 +26,8 @@ export interface Readiness {
 }
 
 export interface OpsDeps {
-  /** Undefined in the demo, where anybody may look. The function throws unauthorized. */
-  readonly authenticate: ((c: Context) => Promise<Identity>) | undefined;
+  /** Undefined in the demo, where anybody may look. */
+  readonly authenticate: Authenticate | undefined;
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
   /** Orgs with an open feed. */

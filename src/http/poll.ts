@@ -4,18 +4,11 @@ import { type Context, Hono } from 'hono';
 import { describeRoute } from 'hono-openapi';
 import { type PollQuery, pollBodySchema, pollQuerySchema, serviceListSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
-import type { Identity } from '../auth/identity.ts';
 import { startOf } from '../transports/client-frames.ts';
-import type { AppEnv } from './app.ts';
+import type { AppEnv, Authenticate } from './app.ts';
 import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
 import { answer, parameter, refusals, tokenRefusals } from './described.ts';
 import { pollClientOf } from '../transports/poll-request.ts';
-
-export interface PollDeps {
-  /** @throws unauthorized */
-  readonly authenticate: (c: Context) => Promise<Identity>;
-  readonly longPoll: LongPoll;
-}
 
 const description = describeRoute({
   summary: 'Events after a cursor; held until one comes',
@@ -40,7 +33,7 @@ const description = describeRoute({
 });
 
 /** Its context is that of the shell around it. */
-export function pollRoute(deps: PollDeps): Hono<AppEnv> {
+export function pollRoute(deps: { authenticate: Authenticate; longPoll: LongPoll }): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get('/v1/realtime/poll', description, async (c) => {
     const identity = await deps.authenticate(c);

@@ -6,16 +6,10 @@ import { type Code, limits } from '../../schema/codes.ts';
 import { publishBatchSchema, publishItemSchema, publishResultSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
 import { firstInexactNumber, inexactMessage } from '../log/exact-numbers.ts';
-import type { Identity } from '../auth/identity.ts';
 import type { Publisher, PublisherRole } from '../publish/publisher.ts';
+import type { Authenticate } from './app.ts';
 import { answer, bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { holdTo, readJson } from './json-body.ts';
-
-export interface PublishDeps {
-  /** @throws unauthorized */
-  readonly authenticate: (c: Context) => Promise<Identity>;
-  readonly publisher: Publisher;
-}
 
 // The events are weighed as JSON without white space; a body may be written with it.
 const bodyBytes = 4 * limits.batchBytes;
@@ -44,7 +38,7 @@ const describe = (summary: string, ...roleRefusals: readonly Code[]) =>
     },
   });
 
-export function publishRoutes(deps: PublishDeps): Hono {
+export function publishRoutes(deps: { authenticate: Authenticate; publisher: Publisher }): Hono {
   const publish = (role: PublisherRole) => async (c: Context) => {
     const identity = await deps.authenticate(c);
     const body = async (): Promise<unknown> => {
