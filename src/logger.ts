@@ -5,7 +5,7 @@
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 
 export type Logger = PinoLogger;
-/** The part of it that most rooms call. */
+/** The part of a logger that most rooms call. */
 export interface LeveledLogger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -53,13 +53,13 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
 }
 
 /**
- * Standard output, never waited for: whoever reads our lines may stall or die, and must not take the node along. What
- * waits is bounded; past that, lines are dropped. (pino's own destination waits for a stalled reader, and at the exit of
- * a process whose reader is gone for ever.)
+ * Returns standard output without waiting for its reader, which may stall or die and must not take the node along. The
+ * buffer is bounded; past that, lines are dropped. (pino's own destination waits for a stalled reader, and waits forever
+ * at exit where the reader is gone.)
  */
 function standardOutput(): DestinationStream {
   const out = process.stdout;
-  // The reader is gone: nobody is left to be told.
+  // The reader is gone: there is nowhere to report it.
   out.on('error', () => undefined);
   return {
     write(line) {
@@ -68,7 +68,7 @@ function standardOutput(): DestinationStream {
   };
 }
 
-/** Text without what looks like a token. */
+/** Returns the text with everything that looks like a token cut out. */
 export function scrubText(text: string): string {
   return text.replace(tokenInText, (_found, name?: string) => (name ? `${name}=${redacted}` : redacted));
 }

@@ -1,7 +1,7 @@
 /**
- * Verifies what callers bring: a token by its key, anything else by asking the server that knows. Algorithms are pinned by
- * the kind of key, never chosen by the token; whatever is wrong with one is `unauthorized` and no more, and nothing here
- * logs a token or keeps one in clear.
+ * Verifies the credentials of callers: a token by its key, any other credential by asking the auth server. Algorithms are
+ * pinned by the kind of key, never chosen by the token. Every fault of a token is `unauthorized` and says no more; no token
+ * is logged or kept in clear.
  */
 import { randomBytes } from 'node:crypto';
 import type { JWTPayload } from 'jose';
@@ -21,13 +21,13 @@ const maxTokenChars = 16_384;
 
 /** An authenticator whose tickets may be signed with another key than the one it began with. */
 export interface KeyedAuthenticator extends Authenticator {
-  /** No secret of the settings signs tickets: nodes that share a Redis should share one there. */
+  /** True where no setting gives a secret for tickets: nodes that share a Redis should share one there. */
   readonly needsTicketSecret: boolean;
-  /** Signs with this from now on; what was signed before goes on being good for its five minutes. */
+  /** Signs tickets with `secret` from now on; tickets signed before stay valid for their five minutes. */
   useTicketSecret(secret: string): void;
-  /** By the key alone, nobody is asked: for callers whose roles only a token gives. @throws as `verifyToken` */
+  /** Verifies by the key alone, never by the auth server: for roles, which only tokens give. @throws as `verifyToken` */
   verifySigned(token: string | undefined): Promise<Identity>;
-  /** What a token claims, its signature and expiry verified, nothing mapped. @throws as `verifyToken` */
+  /** Returns a token's claims as they are, its signature and expiry verified. @throws as `verifyToken` */
   verifiedClaims(token: string): Promise<VerifiedClaims>;
   close(): Promise<void>;
 }
@@ -38,12 +38,12 @@ interface VerifiedClaims {
   readonly expiresAtMs: number;
 }
 
-/** A secret for one run, the demo's say: 256 random bits. */
+/** Returns a secret for one run, such as the demo's: 256 random bits. */
 export const randomSecret = (): string => randomBytes(32).toString('base64url');
 
 /**
- * @param demoSecret signs and verifies where no key is configured; a random one that nobody knows unless given.
- * @param onAsked told of each question to TURNOUT_AUTH_URL
+ * @param demoSecret signs and verifies where no key is configured; by default a random one that nobody knows
+ * @param onAsked called once for each request to TURNOUT_AUTH_URL
  */
 export function createAuthenticator(
   config: Config,
@@ -69,7 +69,7 @@ export function createAuthenticator(
         });
   const hasKeyPair = config.TURNOUT_JWT_PUBLIC_KEY !== undefined || config.TURNOUT_JWKS_URL !== undefined;
   const hasKey = hasKeyPair || config.TURNOUT_JWT_SECRET !== undefined;
-  // Who only asks signs nobody in: a made-up key would be one more way.
+  // With an auth server and no key, no made-up key may let anybody in.
   const verifier = hasKey || server === undefined ? verifierOf(config, demoSecret) : undefined;
   const ownSecret = hasKeyPair ? randomSecret() : (config.TURNOUT_JWT_SECRET ?? demoSecret);
   const vouchFor = (credential: Credential, who?: Pick<Identity, 'org' | 'sub'>): Promise<Identity> => {
@@ -120,7 +120,7 @@ export function createAuthenticator(
       try {
         return await tickets.verify(ticket);
       } catch (thrown) {
-        // Signed by the key before this one: tickets outlive the moment at which the nodes' shared key arrives.
+        // Tickets signed with the previous key stay valid when the nodes' shared key arrives.
         if (earlier === tickets || asTurnoutError(thrown).code !== 'ticket_expired') throw thrown;
         return earlier.verify(ticket);
       }
@@ -139,10 +139,10 @@ export function createAuthenticator(
 const orgPlace = ({ TURNOUT_ORG: fixed }: Config, path = 'org'): OrgPlace =>
   fixed === undefined ? { path } : { fixed };
 
-/** The token's claims by the names of docs/PROTOCOL.md, 4. */
+/** Returns the token's claims under the names of docs/PROTOCOL.md, 4. */
 function mappedClaims(payload: JWTPayload, config: Config): unknown {
   const grantsPath = config.TURNOUT_CLAIM_GRANTS;
-  // An issuer's own `roles` may mean something else altogether: then ours stand in a place of their own.
+  // An issuer's own `roles` may mean something else: TURNOUT_CLAIM_GRANTS says where ours are.
   const grants = grantsPath === undefined ? payload : valueAt(payload, grantsPath);
   const { services, publish, roles, orgs } = (grants ?? {}) as Partial<Record<keyof Claims, unknown>>;
   const place = orgPlace(config, config.TURNOUT_CLAIM_ORG);

@@ -13,9 +13,9 @@ import { readPublicKey } from '../config/public-key.ts';
 
 const jwksTimeoutMs = 5000;
 
-/** The form of every token that a key verifies; three parts that are no JWT's are not looked at. */
+/** The form of a JWT. Other credentials with two dots in them go to the auth server. */
 export const jwtForm = /^eyJ[\w-]*\.[\w-]+\.[\w-]*$/;
-/** What is kept of tokens that were verified: a key that the issuer withdrew must not outlive it by more than this. */
+/** Bounds of the cache of verified tokens: tokens of a key that the issuer withdrew stay valid for no longer than this. */
 export const keptTokens = { most: 10_000, ms: 5 * 60_000 };
 
 export interface Verifier {
@@ -48,7 +48,7 @@ export async function payloadOf(
 /** @param demoSecret verifies where the settings give no key */
 export function verifierOf(config: Config, demoSecret: string): Verifier {
   const given = keyVerifier(config);
-  // What a made-up key signs is printed at the start, and names nobody: it would be refused.
+  // Tokens of a made-up key are printed at the start, without issuer and audience: with them they would be refused.
   if (given === undefined) return secretVerifier(demoSecret);
   const { TURNOUT_JWT_ISSUER: issuer, TURNOUT_JWT_AUDIENCE: audience } = config;
   const names = { ...(issuer !== undefined && { issuer }), ...(audience !== undefined && { audience }) };
@@ -66,7 +66,7 @@ function secretVerifier(text: string): Verifier {
   return { options: { algorithms: ['HS256'] }, keyOf: async () => secret };
 }
 
-// jose's codes of a fetch that failed: refused, timed out, or answered with what is no key set. Its others are verdicts.
+// jose's codes for a failed fetch: a refused connection, a timeout, an answer that is no key set. The others are verdicts.
 const fetchFailures = new Set(['ERR_JOSE_GENERIC', 'ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID']);
 
 function keySetVerifier(url: URL): Verifier {

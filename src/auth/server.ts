@@ -1,7 +1,7 @@
 /**
- * Asks the old backend, or any server that knows, whose a credential is: one request at a time for each, its answer kept
- * shortly under a digest. Bounded in time, bytes, memory and requests under way. What it sends is the credential and
- * nothing else of the caller's; what it tells of a failure never holds one.
+ * Asks an auth server (a legacy API's upstream, or TURNOUT_AUTH_URL) whose a credential is: one request at a time for each
+ * credential, the answer cached by its digest. Time, bytes, memory and concurrent requests are bounded. A request carries
+ * the credential and nothing else of the caller's; what is told of a failure never holds one.
  */
 import { LRUCache } from 'lru-cache';
 import { Agent, request } from 'undici';
@@ -14,22 +14,22 @@ import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { type Identity, userIdentity } from './identity.ts';
 
-/** How asking ended: `unusable` is a 2xx without a user and an org where they were said to stand. */
+/** How a request ended: `unusable` is a 2xx without a user and an org where the settings say that they are. */
 export type AskOutcome = 'known' | 'refused' | 'unusable' | 'outage';
 
 export interface AuthServerOptions {
   readonly url: string;
   readonly userPath: string;
   readonly org: OrgPlace;
-  /** How long an answer is good: a withdrawn credential outlives its end by no more. 0: asked every time. */
+  /** How long an answer is good: a withdrawn credential stays good for no longer. 0: asked every time. */
   readonly cacheMs: number;
   readonly clock: Clock;
   readonly timeoutMs?: number;
-  /** How long held connections stay while nobody can be asked. */
+  /** How long open connections stay while the server can't be asked. */
   readonly outageMs?: number;
   /** Services that a user may publish to. */
   readonly publishes?: readonly string[];
-  /** Once for each question; `why` names a status or an error's code. */
+  /** Called once for each request; `why` is a status or an error's code. */
   readonly onAsked?: ((outcome: AskOutcome, why: string) => void) | undefined;
 }
 
@@ -41,16 +41,16 @@ interface Known {
 
 const answerBytes = 64 * 1024;
 const knownCredentials = 10_000;
-// Apart from the known, so that made-up credentials never push out a real one.
+// Kept apart from the known ones, so that made-up credentials never evict a real one.
 const refusedCredentials = 500;
-// Who is refused is not asked about again at once; who has just logged in doesn't wait long.
+// Long enough that a refused credential isn't asked about at once again, short enough for a caller who has just logged in.
 const refusedMs = 1500;
 // A sealed credential stands in a ticket's URL, which proxies bound at 8 KiB.
 const credentialChars = 4096;
 const connections = 32;
 const maxUnderway = 1024;
 const defaults = { timeoutMs: 3000, outageMs: 300_000 };
-// Of the cache time, at random: what was asked at once isn't asked again at once.
+// Random part of the cache time: credentials that were asked about together don't expire together.
 const spread = 0.1;
 
 export class AuthServer {
@@ -58,10 +58,10 @@ export class AuthServer {
   private readonly agent = new Agent({ connections, pipelining: 1, maxResponseSize: answerBytes });
   /** By the credential's digest. */
   private readonly known = new LRUCache<string, Known>({ max: knownCredentials });
-  /** Until when a refusal holds, by the credential's digest. */
+  /** When a refusal ends, Unix milliseconds, by the credential's digest. */
   private readonly refused = new LRUCache<string, number>({ max: refusedCredentials });
   private readonly underway = new SingleFlight<Known>();
-  /** The last question was answered, so that its connection may be used again. */
+  /** True where the last request was answered: its connection may be reused. */
   private mayBeKept = false;
 
   constructor(options: AuthServerOptions) {
@@ -69,8 +69,8 @@ export class AuthServer {
   }
 
   /**
-   * Who brought this credential.
-   * @param who whom it has to be, where that is known
+   * Returns the identity of the caller with this credential.
+   * @param who the user that it has to be, where that is known
    * @throws unauthorized; overloaded while the server can't be asked, which no new credential would cure
    */
   async identify(credential: Credential, who?: Pick<Identity, 'org' | 'sub'>): Promise<Identity> {
@@ -101,7 +101,7 @@ export class AuthServer {
 
   private async send(credential: Credential, digest: string): Promise<Known> {
     const { clock, cacheMs, onAsked } = this.options;
-    // From before the question: what was withdrawn while it was under way is not believed for longer.
+    // The cache time begins before the request: a credential that is withdrawn meanwhile isn't believed for longer.
     const askedMs = clock.now();
     const { outcome, why, who } = await this.verdict(credential);
     onAsked?.(outcome, why);
@@ -133,7 +133,7 @@ export class AuthServer {
     }
   }
 
-  /** A connection that the server closes while the question is on its way to it is no outage: asked once more. */
+  /** Retries once where the server closed a kept-alive connection under the request: that is no outage. */
   private async exchange(credential: Credential): Promise<Exchanged> {
     const { clock, timeoutMs = defaults.timeoutMs } = this.options;
     const controller = new AbortController();
@@ -159,7 +159,7 @@ export class AuthServer {
 
   private async exchangeOnce(credential: Credential, signal: AbortSignal): Promise<Exchanged> {
     const { url, headers } = credential.askAt(this.options.url);
-    // undici's request follows no redirects: a way to a login page is an answer too.
+    // undici's request follows no redirects: a redirect to a login page is an answer, too.
     const answer = await request(url, {
       dispatcher: this.agent,
       signal,
@@ -174,7 +174,7 @@ interface Exchanged {
   readonly text: string;
 }
 
-/** Redirects lead to logins. 404, 408, 429 and 5xx say something about the server, not about the caller. */
+/** Redirects lead to login pages. 404, 408, 429 and 5xx tell about the server, not about the caller. */
 const isRefusal = (status: number): boolean =>
   (status >= 300 && status < 400) || status === 400 || status === 401 || status === 403;
 
@@ -187,16 +187,16 @@ function parsed(text: string): unknown {
   }
 }
 
-/** An error's code, never its message: that may quote what was sent. */
+/** Returns an error's code, never its message, which may quote what was sent. */
 function reasonOf(thrown: unknown): string {
   const code = codeIn(thrown) ?? 'failed';
   return code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' ? 'too_large' : code;
 }
 
-// Each caller's failure as a line of its own would drown the log.
+// A line for each failed request would drown the log.
 const quietMs = 10_000;
 
-/** For `onAsked` of an auth server. Names an outcome and a status or error code, nothing of the caller. */
+/** Returns an `onAsked` that counts each request and logs outages, by outcome and status or error code, without the caller. */
 export function authServerReport(
   metrics: Pick<Metrics, 'authAsked'>,
   logger: Pick<Logger, 'warn'>,

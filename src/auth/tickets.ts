@@ -1,6 +1,6 @@
 /**
- * Tickets (docs/PROTOCOL.md, 6): what negotiate signs so that a stream opens without a long-lived token in its URL. Their
- * key is always derived, so that a token never verifies as a ticket, nor a ticket as a token, whatever secrets are equal.
+ * Tickets (docs/PROTOCOL.md, 6): negotiate signs one, so that a stream opens without a long-lived token in its URL. Their key
+ * is always derived, so that a token never verifies as a ticket, nor a ticket as a token, even where their secrets are equal.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { jwtVerify, SignJWT } from 'jose';
@@ -30,7 +30,7 @@ const ticketClaimsSchema = z.object({
   supports: z.array(z.string()),
   assignment: z.int().min(0),
   override: transportSchema.optional(),
-  /** Sealed: what another server is asked about, since no token behind the ticket speaks for itself. */
+  /** Encrypted: the credential that an auth server is asked about, where no token is behind the ticket. */
   credential: z.string().optional(),
 });
 type TicketClaims = z.infer<typeof ticketClaimsSchema>;
@@ -61,7 +61,7 @@ export function createTicketOffice(
       const ticket = ticketOf(claims);
       if (claims.credential !== undefined) {
         const credential = Credential.unpack(unseal(claims.credential, sealKey));
-        // Known still, or asked about now: who was refused since it was issued doesn't come in by it.
+        // From the cache, or asked now: a credential that was refused since the ticket was issued opens nothing.
         return { ...ticket, identity: await vouchFor(credential, ticket.identity) };
       }
       if (claims.tokenExpMs <= nowMs) throw fail('unauthorized');
@@ -103,7 +103,7 @@ function ticketOf(claims: TicketClaims): Ticket {
   return { identity, session, supports, assignment, override };
 }
 
-// A sealed credential: only the nodes can read it, wherever it is carried.
+// A sealed credential is encrypted with a key that only the nodes have.
 const algorithm = 'aes-256-gcm';
 const nonceBytes = 12;
 const tagBytes = 16;

@@ -1,6 +1,6 @@
 /**
- * The settings of a node, from the environment. Sole reader of process.env. Every error is collected and told at once, by
- * variable name and without values: a value may be a secret.
+ * The settings of a node, from the environment. Sole reader of process.env. All errors are collected and reported
+ * together, by the name of the variable and never with its value, which may be a secret.
  */
 import { hostname } from 'node:os';
 import { z } from 'zod';
@@ -13,7 +13,7 @@ export interface Setting {
   readonly description: string;
   /** What a value may be. */
   readonly takes: string;
-  /** What holds where the variable is absent; undefined: nothing. */
+  /** The default; undefined: there is none. */
   readonly fallback: string | number | boolean | readonly string[] | undefined;
 }
 
@@ -30,24 +30,24 @@ function takesOf(schema: z.ZodType): string {
   if (typeof takes === 'string') return takes;
   if (schema instanceof z.ZodEnum) return schema.options.map((option) => `\`${option}\``).join(', ');
   const isWrapped = schema instanceof z.ZodDefault || schema instanceof z.ZodOptional;
-  // zod types what is inside by its core, of which each of our schemas is the whole.
+  // zod types the inner schema as a core type; ours are all classic ones.
   return isWrapped ? takesOf(schema.unwrap() as z.ZodType) : '';
 }
 
 type Variables = { readonly [K in keyof typeof variables]: z.output<(typeof variables)[K]> };
 
 export interface Config extends Variables {
-  /** True where no secret was given: one is made up for this run, on a loopback host only. */
+  /** True where no key is given and the demo runs: a secret is made up for this run, on a loopback host only. */
   readonly isDemo: boolean;
-  /** Variables whose secret is short enough to be guessed: on loopback alone, and to be warned of. */
+  /** Variables whose secret is short enough to be guessed: allowed on loopback alone, with a warning. */
   readonly shortSecrets: readonly string[];
-  /** Who is asking is told by a key or a server that was given, not by a key that was made up. */
+  /** True where a key or an auth server is configured; otherwise a made-up key verifies tokens. */
   readonly hasKey: boolean;
-  /** Lines to log at start: what was given and is not heeded, or not safe. None holds a value. */
+  /** Lines to log at start, about settings that are ignored, renamed or unsafe. None holds a value. */
   readonly warnings: readonly string[];
 }
 
-/** What is wrong with the environment: one line a variable, none with its value. */
+/** The problems of the environment: one line for each variable, none with its value. */
 export class ConfigError extends Error {
   readonly problems: readonly string[];
   constructor(problems: readonly string[]) {
@@ -67,10 +67,10 @@ export const isLoopbackHost = (host: string): boolean => loopback.has(host) || h
 /** Variables by name, as a process or a test has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** This process's own, for the command line: it wants settings of its own and shares those of a node. */
+/** Returns this process's environment, for the command line, which has settings of its own besides a node's. */
 export const environment = (): Environment => process.env;
 
-/** @throws ConfigError with every problem. An empty value counts as absent. */
+/** Reads and checks the settings. An empty value counts as absent. @throws ConfigError with every problem */
 export function readConfig(env: Environment = environment()): Config {
   const problems: string[] = [];
   const read: Record<string, unknown> = {};
@@ -78,7 +78,7 @@ export function readConfig(env: Environment = environment()): Config {
   const renamed = Object.entries(formerNames).filter(([, former]) => isGiven(former));
   for (const [name, schema] of Object.entries(variables)) {
     const given = [name, formerNames[name] ?? name].find(isGiven) ?? name;
-    // As one of many kinds: the union of them all has no one `safeParse`.
+    // Typed as any schema: the union of all of them has no common `safeParse`.
     const parsed = (schema as z.ZodType).safeParse(isGiven(given) ? env[given] : undefined);
     if (parsed.success) read[name] = parsed.data;
     else problems.push(`${given} ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);
@@ -126,7 +126,7 @@ export function readConfig(env: Environment = environment()): Config {
   return Object.freeze({ ...values, hasKey, isDemo, shortSecrets, warnings });
 }
 
-// Room is left for the rest: a node's id has at most 64 characters. The end of a pod's name is what differs.
+// A node's id has at most 64 characters, process id and random bits included. Names of pods differ at their end.
 const hostChars = 50;
 
 /**

@@ -174,7 +174,7 @@ export const variables = {
   ),
 } as const;
 
-/** Earlier names of settings, by the name of now: still read, with a warning. Where both are given, the new name's value holds. */
+/** Former names by the current one. They are still read, with a warning; where both are given, the current name's value holds. */
 export const formerNames: Readonly<Record<string, string>> = {
   TURNOUT_RULES_MAX_AGE_MS: 'TURNOUT_RULES_MAX_AGE',
   TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S: 'TURNOUT_MAX_REQUESTS_PER_ADDRESS_S',

@@ -1,13 +1,13 @@
-/** Who the demo's crowd is, and the thread that it runs in. */
+/** The members of the demo's crowd, and the thread that it runs in. */
 import { Worker } from 'node:worker_threads';
 import type { CrowdState, Member, PageTokens } from '../../clients/demo/state.ts';
 import type { Clock } from '../clock.ts';
 import { demoTokens, tokenSigner } from './demo.ts';
 
-/** Two orgs, neither of them that of the printed user: whose events begin at seq 1. */
+/** Two orgs, neither of them the printed user's, whose events begin at seq 1. */
 const crowdOrgs = ['demo-north', 'demo-south'] as const;
 export const crowdServices = ['finance', 'guest', 'staff'] as const;
-/** Every third user has an old client. */
+/** Every third user has a legacy client. */
 const legacyEvery = 3;
 const endMs = 1000;
 
@@ -16,7 +16,7 @@ export interface CrowdMember extends Pick<Member, 'org' | 'user' | 'kind'> {
   readonly services: readonly string[];
 }
 
-/** What the crowd's thread is started with. */
+/** The crowd's thread is started with this. */
 export interface CrowdOrders {
   readonly url: string;
   readonly members: readonly CrowdMember[];
@@ -51,7 +51,7 @@ export async function startCrowd(options: {
     Array.from({ length: size }, async (_, index): Promise<CrowdMember> => {
       const org = crowdOrgs[index % crowdOrgs.length] ?? crowdOrgs[0];
       const user = `user-${String(index + 1).padStart(2, '0')}`;
-      // Half read one service less, so that a move must keep everybody's own set.
+      // Half of them read one service less, so that a move must keep each user's own set.
       const services = index % 4 < 2 ? crowdServices : crowdServices.slice(index % 2, 2 + (index % 2));
       const kind = index % legacyEvery === legacyEvery - 1 ? 'legacy' : 'sdk';
       return { org, user, kind, services, token: await sign({ org, sub: user }) };
@@ -87,7 +87,7 @@ export async function startCrowd(options: {
   };
 }
 
-/** For the page: an SRE, and two users in whose org something happens. */
+/** Returns the tokens of the page: an SRE's, and those of two users whose org has events. */
 export async function pageTokens(secret: string, clock: Clock): Promise<PageTokens> {
   const sign = tokenSigner(secret, clock);
   const { ADMIN_TOKEN: admin } = await demoTokens(secret, clock);

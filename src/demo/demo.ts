@@ -1,6 +1,6 @@
 /**
- * What `npm start` shows with nothing configured: people to be, a sample backend that publishes for them, and the lines to
- * paste. Nothing else in src knows that it exists.
+ * What `npm start` shows with nothing configured: the demo's settings, the tokens of its users, and the commands to paste.
+ * Only the gateway knows of it.
  */
 import { SignJWT } from 'jose';
 import type { Clock } from '../clock.ts';
@@ -24,7 +24,7 @@ export function demoConfig(config: Config): Config {
   };
 }
 
-/** @param secret the HS256 secret that the gateway verifies with. @returns what signs claims: good for a week */
+/** Returns a function that signs claims, for a week. @param secret the HS256 secret that the gateway verifies with */
 export function tokenSigner(secret: string, clock: Clock): (claims: TokenClaims) => Promise<string> {
   const key = new TextEncoder().encode(secret);
   return (claims) =>
@@ -68,7 +68,7 @@ export function demoLines(url: string, tokens: Record<DemoToken, string>, hasPag
   ];
 }
 
-/** Who the sample backend is to the gateway. */
+/** Returns the identity under which the sample backend publishes. */
 export const demoBackendIdentity = (org: string): Identity =>
   userIdentity({
     org,

@@ -1,4 +1,4 @@
-/** The data's side of a node: Redis, the log, the feeds over it, and what is told of them. */
+/** The data side of a node: Redis, the log, the feeds over it, and their metrics. */
 import type { KeyedAuthenticator } from '../auth/authenticator.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
@@ -29,12 +29,12 @@ export interface NodeData {
   readonly log: EventLog;
   readonly hub: Hub;
   readonly publisher: Publisher;
-  /** The log's, and what Redis does not let us do. */
+  /** The log's health, with the Redis permissions that are missing. */
   health(): LogHealth;
   close(): Promise<void>;
 }
 
-// A Redis that is there is waited for; one that is away must not keep the node from serving.
+// How long to wait for Redis: a node must serve even while Redis is away.
 const startMs = 2000;
 
 /** @param given a log to use instead of the one that the settings describe */
@@ -87,7 +87,7 @@ function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): 
     },
     onRepair(org, why, cause) {
       metrics.feedRepairs.inc({ why });
-      // While the log is away this heals itself; anything else won't.
+      // An outage of the log heals by itself; any other failure needs somebody.
       if (cause !== undefined && asTurnoutError(cause).code !== 'log_unavailable')
         logger.error({ org, why, err: cause }, 'a feed cannot read its log');
       else logger.warn({ org, why }, 'a feed reads the log again');
@@ -97,7 +97,7 @@ function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): 
   });
 }
 
-/** What the data's side shows at each collection of the metrics. */
+/** Sets the gauges of the data side, before each collection of the metrics. */
 export function showData(metrics: Metrics, { hub, log }: NodeData, sessions: Sessions): void {
   const health = log.health();
   metrics.feeds.set(hub.feeds);

@@ -47,9 +47,9 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where it listens: `http://127.0.0.1:4000`, the base path included. */
   readonly url: string;
-  /** Lines to paste: people to be and what to do as them. Empty where a key was configured. */
+  /** Lines to print: tokens of made-up users and commands to paste. Empty where a key is configured. */
   readonly banner: readonly string[];
-  /** Sends everybody elsewhere, loses nothing, then closes. Whoever asks again waits for the same. */
+  /** Sends all clients to other nodes, loses nothing, then closes. A second call returns the same promise. */
   drain(): Promise<void>;
 }
 
@@ -161,7 +161,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const negotiates = { authenticate, authenticator, decider, store, log, basePath, pingMs };
   app.route('/', negotiateRoute({ ...negotiates, onNegotiated: ({ reason }) => count(reason) }));
   app.route('/', publishRoutes({ authenticate, publisher }));
-  // Nobody whom the auth server knows has a role: a mistyped admin token is none of its business.
+  // Users of the auth server have no role, so it isn't asked about an admin token that was mistyped.
   const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
   const beginDrain = (): void => void drain();
   app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: beginDrain }));
@@ -204,7 +204,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const withinMs = config.TURNOUT_DRAIN_MS;
     const endMs = clock.monotonic() + withinMs;
     await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), adoption.drain(withinMs)]);
-    // Old clients came to it for as long as the others took.
+    // Legacy clients came until the others were done: those get the rest of the time.
     await adoption.drain(endMs - clock.monotonic());
     adoption.lastCall();
     longPoll.close();

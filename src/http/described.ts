@@ -1,4 +1,4 @@
-/** What a route's part of the OpenAPI document is made of: JSON bodies, parameters, refusals by the table of codes. */
+/** The parts of a route's description in the OpenAPI document: JSON bodies, parameters, refusals by the table of codes. */
 import { resolver } from 'hono-openapi';
 import type { z } from 'zod';
 import { type Code, codes } from '../../schema/codes.ts';
@@ -13,7 +13,7 @@ export const answer = (description: string, schema: z.ZodType) => ({
   content: jsonContent(schema),
 });
 
-/** A text that a request may bring, or must. */
+/** A parameter of a request, as text. */
 export const parameter = (
   where: 'query' | 'header',
   name: string,
@@ -27,14 +27,14 @@ export const parameter = (
   schema: { type: 'string' as const },
 });
 
-/** What every route may answer: a flood is refused before it is asked who is calling. */
+/** Refusals of every route: the rate limit comes before authentication. */
 const anywhere = ['rate_limited', 'internal'] as const;
-/** What a route may answer that asks for a token, since the keys or the auth server may be out of reach. */
+/** Refusals of a route that authenticates: keys and auth server may be out of reach. */
 export const tokenRefusals = ['unauthorized', 'overloaded'] as const;
-/** What a route may answer that reads a body. */
+/** Refusals of a route that reads a body. */
 export const bodyRefusals = ['bad_request', 'too_large', 'unsupported_media_type'] as const;
 
-/** An entry for each status that these codes have; its description names them. */
+/** Returns an answer for each status of these codes; its description names the codes. */
 export function refusals(...given: readonly Code[]): Record<string, ReturnType<typeof answer>> {
   const byStatus = new Map<number, Set<Code>>();
   for (const code of [...given, ...anywhere]) {

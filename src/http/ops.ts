@@ -1,4 +1,4 @@
-/** What operators and balancers ask a node: does it live, should it get traffic, what has it carried. */
+/** The routes for operators and balancers: liveness, readiness, metrics, and a node's totals. */
 import { Hono } from 'hono';
 import { describeRoute } from 'hono-openapi';
 import { z } from 'zod';
@@ -16,17 +16,17 @@ import type { Traffic } from '../metrics/traffic.ts';
 import type { Authenticate } from './app.ts';
 import { answer, refusals, tokenRefusals } from './described.ts';
 
-/** What a node says of itself. */
+/** The state of a node. */
 export interface Readiness {
   readonly phase: 'starting' | 'serving' | 'draining';
   readonly log: LogHealth;
   readonly rules: { readonly isUp: boolean; readonly detail: string; readonly version: number };
-  /** Of each profile with a source. What they say makes no node unready. */
+  /** One for each profile with a source. They don't affect readiness. */
   readonly bridges?: readonly BridgeHealth[];
 }
 
 export interface OpsDeps {
-  /** Undefined in the demo, where anybody may look. */
+  /** Undefined in the demo, where everybody may read the totals. */
   readonly authenticate: Authenticate | undefined;
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
@@ -89,12 +89,12 @@ function readyBody({ phase, log, rules, bridges = [] }: Readiness): Ready {
     status: phase === 'serving' ? whileServing : phase,
     log: { up: log.isUp, detail: log.detail },
     rules: { up: rules.isUp, detail: rules.detail, version: rules.version },
-    // What else a bridge reports, its counts, is for the metrics.
+    // A bridge's report holds its counts, too, which are for the metrics.
     ...(bridges.length > 0 && { bridges: bridges.map((bridge) => bridgeHealthSchema.parse(bridge)) }),
   };
 }
 
-/** The sources' figures, by their names (docs/PROTOCOL.md, 13). */
+/** Returns a node's totals, under the names of docs/PROTOCOL.md, 13. */
 function nodeMetrics(traffic: Traffic, subscriptions: number, feeds: number): NodeMetrics {
   const { delivered, replayed } = traffic;
   return {
@@ -102,7 +102,7 @@ function nodeMetrics(traffic: Traffic, subscriptions: number, feeds: number): No
     totalConnections: traffic.acceptedStreams,
     eventsDelivered: delivered.websocket + delivered['long-poll'],
     compressedMessages: traffic.compressedFrames,
-    // On streams alone: between two polls an event is not missed, it waits.
+    // Streams alone: an event between two polls is not missed, it waits.
     missedEventsReplayed: replayed.websocket,
     connectionPoolStats: {
       totalSubscriptions: subscriptions,

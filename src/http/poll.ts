@@ -32,7 +32,7 @@ const description = describeRoute({
   },
 });
 
-/** Its context is that of the shell around it. */
+/** The route of a poll, to be mounted on the app of app.ts, whose context it reads. */
 export function pollRoute(deps: { authenticate: Authenticate; longPoll: LongPoll }): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get('/v1/realtime/poll', description, async (c) => {
@@ -72,20 +72,20 @@ function parseServices(list: string | undefined): ReadonlySet<string> {
   return new Set(parsed.data);
 }
 
-/** A number, or what startOf refuses as `bad_cursor`. */
+/** Returns a number, or NaN, which startOf refuses as `bad_cursor`. */
 function parseLastSeq(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   return /^\d+$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** Hundreds of held polls are answered by one event: a Response for each would cost more than the event. */
+/** Writes the answer past Hono's Response, which costs more than the event: one event answers hundreds of held polls. */
 function respond(c: Context<AppEnv>, { body, mustClose }: PollAnswer): Response {
   const outgoing = c.env?.outgoing;
-  // Asked for `c.res`, Hono makes a Response of the headers so far, and another when the handler returns.
+  // Reading `c.res` would make Hono build a Response, and another one when the handler returns.
   const shell = c.get('shellHeaders') ?? Object.fromEntries(c.res.headers);
   const headers: Record<string, string> = { ...shell };
   headers['content-type'] = 'application/json';
-  // Hono's cors() adds this behind the handler, when the answer is on its way already.
+  // Hono's cors() adds this after the handler, when the answer is on its way already.
   if ('access-control-allow-origin' in headers) headers.vary = 'Origin';
   if (mustClose) headers.connection = 'close';
   if (outgoing === undefined) return new Response(new Uint8Array(body), { headers });

@@ -11,7 +11,7 @@ import type { Authenticate } from './app.ts';
 import { answer, bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { holdTo, readJson } from './json-body.ts';
 
-// The events are weighed as JSON without white space; a body may be written with it.
+// The limit of a batch counts JSON without white space; a body may have white space.
 const bodyBytes = 4 * limits.batchBytes;
 
 const describe = (summary: string, ...roleRefusals: readonly Code[]) =>

@@ -1,4 +1,4 @@
-/** What bridges tell of themselves, as metrics: totals and states are read at each collection. */
+/** The metrics of bridges: totals and states, read at each collection. */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { BridgeHealth } from '../../schema/http.ts';
 

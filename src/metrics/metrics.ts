@@ -138,7 +138,6 @@ export class Metrics {
 
   streamClosed(end: StreamEnd): void {
     this.closes.inc(closeLabels(end));
-    // One that was never let in says nothing about how long connections last.
     if (!end.wasLive) return;
     this.durations.observe({ planned: String(end.isPlanned) }, end.durationMs / 1000);
   }
@@ -147,7 +146,7 @@ export class Metrics {
     if (answer.hadEvents) this.polls.observe(answer.waitedMs / 1000);
   }
 
-  /** How many are connected now, by what they are on and which cohort they belong to. */
+  /** Sets how many sessions are connected now, by transport and cohort. */
   setConnections(sessions: Iterable<{ readonly transport: string; readonly cohort: string }>): void {
     this.connections.reset();
     for (const transport of ['websocket', 'long-poll'])
@@ -155,12 +154,12 @@ export class Metrics {
     for (const { transport, cohort } of sessions) this.connections.inc({ transport, cohort });
   }
 
-  /** Runs `read` before each collection: where gauges are set from what the rooms hold. */
+  /** Runs `read` before each collection: it sets gauges from what the rooms hold. */
   onCollect(read: () => void): void {
     this.hooks.push(read);
   }
 
-  /** The whole in Prometheus's text format, the process's own figures included. */
+  /** Returns all metrics in Prometheus's text format, the process's own included. */
   async text(): Promise<string> {
     for (const read of this.hooks) read();
     return `${await this.registry.metrics()}\n${await processRegistry().metrics()}`;
@@ -174,7 +173,7 @@ export class Metrics {
     return new Gauge<Label>({ name, help, labelNames, registers: [this.registry] });
   }
 
-  /** A counter whose truth is plain numbers: as many as `label` has values, or one where there is no label. */
+  /** Declares a counter that is copied at each collection from plain numbers, one for each value of `label`. */
   private mirror(
     name: string,
     help: string,
@@ -190,7 +189,7 @@ export class Metrics {
   }
 }
 
-/** The labels of `ws_closes_total`: of our table, or one of a few for what a peer may send, never its words. */
+/** Returns the labels of `ws_closes_total`: from our table, or one of a few for what a peer may send, never its words. */
 export function closeLabels(end: Pick<StreamEnd, 'code' | 'reason'>): { code: string; reason: string } {
   const { code, reason } = end;
   const isKnown = peerCodes.has(code) || ourCodes.has(code);

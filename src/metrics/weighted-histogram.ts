@@ -14,7 +14,7 @@ interface WeightedHistogramOptions {
 }
 
 interface Tally {
-  /** One a bucket, and a last one for what is over them all; not cumulative. */
+  /** One for each bucket, and a last one for values above all bounds; not cumulative. */
   readonly counts: number[];
   sum: number;
 }
@@ -32,7 +32,7 @@ export class WeightedHistogram {
     registry.registerMetric(metric as unknown as Metric);
   }
 
-  /** @param times how many had this very value. */
+  /** Adds `times` observations of `value`. */
   observe(label: string, value: number, times = 1): void {
     let tally = this.byLabel.get(label);
     if (tally === undefined) {
