@@ -23,12 +23,7 @@ export interface CrowdOrders {
   readonly producerToken: string;
 }
 
-export interface CrowdThread {
-  /** As it was a moment ago. */
-  state(): CrowdState;
-  /** Resolves once its sockets are closed. */
-  end(): Promise<void>;
-}
+export type CrowdThread = Awaited<ReturnType<typeof startCrowd>>;
 
 /** Nobody there yet. */
 export const emptyCrowd: CrowdState = {
@@ -44,7 +39,7 @@ export async function startCrowd(options: {
   readonly secret: string;
   readonly clock: Clock;
   readonly onFailure: (error: unknown) => void;
-}): Promise<CrowdThread> {
+}) {
   const { url, size, secret, clock, onFailure } = options;
   const sign = tokenSigner(secret, clock);
   const members = await Promise.all(
@@ -77,8 +72,10 @@ export async function startCrowd(options: {
     thread.once('exit', () => resolve());
   });
   return {
-    state: () => last,
-    async end() {
+    /** The crowd as it was a moment ago. */
+    state: (): CrowdState => last,
+    /** Resolves once its sockets are closed. */
+    async end(): Promise<void> {
       thread.postMessage('end');
       const cancel = clock.after(endMs, () => void thread.terminate());
       await ended;

@@ -10,7 +10,6 @@ import { connectRedis, openLog } from '../log/open-log.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { Publisher } from '../publish/publisher.ts';
-import type { RedisConnection } from '../redis/connections.ts';
 import { RightsWatch } from '../redis/rights.ts';
 import { shareTicketKey } from '../auth/ticket-key.ts';
 
@@ -23,16 +22,7 @@ export interface NodeParts {
   readonly nodeId: string;
 }
 
-export interface NodeData {
-  /** Undefined on the embedded log. */
-  readonly redis: RedisConnection | undefined;
-  readonly log: EventLog;
-  readonly hub: Hub;
-  readonly publisher: Publisher;
-  /** The log's health, with the Redis permissions that are missing. */
-  health(): LogHealth;
-  close(): Promise<void>;
-}
+export type NodeData = Awaited<ReturnType<typeof openData>>;
 
 // How long to wait for Redis: a node must serve even while Redis is away.
 const startMs = 2000;
@@ -42,7 +32,7 @@ export async function openData(
   node: NodeParts,
   authenticator: Pick<KeyedAuthenticator, 'needsTicketSecret' | 'useTicketSecret'>,
   given: EventLog | undefined,
-): Promise<NodeData> {
+) {
   const { config, clock, logger, metrics } = node;
   const prefix = config.TURNOUT_REDIS_PREFIX;
   const redis = connectRedis(node);
@@ -57,12 +47,14 @@ export async function openData(
       : () => undefined;
   const hub = openHub(log, node);
   return {
+    /** Undefined on the embedded log. */
     redis,
     log,
     hub,
     publisher: new Publisher({ log, clock, metrics }),
+    /** The log's health, with the Redis permissions that are missing. */
     health: () => withDetail(log.health(), rights?.detail),
-    async close() {
+    async close(): Promise<void> {
       await log.close();
       stopSharing();
       rights?.close();

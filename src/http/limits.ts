@@ -13,14 +13,7 @@ interface Arrival {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-export interface RequestLimits {
-  /** Counts one request. Returns 0 where it may pass, else the seconds after which the next may. */
-  take(arrival: Arrival): number;
-  /** The caller's own address; undefined where the socket is gone. */
-  addressOf(arrival: Arrival): string | undefined;
-  /** True where the peer is a proxy whose X-Forwarded-For is believed. */
-  trustsPeer(arrival: Arrival): boolean;
-}
+export type RequestLimits = ReturnType<typeof createRequestLimits>;
 
 const maxAddresses = 50_000;
 
@@ -32,7 +25,7 @@ export function createRequestLimits(options: {
   readonly perSecond: number;
   readonly trustedProxies: readonly string[];
   readonly clock: Pick<Clock, 'monotonic'>;
-}): RequestLimits {
+}) {
   const { perSecond, clock } = options;
   const proxies = blockListOf(options.trustedProxies);
   // Without proxies the list isn't asked: that would cost each request an object.
@@ -43,9 +36,12 @@ export function createRequestLimits(options: {
   // The least recently used is forgotten first, and was full again by then.
   const buckets = new LRUCache<string, { tokens: number; atMs: number }>({ max: maxAddresses });
   return {
+    /** Returns the caller's own address; undefined where the socket is gone. */
     addressOf,
-    trustsPeer: (arrival) => isTrusted(peerOf(arrival)),
-    take(arrival) {
+    /** True where the peer is a proxy whose X-Forwarded-For is believed. */
+    trustsPeer: (arrival: Arrival): boolean => isTrusted(peerOf(arrival)),
+    /** Counts one request. Returns 0 where it may pass, else the seconds after which the next may. */
+    take(arrival: Arrival): number {
       const address = addressOf(arrival);
       if (address === undefined || isLoopbackHost(address)) return 0;
       const key = networkOf(address);

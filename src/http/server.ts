@@ -5,13 +5,6 @@ import { getRequestListener } from '@hono/node-server';
 import { type Clock, pause } from '../clock.ts';
 import { type Config, ConfigError } from '../config/config.ts';
 
-export interface ListeningServer {
-  /** `http://127.0.0.1:4000`, the base path included. */
-  readonly url: string;
-  /** Takes nothing new, and resolves when what was begun is answered, or after a bound. */
-  close(): Promise<void>;
-}
-
 // Node's default of 511 drops connects when thousands come back at once.
 const backlog = 4096;
 // Longer than balancers keep an idle connection, so that none sends a request into a closing one.
@@ -31,7 +24,7 @@ export async function openServer(options: {
   takes: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
   /** Called before the server listens, to take its upgrades. */
   attach: (server: Server) => void;
-}): Promise<ListeningServer> {
+}) {
   const { config, clock, takes } = options;
   // The adaptor's own Response would be written after a poll has answered by itself (RESPONSE_ALREADY_SENT).
   const overrideGlobalObjects = false;
@@ -62,8 +55,10 @@ export async function openServer(options: {
   const { port } = server.address() as AddressInfo;
   const host = config.TURNOUT_HOST.includes(':') ? `[${config.TURNOUT_HOST}]` : config.TURNOUT_HOST;
   return {
+    /** `http://127.0.0.1:4000`, the base path included. */
     url: `http://${host}:${port}${config.TURNOUT_BASE_PATH}`,
-    async close() {
+    /** Takes no new connection, and resolves once the requests that were begun are answered, or after a bound. */
+    async close(): Promise<void> {
       isClosing = true;
       // Not the HTTP server's own close, which ends idle connections at once.
       const isClosed = new Promise<void>((resolve) => {
