@@ -1,20 +1,14 @@
-/** The side of a node that stands before an API of before: its paths, its source, its shadow. Without profiles it is empty. */
-import type { ShadowSummary } from '../../schema/admin.ts';
+/** The side of a node that stands before legacy APIs: their paths, sources and shadows. Without profiles it is empty. */
 import type { Profile } from '../../schema/profile.ts';
-import type { AskOutcome } from '../auth/server.ts';
-import type { KeyedAuthenticator } from '../auth/authenticator.ts';
 import { type Config, environment } from '../config/config.ts';
 import type { NodeData, NodeParts } from './data.ts';
-import { type LegacyApi, openLegacyApi } from '../legacy/api.ts';
-import { LegacyStands } from '../legacy/stands.ts';
-import type { RequestLimits } from '../http/limits.ts';
-import { type BridgeReport, openBridges } from '../legacy/bridge/bridge.ts';
+import { LegacyApi, type LegacyDeps } from '../legacy/api.ts';
+import { openBridges } from '../legacy/bridge/bridge.ts';
 import { loadProfiles } from '../legacy/profile/load.ts';
+import { LegacyStands, type LegacyStandsDeps } from '../legacy/serve/stands.ts';
 import type { Logger } from '../logger.ts';
-import type { Decider } from '../rollout/decide/decide.ts';
-import type { LongPoll } from '../transports/long-poll.ts';
 
-/** The APIs of before that this node speaks for. @throws ConfigError */
+/** Reads the profiles of the legacy APIs that this node speaks for. @throws ConfigError */
 export function readProfiles(config: Config, logger: Logger): readonly Profile[] {
   const { TURNOUT_PROFILES: places, TURNOUT_HOST: host, TURNOUT_PORT: port } = config;
   const { profiles, warnings } = loadProfiles(places, environment(), { host, port });
@@ -23,66 +17,44 @@ export function readProfiles(config: Config, logger: Logger): readonly Profile[]
   return profiles;
 }
 
-export interface AdoptionParts extends NodeParts {
-  readonly profiles: readonly Profile[];
-  readonly data: Pick<NodeData, 'log' | 'redis'>;
-  readonly decider: Decider;
-  readonly longPoll: LongPoll;
-  readonly authenticator: KeyedAuthenticator;
-  readonly onAsked: (outcome: AskOutcome, why: string) => void;
-  readonly limits: RequestLimits;
-  /** Paths of Turnout's own, base path included: no profile takes them. */
-  readonly isOwn: (path: string) => boolean;
-}
-
-export interface Adoption {
-  /** Takes a request of an old API; undefined where there is none. */
-  readonly takes: LegacyApi['takes'] | undefined;
-  shadows(): Record<string, ShadowSummary>;
-  bridges(): readonly BridgeReport[];
-  /** Lets another node go on with the sources, and gives requests that are under way their time. */
-  drain(withinMs: number): Promise<void>;
-  /** Requests that come after the drain are answered soon: their connections are cut next. */
-  lastCall(): void;
-  /** Resolves once nothing is written any more. */
-  close(): Promise<void>;
-}
+type AdoptionParts = NodeParts &
+  Pick<LegacyStandsDeps, 'profiles' | 'decider' | 'longPoll' | 'authenticator' | 'onAsked'> &
+  Pick<LegacyDeps, 'limits' | 'isOwn'> & { readonly data: Pick<NodeData, 'log' | 'redis'> };
 
 /** @throws ConfigError where profiles want one path, or Turnout's own */
-export function openAdoption(parts: AdoptionParts): Adoption {
-  const { config, clock, logger, metrics, nodeId, profiles, limits, isOwn } = parts;
+export function openAdoption(parts: AdoptionParts) {
+  const { config, metrics, profiles } = parts;
   const { log, redis } = parts.data;
-  const bridges = openBridges({
-    profiles,
-    log,
-    redis,
-    prefix: config.TURNOUT_REDIS_PREFIX,
-    nodeId,
-    clock,
-    logger,
-    isOn: config.TURNOUT_BRIDGE,
-  });
-  const { decider, longPoll, authenticator, onAsked } = parts;
+  const prefix = config.TURNOUT_REDIS_PREFIX;
+  const bridges = openBridges({ ...parts, log, redis, prefix, isOn: config.TURNOUT_BRIDGE });
   const isFed = (profile: string): boolean => bridges.isFed(profile);
-  const stood = { profiles, decider, longPoll, log, clock, authenticator, isFed, onAsked };
-  const hooks = new LegacyStands({ ...stood, metrics: metrics.legacy });
-  const api = openLegacyApi({ config, profiles, hooks, isOwn, limits, metrics, clock, logger });
+  const stands = new LegacyStands({ ...parts, log, isFed, metrics: metrics.legacy });
+  const api = new LegacyApi({
+    ...parts,
+    stands,
+    metrics: metrics.legacy,
+    bounds: { connections: config.TURNOUT_LEGACY_CONNECTIONS },
+  });
+  const { passthrough } = api;
+  metrics.onCollect(() => metrics.legacy.open.set(passthrough.open));
   let bridgesClosed: Promise<void> | undefined;
   const endBridges = (): Promise<void> => (bridgesClosed ??= bridges.close());
   return {
-    takes: api?.takes,
-    shadows: () => hooks.shadows(),
+    /** Takes a request of a legacy API; undefined where there is none. */
+    takes: profiles.length === 0 ? undefined : api.takes,
+    shadows: () => stands.shadows(),
     bridges: () => bridges.report(),
-    async drain(withinMs) {
+    /** Lets another node go on with the sources, and gives requests that are under way their time. */
+    async drain(withinMs: number) {
       void endBridges();
-      await api?.drain(withinMs);
+      await passthrough.drain(withinMs);
     },
-    lastCall() {
-      api?.lastCall();
-    },
+    /** Requests that come after the drain are answered soon: their connections are cut next. */
+    lastCall: () => passthrough.lastCall(),
+    /** Resolves once nothing is written any more. */
     async close() {
-      api?.close();
-      await hooks.close();
+      passthrough.close();
+      await stands.close();
       await endBridges();
     },
   };

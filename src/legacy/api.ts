@@ -1,51 +1,25 @@
 /**
- * The old API's paths. They are taken in front of the app: none of its headers, limits and CORS may change what an old
- * client is answered. Each request is passed through to the old backend, or offered to `serve` first.
+ * The paths of the legacy APIs. They are taken in front of the app: none of its headers, limits and CORS may change what a
+ * legacy client is answered. A poll is offered to the stands first; each other request is forwarded to the upstream.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { codes } from '../../schema/codes.ts';
 import type { Profile } from '../../schema/profile.ts';
 import type { Clock } from '../clock.ts';
-import type { Config } from '../config/config.ts';
 import { asTurnoutError, errorBody, retryAfterOf, type TurnoutError } from '../errors.ts';
-import type { AnswerTap } from './proxy/answer-tap.ts';
-import type { Dialect, LegacyAnswer } from './dialect/dialect.ts';
-import { defaultBounds, type Forwarding, Passthrough, type PassthroughBounds } from './proxy/passthrough.ts';
-import type { Onward } from './proxy/onward.ts';
-import { createDialect } from './dialect/profile-dialect.ts';
-import { ReadAhead } from './proxy/read-ahead.ts';
-import type { RelayEnd } from './proxy/relay.ts';
-import { type LegacyRoute, type LegacyRoutes, legacyRoutes } from './proxy/routes.ts';
-import type { LegacyMetrics } from '../metrics/legacy.ts';
 import type { Logger } from '../logger.ts';
-import type { Metrics } from '../metrics/metrics.ts';
-
-/** A poll of the old API. */
-export interface LegacyPoll {
-  readonly profile: Profile;
-  readonly request: IncomingMessage;
-  /** To see a client that leaves; only `legacy.ts` writes to it. */
-  readonly response: ServerResponse;
-}
-
-export type ReadBody = () => Promise<Buffer | undefined>;
-
-/** What may happen to a poll besides passing through. */
-export interface LegacyHooks {
-  /**
-   * Answers in Turnout's name. Undefined: the old backend does, as if nobody had asked here.
-   * `readBody` gives the request's body, which is passed on all the same; undefined past 64 KiB.
-   */
-  readonly serve?: (poll: LegacyPoll, readBody: ReadBody) => Promise<LegacyAnswer | undefined>;
-  /** What to ask of the old backend in a poll's place; undefined: the poll as it came. */
-  readonly onward?: (poll: LegacyPoll, readBody: ReadBody) => Promise<Onward | undefined>;
-  /** Wants to see what the old backend answers. */
-  readonly observe?: (poll: LegacyPoll, readBody: ReadBody) => Promise<AnswerTap | undefined>;
-}
+import type { LegacyMetrics } from '../metrics/legacy.ts';
+import type { Dialect, LegacyAnswer } from './dialect/dialect.ts';
+import { createDialect } from './dialect/profile-dialect.ts';
+import { LegacyExchange } from './proxy/exchange.ts';
+import { defaultBounds, Passthrough, type PassthroughBounds } from './proxy/passthrough.ts';
+import type { Forwarding, RelayEnd } from './proxy/relay.ts';
+import { type FindRoute, legacyRoutes } from './proxy/routes.ts';
+import type { LegacyStands } from './serve/stands.ts';
 
 export interface LegacyDeps {
   readonly profiles: readonly Profile[];
-  readonly hooks?: LegacyHooks;
+  readonly stands: Pick<LegacyStands, 'offer'>;
   readonly bounds?: Partial<PassthroughBounds>;
   /** Paths of the app, base path included. */
   readonly isOwn: (path: string) => boolean;
@@ -55,25 +29,11 @@ export interface LegacyDeps {
   readonly logger: Logger;
 }
 
-/** Undefined without profiles. @throws ConfigError where profiles want one path, or Turnout's own */
-export function openLegacyApi(
-  options: Omit<LegacyDeps, 'metrics' | 'bounds'> & {
-    readonly config: Pick<Config, 'TURNOUT_LEGACY_CONNECTIONS'>;
-    readonly metrics: Pick<Metrics, 'legacy' | 'onCollect'>;
-  },
-): LegacyApi | undefined {
-  const { config, metrics, ...deps } = options;
-  if (deps.profiles.length === 0) return undefined;
-  const bounds = { connections: config.TURNOUT_LEGACY_CONNECTIONS };
-  const api = new LegacyApi({ ...deps, bounds, metrics: metrics.legacy });
-  metrics.onCollect(() => metrics.legacy.setOpen(api.open));
-  return api;
-}
-
 export class LegacyApi {
   private readonly deps: LegacyDeps;
-  private readonly routes: LegacyRoutes;
-  private readonly passthrough: Passthrough;
+  private readonly findRoute: FindRoute;
+  /** Of all that goes to the upstreams. */
+  readonly passthrough: Passthrough;
   private readonly dialects: ReadonlyMap<Profile, Dialect>;
   /** Backends whose failure has been told and whose return has not. */
   private readonly down = new Set<string>();
@@ -83,61 +43,36 @@ export class LegacyApi {
     this.deps = deps;
     const { clock, limits, profiles, isOwn, bounds } = deps;
     this.dialects = new Map(profiles.map((profile) => [profile, createDialect(profile)]));
-    this.routes = legacyRoutes(profiles, isOwn);
+    this.findRoute = legacyRoutes(profiles, isOwn);
     this.passthrough = new Passthrough({
       bounds: { ...defaultBounds, ...bounds },
       clock,
       isTrusted: (request) => limits.trustsPeer(request),
-      refuse: (profile, response, error) => this.refuse(profile, response, error),
+      refuse: (exchange, error) => this.refuse(exchange, error),
     });
   }
 
-  /** Requests on their way to an old backend and back. */
-  get open(): number {
-    return this.passthrough.open;
-  }
-
-  /** Takes what is of an old API. False: it is not. */
+  /** Takes what belongs to a legacy API. False: it is not. */
   readonly takes = (request: IncomingMessage, response: ServerResponse): boolean => {
-    const route = this.routes.find(request.method ?? '', request.url ?? '');
+    const route = this.findRoute(request.method ?? '', request.url ?? '');
     if (route === undefined) return false;
-    if (route.isPoll && this.deps.hooks !== undefined) void this.offer(route, request, response);
-    else this.pass(route, request, response);
+    const exchange = new LegacyExchange(route.profile, request, response);
+    if (route.isPoll) void this.offer(route.pattern, exchange);
+    else this.forward(route.pattern, exchange);
     return true;
   };
 
-  /** Those on their way may finish until the time is up. */
-  drain(withinMs: number): Promise<void> {
-    return this.passthrough.drain(withinMs);
-  }
-
-  /** Whoever comes after the drain is answered soon. */
-  lastCall(): void {
-    this.passthrough.lastCall();
-  }
-
-  close(): void {
-    this.passthrough.close();
-  }
-
-  private async offer(route: LegacyRoute, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { hooks, clock, metrics, logger } = this.deps;
-    const { profile, pattern } = route;
+  private async offer(route: string, poll: LegacyExchange): Promise<void> {
+    const { stands, clock, metrics, logger } = this.deps;
+    const { profile, response } = poll;
     const beganMs = clock.monotonic();
-    const body = new ReadAhead(request);
-    const readBody: ReadBody = () => body.read();
-    const poll = { profile, request, response };
     try {
-      const answer = await hooks?.serve?.(poll, readBody);
-      if (answer === undefined) {
-        const onward = await hooks?.onward?.(poll, readBody);
-        const tap = await hooks?.observe?.(poll, readBody);
-        return this.pass(route, request, response, { body: body.whole, onward, tap });
-      }
+      const { answer, ...how } = await stands.offer(poll);
+      if (answer === undefined) return this.forward(route, poll, how);
       write(response, answer);
       metrics.answered({
         profile: profile.name,
-        route: pattern,
+        route,
         answeredBy: 'turnout',
         outcome: response.destroyed ? 'gone' : 'answered',
         status: answer.status,
@@ -145,28 +80,26 @@ export class LegacyApi {
       });
     } catch (thrown) {
       const error = asTurnoutError(thrown);
-      if (error.code !== 'internal' || response.headersSent) return this.refuse(profile, response, error);
+      if (error.code !== 'internal' || response.headersSent) return this.refuse(poll, error);
       // Who has gone may have gone in the middle of the body: half a request is nobody's.
       if (response.destroyed) return;
       logger.error({ err: error.cause ?? error, profile: profile.name }, 'a legacy poll failed');
-      // A fault of ours is nothing that an old client should notice.
-      this.pass(route, request, response, { body: body.whole });
+      // A fault of ours is nothing that a legacy client should notice.
+      this.forward(route, poll);
     }
   }
 
-  private pass(
-    route: LegacyRoute,
-    request: IncomingMessage,
-    response: ServerResponse,
-    more: Pick<Forwarding, 'body' | 'onward' | 'tap'> = {},
+  private forward(
+    route: string,
+    exchange: LegacyExchange,
+    how: Pick<Forwarding, 'rewrite' | 'tap'> = {},
   ): void {
-    const { profile, pattern } = route;
-    const { metrics } = this.deps;
+    const { profile } = exchange;
     const onEnd = (end: RelayEnd): void => {
-      metrics.answered({ profile: profile.name, route: pattern, answeredBy: 'upstream', ...end });
+      this.deps.metrics.answered({ profile: profile.name, route, answeredBy: 'upstream', ...end });
       this.tell(profile, end);
     };
-    this.passthrough.forward({ profile, request, response, ...more, onEnd });
+    this.passthrough.forward({ exchange, ...how, onEnd });
   }
 
   /** Once when a backend goes away, once when it is back: not for each of a thousand clients. */
@@ -180,8 +113,8 @@ export class LegacyApi {
     }
   }
 
-  /** In the old API's words, where the profile names them. */
-  private refuse(profile: Profile, response: ServerResponse, error: TurnoutError): void {
+  /** In the legacy API's words, where the profile names them. */
+  private refuse({ profile, response }: LegacyExchange, error: TurnoutError): void {
     if (response.destroyed || response.headersSent) return;
     const { status } = codes[error.code];
     const headers: Record<string, string> = {};

@@ -1,5 +1,6 @@
 /** What passes between old clients and their old backend, measured: the control cohort's baseline. Labels are a profile's own names. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { ShadowSummary } from '../../schema/admin.ts';
 
 /** Why a poll that was to be served was left to the old backend: a label. */
 export type Unserved =
@@ -16,16 +17,14 @@ export type Unserved =
   | 'log-away'
   | 'overloaded';
 /** What the shadow said of an answer: a label. */
-export type Shadowed = 'same' | 'missing' | 'extra' | 'order' | 'shape' | 'late' | 'unreadable';
+type Shadowed = 'same' | keyof ShadowSummary['differences'];
 
-/** Who gave the answer: the old backend, or Turnout in its words. */
-export type AnsweredBy = 'upstream' | 'turnout';
-
-export interface LegacyAnswered {
+interface LegacyAnswered {
   readonly profile: string;
   /** The pattern of the profile, never the path that was asked. */
   readonly route: string;
-  readonly answeredBy: AnsweredBy;
+  /** The upstream, or Turnout in its words. */
+  readonly answeredBy: 'upstream' | 'turnout';
   readonly outcome: 'answered' | 'refused' | 'broken' | 'gone';
   readonly status: number | undefined;
   readonly firstByteMs: number;
@@ -41,7 +40,7 @@ export class LegacyMetrics {
   private readonly requests: Counter<'profile' | 'route' | 'answered_by' | 'status'>;
   private readonly left: Counter<'profile' | 'why'>;
   private readonly shadows: Counter<'profile' | 'result'>;
-  private readonly open: Gauge;
+  readonly open: Gauge;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -76,10 +75,6 @@ export class LegacyMetrics {
       help: 'requests of the old API that wait for their answer or its end',
       registers,
     });
-  }
-
-  setOpen(open: number): void {
-    this.open.set(open);
   }
 
   unserved(profile: string, why: Unserved): void {

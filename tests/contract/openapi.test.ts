@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { openGateway } from '../../src/gateway/gateway.ts';
-import { isOwnPath } from '../../src/legacy/profile/own-paths.ts';
+import { isOwnPath } from '../../src/legacy/profile/load.ts';
 import { createLogger } from '../../src/logger.ts';
 import { openApiText } from '../support/described-app.ts';
 import { edgeApp } from '../support/edge-app.ts';

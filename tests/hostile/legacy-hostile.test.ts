@@ -20,7 +20,7 @@ const opened: { node: LegacyNode; upstream: RawUpstream }[] = [];
 /** Nothing leaks: no request is open, and the backend is left with kept connections that hold nothing. */
 afterEach(async () => {
   for (const { node, upstream } of opened.splice(0)) {
-    await until(() => node.api.open === 0, 'nothing open');
+    await until(() => node.passthrough.open === 0, 'nothing open');
     await node.close();
     await until(() => upstream.sockets.size === 0, 'no connection to the backend');
     upstream.close();
@@ -55,7 +55,7 @@ describe('a backend that cannot be asked', () => {
       expect(told).toMatchObject(unreachable);
       expect(told.text).not.toMatch(new RegExp(`${port}|127\\.0\\.0\\.1`));
     }
-    expect(node.api.open).toBe(0);
+    expect(node.passthrough.open).toBe(0);
     expect(await node.metrics()).toContain(
       'legacy_requests_total{profile="plain",route="/api/updates",answered_by="upstream",status="refused"} 2',
     );
@@ -87,14 +87,14 @@ describe('a backend that cannot be asked', () => {
     const held = await Promise.all([openRaw(node.url, get()), openRaw(node.url, get())]);
     await until(() => upstream.asked.length === 2, 'both held');
     const waiting = refusal(url);
-    await until(() => node.api.open === 3, 'one queued');
+    await until(() => node.passthrough.open === 3, 'one queued');
     const answer = await call<ErrorAnswer>(url);
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
     expect(await waiting).toMatchObject({ status: 503, code: 'overloaded' });
     expect(upstream.asked.length).toBe(2);
     for (const { socket } of held) socket.destroy();
     // Their places are free again.
-    await until(() => node.api.open === 0, 'nothing open');
+    await until(() => node.passthrough.open === 0, 'nothing open');
     await until(() => upstream.sockets.size === 0, 'clients that leave take their requests with them');
   });
 });
@@ -205,8 +205,8 @@ describe('20 MB answers', () => {
     onTestFinished(() => void client.destroy());
     client.pause();
     client.write(get());
-    await until(() => node.api.open === 1, 'the answer to be on its way');
-    await until(() => node.api.open === 0, 'the client to be given up');
+    await until(() => node.passthrough.open === 1, 'the answer to be on its way');
+    await until(() => node.passthrough.open === 0, 'the client to be given up');
     await until(() => upstream.sockets.size === 0, 'the backend to be free');
     expect(client.bytesRead).toBeLessThan(bigBytes);
   });

@@ -499,8 +499,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "an old client's answer is shared, whoever its events are for",
     file: 'src/legacy/serve/serve.ts',
-    find: 'if (chunk.isShared) this.shared.set(chunk, { answer, isWhole });',
-    replace: 'this.shared.set(chunk, { answer, isWhole });',
+    find: 'if (chunk.isShared && isWhole) this.shared.set(chunk, answer);',
+    replace: 'if (isWhole) this.shared.set(chunk, answer);',
     test: 'tests/e2e/acme-both.test.ts',
     expectRed: 'an event for one user alone is given to that user alone',
   },
@@ -522,7 +522,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "the old backend is asked with Turnout's own cursor",
-    file: 'src/legacy/stands.ts',
+    file: 'src/legacy/serve/stands.ts',
     find: 'if (value === undefined || ownCursor(value) === undefined) return undefined;',
     replace: 'if (value === undefined || ownCursor(value) !== undefined) return undefined;',
     test: 'tests/e2e/legacy-opaque.test.ts',
@@ -554,9 +554,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a rollback leaves held polls where they are',
-    file: 'src/legacy/stands.ts',
-    find: 'const mayHold = (): boolean => this.deps.decider.servesAnyLegacy() && this.deps.isFed(profile.name);',
-    replace: 'const mayHold = (): boolean => this.deps.isFed(profile.name);',
+    file: 'src/legacy/serve/stands.ts',
+    find: 'const mayHold = (): boolean => decider.servesAnyLegacy() && isFed(profile.name);',
+    replace: 'const mayHold = (): boolean => isFed(profile.name);',
     test: 'tests/e2e/legacy-personal.test.ts',
     expectRed: 'gives a held poll to the old backend',
   },

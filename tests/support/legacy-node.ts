@@ -4,7 +4,7 @@ import { type Profile, profileSchema } from '../../schema/profile.ts';
 import { systemClock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
-import { LegacyApi, type LegacyHooks } from '../../src/legacy/api.ts';
+import { LegacyApi, type LegacyDeps } from '../../src/legacy/api.ts';
 import { openServer } from '../../src/http/server.ts';
 import type { PassthroughBounds } from '../../src/legacy/proxy/passthrough.ts';
 import { createLogger } from '../../src/logger.ts';
@@ -12,14 +12,15 @@ import { Metrics } from '../../src/metrics/metrics.ts';
 
 export interface LegacyNodeOptions {
   readonly bounds?: Partial<PassthroughBounds>;
-  readonly hooks?: LegacyHooks;
+  /** Without them each poll is forwarded as it came. */
+  readonly stands?: LegacyDeps['stands'];
   readonly trustedProxies?: readonly string[];
   readonly isOwn?: (path: string) => boolean;
 }
 
 export interface LegacyNode {
   readonly url: string;
-  readonly api: LegacyApi;
+  readonly passthrough: LegacyApi['passthrough'];
   /** The lines of the old API's metrics. */
   readonly metrics: () => Promise<string>;
   readonly close: () => Promise<void>;
@@ -53,7 +54,7 @@ export async function openLegacyNode(profile: Profile, options: LegacyNodeOption
   const metrics = new Metrics();
   const api = new LegacyApi({
     profiles: [profile],
-    hooks: options.hooks ?? {},
+    stands: options.stands ?? { offer: async () => ({}) },
     bounds: options.bounds ?? {},
     isOwn: options.isOwn ?? (() => false),
     limits: createRequestLimits({ perSecond: 2000, trustedProxies: options.trustedProxies ?? [], clock }),
@@ -71,13 +72,13 @@ export async function openLegacyNode(profile: Profile, options: LegacyNodeOption
   });
   return {
     url: server.url,
-    api,
+    passthrough: api.passthrough,
     async metrics() {
       const lines = (await metrics.registry.metrics()).split('\n');
       return lines.filter((line) => line.startsWith('legacy_')).join('\n');
     },
     async close() {
-      api.close();
+      api.passthrough.close();
       await server.close();
     },
   };

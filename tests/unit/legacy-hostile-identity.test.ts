@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Profile } from '../../schema/profile.ts';
 import { createAuthenticator } from '../../src/auth/authenticator.ts';
 import { readConfig } from '../../src/config/config.ts';
-import { createLegacyIdentity, type LegacyIdentity } from '../../src/legacy/serve/identity.ts';
+import { LegacyIdentity } from '../../src/legacy/serve/identity.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { makeToken, testSecret } from '../support/tokens.ts';
 import { cut, WhoamiServer } from '../support/whoami-server.ts';
@@ -26,14 +26,14 @@ afterEach(async () => {
 function open(auth?: Partial<Auth>, resolve: Partial<Resolve> | undefined = {}) {
   const clock = manualClock();
   const asked = { url: whoami.url, user: '$.user', org: '$.org', cacheSeconds: 60, ...resolve };
-  const legacy = createLegacyIdentity(
+  const legacy = new LegacyIdentity(
     { auth: auth && { from: 'cookie', name: 'sid', ...('jwt' in auth ? {} : { resolve: asked }), ...auth } },
     { clock, authenticator: createAuthenticator(readConfig({ TURNOUT_JWT_SECRET: testSecret }), clock) },
   );
   opened.push(legacy);
   const resolveWith = async (headers: Record<string, string>, query = '') => {
     const told = await legacy.resolve({ headers, query: new URLSearchParams(query) });
-    return typeof told === 'string' ? told : `${told.org}/${told.user}`;
+    return typeof told === 'string' ? told : `${told.org}/${told.sub}`;
   };
   return { clock, legacy, resolveWith };
 }

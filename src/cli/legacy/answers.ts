@@ -1,6 +1,6 @@
 /** One answer of the old API beside the template that would write it: what a client would see differ. Pure. */
 import type { Profile } from '../../../schema/profile.ts';
-import { cursorWire } from '../../legacy/dialect/cursor-wire.ts';
+import { cursorWire } from '../../legacy/dialect/cursor.ts';
 import { type Dialect, LegacyItemError, type LegacyAnswer } from '../../legacy/dialect/dialect.ts';
 import { markedJson } from '../../legacy/dialect/exact-json.ts';
 import { createDialect } from '../../legacy/dialect/profile-dialect.ts';

@@ -1,5 +1,5 @@
 /** What an old API's answer seems to be made of: the list of events, the cursor, the fields of an event. Guesses, pure. */
-import { cursorFormats } from '../../legacy/dialect/cursor-format.ts';
+import { cursorFormats } from '../../legacy/dialect/cursor.ts';
 import type { Template } from '../../legacy/dialect/template.ts';
 
 type Steps = readonly (string | number)[];

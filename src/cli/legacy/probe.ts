@@ -1,7 +1,7 @@
 /** Tries a profile against the real old API: asks as a client would, a handful of times, and compares what comes back. */
 import type { Profile } from '../../../schema/profile.ts';
-import { itemCursor } from '../../legacy/dialect/answer-reading.ts';
-import { cursorWire } from '../../legacy/dialect/cursor-wire.ts';
+import { itemCursor } from '../../legacy/dialect/answers.ts';
+import { cursorWire } from '../../legacy/dialect/cursor.ts';
 import type { Dialect, LegacyReading } from '../../legacy/dialect/dialect.ts';
 import { createDialect } from '../../legacy/dialect/profile-dialect.ts';
 import { error, type Finding, ok, warning } from '../findings.ts';

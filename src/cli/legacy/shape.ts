@@ -1,5 +1,5 @@
 /** Where an answer of the old API and a template differ, by places alone: what stands there is not shown. Pure. */
-import type { CursorWire } from '../../legacy/dialect/cursor-wire.ts';
+import type { CursorWire } from '../../legacy/dialect/cursor.ts';
 import { isMarked } from '../../legacy/dialect/exact-json.ts';
 import { eventPlace, type Template, unescaped } from '../../legacy/dialect/template.ts';
 

@@ -7,18 +7,12 @@ import type { Profile } from '../../../schema/profile.ts';
 
 /** A cursor, wait or limit that the profile's format refuses: a 400 in the old API's form. Its message names no value. */
 export class LegacyRequestError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'LegacyRequestError';
-  }
+  override readonly name = 'LegacyRequestError';
 }
 
 /** An item of a source that is no event; its message names the field, never what stands in it. */
 export class LegacyItemError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'LegacyItemError';
-  }
+  override readonly name = 'LegacyItemError';
 }
 
 /** An entry of a Redis stream, as `eventFrom` takes it. */
@@ -34,6 +28,9 @@ export interface LegacyRequest {
   /** The parsed JSON body where a profile reads one; undefined otherwise. */
   readonly body: unknown;
 }
+
+/** Where a value stands in a request. */
+export type RequestField = Pick<Profile['request']['cursor'], 'in' | 'name'>;
 
 export interface LegacyAsk {
   /** The cursor's value, unwrapped; undefined where the request brings none. */

@@ -14,12 +14,9 @@ import { compilePath, isPath, memberOf } from './json-path.ts';
 interface Item {
   /** Of a Redis stream's entry. */
   readonly id: string | undefined;
-  /** A field as it came, for what is a text anyhow. */
-  field(name: string): unknown;
-  /** A field as JSON. */
-  json(name: string): unknown;
-  /** The whole, as JSON. */
-  whole(): unknown;
+  readonly whole: unknown;
+  /** Its fields are texts, which may be JSON. */
+  readonly isText: boolean;
 }
 
 type Ref = (item: Item) => unknown;
@@ -34,51 +31,25 @@ export function compileItem({ source, request }: Profile): Dialect['eventFrom'] 
       throw new LegacyItemError('the profile names no source');
     };
   const asItem = itemForms[source.kind];
-  const refs = {
-    id: compileRef(source.id, 'text'),
-    type: compileRef(source.type, 'text'),
-    payload: compileRef(source.payload, 'json'),
-    to: source.to === undefined ? undefined : compileRef(source.to, 'json'),
-    org: orgRef(source),
-  };
+  const { kind, payload: payloadRef, to: toRef } = source;
+  const orgRef = kind === 'long-poll' ? undefined : source.org;
+  const [readId, readType] = [textAt('id', source.id), textAt('type', source.type)];
+  const readPayload = compileRef(payloadRef, 'json');
+  const readTo = toRef === undefined ? undefined : compileRef(toRef, 'json');
+  const readOrg = orgRef === undefined ? undefined : textAt('org', orgRef);
   const service = source.service ?? request.services.fixed[0] ?? '';
   return (given) => {
     const item = asItem(given);
-    const id = checked(
-      eventIdSchema,
-      text(refs.id(item)),
-      'id',
-      source.id,
-      '1 to 128 printable ASCII characters without spaces',
-    );
-    const type = checked(
-      eventTypeSchema,
-      text(refs.type(item)),
-      'type',
-      source.type,
-      'a text of 1 to 128 characters',
-    );
-    const payload = refs.payload(item);
-    if (payload === undefined)
-      throw new LegacyItemError(`no payload: the item has nothing at ${source.payload}`);
-    const to = refs.to && source.to !== undefined ? recipients(refs.to(item), source.to) : undefined;
-    const org =
-      refs.org === undefined
-        ? undefined
-        : checked(
-            orgSchema,
-            text(refs.org.read(item)),
-            'org',
-            refs.org.ref,
-            '1 to 128 of A-Z a-z 0-9 . _ @ : -',
-          );
-    return { event: { id, service, type, payload, ...(to !== undefined && { to }) }, org };
+    const [id, type, payload] = [readId(item), readType(item), readPayload(item)];
+    if (payload === undefined) throw new LegacyItemError(`no payload: the item has nothing at ${payloadRef}`);
+    const to = readTo && recipients(readTo(item), toRef ?? '');
+    return { event: { id, service, type, payload, ...(to !== undefined && { to }) }, org: readOrg?.(item) };
   };
 }
 
-function orgRef(source: ProfileSource): { ref: string; read: Ref } | undefined {
-  if (source.kind === 'long-poll' || source.org === undefined) return undefined;
-  return { ref: source.org, read: compileRef(source.org, 'text') };
+function textAt(what: keyof typeof texts, ref: string): (item: Item) => string {
+  const read = compileRef(ref, 'text');
+  return (item) => checked(what, read(item), ref);
 }
 
 function compileRef(ref: string, as: 'text' | 'json'): Ref {
@@ -86,33 +57,27 @@ function compileRef(ref: string, as: 'text' | 'json'): Ref {
   if (ref === '$id') return ({ id }) => id;
   if (isPath(ref)) {
     const get = compilePath(ref);
-    return (item) => get(item.whole());
+    return ({ whole, isText }) => get(isText ? parsedFields(whole) : whole);
   }
-  return as === 'text' ? (item) => item.field(ref) : (item) => item.json(ref);
+  return ({ whole, isText }) => {
+    const value = memberOf(whole, ref);
+    return as === 'json' && isText ? parsed(value) : value;
+  };
 }
 
 const parsed = (value: unknown): unknown => (typeof value === 'string' ? parseWhereItParses(value) : value);
 
-function streamItem(given: unknown): Item {
-  // The bridge alone calls this for a stream, with what it read there.
-  const { id, fields } = given as StreamItem;
-  const field = (name: string): string | undefined =>
-    Object.hasOwn(fields, name) ? fields[name] : undefined;
-  return {
-    id,
-    field,
-    json: (name) => parsed(field(name)),
-    whole: () => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, parsed(value)])),
-  };
-}
+const parsedFields = (fields: unknown): unknown =>
+  Object.fromEntries(Object.entries(fields ?? {}).map(([name, value]) => [name, parsed(value)]));
 
-function jsonItem(whole: unknown): Item {
-  const field = (name: string): unknown => memberOf(whole, name);
-  return { id: undefined, field, json: field, whole: () => whole };
-}
+const jsonItem = (whole: unknown): Item => ({ id: undefined, whole, isText: false });
 
 const itemForms: Readonly<Record<ProfileSource['kind'], (given: unknown) => Item>> = {
-  'redis-stream': streamItem,
+  'redis-stream'(given) {
+    // The bridge alone calls this for a stream, with what it read there.
+    const { id, fields } = given as StreamItem;
+    return { id, whole: fields, isText: true };
+  },
   'redis-pubsub': (message) => jsonItem(parsed(message)),
   'long-poll': jsonItem,
 };
@@ -120,28 +85,31 @@ const itemForms: Readonly<Record<ProfileSource['kind'], (given: unknown) => Item
 const text = (value: unknown): unknown =>
   typeof value === 'number' || typeof value === 'bigint' ? String(value) : value;
 
-function checked(
-  schema: { safeParse(value: unknown): { success: boolean; data?: string } },
-  value: unknown,
-  what: string,
-  ref: string,
-  must: string,
-): string {
+const nameRule = '1 to 128 of A-Z a-z 0-9 . _ @ : -';
+
+/** What an event's texts must be. */
+const texts = {
+  id: { schema: eventIdSchema, rule: '1 to 128 printable ASCII characters without spaces' },
+  type: { schema: eventTypeSchema, rule: 'a text of 1 to 128 characters' },
+  org: { schema: orgSchema, rule: nameRule },
+  user: { schema: userSchema, rule: nameRule },
+};
+
+function checked(what: keyof typeof texts, value: unknown, ref: string): string {
   if (value === undefined || value === null)
     throw new LegacyItemError(`no ${what}: the item has nothing at ${ref}`);
-  const { success, data } = schema.safeParse(value);
-  if (!success || data === undefined) throw new LegacyItemError(`the ${what} at ${ref} is not ${must}`);
+  const { schema, rule } = texts[what];
+  const { success, data } = schema.safeParse(text(value));
+  if (!success) throw new LegacyItemError(`the ${what} at ${ref} is not ${rule}`);
   return data;
 }
 
 /** A list, one name, or names with commas between. Nothing there: for everybody. */
 function recipients(value: unknown, ref: string): string[] | undefined {
   if (value === undefined || value === null || value === '') return undefined;
-  const names = (Array.isArray(value) ? value : String(text(value)).split(',')).map((one) =>
-    typeof one === 'string' ? one.trim() : text(one),
-  );
+  const names: unknown[] = Array.isArray(value) ? value : String(text(value)).split(',');
   // An empty list is for nobody; taken for "everybody", it would show it to all.
   if (names.length === 0 || names.length > limits.recipients)
     throw new LegacyItemError(`the users at ${ref} are not 1 to ${limits.recipients}`);
-  return names.map((name) => checked(userSchema, name, 'user', ref, '1 to 128 of A-Z a-z 0-9 . _ @ : -'));
+  return names.map((name) => checked('user', typeof name === 'string' ? name.trim() : name, ref));
 }

@@ -1,6 +1,6 @@
 /** `$`, `$.a.b`, `$.list[0].id`: places in JSON values, compiled once. Own properties only. */
 
-type Step = string | number;
+export type Step = string | number;
 /** What stands at the place; undefined where nothing does. */
 export type Getter = (value: unknown) => unknown;
 

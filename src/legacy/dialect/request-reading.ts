@@ -1,30 +1,29 @@
 /** An old client's request, read by the profile, and the request that such a client would send. */
 import { limits } from '../../../schema/codes.ts';
 import type { Profile } from '../../../schema/profile.ts';
-import type { CursorWire } from './cursor-wire.ts';
-import { type Dialect, type LegacyAsk, type LegacyRequest, LegacyRequestError } from './dialect.ts';
+import type { CursorWire } from './cursor.ts';
+import {
+  type Dialect,
+  type LegacyAsk,
+  type LegacyRequest,
+  LegacyRequestError,
+  type RequestField,
+} from './dialect.ts';
 import { memberOf } from './json-path.ts';
 
-interface Place {
-  readonly in: 'query' | 'header' | 'body';
-  readonly name: string;
-}
-
-type ReadText = (request: LegacyRequest) => string | undefined;
+type Wait = NonNullable<Profile['request']['wait']>;
+type Limit = NonNullable<Profile['request']['limit']>;
 
 export function compileAsk({ request }: Profile, wire: CursorWire): (request: LegacyRequest) => LegacyAsk {
   const { cursor, wait, limit } = request;
-  const cursorText = textReader(cursor);
-  const waitMs = wait === undefined ? () => limits.pollWaitDefaultS * 1000 : waitReader(wait);
-  const limitOf = limit === undefined ? () => limits.pollEventsDefault : limitReader(limit);
   return (given) => ({
-    cursor: readCursor(cursorText(given), cursor, wire),
-    waitMs: waitMs(given),
-    limit: limitOf(given),
+    cursor: readCursor(textAt(given, cursor), cursor, wire),
+    waitMs: wait === undefined ? limits.pollWaitDefaultS * 1000 : readWaitMs(textAt(given, wait), wait),
+    limit: limit === undefined ? limits.pollEventsDefault : readLimit(textAt(given, limit), limit),
   });
 }
 
-function readCursor(text: string | undefined, place: Place, wire: CursorWire): string | undefined {
+function readCursor(text: string | undefined, place: RequestField, wire: CursorWire): string | undefined {
   // `If-None-Match: *` asks for whatever there is.
   if (text === undefined || (place.in === 'header' && text === '*')) return undefined;
   const value = wire.unwrapped(text);
@@ -32,55 +31,41 @@ function readCursor(text: string | undefined, place: Place, wire: CursorWire): s
   return value;
 }
 
-function waitReader(wait: NonNullable<Profile['request']['wait']>): (request: LegacyRequest) => number {
-  const read = textReader(wait);
-  const unitMs = wait.unit === 's' ? 1000 : 1;
-  return (request) => {
-    const text = read(request);
-    if (text !== undefined && !/^\d{1,12}(\.\d{1,6})?$/.test(text))
-      throw new LegacyRequestError(`${wait.name} is not a span of time`);
-    const span = text === undefined ? wait.default : Number(text);
-    return Math.round(Math.min(span, wait.max) * unitMs);
-  };
+function readWaitMs(text: string | undefined, wait: Wait): number {
+  if (text !== undefined && !/^\d{1,12}(\.\d{1,6})?$/.test(text))
+    throw new LegacyRequestError(`${wait.name} is not a span of time`);
+  const span = text === undefined ? wait.default : Number(text);
+  return Math.round(Math.min(span, wait.max) * (wait.unit === 's' ? 1000 : 1));
 }
 
-function limitReader(limit: NonNullable<Profile['request']['limit']>): (request: LegacyRequest) => number {
-  const read = textReader(limit);
-  return (request) => {
-    const text = read(request);
-    if (text === undefined) return limit.default;
-    if (!/^0*[1-9]\d{0,9}$/.test(text))
-      throw new LegacyRequestError(`${limit.name} is not a whole number from 1 on`);
-    return Math.min(Number(text), limit.max);
-  };
+function readLimit(text: string | undefined, limit: Limit): number {
+  if (text === undefined) return limit.default;
+  if (!/^0*[1-9]\d{0,9}$/.test(text))
+    throw new LegacyRequestError(`${limit.name} is not a whole number from 1 on`);
+  return Math.min(Number(text), limit.max);
 }
 
 /** The text at that place, as it stands there; an empty one counts as absent. @throws LegacyRequestError for what is no text or number */
-function textReader({ in: where, name }: Place): ReadText {
-  const read = valueReader(where, name);
-  return (request) => {
-    const value = read(request);
-    if (value === undefined || value === null || value === '') return undefined;
-    if (typeof value === 'string') return value;
-    if (typeof value === 'number') return String(value);
-    throw new LegacyRequestError(`${name} is not a text or a number`);
-  };
+function textAt(request: LegacyRequest, place: RequestField): string | undefined {
+  const value = valueAt(request, place);
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number') return String(value);
+  throw new LegacyRequestError(`${place.name} is not a text or a number`);
 }
 
-function valueReader(where: Place['in'], name: string): (request: LegacyRequest) => unknown {
-  const lower = name.toLowerCase();
+function valueAt({ query, headers, body }: LegacyRequest, { in: where, name }: RequestField): unknown {
   switch (where) {
-    case 'query':
-      return ({ query }) => {
-        const [first, ...others] = query.getAll(name);
-        // Some backends take the first, some the last, some all of them.
-        if (others.length > 0) throw new LegacyRequestError(`${name} stands there more than once`);
-        return first;
-      };
+    case 'query': {
+      const [first, ...others] = query.getAll(name);
+      // Some backends take the first, some the last, some all of them.
+      if (others.length > 0) throw new LegacyRequestError(`${name} stands there more than once`);
+      return first;
+    }
     case 'header':
-      return ({ headers }) => headers[lower]?.trim();
+      return headers[name.toLowerCase()]?.trim();
     case 'body':
-      return ({ body }) => memberOf(body, name);
+      return memberOf(body, name);
   }
 }
 
@@ -93,7 +78,7 @@ export function compileQuery(
     const query = new URLSearchParams();
     const headers: Record<string, string> = {};
     const fields: string[] = [];
-    const put = (place: Place, text: string, json: string): void => {
+    const put = (place: RequestField, text: string, json: string): void => {
       if (place.in === 'query') query.set(place.name, text);
       else if (place.in === 'header') headers[place.name.toLowerCase()] = text;
       else fields.push(`${JSON.stringify(place.name)}:${json}`);
@@ -113,5 +98,5 @@ export function compileQuery(
 }
 
 /** Whole: few old APIs read fractions. */
-const spanOf = (wait: NonNullable<Profile['request']['wait']>, waitMs: number): number =>
+const spanOf = (wait: Wait, waitMs: number): number =>
   Math.min(Math.ceil(wait.unit === 's' ? waitMs / 1000 : waitMs), wait.max);

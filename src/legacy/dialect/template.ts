@@ -5,50 +5,53 @@
  * string stands for its text. A string that really begins with `$` is written `$$`.
  */
 import type { Profile } from '../../../schema/profile.ts';
-import { compilePath, type Getter, isPath } from './json-path.ts';
+import { compilePath, type Getter, isPath, type Step } from './json-path.ts';
 
 export type Template = Profile['response']['event'];
 /** JSON, or undefined for what is left out. */
 type Write<T> = (from: T) => string | undefined;
 /** What writes the string; undefined for one that means itself. */
-type Leaf<T> = (text: string) => Write<T> | undefined;
-type Piece<T> = string | Write<T>;
+type WriteLeaf<T> = (text: string) => Write<T> | undefined;
+
+interface Leaf {
+  readonly steps: readonly Step[];
+  readonly value: Exclude<Template, object>;
+}
 
 export const eventForms = ['number', 'text', 'epoch-s', 'epoch-ms'] as const;
 type EventForm = (typeof eventForms)[number];
 
-/** What writes the template's JSON. */
-export function compileTemplate<T>(template: Template, leaf: Leaf<T>): Write<T> {
-  const piece = pieceOf(template, leaf);
-  return typeof piece === 'string' ? () => piece : piece;
-}
-
-function pieceOf<T>(template: Template, leaf: Leaf<T>): Piece<T> {
-  if (typeof template === 'string') return leaf(template) ?? JSON.stringify(unescaped(template));
-  if (template === null || typeof template !== 'object') return JSON.stringify(template);
-  if (Array.isArray(template)) return listPiece(template.map((item) => pieceOf(item, leaf)));
+/** Compiles what writes the template's JSON. */
+export function compileTemplate<T>(template: Template, leaf: WriteLeaf<T>): Write<T> {
+  if (typeof template === 'string') {
+    const json = JSON.stringify(unescaped(template));
+    return leaf(template) ?? (() => json);
+  }
+  if (template === null || typeof template !== 'object') return () => JSON.stringify(template);
+  if (Array.isArray(template)) {
+    const items = template.map((item) => compileTemplate(item, leaf));
+    return (from) => `[${items.map((write) => write(from) ?? 'null').join(',')}]`;
+  }
   const members = Object.entries(template).map(
-    ([key, value]) => [`${JSON.stringify(key)}:`, pieceOf(value, leaf)] as const,
+    ([key, value]) => [`${JSON.stringify(key)}:`, compileTemplate(value, leaf)] as const,
   );
-  const write: Write<T> = (from) => {
+  return (from) => {
     let json = '';
-    for (const [key, piece] of members) {
-      const value = typeof piece === 'string' ? piece : piece(from);
+    for (const [key, write] of members) {
+      const value = write(from);
       if (value !== undefined) json += json === '' ? key + value : `,${key}${value}`;
     }
     return `{${json}}`;
   };
-  return members.every(([, piece]) => typeof piece === 'string') ? `{${texts(members)}}` : write;
 }
 
-function listPiece<T>(items: readonly Piece<T>[]): Piece<T> {
-  if (items.every((item) => typeof item === 'string')) return `[${items.join(',')}]`;
-  return (from) =>
-    `[${items.map((item) => (typeof item === 'string' ? item : (item(from) ?? 'null'))).join(',')}]`;
+/** Returns every scalar of a template with its place, in order. */
+export function leavesOf(template: Template | undefined, steps: readonly Step[] = []): Leaf[] {
+  if (template === undefined) return [];
+  if (template === null || typeof template !== 'object') return [{ steps, value: template }];
+  if (Array.isArray(template)) return template.flatMap((item, index) => leavesOf(item, [...steps, index]));
+  return Object.entries(template).flatMap(([name, value]) => leavesOf(value, [...steps, name]));
 }
-
-const texts = <T>(members: readonly (readonly [string, Piece<T>])[]): string =>
-  members.map(([key, piece]) => key + String(piece)).join(',');
 
 /** `$$5` is the text `$5`. */
 export const unescaped = (text: string): string => (text.startsWith('$$') ? text.slice(1) : text);

@@ -7,23 +7,13 @@ import { basename, join } from 'node:path';
 import type { Profile } from '../../../schema/profile.ts';
 import { ConfigError, type Environment, isLoopbackHost } from '../../config/config.ts';
 import { codeIn } from '../../errors.ts';
-import { isOwnPath } from './own-paths.ts';
 import { fault, type ProfilePath, type ProfileProblem } from './problem.ts';
 import { profileProblems } from './problems.ts';
 import { parseShape } from './shape.ts';
 import { parseProfileText } from './text.ts';
 
 /** Where this node itself listens: an upstream that is it would ask itself for ever. */
-export interface OwnAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
-export interface LoadedProfiles {
-  readonly profiles: readonly Profile[];
-  /** One line each. */
-  readonly warnings: readonly string[];
-}
+type OwnAddress = Readonly<{ host: string; port: number }>;
 
 /** A profile's file as it was read. `profile` is there where nothing but warnings were found. */
 export interface ReadProfile {
@@ -33,10 +23,7 @@ export interface ReadProfile {
   readonly say: (problem: ProfileProblem) => string;
 }
 
-interface Loaded {
-  readonly profile: Profile;
-  readonly say: ReadProfile['say'];
-}
+type Loaded = Pick<ReadProfile, 'say'> & { readonly profile: Profile };
 
 const fileKinds = /\.(ya?ml|json)$/;
 const maxBytes = 1024 * 1024;
@@ -47,7 +34,7 @@ export function loadProfiles(
   places: readonly string[],
   env: Environment,
   own: OwnAddress | undefined,
-): LoadedProfiles {
+): { readonly profiles: readonly Profile[]; readonly warnings: readonly string[] } {
   const [faults, warnings, loaded]: [string[], string[], Loaded[]] = [[], [], []];
   for (const file of filesOf(places, faults)) {
     const { profile, problems, say } = readProfile(file, env);
@@ -63,24 +50,21 @@ export function loadProfiles(
 
 /** Reads one file. `${NAME}` in its source is taken from the environment, and so is where Turnout's own paths begin. */
 export function readProfile(file: string, env: Environment): ReadProfile {
-  const unread = (message: string, line?: number): ReadProfile => ({
+  const unread = (problems: readonly ProfileProblem[]): ReadProfile => ({
     profile: undefined,
-    problems: [fault([], message)],
-    say: (problem) => `${basename(file)}${line === undefined ? '' : `:${line}`}: ${problem.message}`,
+    problems,
+    // Its path is the line, where it is known.
+    say: ({ path, message }) => `${[basename(file), ...path].join(':')}: ${message}`,
   });
   let text: string;
   try {
-    if (statSync(file).size > maxBytes) return unread('a profile has at most 1 MiB');
+    if (statSync(file).size > maxBytes) return unread([fault([], 'a profile has at most 1 MiB')]);
     text = readFileSync(file, 'utf8');
   } catch (thrown) {
-    return unread(`can't be read: ${codeIn(thrown) ?? 'unknown'}`);
+    return unread([fault([], `can't be read: ${codeIn(thrown) ?? 'unknown'}`)]);
   }
   const parsed = parseProfileText(text);
-  if (!('value' in parsed)) {
-    const say: ReadProfile['say'] = ({ path, message }) => `${basename(file)}:${path.join('')}: ${message}`;
-    const problems = parsed.map(({ line, message }) => fault([line], message));
-    return { profile: undefined, problems, say };
-  }
+  if (!('value' in parsed)) return unread(parsed);
   const say: ReadProfile['say'] = ({ path, message }) =>
     `${basename(file)}:${parsed.lineOf(path)} ${path.length === 0 ? '' : `${spelled(path)}: `}${message}`;
   const filled = withEnvironment(parsed.value, env);
@@ -159,6 +143,17 @@ function clash(one: Claim, other: Claim): boolean {
   if (one.method === other.method) return true;
   if (one.profile === other.profile) return false;
   return one.method === '*' || other.method === '*' || one.pattern.endsWith('*');
+}
+
+// Turnout's own paths, known before a node runs: `legacy check` refuses a profile that wants one, as a node does.
+const everywhere = /^\/(?:healthz|readyz|metrics)$/;
+const below =
+  /^\/(?:v1\/publish|v1\/realtime\/poll|v2\/realtime\/(?:stream|negotiate|publish|metrics)|admin\/v1\/.+|openapi\.json|docs(?:\/[^/]*)?)$/;
+
+/** @param path without a query. @param basePath what stands before all of them but those that balancers ask */
+export function isOwnPath(path: string, basePath: string): boolean {
+  const rest = path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : '';
+  return [path, rest].some((one) => everywhere.test(one)) || below.test(rest);
 }
 
 function takenProblems(profile: Profile, basePath: string): ProfileProblem[] {

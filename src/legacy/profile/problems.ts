@@ -1,10 +1,9 @@
 /** What a profile of the right shape says that can't be meant, or that its author should know. Names no value. */
 import { limits } from '../../../schema/codes.ts';
 import type { Profile, ProfileSource } from '../../../schema/profile.ts';
-import { suggestion } from './did-you-mean.ts';
 import { isItemRef } from '../dialect/item-reading.ts';
 import { stepsOf } from '../dialect/json-path.ts';
-import { fault, type ProfileProblem, warn } from './problem.ts';
+import { fault, type ProfileProblem, suggestion, warn } from './problem.ts';
 import { envelopeFields, templateProblems } from './template-problems.ts';
 
 export const profileProblems = (profile: Profile): ProfileProblem[] => [
@@ -17,9 +16,8 @@ export const profileProblems = (profile: Profile): ProfileProblem[] => [
 
 function requestProblems({ match, request }: Profile): ProfileProblem[] {
   const { wait, limit } = request;
-  const inBody = (['cursor', 'wait', 'limit'] as const).filter((name) => request[name]?.in === 'body');
-  const found = inBody
-    .filter(() => match.method === 'GET')
+  const found = (['cursor', 'wait', 'limit'] as const)
+    .filter((name) => match.method === 'GET' && request[name]?.in === 'body')
     .map((name) =>
       fault(['request', name, 'in'], 'a GET has no body: query or header, or match.method POST'),
     );
@@ -74,8 +72,9 @@ function authProblems({ auth }: Profile): ProfileProblem[] {
 
 function sourceProblems({ request }: Profile, source: ProfileSource): ProfileProblem[] {
   const found: ProfileProblem[] = [];
-  for (const name of ['id', 'type', 'payload', 'to', 'org'] as const) {
-    const ref = name === 'org' && source.kind === 'long-poll' ? undefined : refOf(source, name);
+  const { id, type, payload, to } = source;
+  const org = source.kind === 'long-poll' ? undefined : source.org;
+  for (const [name, ref] of Object.entries({ id, type, payload, to, org })) {
     if (ref === undefined) continue;
     const path = ['source', name];
     if (!isItemRef(ref))
@@ -85,7 +84,7 @@ function sourceProblems({ request }: Profile, source: ProfileSource): ProfilePro
     if (ref === '$id' && source.kind !== 'redis-stream')
       found.push(fault(path, '$id is the id of a Redis stream entry: name the field that holds it'));
   }
-  if (source.id.startsWith('='))
+  if (id.startsWith('='))
     found.push(fault(['source', 'id'], 'one id for all: all items but the first would count as repeats'));
   const { fixed } = request.services;
   if (source.service !== undefined && !fixed.includes(source.service))
@@ -101,37 +100,17 @@ function readerProblems(source: ProfileSource): ProfileProblem[] {
   const orgs = source.readers.map(({ org }) => org);
   const seen =
     source.to === undefined ? ', and without source.to all of the org are shown what either may see' : '';
-  return orgs.flatMap((org, index) =>
-    orgs.indexOf(org) === index
-      ? []
-      : [
-          warn(
-            ['source', 'readers', index],
-            `another reader of the same org: their events come in no common order, so that who is served may be given one late or twice${seen}`,
-          ),
-        ],
-  );
+  const message = `another reader of the same org: their events come in no common order, so that who is served may be given one late or twice${seen}`;
+  const repeated = [...orgs.keys()].filter((index) => orgs.indexOf(orgs[index] ?? '') < index);
+  return repeated.map((index) => warn(['source', 'readers', index], message));
 }
-
-const refOf = (source: ProfileSource, name: 'id' | 'type' | 'payload' | 'to' | 'org'): string | undefined =>
-  name === 'org' ? (source.kind === 'long-poll' ? undefined : source.org) : source[name];
 
 /** An event without an org has nowhere to go. */
 function orgProblems(source: ProfileSource): ProfileProblem[] {
-  switch (source.kind) {
-    case 'long-poll':
-      return [];
-    case 'redis-pubsub':
-      return namesOrg(source.channel, source.org) ? [] : [noOrg('channel')];
-    case 'redis-stream':
-      return namesOrg(source.key, source.org) || source.orgs?.length === 1 ? [] : [noOrg('key')];
-  }
+  if (source.kind === 'long-poll' || source.org !== undefined) return [];
+  const isStream = source.kind === 'redis-stream';
+  if (isStream && source.orgs?.length === 1) return [];
+  if ((isStream ? source.key : source.channel).includes('{org}')) return [];
+  const message = 'says nothing of the org: put {org} into it, or name the field that holds it as source.org';
+  return [fault(['source', isStream ? 'key' : 'channel'], message)];
 }
-
-const namesOrg = (text: string, ref: string | undefined): boolean =>
-  text.includes('{org}') || ref !== undefined;
-const noOrg = (name: string): ProfileProblem =>
-  fault(
-    ['source', name],
-    'says nothing of the org: put {org} into it, or name the field that holds it as source.org',
-  );

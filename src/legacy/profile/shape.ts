@@ -1,8 +1,7 @@
 /** What is wrong with a profile's shape: zod's findings in words that say the cure, and no value of the profile. */
 import { z } from 'zod';
 import { type Profile, type ProfileSource, profileSchema } from '../../../schema/profile.ts';
-import { suggestion } from './did-you-mean.ts';
-import { fault, type ProfilePath, type ProfileProblem } from './problem.ts';
+import { fault, type ProfilePath, type ProfileProblem, suggestion } from './problem.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -38,6 +37,7 @@ const listed = (before: string, words: readonly string[]): string =>
   words.length === 0 ? '' : before + words.join(', ');
 
 function cure(issue: Issue, given: unknown): string {
+  const missing = given === undefined ? 'is missing: ' : '';
   // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- the others say in their own words what may stand there
   switch (issue.code) {
     case 'invalid_type':
@@ -45,12 +45,12 @@ function cure(issue: Issue, given: unknown): string {
         ? `is missing: ${article(issue.expected)} is needed`
         : `${article(issue.expected)} is needed, not ${article(typeName(given))}`;
     case 'invalid_value':
-      return oneOf(issue.values.map(String), given);
+      return missing + oneOf(issue.values.map(String), given);
     case 'invalid_union': {
       const { discriminator } = issue;
-      if (discriminator !== undefined) return oneOf(Object.keys(sourceKinds), given);
+      if (discriminator !== undefined) return missing + oneOf(Object.keys(sourceKinds), given);
       const messages = issue.errors.flatMap((branch) => branch.map(({ message }) => message));
-      return `${given === undefined ? 'is missing: ' : ''}${[...new Set(messages)].join('; or ')}`;
+      return missing + [...new Set(messages)].join('; or ');
     }
     case 'invalid_key':
       return 'its name is not one that may stand here';
@@ -60,7 +60,7 @@ function cure(issue: Issue, given: unknown): string {
 }
 
 const oneOf = (words: readonly string[], given: unknown): string =>
-  `${given === undefined ? 'is missing: ' : ''}one of ${words.join(', ')}${typeof given === 'string' ? suggestion(given, words) : ''}`;
+  `one of ${words.join(', ')}${typeof given === 'string' ? suggestion(given, words) : ''}`;
 
 const typeName = (value: unknown): string => {
   if (value === null) return 'null';
@@ -108,8 +108,7 @@ function knownNames(path: ProfilePath): string[] {
   ];
 }
 
-const alternatives = (place: Described): Described[] => [
+const alternatives = ({ anyOf = [], oneOf: variants = [], ...place }: Described): Described[] => [
   place,
-  ...(place.anyOf ?? []).flatMap(alternatives),
-  ...(place.oneOf ?? []).flatMap(alternatives),
+  ...[...anyOf, ...variants].flatMap(alternatives),
 ];

@@ -1,13 +1,11 @@
 /** What a profile's templates say that can't be meant. */
 import { envelopeSchema } from '../../../schema/envelope.ts';
 import type { Profile } from '../../../schema/profile.ts';
-import { itemCursor, leavesOf } from '../dialect/answer-reading.ts';
-import { holdsCursor } from '../dialect/answer-writing.ts';
-import { cursorWire } from '../dialect/cursor-wire.ts';
-import { suggestion } from './did-you-mean.ts';
+import { itemCursor } from '../dialect/answers.ts';
+import { cursorWire, holdsCursor } from '../dialect/cursor.ts';
 import { stepsOf } from '../dialect/json-path.ts';
-import { fault, type ProfilePath, type ProfileProblem, warn } from './problem.ts';
-import { eventForms, eventPlace, type Template } from '../dialect/template.ts';
+import { fault, type ProfilePath, type ProfileProblem, suggestion, warn } from './problem.ts';
+import { eventForms, eventPlace, leavesOf, type Template } from '../dialect/template.ts';
 
 type AnswerTemplate = Profile['response']['idle'];
 
@@ -33,13 +31,9 @@ function eventProblems(event: Template): ProfileProblem[] {
     if (typeof value !== 'string' || !value.startsWith('$') || value.startsWith('$$')) return [];
     const path = ['response', 'event', ...steps];
     const place = eventPlace(value);
-    if (place === undefined)
-      return [
-        fault(
-          path,
-          `begins with $ and is no path such as $.payload, nor one with :${eventForms.join(', :')}; a text that begins with $ is written $$`,
-        ),
-      ];
+    const forms = eventForms.join(', :');
+    const cure = `begins with $ and is no path such as $.payload, nor one with :${forms}; a text that begins with $ is written $$`;
+    if (place === undefined) return [fault(path, cure)];
     const [root] = stepsOf(place.path);
     if (root === undefined || envelopeFields.includes(String(root))) return [];
     const meant = suggestion(String(root), envelopeFields);
@@ -60,21 +54,13 @@ function answerProblems(
     if (/[\r\n]/.test(value)) return [fault(at, 'a header has one line')];
     if (/^(content-length|transfer-encoding|connection)$/i.test(name))
       return [fault(at, 'Turnout writes this header itself: leave it out')];
-    return wordProblems(
-      at,
-      value,
-      words.filter((word) => word === '$cursor'),
-    );
+    const inHeaders = words.filter((word) => word === '$cursor');
+    return wordProblems(at, value, inHeaders);
   });
-  const hasNoBody = status === 204 || status === 304;
-  const useless = hasNoBody && body !== undefined;
-  return [
-    ...bodyProblems,
-    ...headerProblems,
-    ...(useless
-      ? [fault([...path, 'body'], `an answer with status ${status} has no body: leave it out`)]
-      : []),
-  ];
+  const found = [...bodyProblems, ...headerProblems];
+  if ((status === 204 || status === 304) && body !== undefined)
+    found.push(fault([...path, 'body'], `an answer with status ${status} has no body: leave it out`));
+  return found;
 }
 
 function wordProblems(path: ProfilePath, text: string, words: readonly string[]): ProfileProblem[] {
@@ -109,10 +95,6 @@ function cursorPlaceProblems(profile: Profile): ProfileProblem[] {
   if (cursor.format === 'opaque')
     return [fault(path, "no $cursor: a client can't know the opaque cursor that it is to come back with")];
   if (itemCursor(profile, cursorWire(cursor)) !== undefined) return [];
-  return [
-    warn(
-      path,
-      `no $cursor, and response.event doesn't hold ${cursor.value}: nothing tells a client its next cursor`,
-    ),
-  ];
+  const message = `no $cursor, and response.event doesn't hold ${cursor.value}: nothing tells a client its next cursor`;
+  return [warn(path, message)];
 }

@@ -1,41 +1,31 @@
 /** A profile's text, YAML or JSON: what it says and on which line. Its messages repeat nothing of the text: it may hold secrets. */
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import type { ProfilePath } from './problem.ts';
+import { fault, type ProfilePath, type ProfileProblem } from './problem.ts';
 
-export interface ProfileText {
+interface ProfileText {
   readonly value: unknown;
   /** The line of what stands at the path, or of what is nearest above it; from 1 on. */
   lineOf(path: ProfilePath): number;
 }
 
-export interface SyntaxProblem {
-  readonly line: number;
-  readonly message: string;
-}
-
-/** JSON is YAML too. */
-export function parseProfileText(text: string): ProfileText | readonly SyntaxProblem[] {
+/** JSON is YAML too. Of a text that is neither: what is wrong, with the line as its path. */
+export function parseProfileText(text: string): ProfileText | readonly ProfileProblem[] {
   const lines = new LineCounter();
   // Pretty errors quote the line, and what stands behind a colon quotes a word of it.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const faults = [...document.errors, ...document.warnings];
   if (faults.length > 0)
-    return faults.slice(0, 10).map(({ pos, message }) => ({
-      line: Math.max(lines.linePos(pos[0]).line, 1),
-      message: message.split(': ')[0] ?? '',
-    }));
+    return faults
+      .slice(0, 10)
+      .map(({ pos: [at], message }) =>
+        fault([Math.max(lines.linePos(at).line, 1)], message.split(': ')[0] ?? ''),
+      );
   const { contents } = document;
-  const value = parsed(() => document.toJS({ maxAliasCount: 100 }));
-  if (value instanceof Error)
-    return [{ line: 1, message: 'aliases (*name) that lead nowhere, or to too much' }];
-  return { value, lineOf: (path) => lines.linePos(offsetOf(contents, path)).line };
-}
-
-function parsed(parse: () => unknown): unknown {
   try {
-    return parse();
-  } catch (thrown) {
-    return thrown instanceof Error ? thrown : new Error('unreadable');
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    return { value, lineOf: (path) => lines.linePos(offsetOf(contents, path)).line };
+  } catch {
+    return [fault([1], 'aliases (*name) that lead nowhere, or to too much')];
   }
 }
 

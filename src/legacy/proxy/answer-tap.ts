@@ -8,23 +8,8 @@ export interface SeenAnswer extends LegacyAnswer {
 }
 
 /** Memory that all watched answers of a node share: thousands of slow readers may be on the way at once. */
-export class TapRoom {
-  private left: number;
-
-  constructor(bytes: number) {
-    this.left = bytes;
-  }
-
-  /** @returns whether there was so much; it owes a `give` then */
-  take(bytes: number): boolean {
-    if (bytes > this.left) return false;
-    this.left -= bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.left += bytes;
-  }
+export interface TapRoom {
+  leftBytes: number;
 }
 
 export interface AnswerTap {
@@ -53,8 +38,9 @@ export class TappedAnswer {
     if (this.isCut) return;
     const { maxBytes, room } = this.tap;
     const piece = chunk.subarray(0, maxBytes - this.bytes);
-    this.isCut = piece.length < chunk.length || !room.take(piece.length);
+    this.isCut = piece.length < chunk.length || piece.length > room.leftBytes;
     if (this.isCut) return this.forget();
+    room.leftBytes -= piece.length;
     // A copy: the chunk is a window on a buffer that would be kept alive whole.
     this.pieces.push(Buffer.from(piece));
     this.bytes += piece.length;
@@ -74,7 +60,7 @@ export class TappedAnswer {
 
   /** Half of one says nothing. */
   private forget(): void {
-    this.tap.room.give(this.bytes);
+    this.tap.room.leftBytes += this.bytes;
     this.pieces.length = 0;
     this.bytes = 0;
   }

@@ -4,17 +4,12 @@
  */
 import { buildConnector, Client } from 'undici';
 
-export interface ConnectionOptions {
-  readonly connectMs: number;
-  readonly headerBytes: number;
-}
-
 export class Connections {
   private readonly open: () => Client;
   private readonly all = new Set<Client>();
   private readonly idle: Client[] = [];
 
-  constructor(origin: string, { connectMs, headerBytes }: ConnectionOptions) {
+  constructor(origin: string, { connectMs, headerBytes }: { connectMs: number; headerBytes: number }) {
     // One for all: it remembers TLS sessions.
     const connect = buildConnector({ timeout: connectMs });
     this.open = () => new Client(origin, { connect, pipelining: 1, maxHeaderSize: headerBytes });

@@ -33,14 +33,8 @@ export function requestHeaders(
 ): FlatHeaders {
   const { headers, rawHeaders, socket } = request;
   const own = headers.host ?? '';
-  const flat: FlatHeaders = ['Host', host ?? own];
-  const dropped = namedBy(headers.connection);
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at] ?? '';
-    const key = name.toLowerCase();
-    if (!hopByHop.has(key) && !rewritten.has(key) && !dropped?.has(key) && !leftOut?.has(key))
-      flat.push(name, rawHeaders[at + 1] ?? '');
-  }
+  const isLeftOut = (key: string): boolean => rewritten.has(key) || leftOut?.has(key) === true;
+  const flat = ['Host', host ?? own, ...endToEnd(rawHeaders, headers.connection, isLeftOut)];
   const said = (name: string): string | undefined => {
     const value = isTrusted ? headers[name] : undefined;
     return Array.isArray(value) ? value.join(', ') : value || undefined;
@@ -56,20 +50,25 @@ export function requestHeaders(
 
 /** The answer's headers for the client. @param raw as undici gives them: bytes, name, value, name, value */
 export function answerHeaders(raw: readonly (Buffer | string)[]): FlatHeaders {
-  const flat: FlatHeaders = [];
-  let dropped: ReadonlySet<string> | undefined;
-  let hasNamed = false;
-  for (let at = 0; at < raw.length; at += 2) {
-    const name = textOf(raw[at]);
+  const flat = raw.map(textOf);
+  const connection = flat.filter((_, at) => at % 2 === 1 && flat[at - 1]?.toLowerCase() === 'connection');
+  return endToEnd(flat, connection.join(','), () => false);
+}
+
+/** Without what is of one connection alone, and what its `Connection` names. */
+function endToEnd(
+  flat: readonly string[],
+  connection: string | undefined,
+  isLeftOut: (key: string) => boolean,
+): FlatHeaders {
+  const named = namedBy(connection);
+  const kept: FlatHeaders = [];
+  for (let at = 0; at < flat.length; at += 2) {
+    const name = flat[at] ?? '';
     const key = name.toLowerCase();
-    const value = textOf(raw[at + 1]);
-    if (key === 'connection') {
-      const named = namedBy(value);
-      if (named !== undefined) dropped = new Set([...(dropped ?? []), ...named]);
-      hasNamed = dropped !== undefined;
-    } else if (!hopByHop.has(key)) flat.push(name, value);
+    if (!hopByHop.has(key) && !named?.has(key) && !isLeftOut(key)) kept.push(name, flat[at + 1] ?? '');
   }
-  return hasNamed ? without(flat, dropped ?? new Set()) : flat;
+  return kept;
 }
 
 /** Names in lower case, the last of each; several `Set-Cookie` are joined by line feeds. For readers, never for the wire. */
@@ -91,16 +90,9 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 
 /** What `Connection` names besides the usual; undefined for nothing, which is nearly always. */
 function namedBy(connection: string | undefined): ReadonlySet<string> | undefined {
-  if (connection === undefined || connection === 'keep-alive') return undefined;
-  const names = connection
-    .split(',')
-    .map((name) => name.trim().toLowerCase())
-    .filter((name) => name !== '' && name !== 'close' && name !== 'keep-alive');
-  return names.length === 0 ? undefined : new Set(names);
-}
-
-function without(flat: FlatHeaders, dropped: ReadonlySet<string>): FlatHeaders {
-  return flat.filter((_, at) => !dropped.has((flat[at - (at % 2)] ?? '').toLowerCase()));
+  if (connection === undefined || connection === '' || connection === 'keep-alive') return undefined;
+  const names = connection.split(',').map((name) => name.trim().toLowerCase());
+  return new Set(names.filter((name) => name !== 'close'));
 }
 
 // The bytes of a header are kept: node:http writes them as Latin-1 too.

@@ -3,58 +3,34 @@
  * backend has a bounded number of connections; what finds none waits a little, then is refused. It reads no payload, follows
  * no redirect and changes no header but those of one connection alone and X-Forwarded-*.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Client } from 'undici';
 import type { Profile } from '../../../schema/profile.ts';
-import { type Cancel, type Clock, pause } from '../../clock.ts';
-import { fail, type TurnoutError } from '../../errors.ts';
-import type { AnswerTap } from './answer-tap.ts';
+import { Slots } from '../../async/slots.ts';
+import { type Cancel, pause } from '../../clock.ts';
+import { fail } from '../../errors.ts';
 import { Connections } from './connections.ts';
 import { requestHeaders } from './forwarding.ts';
-import type { Onward } from './onward.ts';
-import { Relay, type RelayEnd } from './relay.ts';
-import { Slots } from './slots.ts';
+import { type Forwarding, Relay, type RelayEnd, type RelayOptions } from './relay.ts';
 
-export interface PassthroughBounds {
-  /** To each backend: a held poll holds one. */
-  readonly connections: number;
-  readonly maxQueued: number;
-  readonly queueMs: number;
-  readonly connectMs: number;
-  /** How long a backend may be silent while it owes an answer, where the profile's wait isn't longer. */
-  readonly silenceMs: number;
-  /** Of an answer, names and values together. */
-  readonly headerBytes: number;
-}
-
-export const defaultBounds: PassthroughBounds = {
+export const defaultBounds = {
+  /** To each upstream: a held poll holds one. */
   connections: 10_000,
   maxQueued: 1000,
   queueMs: 2000,
   connectMs: 5000,
+  /** How long an upstream may be silent while it owes an answer, where the profile's wait isn't longer. */
   silenceMs: 5 * 60_000,
+  /** Of an answer, names and values together. */
   headerBytes: 64 * 1024,
 };
 
-export interface PassthroughDeps {
+export type PassthroughBounds = Readonly<typeof defaultBounds>;
+
+export interface PassthroughDeps extends Pick<RelayOptions, 'clock' | 'refuse'> {
   readonly bounds: PassthroughBounds;
-  readonly clock: Pick<Clock, 'monotonic' | 'after'>;
   /** The request's peer is a proxy whose X-Forwarded-For is believed. */
   readonly isTrusted: (request: IncomingMessage) => boolean;
-  /** Writes an error's answer. */
-  readonly refuse: (profile: Profile, response: ServerResponse, error: TurnoutError) => void;
-}
-
-export interface Forwarding {
-  readonly profile: Profile;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** The request's body, where somebody has read it already. */
-  readonly body?: Buffer | AsyncIterable<Buffer> | undefined;
-  /** What is asked of the backend in its place. */
-  readonly onward?: Onward | undefined;
-  readonly tap?: AnswerTap | undefined;
-  readonly onEnd: (end: RelayEnd) => void;
 }
 
 interface Upstream {
@@ -89,7 +65,9 @@ export class Passthrough {
     return this.relays.size;
   }
 
-  forward({ profile, request, response, body, onward, tap, onEnd }: Forwarding): void {
+  forward(forwarding: Forwarding): void {
+    const { exchange, rewrite, onEnd } = forwarding;
+    const { profile, request } = exchange;
     const { bounds, clock, refuse, isTrusted } = this.deps;
     const upstream = this.upstreamOf(profile);
     const silenceMs = Math.max(bounds.silenceMs, longestHoldMs(profile));
@@ -97,22 +75,19 @@ export class Passthrough {
     let giveUp: Cancel | undefined;
     let stopLast: Cancel | undefined;
     const relay: Relay = new Relay({
-      request,
-      response,
-      body: onward?.body ?? body,
-      tap,
+      ...forwarding,
       silenceMs,
       clock,
-      refuse: (to, error) => refuse(profile, to, error),
+      refuse,
       mustClose: () => this.isDraining,
       dispatch: (given) =>
         void client?.dispatch(
           {
             method: request.method ?? 'GET',
-            path: `${upstream.path}${onward?.url ?? request.url ?? '/'}`,
+            path: `${upstream.path}${rewrite?.url ?? request.url ?? '/'}`,
             headers: [
-              ...requestHeaders(request, isTrusted(request), upstream.host, onward?.without),
-              ...(onward?.added ?? []),
+              ...requestHeaders(request, isTrusted(request), upstream.host, rewrite?.without),
+              ...(rewrite?.added ?? []),
             ],
             // An iterable is streamed as it is; undici's types name only the common bodies.
             body: given as Buffer | null,

@@ -2,13 +2,14 @@
  * One request on its way to the old backend and its answer on the way back, at the pace of the slower side. Whoever hangs
  * up, the other side is let go; an answer that broke off never ends as if it were whole.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Cancel, Clock } from '../../clock.ts';
-import { fail, isHangUp, type TurnoutError } from '../../errors.ts';
+import { codeIn, fail, isHangUp, type TurnoutError } from '../../errors.ts';
 import { type AnswerTap, TappedAnswer } from './answer-tap.ts';
+import type { LegacyExchange } from './exchange.ts';
 import { answerHeaders, hasBody } from './forwarding.ts';
-import { upstreamError } from './upstream-error.ts';
+import type { UpstreamRewrite } from './rewrite.ts';
 
 /** How a request ended: `answered` whole, `refused` by us, `broken` off by the backend in mid-answer, or the client had `gone`. */
 export interface RelayEnd {
@@ -20,23 +21,25 @@ export interface RelayEnd {
   readonly error: TurnoutError | undefined;
 }
 
-export interface RelayOptions {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** The request's body, where somebody has read it already. */
-  readonly body: Buffer | AsyncIterable<Buffer> | undefined;
-  readonly tap: AnswerTap | undefined;
+/** A request to forward. */
+export interface Forwarding {
+  readonly exchange: LegacyExchange;
+  /** What the upstream is asked in the request's place. */
+  readonly rewrite?: UpstreamRewrite | undefined;
+  readonly tap?: AnswerTap | undefined;
+  readonly onEnd: (end: RelayEnd) => void;
+}
+
+export interface RelayOptions extends Forwarding {
   /** How long either side may be silent where it is its turn. */
   readonly silenceMs: number;
   /** The connection should be used no more after this answer. */
   readonly mustClose: () => boolean;
   readonly clock: Pick<Clock, 'monotonic' | 'after'>;
-  /** Gives the request to the backend, with this relay as the handler of its answer. */
+  /** Gives the request to the upstream, with this relay as the handler of its answer. */
   readonly dispatch: (body: Buffer | AsyncIterable<Buffer> | null) => void;
   /** Writes the error's answer. */
-  readonly refuse: (response: ServerResponse, error: TurnoutError) => void;
-  /** The connection to the backend is free again where it `answered`; else its request must be given up. */
-  readonly onEnd: (end: RelayEnd) => void;
+  readonly refuse: (exchange: LegacyExchange, error: TurnoutError) => void;
 }
 
 // A kept connection that the backend had closed fails within a round trip; a held poll that failed was held longer.
@@ -45,6 +48,7 @@ const repeatable = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 export class Relay implements Dispatcher.DispatchHandler {
   private readonly options: RelayOptions;
+  private readonly response: ServerResponse;
   private readonly beganMs: number;
   private sentMs = 0;
   private tapped: TappedAnswer | undefined;
@@ -56,36 +60,33 @@ export class Relay implements Dispatcher.DispatchHandler {
   constructor(options: RelayOptions) {
     this.options = options;
     this.beganMs = options.clock.monotonic();
-    const { request, response } = options;
+    const { request, response } = options.exchange;
+    this.response = response;
     this.mayRepeat = repeatable.has(request.method ?? '') && !hasBody(request);
     response.on('close', this.onClosed);
   }
 
   /** Asks the backend. */
   send(): void {
-    const { request, response, body, dispatch, clock } = this.options;
+    const { exchange, rewrite, dispatch, clock } = this.options;
     // It left while somebody else thought about its request.
-    if (response.destroyed) this.onClosed();
+    if (this.response.destroyed) this.onClosed();
     if (this.isOver) return;
     this.sentMs = clock.monotonic();
-    // Not the stream itself: undici would destroy it with the request, and the client's connection with it.
-    const own = hasBody(request) ? request.iterator({ destroyOnReturn: false }) : null;
-    // No encoding is set: its chunks are bytes.
-    dispatch(body ?? (own as AsyncIterable<Buffer> | null));
+    dispatch(rewrite?.body ?? exchange.body);
   }
 
   /** Ends it from outside: with an answer of ours where none has begun, else by cutting the client off. */
   end(error: TurnoutError): void {
-    const { response, refuse } = this.options;
+    const { exchange, refuse } = this.options;
     if (this.isOver) return;
-    const isBegun = response.headersSent;
-    if (isBegun) {
-      this.over('broken', response.statusCode, error);
+    if (this.response.headersSent) {
+      this.over('broken', error);
       // A clean end would make half an answer look whole.
-      response.destroy();
+      this.response.destroy();
     } else {
-      refuse(response, error);
-      this.over('refused', response.statusCode, error);
+      refuse(exchange, error);
+      this.over('refused', error);
     }
   }
 
@@ -101,7 +102,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   ): void {
     // 100 and 103 are told to whoever is next, which is us.
     if (status < 200 || this.isOver) return;
-    const { response, clock, tap, mustClose } = this.options;
+    const { clock, tap, mustClose } = this.options;
+    const { response } = this;
     this.firstByteMs = clock.monotonic() - this.beganMs;
     // undici types them for every dispatcher there is; this one's are bytes.
     const headers = answerHeaders((controller.rawHeaders ?? []) as Buffer[]);
@@ -117,7 +119,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    const { response, clock, silenceMs } = this.options;
+    const { clock, silenceMs } = this.options;
+    const { response } = this;
     if (this.isOver || response.destroyed) return;
     this.tapped?.take(chunk);
     if (response.write(chunk) || controller.paused) return;
@@ -131,17 +134,16 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     if (this.isOver) return;
-    const { response } = this.options;
-    response.end();
-    this.over('answered', response.statusCode, undefined);
+    this.response.end();
+    this.over('answered');
   }
 
   onResponseError(_: unknown, error: Error): void {
     if (this.isOver) return;
-    const { clock, response } = this.options;
+    const { response } = this;
     // Its body broke off: told here before the connection's end is.
     if (response.destroyed || response.req.errored !== null) return this.onClosed();
-    const isStale = clock.monotonic() - this.sentMs < staleWithinMs && isHangUp(error);
+    const isStale = this.options.clock.monotonic() - this.sentMs < staleWithinMs && isHangUp(error);
     if (this.mayRepeat && isStale && !response.headersSent) {
       this.mayRepeat = false;
       this.send();
@@ -152,21 +154,38 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   private readonly onClosed = (): void => {
     if (this.isOver) return;
-    const { response } = this.options;
-    const error = fail('going_away', 'the client hung up');
-    this.over('gone', response.headersSent ? response.statusCode : undefined, error);
+    this.over('gone', fail('going_away', 'the client hung up'));
   };
 
-  private over(
-    outcome: RelayEnd['outcome'],
-    status: number | undefined,
-    error: TurnoutError | undefined,
-  ): void {
-    const { response, onEnd, clock } = this.options;
+  private over(outcome: RelayEnd['outcome'], error?: TurnoutError): void {
+    const { onEnd, clock } = this.options;
+    const { response } = this;
     this.isOver = true;
     this.stopStall?.();
     response.off('close', this.onClosed);
     this.tapped?.end(outcome === 'answered');
+    const status = response.headersSent ? response.statusCode : undefined;
     onEnd({ outcome, status, firstByteMs: this.firstByteMs ?? clock.monotonic() - this.beganMs, error });
   }
+}
+
+const late = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'ETIMEDOUT',
+]);
+const ours = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
+
+/** What undici says went wrong, as an error of our table. The message names no address: who asks is not told what stands behind. */
+function upstreamError(cause: Error): TurnoutError {
+  const code = codeIn(cause) ?? '';
+  if (late.has(code)) return fail('upstream_timeout', undefined, { cause });
+  // A target or a header that HTTP forbids, which node:http let in.
+  if (ours.has(code)) return fail('bad_request', undefined, { cause });
+  if (code === 'UND_ERR_HEADERS_OVERFLOW')
+    return fail('upstream_unreachable', "the headers of the backend's answer are too large", { cause });
+  if (code.startsWith('HPE_'))
+    return fail('upstream_unreachable', "the backend's answer is not HTTP", { cause });
+  return fail('upstream_unreachable', undefined, { cause });
 }

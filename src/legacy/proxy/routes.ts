@@ -10,10 +10,8 @@ export interface LegacyRoute {
   readonly isPoll: boolean;
 }
 
-export interface LegacyRoutes {
-  /** @param target the request's target as it came, query included */
-  find(method: string, target: string): LegacyRoute | undefined;
-}
+/** @param target the request's target as it came, query included */
+export type FindRoute = (method: string, target: string) => LegacyRoute | undefined;
 
 // A backend that resolves `..` would be asked for a path that the profile doesn't name; servlets resolve `..;x` too.
 const climbs = /(?:[/\\]|%2f|%5c)(?:\.|%2e){2}(?:[/\\;]|%2f|%5c|%3b|$)/i;
@@ -24,14 +22,12 @@ const climbs = /(?:[/\\]|%2f|%5c)(?:\.|%2e){2}(?:[/\\;]|%2f|%5c|%3b|$)/i;
  * @param isOwn paths that Turnout answers itself: no wildcard takes them
  * @throws ConfigError where two profiles want one path, or one wants Turnout's own
  */
-export function legacyRoutes(
-  profiles: readonly Profile[],
-  isOwn: (path: string) => boolean = () => false,
-): LegacyRoutes {
+export function legacyRoutes(profiles: readonly Profile[], isOwn: (path: string) => boolean): FindRoute {
   const polls = new Map<string, LegacyRoute>();
   const exact = new Map<string, LegacyRoute>();
   const below: (LegacyRoute & { readonly prefix: string })[] = [];
   const claim = (into: Map<string, LegacyRoute>, key: string, route: LegacyRoute): void => {
+    if (route.pattern.endsWith('*')) return void below.push({ ...route, prefix: route.pattern.slice(0, -1) });
     if (isOwn(route.pattern))
       throw new ConfigError([`profile ${route.profile.name}: ${route.pattern} is a path of Turnout's own`]);
     const other = into.get(key)?.profile;
@@ -39,32 +35,24 @@ export function legacyRoutes(
       throw new ConfigError([`profiles ${other.name} and ${route.profile.name} both take ${route.pattern}`]);
     if (other === undefined) into.set(key, route);
   };
-  const add = (route: LegacyRoute): void => {
-    if (!route.pattern.endsWith('*')) return claim(exact, route.pattern, route);
-    below.push({ ...route, prefix: route.pattern.slice(0, -1) });
-  };
   for (const profile of profiles) {
     const { method, path } = profile.match;
-    const poll = { profile, pattern: path, isPoll: true };
-    if (path.endsWith('*')) below.push({ ...poll, prefix: path.slice(0, -1) });
-    else claim(polls, `${method} ${path}`, poll);
-    for (const pattern of profile.passthrough) add({ profile, pattern, isPoll: false });
+    claim(polls, `${method} ${path}`, { profile, pattern: path, isPoll: true });
+    for (const pattern of profile.passthrough) claim(exact, pattern, { profile, pattern, isPoll: false });
   }
   // What the profile lists itself goes before what its poll's path brings along.
   for (const { profile, pattern } of polls.values())
     if (!exact.has(pattern)) exact.set(pattern, { profile, pattern, isPoll: false });
   below.sort((a, b) => b.prefix.length - a.prefix.length);
 
-  return {
-    find(method, target) {
-      const end = target.indexOf('?');
-      const path = end === -1 ? target : target.slice(0, end);
-      const named = polls.get(`${method} ${path}`) ?? exact.get(path);
-      if (named !== undefined) return named;
-      const route = below.find(({ prefix }) => path.startsWith(prefix));
-      if (route === undefined || climbs.test(path) || isOwn(path)) return undefined;
-      const isPoll = route.isPoll && method === route.profile.match.method;
-      return isPoll === route.isPoll ? route : { ...route, isPoll };
-    },
+  return (method, target) => {
+    const end = target.indexOf('?');
+    const path = end === -1 ? target : target.slice(0, end);
+    const named = polls.get(`${method} ${path}`) ?? exact.get(path);
+    if (named !== undefined) return named;
+    const route = below.find(({ prefix }) => path.startsWith(prefix));
+    if (route === undefined || climbs.test(path) || isOwn(path)) return undefined;
+    const isPoll = route.isPoll && method === route.profile.match.method;
+    return isPoll === route.isPoll ? route : { ...route, isPoll };
   };
 }

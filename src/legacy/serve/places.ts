@@ -2,25 +2,16 @@
  * Where in Turnout's log an old client stands: a cursor of the old API, which is a value kept with an event, as a position.
  * Found only where the log surely has everything after it; who can't be placed so is the old backend's to answer.
  */
-import type { Envelope } from '../../../schema/envelope.ts';
+import { LRUCache } from 'lru-cache';
+import { SingleFlight } from '../../async/single-flight.ts';
 import { placeOf, type Position } from '../../log/cursor.ts';
 import type { LogEntry } from '../../log/entry.ts';
-import { type EventLog, placeOnly } from '../../log/event-log.ts';
+import { type EventLog, placeOnly, type ReadAnswer } from '../../log/event-log.ts';
 import type { Dialect } from '../dialect/dialect.ts';
+import { envelopeOf } from '../dialect/envelope.ts';
 import { holeService } from '../bridge/batch.ts';
 
-export interface PlacesOptions {
-  readonly log: Pick<EventLog, 'read'>;
-  readonly dialect: Dialect;
-  /** Places remembered, the newest asked for. */
-  readonly maxKnown?: number;
-}
-
-interface Page {
-  readonly from: Position;
-  readonly entries: readonly LogEntry[];
-  readonly head: Position;
-}
+type Page = Extract<ReadAnswer, { kind: 'page' }>;
 
 /** An entry of the source's, with the value that names its place in the old API. */
 interface Marked {
@@ -28,6 +19,8 @@ interface Marked {
   readonly value: string;
 }
 
+// Of one profile: of the newest asked for.
+const maxKnown = 50_000;
 const pageLimits = { maxEvents: 200, maxBytes: 256 * 1024 };
 // Of an unordered format, this many of the newest entries are looked through.
 const maxScanned = 5000;
@@ -38,60 +31,42 @@ export class Places {
   private readonly log: Pick<EventLog, 'read'>;
   private readonly dialect: Dialect;
   private readonly services: ReadonlySet<string>;
-  private readonly maxKnown: number;
-  private readonly known = new Map<string, Position>();
-  private readonly underway = new Map<string, Promise<Position | undefined>>();
+  private readonly known = new LRUCache<string, Position>({ max: maxKnown });
+  private readonly searches = new SingleFlight<Position | undefined>();
 
-  constructor({ log, dialect, maxKnown = 50_000 }: PlacesOptions) {
+  constructor(log: Pick<EventLog, 'read'>, dialect: Dialect) {
     this.log = log;
     this.dialect = dialect;
     this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
-    this.maxKnown = maxKnown;
   }
 
-  /** The position after the event that `value` names; undefined where the log can't tell. @throws log_unavailable */
-  async find(org: string, value: string): Promise<Position | undefined> {
-    const key = `${org} ${value}`;
-    const known = this.known.get(key);
-    if (known !== undefined) {
-      this.remember(org, value, known);
-      return known;
-    }
+  /**
+   * The position after the event that `value` names, or what is remembered for this user; undefined where the log can't tell.
+   * @throws log_unavailable
+   */
+  async find(org: string, value: string, user?: string): Promise<Position | undefined> {
+    const key = keyOf(org, value);
+    const known =
+      (user === undefined ? undefined : this.known.get(keyOf(org, value, user))) ?? this.known.get(key);
+    if (known !== undefined) return known;
     // A hundred clients that were given one answer come back with one cursor.
-    const underway = this.underway.get(key) ?? this.search(org, value);
-    this.underway.set(key, underway);
-    try {
-      const found = await underway;
-      if (found !== undefined) this.remember(org, value, found);
-      return found;
-    } finally {
-      this.underway.delete(key);
-    }
+    const found = await this.searches.run(key, () => this.search(org, value));
+    if (found !== undefined) this.remember(found, org, value);
+    return found;
   }
 
-  /** Who was given the event of that value stands here: their next poll need not be searched for. */
-  remember(org: string, value: string, at: Position): void {
-    const key = `${org} ${value}`;
-    this.known.delete(key);
-    this.known.set(key, at);
-    if (this.known.size <= this.maxKnown) return;
-    const [oldest] = this.known.keys();
-    if (oldest !== undefined) this.known.delete(oldest);
-  }
-
-  /** The same for one user, for whom nothing lies between the event of that value and here. */
-  rememberFor(user: string, org: string, value: string, at: Position): void {
-    this.remember(org, valueFor(user, value), at);
-  }
-
-  knownFor(user: string, org: string, value: string): Position | undefined {
-    return this.known.get(`${org} ${valueFor(user, value)}`);
+  /**
+   * Who was given the event of that value stands here: their next poll need not be searched for. With a user: for that one
+   * alone, since nothing of theirs lies between the event and here.
+   */
+  remember(at: Position, org: string, value: string, user?: string): void {
+    this.known.set(keyOf(org, value, user), at);
   }
 
   /** That place was no longer in the log. */
-  forget(user: string, org: string, value: string): void {
-    this.known.delete(`${org} ${value}`);
-    this.known.delete(`${org} ${valueFor(user, value)}`);
+  forget(org: string, value: string, user: string): void {
+    this.known.delete(keyOf(org, value));
+    this.known.delete(keyOf(org, value, user));
   }
 
   /** The value of the next event behind a place; undefined: none, or none nearby. @throws log_unavailable */
@@ -193,28 +168,12 @@ export class Places {
     head: Position,
     maxEvents = pageLimits.maxEvents,
   ): Promise<Page | undefined> {
-    const answer = await this.log.read(
-      org,
-      { at: 'lastSeq', seq, epoch: head.epoch },
-      { ...pageLimits, maxEvents },
-    );
+    const start = { at: 'lastSeq', seq, epoch: head.epoch } as const;
+    const answer = await this.log.read(org, start, { ...pageLimits, maxEvents });
     return answer.kind === 'reset' ? undefined : answer;
   }
 }
 
-// No cursor has a line feed in it.
-const valueFor = (user: string, value: string): string => `${value}\n${user}`;
-
-// Entries are shared by all who read them: each is parsed once.
-const envelopes = new WeakMap<LogEntry, Envelope>();
-
-/** An entry as clients see it. */
-export function envelopeOf(entry: LogEntry): Envelope {
-  let envelope = envelopes.get(entry);
-  if (envelope === undefined) {
-    // What the log keeps was an envelope when it was appended.
-    envelope = JSON.parse(entry.json.toString('utf8')) as Envelope;
-    envelopes.set(entry, envelope);
-  }
-  return envelope;
-}
+// No org has a space in it, and no cursor a line feed.
+const keyOf = (org: string, value: string, user?: string): string =>
+  user === undefined ? `${org} ${value}` : `${org} ${value}\n${user}`;

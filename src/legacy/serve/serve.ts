@@ -4,17 +4,18 @@
  */
 import type { Clock } from '../../clock.ts';
 import { asTurnoutError } from '../../errors.ts';
-import { heldAtMostMs } from '../../auth/identity.ts';
+import { heldAtMostMs, type Identity } from '../../auth/identity.ts';
+import type { Chunk } from '../../hub/chunk.ts';
 import type { Dialect, LegacyAnswer, LegacyAsk } from '../dialect/dialect.ts';
-import type { LegacyCaller } from './identity.ts';
-import { ownCursor } from '../proxy/onward.ts';
+import { envelopeOf } from '../dialect/envelope.ts';
+import { ownCursor } from '../proxy/rewrite.ts';
 import { holeService } from '../bridge/batch.ts';
-import { envelopeOf, type Places } from './places.ts';
+import { LegacyEncoder } from './encoder.ts';
+import type { Places } from './places.ts';
 import type { Unserved } from '../../metrics/legacy.ts';
 import { encodeCursor, placeOf, type Position } from '../../log/cursor.ts';
 import type { LogEntry } from '../../log/entry.ts';
 import { type EventLog, placeOnly } from '../../log/event-log.ts';
-import { foreignEvents, foreignForm, type ForeignWords } from './foreign-form.ts';
 import type { LongPoll } from '../../transports/long-poll.ts';
 import type { PollClient } from '../../transports/poll-request.ts';
 
@@ -29,76 +30,57 @@ export interface LegacyServeDeps {
 }
 
 export type Served =
-  | { readonly isServed: true; readonly answer: LegacyAnswer; readonly events: boolean }
+  | { readonly isServed: true; readonly answer: LegacyAnswer }
   /** `leftMs`: of its wait, where some of it has gone by here. */
   | { readonly isServed: false; readonly why: Unserved; readonly leftMs?: number };
-
-type LegacyChunk = Parameters<typeof foreignEvents>[1];
 
 // Held for less than this, it goes to the old backend as it came.
 const heldMs = 1000;
 
-const no = (why: Unserved): Served => ({ isServed: false, why });
+export const unserved = (why: Unserved): Served & { isServed: false } => ({ isServed: false, why });
 
 export class LegacyServe {
   private readonly deps: LegacyServeDeps;
-  private readonly words: ForeignWords;
-  private readonly forms = new Map<number, ReturnType<typeof foreignForm>>();
+  private readonly encoder: LegacyEncoder;
   private readonly services: ReadonlySet<string>;
+  private readonly isOpaque: boolean;
   /** One answer for all who are given one chunk whole. */
-  private readonly shared = new WeakMap<
-    object,
-    { readonly answer: LegacyAnswer; readonly isWhole: boolean }
-  >();
-  private readonly torn = new WeakMap<object, boolean>();
+  private readonly shared = new WeakMap<Chunk, LegacyAnswer>();
+  private readonly holes = new WeakMap<Chunk, boolean>();
 
   constructor(deps: LegacyServeDeps) {
     this.deps = deps;
     const { dialect } = deps;
     this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
-    const isOpaque = dialect.profile.request.cursor.format === 'opaque';
-    const written = new WeakMap<LogEntry, string>();
-    this.words = {
-      name: `legacy-${dialect.profile.name}`,
-      write(entry) {
-        if (entry.service === holeService) return undefined;
-        const known = written.get(entry);
-        if (known !== undefined) return known;
-        const envelope = envelopeOf(entry);
-        // Not from the source: whoever was given it would have no place to come back to.
-        if (!isOpaque && dialect.cursorOf(envelope) === undefined) return undefined;
-        const json = dialect.eventJson(envelope);
-        written.set(entry, json);
-        return json;
-      },
-    };
+    this.encoder = new LegacyEncoder(dialect);
+    this.isOpaque = dialect.profile.request.cursor.format === 'opaque';
   }
 
   /** Never throws what the old backend could still answer. */
-  async answer(caller: LegacyCaller, asked: LegacyAsk, client: PollClient): Promise<Served> {
+  async answer(caller: Identity, asked: LegacyAsk, client: PollClient): Promise<Served> {
     try {
       return await this.serve(caller, asked, client);
     } catch (thrown) {
       const { code } = asTurnoutError(thrown);
-      if (code === 'log_unavailable') return no('log-away');
-      if (code === 'overloaded') return no('overloaded');
+      if (code === 'log_unavailable') return unserved('log-away');
+      if (code === 'overloaded') return unserved('overloaded');
       throw thrown;
     }
   }
 
-  private async serve(caller: LegacyCaller, asked: LegacyAsk, client: PollClient): Promise<Served> {
+  private async serve(caller: Identity, asked: LegacyAsk, client: PollClient): Promise<Served> {
     const { clock, longPoll, log } = this.deps;
     // A place that is known needs no log to be held at, and would be told "nothing new" for as long as the outage lasts.
-    if (!log.health().isUp) return no('log-away');
+    if (!log.health().isUp) return unserved('log-away');
     const beganMs = clock.monotonic();
-    const endMs = beganMs + Math.min(asked.waitMs, heldAtMostMs(caller.identity, clock.now()));
+    const endMs = beganMs + Math.min(asked.waitMs, heldAtMostMs(caller, clock.now()));
     const from = await this.place(caller, asked.cursor);
-    if (typeof from === 'string') return no(from);
+    if (typeof from === 'string') return unserved(from);
     let at = from;
     for (;;) {
       const waitMs = Math.max(0, endMs - clock.monotonic());
       const { chunk, state } = await longPoll.hold({
-        identity: caller.identity,
+        identity: caller,
         services: this.services,
         start: { at: 'cursor', position: at },
         waitMs,
@@ -106,15 +88,15 @@ export class LegacyServe {
         session: undefined,
         assignment: undefined,
         client,
-        form: this.formOf(asked.limit),
+        form: this.encoder.form(asked.limit),
       });
       const nowMs = clock.monotonic();
       const leftMs = endMs - nowMs;
       // Who has waited here waits there for the rest of it alone.
       const back = (why: Unserved): Served =>
-        nowMs - beganMs < heldMs ? no(why) : { isServed: false, why, leftMs: Math.max(0, leftMs) };
+        nowMs - beganMs < heldMs ? unserved(why) : { isServed: false, why, leftMs: Math.max(0, leftMs) };
       if (state.reset !== undefined) {
-        if (asked.cursor !== undefined) this.deps.places.forget(caller.user, caller.org, asked.cursor);
+        if (asked.cursor !== undefined) this.deps.places.forget(caller.org, asked.cursor, caller.sub);
         return back('reset');
       }
       if (chunk !== undefined && this.hasHole(chunk)) return back('gap');
@@ -123,32 +105,30 @@ export class LegacyServe {
       const torn = chunk && state.hasMore ? await this.tornInstant(caller, chunk) : undefined;
       const given = chunk && this.written(caller, chunk, torn);
       if (given === undefined && torn !== undefined) return back('instant');
-      if (given !== undefined) return { isServed: true, answer: given, events: true };
+      if (given !== undefined) return { isServed: true, answer: given };
       at = state.at;
       // Past what isn't theirs, or has no words here: an answer now would have them look through it again, at once.
       const mayWait = chunk !== undefined && clock.monotonic() < endMs;
-      if (!state.hasMore && !mayWait)
-        return { isServed: true, answer: this.idle(caller, asked, at), events: false };
+      if (!state.hasMore && !mayWait) return { isServed: true, answer: this.idle(caller, asked, at) };
     }
   }
 
   /** Where to go on; a word where the old backend knows better. */
-  private async place({ org, user }: LegacyCaller, cursor: string | undefined): Promise<Position | Unserved> {
+  private async place({ org, sub }: Identity, cursor: string | undefined): Promise<Position | Unserved> {
     const { dialect, places, log } = this.deps;
-    const { format, absent } = dialect.profile.request.cursor;
     if (cursor === undefined) {
-      if (absent === 'upstream') return 'no-cursor';
+      if (dialect.profile.request.cursor.absent === 'upstream') return 'no-cursor';
       return (await log.read(org, { at: 'head' }, placeOnly)).head;
     }
-    if (format === 'opaque') return ownCursor(cursor) ?? 'unknown-cursor';
-    return places.knownFor(user, org, cursor) ?? (await places.find(org, cursor)) ?? 'unknown-cursor';
+    if (this.isOpaque) return ownCursor(cursor) ?? 'unknown-cursor';
+    return (await places.find(org, cursor, sub)) ?? 'unknown-cursor';
   }
 
-  private hasHole(chunk: LegacyChunk): boolean {
-    let has = this.torn.get(chunk);
+  private hasHole(chunk: Chunk): boolean {
+    let has = this.holes.get(chunk);
     if (has === undefined) {
       has = chunk.parts.some(({ entries }) => entries.some(({ service }) => service === holeService));
-      this.torn.set(chunk, has);
+      this.holes.set(chunk, has);
     }
     return has;
   }
@@ -157,7 +137,7 @@ export class LegacyServe {
    * The cursor of the chunk's end, where the next event has the same: whoever came back with it would miss that one at any
    * other node, and at the old backend.
    */
-  private async tornInstant({ org }: LegacyCaller, chunk: LegacyChunk): Promise<string | undefined> {
+  private async tornInstant({ org }: Identity, chunk: Chunk): Promise<string | undefined> {
     const { dialect, places } = this.deps;
     if (dialect.profile.request.cursor.format !== 'timestamp') return undefined;
     const next = await places.valueAfter(org, chunk.end);
@@ -172,40 +152,28 @@ export class LegacyServe {
   }
 
   /** @param torn a cursor whose events are left for the next answer */
-  private written(
-    { org, user }: LegacyCaller,
-    chunk: LegacyChunk,
-    torn: string | undefined,
-  ): LegacyAnswer | undefined {
-    const made = this.shared.get(chunk);
-    if (made !== undefined && !(made.isWhole && torn !== undefined)) return made.answer;
-    const isLeft = torn === undefined ? undefined : (entry: LogEntry) => this.isOf(entry, torn);
-    const events = foreignEvents(this.words, chunk, user, isLeft);
+  private written({ org, sub }: Identity, chunk: Chunk, torn: string | undefined): LegacyAnswer | undefined {
+    const isWhole = torn === undefined;
+    const made = isWhole ? this.shared.get(chunk) : undefined;
+    if (made !== undefined) return made;
+    const isLeft = isWhole ? undefined : (entry: LogEntry) => this.isOf(entry, torn);
+    const events = this.encoder.eventsFor(chunk, sub, isLeft);
     if (events === undefined) return undefined;
     const { dialect, places } = this.deps;
-    const isOpaque = dialect.profile.request.cursor.format === 'opaque';
-    const value = isOpaque ? encodeCursor(chunk.end) : dialect.cursorOf(envelopeOf(events.last));
+    const value = this.isOpaque ? encodeCursor(chunk.end) : dialect.cursorOf(envelopeOf(events.last));
     if (value === undefined) return undefined;
     // Only what nobody was left out of may be passed over: whoever else comes with this value may be the one it is for.
-    const isWhole = torn === undefined;
     const end = chunk.isShared && isWhole ? chunk.end : placeOf(chunk.end.epoch, events.last);
-    if (!isOpaque) places.remember(org, value, end);
+    if (!this.isOpaque) places.remember(end, org, value);
     const answer = dialect.answer(events.pieces, value);
-    if (chunk.isShared) this.shared.set(chunk, { answer, isWhole });
+    if (chunk.isShared && isWhole) this.shared.set(chunk, answer);
     return answer;
   }
 
-  private idle({ org, user }: LegacyCaller, { cursor }: LegacyAsk, at: Position): LegacyAnswer {
+  private idle({ org, sub }: Identity, { cursor }: LegacyAsk, at: Position): LegacyAnswer {
     const { dialect, places } = this.deps;
-    const isOpaque = dialect.profile.request.cursor.format === 'opaque';
     // Their cursor stays; without this each poll would look through what isn't theirs once more.
-    if (!isOpaque && cursor !== undefined) places.rememberFor(user, org, cursor, at);
-    return dialect.idle(isOpaque ? encodeCursor(at) : cursor);
-  }
-
-  private formOf(limit: number): ReturnType<typeof foreignForm> {
-    const form = this.forms.get(limit) ?? foreignForm(this.words, limit);
-    this.forms.set(limit, form);
-    return form;
+    if (!this.isOpaque && cursor !== undefined) places.remember(at, org, cursor, sub);
+    return dialect.idle(this.isOpaque ? encodeCursor(at) : cursor);
   }
 }

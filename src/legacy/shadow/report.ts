@@ -1,83 +1,81 @@
 /** What the shadow has found on this node: counts by kind, and the last examples, named by keys and places alone. */
 import type { ShadowSummary } from '../../../schema/admin.ts';
-import type { Difference } from '../dialect/compare.ts';
+import type { Difference } from './compare.ts';
 
-/** Why an answer could not be compared. */
-export type Skipped = keyof ShadowSummary['skipped'];
-export type DifferenceKind = Difference['kind'] | 'unreadable';
-
-type ShadowExample = ShadowSummary['examples'][number];
+type DifferenceKind = keyof ShadowSummary['differences'];
+/** Told of each answer: `same`, or a kind of difference. */
+export type OnResult = (result: 'same' | DifferenceKind) => void;
 
 const maxExamples = 50;
 const maxKeys = 3;
 
+const nothingFound = (): ShadowSummary => ({
+  compared: 0,
+  same: 0,
+  mostLateMs: 0,
+  differences: { missing: 0, extra: 0, order: 0, shape: 0, late: 0, unreadable: 0 },
+  skipped: { 'no-cursor': 0, 'unknown-cursor': 0, reset: 0, 'log-away': 0 },
+  examples: [],
+});
+
 export class ShadowReport {
-  /** Called for each answer with a word for the metrics: `same`, or a kind of difference. */
-  onResult: (result: 'same' | DifferenceKind) => void = () => undefined;
-  private compared = 0;
-  private same = 0;
-  private mostLateMs = 0;
-  private readonly differences = { missing: 0, extra: 0, order: 0, shape: 0, late: 0, unreadable: 0 };
-  private readonly skipped = { 'no-cursor': 0, 'unknown-cursor': 0, reset: 0, 'log-away': 0 };
-  private readonly examples: ShadowExample[] = [];
+  private readonly found = nothingFound();
+  private readonly onResult: OnResult;
+
+  constructor(onResult: OnResult) {
+    this.onResult = onResult;
+  }
 
   add(differences: readonly Difference[], nowMs: number): void {
-    this.compared += 1;
+    const { found } = this;
+    found.compared += 1;
     if (differences.length === 0) {
-      this.same += 1;
+      found.same += 1;
       this.onResult('same');
-      return;
     }
     for (const kind of new Set(differences.map((one) => one.kind))) this.count(kind);
     for (const difference of differences) {
-      const { kind, keys } = difference;
-      if (kind === 'late') this.mostLateMs = Math.max(this.mostLateMs, difference.lateMs);
-      const detail =
-        kind === 'shape'
-          ? difference.path
-          : kind === 'late'
-            ? `by ${Math.round(difference.lateMs)} ms`
-            : undefined;
-      this.keep({ kind, at: nowMs, keys: keys.slice(0, maxKeys), ...(detail !== undefined && { detail }) });
+      const { kind } = difference;
+      if (kind === 'late') found.mostLateMs = Math.max(found.mostLateMs, difference.lateMs);
+      this.keep(kind, nowMs, difference.keys.slice(0, maxKeys), detailOf(difference));
     }
   }
 
   unreadable(why: string, nowMs: number): void {
-    this.compared += 1;
+    this.found.compared += 1;
     this.count('unreadable');
-    this.keep({ kind: 'unreadable', at: nowMs, keys: [], detail: why });
+    this.keep('unreadable', nowMs, [], why);
   }
 
-  skip(why: Skipped): void {
-    this.skipped[why] += 1;
+  /** An answer could not be compared. */
+  skip(why: keyof ShadowSummary['skipped']): void {
+    this.found.skipped[why] += 1;
   }
 
   summary(): ShadowSummary {
-    const { compared, same, mostLateMs } = this;
-    return {
-      compared,
-      same,
-      mostLateMs,
-      differences: { ...this.differences },
-      skipped: { ...this.skipped },
-      examples: [...this.examples],
-    };
+    return structuredClone(this.found);
   }
 
   private count(kind: DifferenceKind): void {
-    this.differences[kind] += 1;
+    this.found.differences[kind] += 1;
     this.onResult(kind);
   }
 
-  private keep(example: ShadowExample): void {
-    this.examples.push(example);
-    if (this.examples.length > maxExamples) this.examples.shift();
+  private keep(kind: DifferenceKind, at: number, keys: string[], detail: string | undefined): void {
+    const { examples } = this.found;
+    examples.push({ kind, at, keys, ...(detail !== undefined && { detail }) });
+    if (examples.length > maxExamples) examples.shift();
   }
+}
+
+function detailOf(difference: Difference): string | undefined {
+  if (difference.kind === 'shape') return difference.path;
+  return difference.kind === 'late' ? `by ${Math.round(difference.lateMs)} ms` : undefined;
 }
 
 /** The reports of all nodes as one; of their examples the newest. */
 export function sumShadows(parts: readonly ShadowSummary[]): ShadowSummary {
-  const sum = new ShadowReport().summary();
+  const sum = nothingFound();
   for (const part of parts) {
     sum.compared += part.compared;
     sum.same += part.same;

@@ -1,22 +1,24 @@
 /**
- * The shadow: a share of what the old backend answers, held against what Turnout would have answered. Bounded in work and
+ * The shadow: a share of the upstream's answers, compared with what Turnout would have answered. Bounded in work and
  * memory; nothing of what events say is kept.
  */
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate, type InputType, type ZlibOptions } from 'node:zlib';
 import { type Clock, pause } from '../../clock.ts';
 import type { LogEntry } from '../../log/entry.ts';
 import { placeOf, type Position } from '../../log/cursor.ts';
 import type { EventLog } from '../../log/event-log.ts';
-import { decoded } from '../dialect/answer-decoding.ts';
-import { compareAnswers, type Had, type Seen } from '../dialect/compare.ts';
+import { itemCursor } from '../dialect/answers.ts';
+import { cursorWire } from '../dialect/cursor.ts';
 import type { Dialect, LegacyAnswer } from '../dialect/dialect.ts';
+import { envelopeOf } from '../dialect/envelope.ts';
 import { markedJson } from '../dialect/exact-json.ts';
-import { envelopeOf, type Places } from '../serve/places.ts';
-import { bareKey, type EventKeys, eventKeys, numbering } from './key.ts';
-import { ShadowReport } from './report.ts';
+import { bareKey, compareAnswers, type Had, numbering, type Seen } from './compare.ts';
+import { type OnResult, ShadowReport } from './report.ts';
 
 export interface ShadowDeps {
   readonly dialect: Dialect;
-  readonly places: Pick<Places, 'find'>;
+  readonly places: { find(org: string, cursor: string): Promise<Position | undefined> };
   readonly log: Pick<EventLog, 'read'>;
   readonly clock: Pick<Clock, 'now' | 'random' | 'after'>;
 }
@@ -48,17 +50,19 @@ export class Shadow {
   private readonly percent: number;
   private readonly withinMs: number;
   private readonly ignored: ReadonlySet<string>;
-  private readonly keys: EventKeys | undefined;
+  /** Names an event by its item in an answer; undefined where the template writes nothing that could. */
+  private readonly keyOf: ((item: unknown) => string | undefined) | undefined;
   private underway = 0;
 
-  constructor(deps: ShadowDeps) {
-    const { shadow } = deps.dialect.profile;
+  constructor(deps: ShadowDeps, onResult: OnResult = () => undefined) {
+    const { profile } = deps.dialect;
+    const { shadow } = profile;
     this.deps = deps;
     this.percent = shadow?.percent ?? 0;
     this.withinMs = (shadow?.withinSeconds ?? 0) * 1000;
     this.ignored = new Set(shadow?.ignore);
-    this.keys = eventKeys(deps.dialect.profile);
-    this.report = new ShadowReport();
+    this.keyOf = itemCursor(profile, cursorWire(profile.request.cursor));
+    this.report = new ShadowReport(onResult);
   }
 
   /** Whether this request is one of those looked at. */
@@ -81,40 +85,35 @@ export class Shadow {
     }
   }
 
-  private async compare({ org, user, cursor, answer, answeredMs }: Watched): Promise<void> {
+  private async compare(watched: Watched): Promise<void> {
+    const { org, cursor, answer, answeredMs } = watched;
     const { dialect, clock } = this.deps;
     if (cursor === undefined) return this.report.skip('no-cursor');
     const plain = await decoded(answer);
     if (plain === undefined) return this.report.unreadable('its compression is not known', clock.now());
     const reading = dialect.read(plain);
     if (reading.kind === 'unreadable') return this.report.unreadable(reading.why, clock.now());
-    const old = reading.kind === 'idle' ? [] : this.seen(reading.items, this.marked(plain, reading.items));
+    const old = reading.kind === 'idle' ? [] : this.seen(plain, reading.items);
     if (old === undefined) return this.report.unreadable('an event has no key', clock.now());
     const untilMs = answeredMs + this.withinMs;
     const from = await this.placed(org, cursor, untilMs);
     if (from === undefined) return this.report.skip('unknown-cursor');
     const upTo = reading.kind === 'events' ? reading.cursor : undefined;
-    const ours = await this.had({ org, user, from, old, upTo, answeredMs, untilMs });
+    const ours = await this.had(watched, from, old, upTo, untilMs);
     if (ours === undefined) return this.report.skip('reset');
     const differences = compareAnswers({ old, ours, answeredMs, toleranceMs, ignored: this.ignored });
     this.report.add(differences, clock.now());
   }
 
-  /** The events of an answer, as they are compared: a long number is another value than a text of its digits. */
-  private marked(answer: LegacyAnswer, items: readonly unknown[]): readonly unknown[] {
-    const text = (answer.body ?? '').toString();
-    const marked = markedJson(text);
-    if (marked === text) return items;
-    const reading = this.deps.dialect.read({ ...answer, body: Buffer.from(marked) });
-    return reading.kind === 'events' ? reading.items : items;
-  }
-
-  private seen(items: readonly unknown[], marked: readonly unknown[]): Seen[] | undefined {
-    const { keys } = this;
+  /** The events of an answer by their keys; a long number in them is another value than a text of its digits. */
+  private seen(answer: LegacyAnswer, items: readonly unknown[]): Seen[] | undefined {
+    const marked = Buffer.from(markedJson((answer.body ?? '').toString()));
+    const reading = this.deps.dialect.read({ ...answer, body: marked });
+    const events = reading.kind === 'events' ? reading.items : items;
     const numbered = numbering();
     const seen = items.flatMap((item, index) => {
-      const key = keys?.ofItem(item);
-      return key === undefined ? [] : { key: numbered(key), event: marked[index] };
+      const key = this.keyOf?.(item);
+      return key === undefined ? [] : { key: numbered(key), event: events[index] };
     });
     return seen.length === items.length ? seen : undefined;
   }
@@ -132,16 +131,13 @@ export class Shadow {
    * What the log has behind the client's place, up to the last event of the old answer or the cursor that came with it;
    * waited for until `untilMs`. For an idle answer: what it had for longer than that when the old backend said so.
    */
-  private async had(asked: {
-    readonly org: string;
-    readonly user: string;
-    readonly from: Position;
-    readonly old: readonly Seen[];
-    readonly upTo: string | undefined;
-    readonly answeredMs: number;
-    readonly untilMs: number;
-  }): Promise<Had[] | undefined> {
-    const { org, user, from, old, upTo, answeredMs, untilMs } = asked;
+  private async had(
+    { org, user, answeredMs }: Watched,
+    from: Position,
+    old: readonly Seen[],
+    upTo: string | undefined,
+    untilMs: number,
+  ): Promise<Had[] | undefined> {
     const wanted = new Set(old.map(({ key }) => key));
     for (;;) {
       const all = await this.oursAfter(org, user, from, wanted);
@@ -193,9 +189,33 @@ export class Shadow {
     if (!dialect.profile.request.services.fixed.includes(entry.service)) return undefined;
     if (entry.to !== null && !entry.to.includes(user)) return undefined;
     const envelope = envelopeOf(entry);
-    const key = this.keys?.ofEnvelope(envelope);
-    if (key === undefined) return undefined;
+    const key = dialect.profile.request.cursor.format === 'opaque' ? envelope.id : dialect.cursorOf(envelope);
+    if (key === undefined || this.keyOf === undefined) return undefined;
     const event: unknown = JSON.parse(markedJson(dialect.eventJson(envelope)));
     return { key, event, ms: entry.ms };
+  }
+}
+
+type Unpack = (bytes: InputType, options: ZlibOptions) => Promise<Buffer>;
+
+const unpackers: Readonly<Record<string, Unpack>> = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
+};
+// Some hundred bytes can unpack to megabytes.
+const maxOutputLength = 2 * 1024 * 1024;
+
+/** The answer as its client reads it, unpacked. Undefined where it can't be unpacked, or is too much. */
+async function decoded(answer: LegacyAnswer): Promise<LegacyAnswer | undefined> {
+  const coding = answer.headers['content-encoding']?.trim().toLowerCase() ?? '';
+  if (coding === '' || coding === 'identity' || answer.body === undefined) return answer;
+  const unpack = Object.hasOwn(unpackers, coding) ? unpackers[coding] : undefined;
+  try {
+    const body = await unpack?.(answer.body, { maxOutputLength });
+    return body && { ...answer, body };
+  } catch {
+    return undefined;
   }
 }

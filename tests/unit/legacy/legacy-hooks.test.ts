@@ -1,9 +1,11 @@
 /** Which polls of an old API are held here, and what the old backend is asked where it answers one after all. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { type Profile, profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
-import { LegacyStands } from '../../../src/legacy/stands.ts';
+import { LegacyExchange } from '../../../src/legacy/proxy/exchange.ts';
+import { LegacyStands } from '../../../src/legacy/serve/stands.ts';
 import { encodeCursor } from '../../../src/log/cursor.ts';
 import { createMemoryLog } from '../../../src/log/memory-log.ts';
 
@@ -56,13 +58,15 @@ async function standsFor(profile: Profile) {
     onAsked: () => undefined,
     metrics: { unserved: () => undefined, shadowed: () => undefined },
   });
-  const asked = async (url: string, body?: string): Promise<string | undefined> => {
+  const asked = async (url: string, body = ''): Promise<string | undefined> => {
     isFed = true;
-    const request = { url, headers: { authorization: 'Bearer t' } } as IncomingMessage;
-    const poll = { profile, request, response: {} as ServerResponse };
-    const readBody = async () => (body === undefined ? undefined : Buffer.from(body));
-    expect(await stands.serve(poll, readBody)).toBeUndefined();
-    return (await stands.onward(poll, readBody))?.url;
+    const told = { url, headers: { authorization: 'Bearer t' } };
+    const request = Object.assign(Readable.from([Buffer.from(body)]), told) as unknown as IncomingMessage;
+    const { answer, rewrite } = await stands.offer(
+      new LegacyExchange(profile, request, {} as ServerResponse),
+    );
+    expect(answer).toBeUndefined();
+    return rewrite?.url;
   };
   return { asked, head, heldCount: () => held };
 }
@@ -75,7 +79,7 @@ it('has an opaque cursor of its own left out, and the rest of the wait written i
 });
 
 it.each([
-  ['is longer than what is read', undefined, 0],
+  ['is longer than what is read', `{"hold":${' '.repeat(64 * 1024)}30}`, 0],
   ['is no JSON', 'since=c', 0],
   ['is no JSON for its long number', '{"id":12345678901234567890-}', 0],
   ['is empty', '', 1],

@@ -3,14 +3,13 @@ import { expect, it } from 'vitest';
 import { profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { LegacyServe, type LegacyServeDeps } from '../../../src/legacy/serve/serve.ts';
-import { ServiceClaim } from '../../../src/auth/identity.ts';
+import { userIdentity } from '../../../src/auth/identity.ts';
 import { Places } from '../../../src/legacy/serve/places.ts';
 import { createDialect } from '../../../src/legacy/dialect/profile-dialect.ts';
 import type { Position } from '../../../src/log/cursor.ts';
 import { prepareEvent } from '../../../src/log/entry.ts';
 import { createMemoryLog } from '../../../src/log/memory-log.ts';
 import { cutChunk } from '../../../src/hub/chunk.ts';
-import { foreignForm } from '../../../src/legacy/serve/foreign-form.ts';
 
 const profile = profileSchema.parse({
   name: 'acme',
@@ -24,19 +23,8 @@ const profile = profileSchema.parse({
   },
 });
 
-const callerOf = (user: string) => {
-  const expiresAtMs = systemClock.now() + 60_000;
-  const identity = {
-    org: 'acme',
-    sub: user,
-    expiresAtMs,
-    reads: new ServiceClaim(['*']),
-    publishes: new ServiceClaim([]),
-    roles: new Set<never>(),
-    producerOrgs: [],
-  };
-  return { org: 'acme', user, expiresAtMs, identity };
-};
+const callerOf = (user: string) =>
+  userIdentity({ org: 'acme', sub: user, expiresAtMs: systemClock.now() + 60_000 });
 
 it('goes on behind what was looked through for a user who was told nothing, and for that user alone', async () => {
   const bounds = { retentionMs: 3_600_000, retentionEvents: 1e6, retentionBytes: 1e9 };
@@ -57,7 +45,7 @@ it('goes on behind what was looked through for a user who was told nothing, and 
     },
   };
   const dialect = createDialect(profile);
-  const places = new Places({ log, dialect });
+  const places = new Places(log, dialect);
   const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock, mayHold: () => true });
   const client = { isGone: false, onGone: () => () => undefined };
   for (const user of ['ann', 'ann', 'bob'])
@@ -91,7 +79,7 @@ it.each<[number, object]>([
       },
     };
     const dialect = createDialect(profile);
-    const places = new Places({ log, dialect });
+    const places = new Places(log, dialect);
     const clock = { now: () => systemClock.now(), monotonic: () => nowMs };
     const serve = new LegacyServe({ dialect, places, longPoll, log, clock, mayHold: () => true });
     const client = { isGone: false, onGone: () => () => undefined };
@@ -112,16 +100,15 @@ async function timed(
   await log.append('acme', 'bridge/acme', events);
   const longPoll: LegacyServeDeps['longPoll'] = {
     async hold({ start, services, form }) {
-      if (start.at !== 'cursor') throw new Error('no place was given');
+      if (start.at !== 'cursor' || form === undefined) throw new Error('no place or form was given');
       const page = await log.read('acme', start, { maxEvents: 100, maxBytes: 1e6 });
       if (page.kind === 'reset') throw new Error(page.reason);
-      const chunk = cutChunk({ ...page, epoch: page.head.epoch }, services, form ?? foreignForm(words, 1));
+      const chunk = cutChunk({ ...page, epoch: page.head.epoch }, services, form);
       const hasMore = chunk.end.seq < page.head.seq;
       const state = { transport: 'long-poll', assignment: 1, reset: undefined, ephemeral: [] } as const;
       return { chunk, state: { ...state, at: chunk.end, hasMore } };
     },
   };
-  const words = { name: 'none', write: () => undefined };
   const dialect = createDialect({
     ...profile,
     request: {
@@ -130,7 +117,7 @@ async function timed(
     },
   });
   return async (cursor, limit) => {
-    const places = new Places({ log, dialect });
+    const places = new Places(log, dialect);
     const serve = new LegacyServe({
       dialect,
       places,

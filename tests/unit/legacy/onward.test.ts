@@ -1,6 +1,6 @@
 /** What the old backend is asked where Turnout leaves a poll to it: without Turnout's cursor, with what is left of its wait. */
 import { expect, it } from 'vitest';
-import { ownCursor, unchanged, withoutCursor, withWait } from '../../../src/legacy/proxy/onward.ts';
+import { ownCursor, unchanged, withoutCursor, withWait } from '../../../src/legacy/proxy/rewrite.ts';
 import { encodeCursor } from '../../../src/log/cursor.ts';
 
 const position = { epoch: 'e1', seq: 7, ms: 1_700_000_000_000, tag: 'a1b2c3d4e5f6' };

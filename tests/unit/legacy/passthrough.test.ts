@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type SeenAnswer, TapRoom } from '../../../src/legacy/proxy/answer-tap.ts';
+import type { SeenAnswer, TapRoom } from '../../../src/legacy/proxy/answer-tap.ts';
 import { call } from '../../support/http-client.ts';
 import { type LegacyNodeOptions, openLegacyNode, plainProfile } from '../../support/legacy-node.ts';
 import { openRaw } from '../../support/raw-socket.ts';
@@ -32,6 +32,11 @@ async function behindHttp(listener: RequestListener, options: LegacyNodeOptions 
   });
   return node;
 }
+
+/** Forwards each poll as it came, and keeps what is seen of its answer. */
+const watching = (room: TapRoom, seen: SeenAnswer[]): Required<LegacyNodeOptions>['stands'] => ({
+  offer: async () => ({ tap: { maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) } }),
+});
 
 /** Asks on a connection of its own. @returns all that came until the node closed it */
 async function ask(url: string, lines: readonly string[], body = ''): Promise<string> {
@@ -108,7 +113,7 @@ describe('an answer', () => {
     pieces[0]?.('second');
     await until(() => raw.said().includes('second'), 'the second piece');
     raw.socket.destroy();
-    await until(() => node.api.open === 0, 'nothing open');
+    await until(() => node.passthrough.open === 0, 'nothing open');
   });
 
   it('may be early hints first: those stay here', async () => {
@@ -225,7 +230,7 @@ describe('a request', () => {
       response.on('close', () => closed.push(request));
     });
     const raw = await openRaw(node.url, 'GET /api/updates HTTP/1.1\r\nHost: old\r\n\r\n');
-    await until(() => node.api.open === 1, 'held');
+    await until(() => node.passthrough.open === 1, 'held');
     raw.socket.destroy();
     await until(() => closed.length === 1, 'the backend’s end');
     expect(await node.metrics()).toContain('status="gone"} 1');
@@ -241,7 +246,7 @@ describe('a drain', () => {
     const held = call(`${node.url}/api/updates`);
     // The node has it before the backend does.
     await until(() => answer !== undefined, 'the backend to be asked');
-    const drained = node.api.drain(5000);
+    const drained = node.passthrough.drain(5000);
     answer?.();
     const { text, headers } = await held;
     expect([text, headers.connection]).toEqual(['in time', 'close']);
@@ -251,8 +256,8 @@ describe('a drain', () => {
   it('answers what is still held when its time is up', async () => {
     const { node } = await behindRaw(() => undefined);
     const held = call(`${node.url}/api/updates`);
-    await until(() => node.api.open === 1, 'held');
-    await node.api.drain(50);
+    await until(() => node.passthrough.open === 1, 'held');
+    await node.passthrough.drain(50);
     const { status, headers } = await held;
     expect([status, headers.connection, headers['retry-after']]).toEqual([503, 'close', '1']);
   });
@@ -263,8 +268,8 @@ describe('the last call', () => {
     const { node } = await behindRaw((socket, head) => {
       if (head.startsWith('GET /api/quick')) socket.write(answerText('200 OK', [], 'in time'));
     });
-    await node.api.drain(0);
-    node.api.lastCall();
+    await node.passthrough.drain(0);
+    node.passthrough.lastCall();
     expect((await call(`${node.url}/api/quick`)).text).toBe('in time');
     const { status, headers } = await call(`${node.url}/api/updates`);
     expect([status, headers.connection, headers['retry-after']]).toEqual([503, 'close', '1']);
@@ -293,11 +298,12 @@ describe('a poll', () => {
     const { node, upstream } = await behindRaw(
       (socket) => void socket.write(answerText('200 OK', [], 'theirs')),
       {
-        hooks: {
-          async serve({ request }, readBody) {
-            offered.push(`${request.url} ${String(await readBody())}`);
-            if (request.url?.includes('since=1') !== true) return undefined;
-            return { status: 200, headers: { 'x-by': 'turnout' }, body: Buffer.from('ours') };
+        stands: {
+          async offer(poll) {
+            const { url } = poll.request;
+            offered.push(`${url} ${await poll.text()}`);
+            if (url?.includes('since=1') !== true) return {};
+            return { answer: { status: 200, headers: { 'x-by': 'turnout' }, body: Buffer.from('ours') } };
           },
         },
       },
@@ -319,12 +325,12 @@ describe('a poll', () => {
     const { node, upstream } = await behindRaw(
       (socket) => void socket.write(answerText('200 OK', [], 'old')),
       {
-        hooks: {
-          async serve({ request }, readBody) {
-            await readBody();
-            if (request.url?.includes('throws') === true) throw new RangeError('a fault of ours');
+        stands: {
+          async offer(poll) {
+            await poll.text();
+            if (poll.request.url?.includes('throws') === true) throw new RangeError('a fault of ours');
             // No header may hold it: the fault comes when it is written.
-            return { status: 200, headers: { 'x-next': '\u2603' }, body: undefined };
+            return { answer: { status: 200, headers: { 'x-next': '\u2603' }, body: undefined } };
           },
         },
       },
@@ -338,11 +344,11 @@ describe('a poll', () => {
 
   it('can be watched: head and body, or that it was too much', async () => {
     const seen: SeenAnswer[] = [];
-    const room = new TapRoom(1000);
+    const room = { leftBytes: 1000 };
     const { node } = await behindRaw(
       (socket, head) =>
         void socket.write(answerText('200 OK', ['ETag: "7"'], head.includes('long') ? 'too much' : 'all')),
-      { hooks: { observe: async () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
+      { stands: watching(room, seen) },
     );
     await call(`${node.url}/api/updates`);
     await call(`${node.url}/api/updates?long`);
@@ -357,7 +363,7 @@ describe('a poll', () => {
   });
   it('is watched within one room for all: what finds none there is not whole, and no later one suffers', async () => {
     const seen: SeenAnswer[] = [];
-    const room = new TapRoom(6);
+    const room = { leftBytes: 6 };
     let finish = (): void => undefined;
     const { node } = await behindRaw(
       (socket, head) => {
@@ -365,7 +371,7 @@ describe('a poll', () => {
         socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n${isSlow ? 'slo' : 'fast'}`);
         if (isSlow) finish = () => void socket.write('w');
       },
-      { hooks: { observe: async () => ({ maxBytes: 4, room, onAnswer: (answer) => seen.push(answer) }) } },
+      { stands: watching(room, seen) },
     );
     const slow = await openRaw(node.url, 'GET /api/updates?slow HTTP/1.1\r\nHost: old\r\n\r\n');
     await until(() => slow.said().endsWith('slo'), 'half of it');

@@ -24,7 +24,7 @@ function placesOf(log: Pick<EventLog, 'read'>, format: string): Places {
       event: { id: '$.id' },
     },
   });
-  return new Places({ log, dialect: createDialect(profile) });
+  return new Places(log, createDialect(profile));
 }
 
 async function append(log: EventLog, service: string, ...ids: string[]): Promise<void> {

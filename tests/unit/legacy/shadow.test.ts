@@ -72,7 +72,7 @@ async function filledLog(count: number): Promise<EventLog> {
 
 function shadowOf(log: EventLog, of = profile): Shadow {
   const dialect = createDialect(of);
-  return new Shadow({ dialect, places: new Places({ log, dialect }), log, clock: systemClock });
+  return new Shadow({ dialect, places: new Places(log, dialect), log, clock: systemClock });
 }
 
 it('finds the dropped, the late, the reordered and the reshaped among 10,000 answers, and nothing else', async () => {

@@ -4,7 +4,7 @@ import { Agent, request } from 'undici';
 import type { ProfileSource } from '../../../../schema/profile.ts';
 import { type Clock, pause } from '../../../clock.ts';
 import { compilePath } from '../../dialect/json-path.ts';
-import { cursorWire } from '../../dialect/cursor-wire.ts';
+import { cursorWire } from '../../dialect/cursor.ts';
 import type { Dialect, LegacyAnswer, LegacyReading } from '../../dialect/dialect.ts';
 import { parseExact } from '../../dialect/exact-json.ts';
 import { retryUntilAborted } from '../../../async/retry.ts';

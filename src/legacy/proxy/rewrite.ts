@@ -1,15 +1,14 @@
 /**
- * A poll that the old backend is to answer after all, as it is asked there. Without Turnout's own cursor, which clients of an
- * opaque format carry: that backend can't read it, and might hold its client for ever at a place that it makes of it. With
- * what is left of its wait where Turnout has held it: its client waits no longer than it asked for.
+ * How the upstream is asked where Turnout leaves a poll to it: without Turnout's own cursor, which clients of an opaque
+ * format carry (the upstream can't read it, and might hold its client for ever at a place that it makes of it), and with
+ * what is left of the wait where Turnout has held the poll: its client waits no longer than it asked for.
  */
 import type { Profile } from '../../../schema/profile.ts';
 import { decodeCursor, type Position } from '../../log/cursor.ts';
+import type { RequestField } from '../dialect/dialect.ts';
 
-type Wait = NonNullable<Profile['request']['wait']>;
-
-/** What is asked of the old backend in a request's place. */
-export interface Onward {
+/** What the upstream is asked in a request's place. */
+export interface UpstreamRewrite {
   readonly url: string;
   /** Headers that are left out; lower case. */
   readonly without: ReadonlySet<string>;
@@ -19,7 +18,7 @@ export interface Onward {
   readonly body: Buffer | undefined;
 }
 
-/** Undefined: the old backend's own. */
+/** Undefined: the upstream's own. */
 export function ownCursor(text: string): Position | undefined {
   try {
     return decodeCursor(text);
@@ -29,7 +28,7 @@ export function ownCursor(text: string): Position | undefined {
 }
 
 /** The request as it came. */
-export const unchanged = (url: string): Onward => ({
+export const unchanged = (url: string): UpstreamRewrite => ({
   url,
   without: new Set(),
   added: [],
@@ -37,24 +36,8 @@ export const unchanged = (url: string): Onward => ({
 });
 
 /** The request as of a client that is new. @param body parsed; undefined where the cursor is elsewhere */
-export function withoutCursor(
-  { in: where, name }: Pick<Profile['request']['cursor'], 'in' | 'name'>,
-  url: string,
-  body: unknown,
-): Onward {
-  const onward = unchanged(url);
-  switch (where) {
-    case 'query':
-      return { ...onward, url: withoutParameter(url, name) };
-    case 'header':
-      return { ...onward, without: new Set([name.toLowerCase()]) };
-    case 'body': {
-      if (typeof body !== 'object' || body === null) return onward;
-      const rest = Object.entries(body).filter(([field]) => field !== name);
-      return { ...onward, ...bodyOf(Object.fromEntries(rest)) };
-    }
-  }
-}
+export const withoutCursor = (cursor: RequestField, url: string, body: unknown): UpstreamRewrite =>
+  withField(unchanged(url), cursor, undefined, body);
 
 /**
  * The same with another wait, in whole units: none is less than what is left.
@@ -62,37 +45,47 @@ export function withoutCursor(
  * @param body of the request, parsed
  */
 export function withWait(
-  { in: where, name, unit }: Pick<Wait, 'in' | 'name' | 'unit'>,
+  wait: RequestField & Pick<NonNullable<Profile['request']['wait']>, 'unit'>,
   leftMs: number,
-  before: Onward,
+  before: UpstreamRewrite,
   body: unknown,
-): Onward {
+): UpstreamRewrite {
+  return withField(before, wait, Math.ceil(wait.unit === 's' ? leftMs / 1000 : leftMs), body);
+}
+
+/** @param value undefined: takes the field out */
+function withField(
+  before: UpstreamRewrite,
+  { in: where, name }: RequestField,
+  value: number | undefined,
+  body: unknown,
+): UpstreamRewrite {
   const { url, without, added } = before;
-  const value = Math.ceil(unit === 's' ? leftMs / 1000 : leftMs);
   switch (where) {
     case 'query': {
       const rest = withoutParameter(url, name);
+      if (value === undefined) return { ...before, url: rest };
       return { ...before, url: `${rest}${rest.includes('?') ? '&' : '?'}${name}=${value}` };
     }
     case 'header':
       return {
         ...before,
         without: new Set([...without, name.toLowerCase()]),
-        added: [...added, name, String(value)],
+        added: value === undefined ? added : [...added, name, String(value)],
       };
     case 'body': {
       const asked: unknown = before.body === undefined ? body : JSON.parse(before.body.toString('utf8'));
       if (typeof asked !== 'object' || asked === null) return before;
-      return { ...before, ...bodyOf({ ...asked, [name]: value }) };
+      return {
+        ...before,
+        // The new body's length is another; it is counted where it is sent.
+        without: new Set([...without, 'content-length']),
+        // JSON leaves out what is undefined.
+        body: Buffer.from(JSON.stringify({ ...asked, [name]: value })),
+      };
     }
   }
 }
-
-/** Its length is another; who sends it counts anew. */
-const bodyOf = (json: object): Pick<Onward, 'without' | 'body'> => ({
-  without: new Set(['content-length']),
-  body: Buffer.from(JSON.stringify(json)),
-});
 
 /** All else of the query stays as it was written. */
 function withoutParameter(url: string, name: string): string {

@@ -1,7 +1,7 @@
-/** A bounded number of things at a time, and a bounded queue before it, first come first served. */
-import type { Cancel, Clock } from '../../clock.ts';
+/** A semaphore with a bounded queue before it, first come first served, in which nobody waits past a deadline. */
+import type { Cancel, Clock } from '../clock.ts';
 
-export interface SlotOptions {
+interface SlotOptions {
   readonly size: number;
   readonly maxQueued: number;
   readonly queueMs: number;
@@ -33,30 +33,27 @@ export class Slots {
       refuse();
       return noop;
     }
-    const stop = clock.after(queueMs, () => {
-      this.queue.delete(turn);
-      refuse();
-    });
-    const turn = (): void => {
+    const giveUp = (): void => {
       stop();
+      this.queue.delete(turn);
+    };
+    const turn = (): void => {
+      giveUp();
       enter();
     };
+    const stop = clock.after(queueMs, () => {
+      giveUp();
+      refuse();
+    });
     this.queue.add(turn);
-    return () => {
-      stop();
-      this.queue.delete(turn);
-    };
+    return giveUp;
   }
 
   leave(): void {
     const [next] = this.queue;
-    if (next === undefined) {
-      this.used -= 1;
-      return;
-    }
     // The slot goes from one to the other: `used` stays.
-    this.queue.delete(next);
-    next();
+    if (next === undefined) this.used -= 1;
+    else next();
   }
 }
 

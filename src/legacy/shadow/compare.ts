@@ -17,12 +17,11 @@ export interface Had extends Seen {
 }
 
 export type Difference =
-  /** The old backend gave it, Turnout does not have it. */
-  | { readonly kind: 'missing'; readonly keys: readonly string[] }
-  /** Turnout has it, and the old backend left it out. */
-  | { readonly kind: 'extra'; readonly keys: readonly string[] }
-  /** The same events in another order: the first place at which it differs. */
-  | { readonly kind: 'order'; readonly keys: readonly string[] }
+  /**
+   * `missing`: the upstream gave it, Turnout does not have it. `extra`: Turnout has it, and the upstream left it out.
+   * `order`: the same events in another order; the first place at which it differs.
+   */
+  | { readonly kind: 'missing' | 'extra' | 'order'; readonly keys: readonly string[] }
   /** The same event written otherwise: where. */
   | { readonly kind: 'shape'; readonly keys: readonly string[]; readonly path: string }
   /** The log had it only after the old backend had answered. */
@@ -96,3 +95,16 @@ function firstDifference(
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;
+
+/** Events of one instant share a key where timestamps are the cursors: those after the first are numbered as they stand. */
+export function numbering(): (key: string) => string {
+  const seen = new Map<string, number>();
+  return (key) => {
+    const count = (seen.get(key) ?? 0) + 1;
+    seen.set(key, count);
+    return count === 1 ? key : `${key}\n${count}`;
+  };
+}
+
+/** Without its number. */
+export const bareKey = (key: string): string => key.split('\n', 1)[0] ?? key;
