@@ -2,19 +2,16 @@
 import { type Clock, pause } from '../clock.ts';
 
 export class PacedRuns {
-  private readonly clock: Clock;
-  private readonly everyMs: number;
-  private readonly operation: () => Promise<void>;
   private running: Promise<void> | undefined;
   private coming: Promise<void> | undefined;
   private beganMs = Number.NEGATIVE_INFINITY;
 
   /** @param operation never rejects */
-  constructor(clock: Clock, everyMs: number, operation: () => Promise<void>) {
-    this.clock = clock;
-    this.everyMs = everyMs;
-    this.operation = operation;
-  }
+  constructor(
+    private readonly clock: Clock,
+    private readonly everyMs: number,
+    private readonly operation: () => Promise<void>,
+  ) {}
 
   /** Resolves after a run that began after this call. */
   next(): Promise<void> {

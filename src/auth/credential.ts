@@ -11,12 +11,14 @@ export type CredentialPlace = 'authorization' | 'cookie' | 'header' | 'query';
 const headerText = /^[\x20-\x7e\x80-\xff]+$/;
 
 export class Credential {
-  readonly place: CredentialPlace;
   readonly #name: string;
   readonly #value: string;
 
-  private constructor(place: CredentialPlace, name: string, value: string) {
-    this.place = place;
+  private constructor(
+    readonly place: CredentialPlace,
+    name: string,
+    value: string,
+  ) {
     this.#name = name;
     this.#value = value;
   }

@@ -4,12 +4,10 @@ import type { Credential } from './credential.ts';
 
 /** A set of service names and `prefix*` patterns, matched whole: `chat` is not `chat/thread-7`. */
 export class ServiceClaim {
-  readonly patterns: readonly string[];
   private readonly names: ReadonlySet<string>;
   private readonly prefixes: readonly string[];
 
-  constructor(patterns: readonly string[]) {
-    this.patterns = patterns;
+  constructor(readonly patterns: readonly string[]) {
     this.names = new Set(patterns.filter((pattern) => !pattern.endsWith('*')));
     this.prefixes = patterns
       .filter((pattern) => pattern.endsWith('*'))

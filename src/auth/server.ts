@@ -54,7 +54,6 @@ const defaults = { timeoutMs: 3000, outageMs: 300_000 };
 const spread = 0.1;
 
 export class AuthServer {
-  private readonly options: AuthServerOptions;
   private readonly agent = new Agent({ connections, pipelining: 1, maxResponseSize: answerBytes });
   /** By the credential's digest. */
   private readonly known = new LRUCache<string, Known>({ max: knownCredentials });
@@ -64,9 +63,7 @@ export class AuthServer {
   /** True where the last request was answered: its connection may be reused. */
   private mayBeKept = false;
 
-  constructor(options: AuthServerOptions) {
-    this.options = options;
-  }
+  constructor(private readonly options: AuthServerOptions) {}
 
   /**
    * Returns the identity of the caller with this credential.

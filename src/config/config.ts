@@ -49,11 +49,9 @@ export interface Config extends Variables {
 
 /** The problems of the environment: one line for each variable, none with its value. */
 export class ConfigError extends Error {
-  readonly problems: readonly string[];
-  constructor(problems: readonly string[]) {
+  constructor(readonly problems: readonly string[]) {
     super(`configuration: ${problems.join('; ')}`);
     this.name = 'ConfigError';
-    this.problems = problems;
   }
 }
 

@@ -42,7 +42,6 @@ export class Feed implements Source {
   ring: Ring;
   readonly pages: Pages;
   readonly groups: Groups;
-  private readonly deps: FeedDeps;
   private readonly tail: Tail;
   /** Made with the first ephemeral event: most orgs have none. */
   private ephemeral: EphemeralDedup | undefined;
@@ -56,14 +55,13 @@ export class Feed implements Source {
   private accountedBytes = 0;
 
   private constructor(
-    deps: FeedDeps,
+    private readonly deps: FeedDeps,
     parts: { org: string; head: Position; pages: Pages; tail: Tail; held: HeldBack },
   ) {
     this.org = parts.org;
     this.ring = new Ring(parts.head);
     this.pages = parts.pages;
     this.groups = new Groups(this, deps.onFlushed);
-    this.deps = deps;
     this.tail = parts.tail;
     this.held = parts.held;
   }

@@ -42,22 +42,18 @@ export interface Source {
 export type OnFlushed = (form: Form, sinceMs: number, readers: number) => void;
 
 export class Group {
-  /** What tells it from the org's other groups. */
-  readonly key: string;
-  readonly services: ReadonlySet<string>;
-  readonly form: Form;
   readonly members = new Set<Member>();
-  private readonly source: Source;
   private readonly chunks = new Map<number, Chunk>();
   /** Replaced with each incarnation of the log. */
   private reads = new SingleFlight<Fetched>();
 
-  constructor(key: string, services: ReadonlySet<string>, form: Form, source: Source) {
-    this.key = key;
-    this.services = services;
-    this.form = form;
-    this.source = source;
-  }
+  constructor(
+    /** What tells it from the org's other groups. */
+    readonly key: string,
+    readonly services: ReadonlySet<string>,
+    readonly form: Form,
+    private readonly source: Source,
+  ) {}
 
   /**
    * What comes after `position`: a chunk (perhaps without parts, where nothing there was theirs), undefined at the head,
@@ -119,14 +115,12 @@ export class Group {
 
 /** The groups of one feed, and what each reader is given when the loop turns. */
 export class Groups {
-  private readonly source: Source;
-  private readonly onFlushed: OnFlushed | undefined;
   private readonly byKey = new Map<string, Group>();
 
-  constructor(source: Source, onFlushed: OnFlushed | undefined) {
-    this.source = source;
-    this.onFlushed = onFlushed;
-  }
+  constructor(
+    private readonly source: Source,
+    private readonly onFlushed: OnFlushed | undefined,
+  ) {}
 
   get isEmpty(): boolean {
     return this.byKey.size === 0;

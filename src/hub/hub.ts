@@ -22,7 +22,6 @@ interface Slot {
 }
 
 export class Hub {
-  private readonly options: HubOptions;
   private readonly slots = new Map<string, Slot>();
   /** Open feeds, the least recently appended first. */
   private readonly byUse = new Map<string, Feed>();
@@ -30,8 +29,7 @@ export class Hub {
   private readonly pages: PageCache;
   private usedBytes = 0;
 
-  constructor(options: HubOptions) {
-    this.options = options;
+  constructor(private readonly options: HubOptions) {
     this.pages = new PageCache(options.log, options.clock);
   }
 

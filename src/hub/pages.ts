@@ -39,7 +39,6 @@ const pageOverheadBytes = 200;
 
 /** What all pages of a node share: the log, the number of reads at once, and the bytes that are kept. */
 export class PageCache {
-  readonly log: Pick<EventLog, 'read'>;
   readonly clock: Pick<Clock, 'monotonic'>;
   /** By the id of their org's `Pages` and the seq before their first entry. */
   readonly kept: LRUCache<string, Page>;
@@ -47,8 +46,11 @@ export class PageCache {
   private ids = 0;
 
   /** @param maxBytes of all kept pages together; the default is plenty for a fleet that comes back at once. */
-  constructor(log: Pick<EventLog, 'read'>, clock: PageCache['clock'], maxBytes = 32 * 1024 * 1024) {
-    this.log = log;
+  constructor(
+    readonly log: Pick<EventLog, 'read'>,
+    clock: PageCache['clock'],
+    maxBytes = 32 * 1024 * 1024,
+  ) {
     this.clock = clock;
     this.kept = new LRUCache({
       maxSize: maxBytes,
@@ -67,16 +69,15 @@ export class PageCache {
 
 /** One org's pages. */
 export class Pages {
-  private readonly cache: PageCache;
-  private readonly org: string;
   /** A new one once all is forgotten: nothing that was kept under the old one, or is still being read, is found again. */
   private id: number;
   private reads = new SingleFlight<Page | undefined>();
   private asks = new SingleFlight<ReadAnswer>();
 
-  constructor(cache: PageCache, org: string) {
-    this.cache = cache;
-    this.org = org;
+  constructor(
+    private readonly cache: PageCache,
+    private readonly org: string,
+  ) {
     this.id = cache.nextId();
   }
 

@@ -32,7 +32,6 @@ const stepsOfReconnect = 10;
 const graceMs = 500;
 
 export class HeadChecks {
-  private readonly options: HeadChecksOptions;
   /** In the order to be compared: the longest ago first. */
   private readonly round = new Set<HeardOrg>();
   private readonly due = new Set<HeardOrg>();
@@ -40,8 +39,7 @@ export class HeadChecks {
   private share = 1;
   private readonly stopSteps: Cancel;
 
-  constructor(options: HeadChecksOptions) {
-    this.options = options;
+  constructor(private readonly options: HeadChecksOptions) {
     this.stopSteps = options.clock.every(stepMs, () => this.step());
   }
 

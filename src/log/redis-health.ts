@@ -28,14 +28,12 @@ const heartbeatMs = 1000;
 const alivePlaces = 64;
 
 export class RedisHealth {
-  private readonly options: RedisHealthOptions;
   private readonly stopBeating: Cancel;
   private fault: Fault | undefined;
   private wasUp = true;
   private isClosed = false;
 
-  constructor(options: RedisHealthOptions) {
-    this.options = options;
+  constructor(private readonly options: RedisHealthOptions) {
     this.stopBeating = options.clock.every(heartbeatMs, () => void this.beat());
   }
 

@@ -52,7 +52,6 @@ const scripts = {
 };
 
 class RedisLog implements EventLog {
-  private readonly options: RedisLogOptions;
   private readonly connection: RedisConnection;
   private readonly clock: Clock;
   private readonly expiryMs: number;
@@ -60,8 +59,7 @@ class RedisLog implements EventLog {
   private readonly tails: RedisTail;
   private isClosed = false;
 
-  constructor(options: RedisLogOptions) {
-    this.options = options;
+  constructor(private readonly options: RedisLogOptions) {
     const { connection, clock } = options;
     this.connection = connection;
     this.clock = clock;

@@ -44,14 +44,12 @@ const tickMs = 1000;
 const probeNames = 65_536;
 
 export class RedisTail {
-  private readonly options: RedisTailOptions;
   private readonly byChannel = new Map<string, OrgTail>();
   private readonly links = new Map<string, RedisSubscription>();
   private readonly heads: HeadChecks;
   private readonly stopTicking: Cancel;
 
-  constructor(options: RedisTailOptions) {
-    this.options = options;
+  constructor(private readonly options: RedisTailOptions) {
     const { clock, connection, keep, onError } = options;
     const isReady = (): boolean => connection.isReady;
     this.heads = new HeadChecks({ clock, keep, isReady, onError });

@@ -20,11 +20,9 @@ interface Tally {
 }
 
 export class WeightedHistogram {
-  private readonly options: WeightedHistogramOptions;
   private readonly byLabel = new Map<string, Tally>();
 
-  constructor(options: WeightedHistogramOptions) {
-    this.options = options;
+  constructor(private readonly options: WeightedHistogramOptions) {
     const { name, help, label, registry } = options;
     const described = { name, help, type: 'histogram', aggregator: 'sum', labelNames: [label] };
     const metric = { ...described, get: async () => ({ ...described, values: this.values() }) };

@@ -32,11 +32,7 @@ const itemsSchema = z.array(publishItemSchema);
 const slackBytes = 512;
 
 export class Publisher {
-  private readonly deps: PublisherDeps;
-
-  constructor(deps: PublisherDeps) {
-    this.deps = deps;
-  }
+  constructor(private readonly deps: PublisherDeps) {}
 
   /**
    * Publishes a body: one event, or `{"events":[…]}`.

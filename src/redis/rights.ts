@@ -128,11 +128,9 @@ interface RightsWatchOptions {
 /** Looks at start and now and then: a right that is taken away is told before somebody misses it. */
 export class RightsWatch {
   private missing: readonly string[] = [];
-  private readonly options: RightsWatchOptions;
   private readonly stop: Cancel;
 
-  constructor(options: RightsWatchOptions) {
-    this.options = options;
+  constructor(private readonly options: RightsWatchOptions) {
     this.stop = options.clock.every(lookMs, () => void this.look());
   }
 

@@ -4,14 +4,13 @@ import { readFileSync } from 'node:fs';
 import type { RedisCommands } from './connections.ts';
 
 export class RedisScript {
-  /** For error messages. */
-  readonly name: string;
-  readonly lua: string;
   private readonly hash: string;
 
-  constructor(name: string, lua: string) {
-    this.name = name;
-    this.lua = lua;
+  constructor(
+    /** For error messages. */
+    readonly name: string,
+    readonly lua: string,
+  ) {
     this.hash = createHash('sha1').update(lua).digest('hex');
   }
 

@@ -55,7 +55,6 @@ const commands: Readonly<
 };
 
 export class RedisSubscription {
-  private readonly options: SubscriptionOptions;
   private readonly wanted = new Map<string, ChannelListener>();
   private readonly heard = new Set<string>();
   /** Heard before the connection broke, or by another subscription. */
@@ -67,8 +66,7 @@ export class RedisSubscription {
   private isClosed = false;
   private probeSentMs: number | undefined;
 
-  constructor(options: SubscriptionOptions) {
-    this.options = options;
+  constructor(private readonly options: SubscriptionOptions) {
     this.redis = this.connect();
     const { probe } = options;
     if (probe !== undefined)

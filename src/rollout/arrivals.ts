@@ -18,11 +18,7 @@ interface AdmissionParts {
 const brakes: ReadonlySet<Reason> = new Set<Reason>(['kill-switch', 'node-capped']);
 
 export class RolloutAdmission implements Admission {
-  private readonly parts: AdmissionParts;
-
-  constructor(parts: AdmissionParts) {
-    this.parts = parts;
-  }
+  constructor(private readonly parts: AdmissionParts) {}
 
   assignment(): number {
     return this.parts.decider.assignment;

@@ -24,11 +24,9 @@ interface ControlParts {
 }
 
 export class RolloutControl {
-  private readonly parts: ControlParts;
   private isDelivering = false;
 
-  constructor(parts: ControlParts) {
-    this.parts = parts;
+  constructor(private readonly parts: ControlParts) {
     parts.store.onReached(() => void this.deliverKills());
   }
 

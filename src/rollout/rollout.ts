@@ -111,6 +111,7 @@ export function createRollout(options: RolloutOptions) {
   const control = new RolloutControl({ store, fleet, latch, clock, nodeId, stay, logger });
   const killFile = config.TURNOUT_KILL_FILE;
   const kill = (reason: string) => control.kill({ who: `local/${nodeId}`, reason });
+  const door = options.local && openLocalKillDoor({ ...options.local, nodeId, logger, kill });
   const closers = [
     maxAgeMs === 0
       ? undefined
@@ -119,7 +120,7 @@ export function createRollout(options: RolloutOptions) {
           mover.run();
         }),
     killFile === undefined ? undefined : watchKillFile(killFile, latch, clock, logger),
-    options.local && openLocalKillDoor({ ...options.local, nodeId, logger, kill }).close,
+    door && (() => door.close()),
   ];
   if (caps.length > 0)
     logger.warn({ variables: caps }, 'this node serves long-poll only, whatever the rules say');

@@ -27,17 +27,16 @@ interface CommandHost {
 }
 
 export class Commands {
-  readonly reader: Reader;
   private readonly deps: Pick<StreamDeps, 'verifyToken' | 'publish' | 'onFault' | 'clock' | 'pingMs'>;
-  private readonly host: CommandHost;
-  private identity: Identity;
   private errors = 0;
 
-  constructor(deps: Commands['deps'], reader: Reader, identity: Identity, host: CommandHost) {
+  constructor(
+    deps: Commands['deps'],
+    readonly reader: Reader,
+    private identity: Identity,
+    private readonly host: CommandHost,
+  ) {
     this.deps = deps;
-    this.reader = reader;
-    this.identity = identity;
-    this.host = host;
   }
 
   /** Names the reader's position. */

@@ -40,9 +40,6 @@ export class StreamConnection implements LiveSession {
   readonly outbox: Outbox;
   readonly inbox: Inbox;
   ending: CloseCode | undefined;
-  private readonly deps: StreamDeps;
-  private readonly ws: WebSocket;
-  private readonly form: Form;
   private readonly heartbeat: Heartbeat;
   /** Of the first frame; once that came, of the move that it was told to make. */
   private cancelDeadline: Cancel;
@@ -53,10 +50,12 @@ export class StreamConnection implements LiveSession {
   private holdsFeed = false;
   private isPingDue = false;
 
-  constructor(deps: StreamDeps, ws: WebSocket, socket: Duplex & { bytesRead?: number }, form: Form) {
-    this.deps = deps;
-    this.ws = ws;
-    this.form = form;
+  constructor(
+    private readonly deps: StreamDeps,
+    private readonly ws: WebSocket,
+    socket: Duplex & { bytesRead?: number },
+    private readonly form: Form,
+  ) {
     this.connection = deps.clock.id();
     this.sinceMs = deps.clock.now();
     this.outbox = new Outbox(ws, socket, deps.traffic, this);

@@ -17,15 +17,16 @@ interface Peer {
 
 export class Heartbeat {
   private readonly deps: Pick<StreamDeps, 'wheel' | 'clock' | 'pingMs'>;
-  private readonly peer: Peer;
   private cancel: Cancel = () => undefined;
   private silentRounds = 0;
   private lastProgress = 0;
   private roundStartMs = 0;
 
-  constructor(deps: Heartbeat['deps'], peer: Peer) {
+  constructor(
+    deps: Heartbeat['deps'],
+    private readonly peer: Peer,
+  ) {
     this.deps = deps;
-    this.peer = peer;
   }
 
   start(): void {

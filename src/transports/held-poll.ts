@@ -47,8 +47,6 @@ export class HeldPoll extends RingCursor implements LiveSession {
   readonly answered: Promise<PollOutcome>;
   /** Events were waiting when the poll came. */
   foundAtOnce = false;
-  private readonly deps: LongPollDeps;
-  private readonly request: PollRequest;
   private readonly holdMs: number;
   private resolve: (outcome: PollOutcome) => void = () => undefined;
   private reject: (fault: unknown) => void = () => undefined;
@@ -59,15 +57,18 @@ export class HeldPoll extends RingCursor implements LiveSession {
   private pending: EphemeralEvent[] = [];
   private cancels: Cancel[] = [];
 
-  constructor(deps: LongPollDeps, feed: Feed, request: PollRequest, placed: Placed) {
+  constructor(
+    private readonly deps: LongPollDeps,
+    feed: Feed,
+    private readonly request: PollRequest,
+    placed: Placed,
+  ) {
     const { services, form = pollForm(request.limit) } = request;
     super({ feed, clock: deps.clock, position: placed.position, services, form });
     this.answered = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
-    this.deps = deps;
-    this.request = request;
     this.connection = deps.clock.id();
     this.sinceMs = deps.clock.now();
     this.cameMs = deps.clock.monotonic();

@@ -11,7 +11,6 @@ const maxWaiting = 64;
 const windowS = limits.controlWindowMs / 1000;
 
 export class Inbox {
-  private readonly ws: WebSocket;
   private readonly clock: Pick<Clock, 'monotonic'>;
   private readonly outbox: { readonly hasRoom: boolean };
   private readonly handle: (text: string) => Promise<void> | undefined;
@@ -22,8 +21,12 @@ export class Inbox {
   private readonly framesBySecond: number[] = Array.from({ length: windowS }, () => 0);
 
   /** Nothing is handled before `release`. @param handle must not reject. */
-  constructor(ws: WebSocket, clock: Inbox['clock'], outbox: Inbox['outbox'], handle: Inbox['handle']) {
-    this.ws = ws;
+  constructor(
+    private readonly ws: WebSocket,
+    clock: Inbox['clock'],
+    outbox: Inbox['outbox'],
+    handle: Inbox['handle'],
+  ) {
     this.clock = clock;
     this.outbox = outbox;
     this.handle = handle;

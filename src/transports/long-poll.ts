@@ -33,7 +33,6 @@ const whileDrainingMs = 1000;
 const returnMs = 300;
 
 export class LongPoll {
-  private readonly deps: LongPollDeps;
   private readonly held = new Set<HeldPoll>();
   /** Polls that wait for the log itself: each is let go by its own. */
   private readonly waiting = new Set<() => void>();
@@ -41,9 +40,7 @@ export class LongPoll {
   private isDraining = false;
   private isClosing = false;
 
-  constructor(deps: LongPollDeps) {
-    this.deps = deps;
-  }
+  constructor(private readonly deps: LongPollDeps) {}
 
   /** @throws service_forbidden, log_unavailable (a poll without cursor), overloaded */
   async answer(request: PollRequest): Promise<PollAnswer> {

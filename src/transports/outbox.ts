@@ -22,19 +22,16 @@ interface Owner {
 export class Outbox implements Sink {
   /** How often the socket has emptied itself after it was full: the peer reads. */
   drains = 0;
-  private readonly ws: WebSocket;
-  private readonly socket: Duplex;
-  private readonly traffic: Traffic;
-  private readonly owner: Owner;
   private readonly highWaterBytes: number;
   private isClosed = false;
   private replayUpToSeq = 0;
 
-  constructor(ws: WebSocket, socket: Duplex, traffic: Traffic, owner: Owner) {
-    this.ws = ws;
-    this.socket = socket;
-    this.traffic = traffic;
-    this.owner = owner;
+  constructor(
+    private readonly ws: WebSocket,
+    private readonly socket: Duplex,
+    private readonly traffic: Traffic,
+    private readonly owner: Owner,
+  ) {
     this.highWaterBytes = socket.writableHighWaterMark;
     socket.on('drain', () => {
       this.drains += 1;

@@ -47,7 +47,6 @@ const adviceLength = 0.3;
 const goodbyeMs = 1500;
 
 export class WebSocketTransport {
-  private readonly options: WebSocketOptions;
   private readonly server: WebSocketServer;
   private readonly connections = new Set<StreamConnection>();
   private readonly byAddress = new Map<string, number>();
@@ -55,8 +54,7 @@ export class WebSocketTransport {
   private readonly deflated: Form;
   private isDraining = false;
 
-  constructor(options: WebSocketOptions) {
-    this.options = options;
+  constructor(private readonly options: WebSocketOptions) {
     this.deflated = streamForm(options.compressMinBytes);
     this.server = new WebSocketServer({
       noServer: true,

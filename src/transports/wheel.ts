@@ -9,15 +9,13 @@ const slotMs = 50;
 const keptStalls = 32;
 
 export class Wheel {
-  private readonly clock: Clock;
   private readonly slots = new Map<number, Set<() => void>>();
   private next: number;
   private lastTickMs: number;
   private readonly stalls: { atMs: number; ms: number }[] = [];
   private readonly stop: Cancel;
 
-  constructor(clock: Clock) {
-    this.clock = clock;
+  constructor(private readonly clock: Clock) {
     this.lastTickMs = clock.monotonic();
     this.next = Math.floor(this.lastTickMs / slotMs) + 1;
     this.stop = clock.every(slotMs, () => this.turn());

@@ -68,7 +68,6 @@ interface Leading {
 
 class Bridge {
   readonly name: string;
-  private readonly options: BridgesOptions;
   private readonly kind: ProfileSource['kind'];
   private readonly dialect: Dialect;
   private readonly lease: Lease;
@@ -79,9 +78,12 @@ class Bridge {
   private isClosed = false;
   private readonly stopAsking: Cancel;
 
-  constructor(profile: Profile, source: ProfileSource, options: BridgesOptions) {
+  constructor(
+    profile: Profile,
+    source: ProfileSource,
+    private readonly options: BridgesOptions,
+  ) {
     const { redis, prefix, nodeId, clock } = options;
-    this.options = options;
     this.name = profile.name;
     this.kind = source.kind;
     this.dialect = createDialect(profile);

@@ -39,7 +39,6 @@ export class BridgeFeed implements SourceFeed {
   /** It has read, and can't hand on. */
   isWaiting = false;
   private hasSource = false;
-  private readonly parts: BridgeFeedParts;
   private readonly publisher: string;
   private readonly service: string;
   /** By lane and org: what stood in the log when the lane was taken up. */
@@ -51,8 +50,7 @@ export class BridgeFeed implements SourceFeed {
   private isTold = false;
   private quietUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(parts: BridgeFeedParts) {
-    this.parts = parts;
+  constructor(private readonly parts: BridgeFeedParts) {
     this.signal = parts.signal;
     this.turn = parts.lease.turn;
     const { name, source, request } = parts.dialect.profile;

@@ -15,13 +15,10 @@ export interface BridgeCounts {
 export class BridgeTally {
   readonly counts = { events: 0, duplicates: 0, badItems: 0, gaps: 0, restarts: 0 };
   lastError: string | undefined;
-  private readonly clock: Pick<Clock, 'now'>;
   private readonly waiting = new Map<string, number>();
   private keptLagMs = 0;
 
-  constructor(clock: Pick<Clock, 'now'>) {
-    this.clock = clock;
-  }
+  constructor(private readonly clock: Pick<Clock, 'now'>) {}
 
   /** @param ms the source's time of the oldest item that waits in the lane */
   begins(lane: string, ms: number | undefined): void {

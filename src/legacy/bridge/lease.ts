@@ -82,7 +82,6 @@ interface RedisLeaseOptions {
 export class RedisLease implements Lease {
   holder: string | undefined;
   turn: number | undefined;
-  private readonly options: RedisLeaseOptions;
   /** Of this run: a node that was started again is another holder. */
   private readonly token: string;
   /** Places that are known to be kept in this turn. */
@@ -90,8 +89,7 @@ export class RedisLease implements Lease {
   private validUntilMs = Number.NEGATIVE_INFINITY;
   private fedUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: RedisLeaseOptions) {
-    this.options = options;
+  constructor(private readonly options: RedisLeaseOptions) {
     this.token = `${options.nodeId} ${options.clock.id()}`;
   }
 

@@ -14,13 +14,10 @@ export interface EncodedEvents {
 }
 
 export class LegacyEncoder {
-  private readonly dialect: Dialect;
   private readonly written = new WeakMap<LogEntry, string>();
   private readonly forms = new Map<number, Form>();
 
-  constructor(dialect: Dialect) {
-    this.dialect = dialect;
-  }
+  constructor(private readonly dialect: Dialect) {}
 
   /** How a chunk is encoded of which one answer may hold so many events. */
   form(maxEvents: number): Form {

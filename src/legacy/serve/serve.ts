@@ -40,7 +40,6 @@ const heldMs = 1000;
 export const unserved = (why: Unserved): Served & { isServed: false } => ({ isServed: false, why });
 
 export class LegacyServe {
-  private readonly deps: LegacyServeDeps;
   private readonly encoder: LegacyEncoder;
   private readonly services: ReadonlySet<string>;
   private readonly isOpaque: boolean;
@@ -48,8 +47,7 @@ export class LegacyServe {
   private readonly shared = new WeakMap<Chunk, LegacyAnswer>();
   private readonly holes = new WeakMap<Chunk, boolean>();
 
-  constructor(deps: LegacyServeDeps) {
-    this.deps = deps;
+  constructor(private readonly deps: LegacyServeDeps) {
     const { dialect } = deps;
     this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
     this.encoder = new LegacyEncoder(dialect);

@@ -48,12 +48,10 @@ const maxWatchedBytes = 256 * 1024;
 const maxWatchedBytesTogether = 32 * 1024 * 1024;
 
 export class LegacyStands {
-  private readonly deps: LegacyStandsDeps;
   private readonly stands: ReadonlyMap<Profile, Stand>;
   private readonly room: TapRoom = { leftBytes: maxWatchedBytesTogether };
 
-  constructor(deps: LegacyStandsDeps) {
-    this.deps = deps;
+  constructor(private readonly deps: LegacyStandsDeps) {
     this.stands = new Map(deps.profiles.map((profile) => [profile, openStand(profile, deps)]));
   }
 

@@ -112,11 +112,7 @@ const ungated: ReadonlySet<Reason> = new Set<Reason>([
 ]);
 
 export class Decider {
-  private readonly parts: DeciderParts;
-
-  constructor(parts: DeciderParts) {
-    this.parts = parts;
-  }
+  constructor(private readonly parts: DeciderParts) {}
 
   decide(user: User, asked: Asked = unasked): Decision {
     const { rules, evaluator, latch, isCapped, allowsOverride, areRulesLost } = this.parts;

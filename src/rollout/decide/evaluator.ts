@@ -65,12 +65,9 @@ export class RulesRepository extends EventEmitter implements Repository {
  * two give the same answer to everybody.
  */
 class FineRollout extends Strategy {
-  private readonly random: () => number;
-
   /** @param random a number in [0, 1), for toggles whose stickiness is `random`; ours never are. */
-  constructor(random: () => number) {
+  constructor(private readonly random: () => number) {
     super('flexibleRollout');
-    this.random = random;
   }
 
   override isEnabled(parameters: Record<string, unknown>, context: Context): boolean {

@@ -52,13 +52,10 @@ export interface FleetNode {
 
 /** A node that is alone. */
 export class LoneFleet implements Fleet {
-  private readonly node: FleetNode;
   private answer: (question: unknown) => unknown = () => undefined;
   private applied = 0;
 
-  constructor(node: FleetNode) {
-    this.node = node;
-  }
+  constructor(private readonly node: FleetNode) {}
 
   serve(answer: (question: unknown) => unknown): void {
     this.answer = answer;

@@ -53,7 +53,6 @@ interface RedisFleetParts extends FleetNode {
 }
 
 export class RedisFleet implements Fleet {
-  private readonly parts: RedisFleetParts;
   private readonly twin: TwinWatch;
   private readonly reports: PacedRuns;
   private readonly stops: readonly Cancel[];
@@ -64,8 +63,7 @@ export class RedisFleet implements Fleet {
   private isClosed = false;
 
   /** Begins to report and to listen. */
-  constructor(parts: RedisFleetParts) {
-    this.parts = parts;
+  constructor(private readonly parts: RedisFleetParts) {
     const { redis, keys, clock, connectedHere } = parts;
     this.twin = new TwinWatch(clock, (isThere) => this.tellTwin(isThere));
     this.reports = new PacedRuns(clock, 0, () => this.report());

@@ -10,14 +10,13 @@ const goneMs = 5000;
 export class TwinWatch {
   /** Of this process alone: one that was started again is another. */
   readonly run: string;
-  private readonly clock: Clock;
-  private readonly onChange: (isThere: boolean) => void;
   private hasReported = false;
   private seenMs: number | undefined;
 
-  constructor(clock: Clock, onChange: (isThere: boolean) => void) {
-    this.clock = clock;
-    this.onChange = onChange;
+  constructor(
+    private readonly clock: Clock,
+    private readonly onChange: (isThere: boolean) => void,
+  ) {
     this.run = clock.id();
   }
 

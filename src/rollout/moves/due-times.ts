@@ -38,15 +38,12 @@ const atOnce = Number.NEGATIVE_INFINITY;
 export const held = Number.POSITIVE_INFINITY;
 
 export class DueTimes {
-  private readonly parts: DueTimesParts;
   private known: Known | undefined;
   private readonly announced = new Announced();
   private readonly causes = new Map<string, LocalCause>();
   private ended: LocalCause | undefined;
 
-  constructor(parts: DueTimesParts) {
-    this.parts = parts;
-  }
+  constructor(private readonly parts: DueTimesParts) {}
 
   nowMs(): number {
     return this.parts.nowMs();

@@ -24,7 +24,6 @@ const chunk = 500;
 const chunkMs = 8;
 
 export class Mover {
-  private readonly parts: MoverParts;
   private readonly schedule: Schedule;
   private readonly unwatch: () => void;
   private walking: Iterator<MovableSession> | undefined;
@@ -36,8 +35,7 @@ export class Mover {
   private plannedMs: number | undefined;
   private isClosed = false;
 
-  constructor(parts: MoverParts) {
-    this.parts = parts;
+  constructor(private readonly parts: MoverParts) {
     this.schedule = new Schedule(parts.dueTimes.nowMs());
     this.unwatch = parts.sessions.watch({
       came: (session) => this.meet(session),

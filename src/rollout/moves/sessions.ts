@@ -47,16 +47,15 @@ const spanMs = 5000;
  * moved at once.
  */
 export class LatelyConnected {
-  private readonly sessions: MovableSessions;
-  private readonly clock: Clock;
   /** The most polls held at a time, in this span and in the one before. */
   private peak = { current: 0, previous: 0 };
   private sinceMs: number;
   private readonly stop: () => void;
 
-  constructor(sessions: MovableSessions, clock: Clock) {
-    this.sessions = sessions;
-    this.clock = clock;
+  constructor(
+    private readonly sessions: MovableSessions,
+    private readonly clock: Clock,
+  ) {
     this.sinceMs = clock.monotonic();
     const note = (): void => this.note();
     this.stop = sessions.watch({ came: note, left: () => undefined });

@@ -9,13 +9,14 @@ import type { RulesRedis } from './redis.ts';
 const connectMs = 1000;
 
 export class RulesConnection implements RulesRedis {
-  private readonly connection: RedisConnection;
   private readonly connected: Promise<void>;
   private readonly subscription: RedisSubscription;
 
   /** Ends with `close`, which leaves `connection` open: others use it too. */
-  constructor(connection: RedisConnection, clock: Clock) {
-    this.connection = connection;
+  constructor(
+    private readonly connection: RedisConnection,
+    clock: Clock,
+  ) {
     this.connected = connection.ready(connectMs);
     const mayMove = connection.target.kind === 'cluster';
     this.subscription = new RedisSubscription({

@@ -22,13 +22,10 @@ const linesReply = z.array(z.string());
 
 /** Every call throws log_unavailable where Redis does not answer. */
 export class RulesDocument {
-  private readonly redis: Pick<RulesRedis, 'run'>;
-  private readonly keys: RulesKeys;
-
-  constructor(redis: Pick<RulesRedis, 'run'>, keys: RulesKeys) {
-    this.redis = redis;
-    this.keys = keys;
-  }
+  constructor(
+    private readonly redis: Pick<RulesRedis, 'run'>,
+    private readonly keys: RulesKeys,
+  ) {}
 
   /** What stands there, for `storedRules`, and Redis's time. */
   async read(): Promise<{ readonly nowMs: number; readonly json: string }> {

@@ -19,17 +19,15 @@ export class RulesLink implements RulesRedis {
   readonly onReached = new Listeners();
   /** What else the health of the rules must say; empty: nothing. */
   notice = '';
-  private readonly redis: RulesRedis;
-  private readonly clock: Clock;
-  private readonly logger: LeveledLogger;
   private isReached = false;
   private hasFailed = false;
   private readAtMs: number;
 
-  constructor(redis: RulesRedis, clock: Clock, logger: LeveledLogger) {
-    this.redis = redis;
-    this.clock = clock;
-    this.logger = logger;
+  constructor(
+    private readonly redis: RulesRedis,
+    private readonly clock: Clock,
+    private readonly logger: LeveledLogger,
+  ) {
     this.readAtMs = clock.monotonic();
   }
 

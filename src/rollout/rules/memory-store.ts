@@ -18,13 +18,11 @@ interface MemoryRulesOptions {
 
 export class MemoryRulesStore implements RulesStore {
   readonly ready = Promise.resolve();
-  private readonly options: MemoryRulesOptions;
   private rules: Rules;
   private readonly trail: AuditEntry[] = [];
   private readonly listeners = new Listeners<[Rules]>();
 
-  constructor(options: MemoryRulesOptions) {
-    this.options = options;
+  constructor(private readonly options: MemoryRulesOptions) {
     this.rules = this.write(options.first, byEnvironment, undefined);
   }
 

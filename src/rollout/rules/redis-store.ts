@@ -42,7 +42,6 @@ const byRestore: Author = { who: 'environment', reason: 'a start had overwritten
 
 export class RedisRulesStore implements RulesStore {
   readonly ready: Promise<void>;
-  private readonly options: RedisRulesOptions;
   private readonly link: RulesLink;
   private readonly document: RulesDocument;
   private readonly reads: PacedRuns;
@@ -55,8 +54,7 @@ export class RedisRulesStore implements RulesStore {
   private becomeReady: () => void = () => {};
 
   /** Begins to read and to listen. */
-  constructor(options: RedisRulesOptions) {
-    this.options = options;
+  constructor(private readonly options: RedisRulesOptions) {
     const { link, keys, clock } = options;
     this.link = link;
     this.document = new RulesDocument(link, keys);

@@ -19,15 +19,11 @@ const graceMs = 15_000;
 const idleMs = 500;
 
 export class LongPollSource implements Source {
-  private readonly source: PollSource;
-  private readonly dialect: Dialect;
-  private readonly clock: Clock;
-
-  constructor(source: PollSource, dialect: Dialect, clock: Clock) {
-    this.source = source;
-    this.dialect = dialect;
-    this.clock = clock;
-  }
+  constructor(
+    private readonly source: PollSource,
+    private readonly dialect: Dialect,
+    private readonly clock: Clock,
+  ) {}
 
   async run(feed: SourceFeed): Promise<void> {
     const { clock } = this;

@@ -27,17 +27,16 @@ const listened = 'listened';
 const unheard = 'the subscription was made anew: what was published meanwhile went unheard';
 
 export class RedisPubsubSource implements Source {
-  private readonly source: PubsubSource;
-  private readonly clock: Clock;
   private readonly pattern: OrgPattern;
   private heard: Heard[] = [];
   private heardBytes = 0;
   private count = 0;
   private wake: () => void = () => undefined;
 
-  constructor(source: PubsubSource, clock: Clock) {
-    this.source = source;
-    this.clock = clock;
+  constructor(
+    private readonly source: PubsubSource,
+    private readonly clock: Clock,
+  ) {
     this.pattern = orgPattern(source.channel);
   }
 

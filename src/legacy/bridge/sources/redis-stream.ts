@@ -37,15 +37,13 @@ interface Reading {
 }
 
 export class RedisStreamSource implements Source {
-  private readonly source: StreamSource;
-  private readonly clock: Clock;
   private lanes = new Map<string, Lane>();
   private lookedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(source: StreamSource, clock: Clock) {
-    this.source = source;
-    this.clock = clock;
-  }
+  constructor(
+    private readonly source: StreamSource,
+    private readonly clock: Clock,
+  ) {}
 
   run(feed: SourceFeed): Promise<void> {
     const { clock } = this;
