@@ -2,7 +2,7 @@
 import { cursorFormats } from '../../legacy/dialect/cursor-format.ts';
 import type { Template } from '../../legacy/dialect/template.ts';
 
-type Steps = readonly (string | number)[];
+export type Steps = readonly (string | number)[];
 export type Format = 'integer' | 'timestamp' | 'stream-id' | 'string';
 
 interface Scalar {
@@ -31,29 +31,23 @@ const names = {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The list nearest to the top; one with something in it goes first. */
-export function findList(body: unknown): Steps | undefined {
-  const lists: { steps: Steps; isFull: boolean }[] = [];
-  const look = (value: unknown, steps: Steps): void => {
-    if (Array.isArray(value)) lists.push({ steps, isFull: value.length > 0 });
-    else if (isRecord(value) && steps.length < 3)
-      for (const [name, inner] of Object.entries(value)) look(inner, [...steps, name]);
-  };
-  look(body, []);
-  const nearest = lists.toSorted((a, b) => a.steps.length - b.steps.length);
-  return (nearest.find(({ isFull }) => isFull) ?? nearest[0])?.steps;
+/** Every value outside of lists, with where it stands; what is too deep down is left out. */
+function* valuesIn(value: unknown, steps: Steps = []): Generator<{ steps: Steps; value: unknown }> {
+  yield { steps, value };
+  if (isRecord(value) && steps.length < 4)
+    for (const [name, inner] of Object.entries(value)) yield* valuesIn(inner, [...steps, name]);
 }
 
-/** Texts and numbers outside of lists. */
-function scalarsOf(body: unknown, steps: Steps = []): Scalar[] {
-  if (typeof body === 'string' || typeof body === 'number') return [{ steps, value: body }];
-  if (!isRecord(body) || steps.length > 3) return [];
-  return Object.entries(body).flatMap(([name, inner]) => scalarsOf(inner, [...steps, name]));
+/** The list nearest to the top; one with something in it goes first. */
+export function findList(body: unknown): Steps | undefined {
+  const lists = [...valuesIn(body)].filter(({ steps, value }) => Array.isArray(value) && steps.length < 4);
+  const nearest = lists.toSorted((a, b) => a.steps.length - b.steps.length);
+  return (nearest.find(({ value }) => Array.isArray(value) && value.length > 0) ?? nearest[0])?.steps;
 }
 
 /** Where in a body the next cursor stands: a field of the last item's value first, then one that is called so. */
 export function findCursor(body: unknown, lastItem: unknown): Scalar | undefined {
-  const scalars = scalarsOf(body);
+  const scalars = [...valuesIn(body)].filter((one): one is Scalar => isScalar(one.value));
   const ids = isRecord(lastItem) ? Object.values(lastItem).filter(isScalar).map(String) : [];
   const isNamed = ({ steps }: Scalar): boolean => names.cursor.test(String(steps.at(-1) ?? ''));
   return (
@@ -63,7 +57,7 @@ export function findCursor(body: unknown, lastItem: unknown): Scalar | undefined
   );
 }
 
-const isScalar = (value: unknown): value is string | number =>
+export const isScalar = (value: unknown): value is string | number =>
   typeof value === 'string' || typeof value === 'number';
 
 /** Which query parameter is which, by its name. */
@@ -108,22 +102,22 @@ export function formatOf(value: string | number, where: string): Format {
   return cursorFormats.timestamp.canonical(text) === undefined ? 'string' : 'timestamp';
 }
 
-/** The body as a template: the list and the cursor as places, all else as it was seen. */
+/** The body as a template, all as it was seen but for the words of places. @param words by `placeOf` */
 export function templateOf(
   value: unknown,
-  places: readonly { readonly steps: Steps; readonly word: string }[],
+  words: ReadonlyMap<string, string> = new Map(),
   steps: Steps = [],
 ): Template {
-  const place = places.find(
-    (one) => one.steps.length === steps.length && one.steps.join('\n') === steps.join('\n'),
-  );
-  if (place !== undefined) return place.word;
+  const word = words.get(placeOf(steps));
+  if (word !== undefined) return word;
   if (typeof value === 'string') return value.startsWith('$') ? `$${value}` : value;
-  if (Array.isArray(value)) return value.map((item, index) => templateOf(item, places, [...steps, index]));
+  if (Array.isArray(value)) return value.map((item, index) => templateOf(item, words, [...steps, index]));
   if (isRecord(value))
     return Object.fromEntries(
-      Object.entries(value).map(([name, inner]) => [name, templateOf(inner, places, [...steps, name])]),
+      Object.entries(value).map(([name, inner]) => [name, templateOf(inner, words, [...steps, name])]),
     );
   // JSON has nothing else.
   return value as number | boolean | null;
 }
+
+export const placeOf = (steps: Steps): string => JSON.stringify(steps);

@@ -5,49 +5,32 @@ import { eventPlace, type Template, unescaped } from '../../legacy/dialect/templ
 
 export interface ShapeDifferences {
   /** In the old answer, not in the template. */
-  readonly leftOut: readonly string[];
-  /** In the template, not in the old answer. */
-  readonly added: readonly string[];
-  /** In both, and not alike: what to do about it. */
-  readonly unlike: readonly string[];
-}
-
-interface Found {
   readonly leftOut: Set<string>;
+  /** In the template, not in the old answer. */
   readonly added: Set<string>;
+  /** In both, and not alike: what to do about it. */
   readonly unlike: Set<string>;
 }
 
-type Place = (text: string, value: unknown, at: string) => string | undefined;
+/** What is wrong with the value at a template's string; undefined: nothing. */
+type Judge = (text: string, value: unknown, at: string) => string | undefined;
 
 /** Of the whole answer's body; what is inside `$events` is looked at by `eventDifferences`. */
 export function answerDifferences(template: Template, json: unknown, wire: CursorWire): ShapeDifferences {
   return differences(template, [json], (text, value, at) => {
     if (text === '$events') return Array.isArray(value) ? undefined : `${at}: no list`;
-    if (text === '$cursor' && value !== null)
-      return cursorUnlike(
-        typeof value,
-        typeof value === 'string' ? wire.unwrapped(value) : undefined,
-        wire,
-        at,
-      );
+    const isText = typeof value === 'string';
+    if (text === '$cursor' && value !== null) {
+      if (typeof value === 'number') return undefined;
+      const cursor = isText ? wire.unwrapped(value) : undefined;
+      if (cursor === undefined) return `${at}: not a cursor of this format`;
+      const isNumberHere = wire.json(cursor) === cursor;
+      return isNumberHere ? `${at}: a text in the old API, and a number here: $cursor:text` : undefined;
+    }
     if (text === '$cursor:text' && value !== null)
-      return typeof value === 'string' ? undefined : `${at}: a number in the old API: $cursor`;
+      return isText ? undefined : `${at}: a number in the old API: $cursor`;
     return text.includes('$cursor') ? undefined : literalUnlike(text, value, at);
   });
-}
-
-function cursorUnlike(
-  type: string,
-  value: string | undefined,
-  wire: CursorWire,
-  at: string,
-): string | undefined {
-  const isNumber = type === 'number';
-  if (!isNumber && value === undefined) return `${at}: not a cursor of this format`;
-  if (!isNumber && value !== undefined && wire.json(value) === value)
-    return `${at}: a text in the old API, and a number here: $cursor:text`;
-  return undefined;
 }
 
 /** Of the events in it, all of them. */
@@ -67,7 +50,7 @@ export function eventDifferences(template: Template, items: readonly unknown[]):
 }
 
 /** Numbers that a double can't hold come as texts where a template doesn't name them. @param items as `markedJson` has them */
-export function inexactDifferences(template: Template, items: readonly unknown[]): readonly string[] {
+export function inexactDifferences(template: Template, items: readonly unknown[]): ReadonlySet<string> {
   const found = differences(template, items, (text, value, at) => {
     const place = eventPlace(text);
     const inside = stepsToMarked(value);
@@ -83,41 +66,40 @@ function stepsToMarked(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   for (const [name, inner] of Object.entries(value)) {
     const rest = stepsToMarked(inner);
-    if (rest !== undefined) return `${Array.isArray(value) ? `[${name}]` : `.${name}`}${rest}`;
+    if (rest !== undefined) return `${stepInto(value, name)}${rest}`;
   }
   return undefined;
 }
 
-const literalUnlike = (text: string, value: unknown, at: string): string | undefined =>
-  value === unescaped(text)
+const stepInto = (value: object, name: string): string => (Array.isArray(value) ? `[${name}]` : `.${name}`);
+
+const literalUnlike = (literal: Template, value: unknown, at: string): string | undefined =>
+  value === (typeof literal === 'string' ? unescaped(literal) : literal)
     ? undefined
     : `${at}: the template says always the same, the old API something else`;
 
-function differences(template: Template, values: readonly unknown[], place: Place): ShapeDifferences {
-  const found: Found = { leftOut: new Set(), added: new Set(), unlike: new Set() };
-  for (const value of values) compare(template, value, '$', place, found);
-  const some = (set: Set<string>): string[] => [...set].slice(0, 20);
-  return { leftOut: some(found.leftOut), added: some(found.added), unlike: some(found.unlike) };
-}
-
-function compare(template: Template, value: unknown, at: string, place: Place, found: Found): void {
-  if (value === undefined) return void found.added.add(at);
-  if (typeof template === 'string') {
-    const unlike = place(template, value, at);
-    if (unlike !== undefined) found.unlike.add(unlike);
-    return;
-  }
-  if (template === null || typeof template !== 'object') {
-    if (template !== value)
-      found.unlike.add(`${at}: the template says always the same, the old API something else`);
-    return;
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value) !== Array.isArray(template))
-    return void found.unlike.add(`${at}: another kind of value in the old API`);
-  const members = value as Record<string, unknown>;
-  const isList = Array.isArray(template);
-  for (const [name, inner] of Object.entries(template))
-    compare(inner, members[name], isList ? `${at}[${name}]` : `${at}.${name}`, place, found);
-  for (const name of Object.keys(members))
-    if (!Object.hasOwn(template, name)) found.leftOut.add(isList ? `${at}[${name}]` : `${at}.${name}`);
+function differences(whole: Template, values: readonly unknown[], judge: Judge): ShapeDifferences {
+  const found: ShapeDifferences = { leftOut: new Set(), added: new Set(), unlike: new Set() };
+  const compare = (template: Template, value: unknown, at: string): void => {
+    if (value === undefined) return void found.added.add(at);
+    if (template === null || typeof template !== 'object') {
+      const unlike =
+        typeof template === 'string' ? judge(template, value, at) : literalUnlike(template, value, at);
+      if (unlike !== undefined) found.unlike.add(unlike);
+    } else if (
+      typeof value !== 'object' ||
+      value === null ||
+      Array.isArray(value) !== Array.isArray(template)
+    )
+      found.unlike.add(`${at}: another kind of value in the old API`);
+    else {
+      const members = value as Record<string, unknown>;
+      for (const [name, inner] of Object.entries(template))
+        compare(inner, members[name], at + stepInto(template, name));
+      for (const name of Object.keys(members))
+        if (!Object.hasOwn(template, name)) found.leftOut.add(at + stepInto(template, name));
+    }
+  };
+  for (const value of values) compare(whole, value, '$');
+  return found;
 }
