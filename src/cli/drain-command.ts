@@ -20,10 +20,8 @@ export function addDrainCommand(program: Command, terminal: Terminal): void {
           // An id that is no living node's is the gateway's to refuse.
           if (Object.hasOwn(acks, node) && Object.keys(acks).length === 1) {
             const means = `${node} is the last node that lives: when it has drained, nobody is served`;
-            if (options.yes !== true)
-              throw new CommandError('usage', means, {
-                hint: 'start another node first (turnout rollout get shows it), or say --yes',
-              });
+            const hint = 'start another node first (turnout rollout get shows it), or say --yes';
+            if (options.yes !== true) throw new CommandError('usage', means, { hint });
             terminal.say(means);
           }
           const path = `/admin/v1/nodes/${encodeURIComponent(node)}/drain`;

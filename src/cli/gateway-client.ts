@@ -4,9 +4,9 @@
  */
 import type { z } from 'zod';
 import { type Code, codes } from '../../schema/codes.ts';
-import { type ErrorBody, errorBodySchema } from '../../schema/http.ts';
+import { errorBodySchema } from '../../schema/http.ts';
 import { codeIn } from '../errors.ts';
-import { CommandError, type Exit } from './exits.ts';
+import { CommandError } from './exits.ts';
 import { setting, type Terminal } from './terminal.ts';
 
 const defaultUrl = 'http://127.0.0.1:4000';
@@ -37,11 +37,7 @@ export class GatewayClient {
   private readonly stopped: AbortSignal;
 
   /** @param tokenNames variables that may hold its token. @throws CommandError `usage` */
-  constructor(
-    { env, stopped }: Pick<Terminal, 'env' | 'stopped'>,
-    options: GatewayOptions,
-    tokenNames: readonly string[],
-  ) {
+  constructor({ env, stopped }: Terminal, options: GatewayOptions, tokenNames: readonly string[]) {
     const url = options.url ?? setting(env, 'TURNOUT_URL') ?? defaultUrl;
     if (!/^https?:\/\/[^/?#]+/.test(url) || !URL.canParse(url) || /[?#]/.test(url))
       throw new CommandError('usage', '--url (or TURNOUT_URL) must look like http://host:4000');
@@ -120,20 +116,16 @@ function refusal(url: string, answer: Response, body: unknown): CommandError {
       hint: 'check --url (or TURNOUT_URL), and what stands between',
       isTransient: answer.status >= 500,
     });
-  const { error } = parsed.data;
+  const { code, message, retry } = parsed.data.error;
+  const { status } = codes[code];
   const retryAfterS = Number(answer.headers.get('retry-after') ?? Number.NaN);
-  return new CommandError(exitOf(error.code), error.message, {
-    code: error.code,
-    hint: hints[error.code],
-    isTransient: isTransient(error),
+  return new CommandError(status === 409 ? 'conflict' : 'refused', message, {
+    code,
+    hint: hints[code],
+    isTransient: retry === 'backoff' || (retry === 'now' && status === 503),
     retryAfterMs: Number.isFinite(retryAfterS) ? retryAfterS * 1000 : undefined,
   });
 }
-
-const exitOf = (code: Code): Exit => (codes[code].status === 409 ? 'conflict' : 'refused');
-
-const isTransient = ({ code, retry }: ErrorBody['error']): boolean =>
-  retry === 'backoff' || (retry === 'now' && codes[code].status === 503);
 
 const hints: Partial<Record<Code, string>> = {
   unauthorized:

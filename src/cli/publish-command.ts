@@ -12,12 +12,10 @@ import { commaList, type CommonOptions, reportsTo, show, withGateway } from './o
 import { parseSpan } from './spans.ts';
 import { pauseMs, rest, type Terminal } from './terminal.ts';
 
-interface PublishOptions extends CommonOptions {
-  readonly org?: string;
-  readonly id?: string;
+type Item = z.infer<typeof publishItemSchema>;
+
+interface PublishOptions extends CommonOptions, Pick<Item, 'org' | 'id' | 'to' | 'ephemeral'> {
   readonly thread?: string;
-  readonly to?: readonly string[];
-  readonly ephemeral?: boolean;
   readonly asUser?: boolean;
   readonly retryFor: number;
 }
@@ -90,15 +88,8 @@ async function publishLines(publishing: Publishing): Promise<Exit> {
 async function publishOne(publishing: Publishing, event: object): Promise<void> {
   const { terminal, options } = publishing;
   const { org, id, thread, to, ephemeral } = options;
-  const wanted = {
-    ...(org !== undefined && { org }),
-    ...(thread !== undefined && { thread_id: thread }),
-    ...(to !== undefined && { to }),
-    ...(ephemeral === true && { ephemeral }),
-    id: id ?? terminal.clock.id(),
-    ...event,
-  };
-  const parsed = publishItemSchema.safeParse(wanted);
+  const given = { org, thread_id: thread, to, ephemeral, id: id ?? terminal.clock.id() };
+  const parsed = publishItemSchema.safeParse({ ...given, ...event });
   if (!parsed.success)
     throw new CommandError('usage', `no event: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
   const [stored] = (await untilAcknowledged(publishing, parsed.data)).results;
@@ -110,7 +101,7 @@ async function publishOne(publishing: Publishing, event: object): Promise<void> 
 /** @throws CommandError once it is refused for good, or the time for trying is over */
 async function untilAcknowledged(
   { terminal, client, options: { asUser, retryFor } }: Publishing,
-  body: z.infer<typeof publishItemSchema>,
+  body: Item,
 ): Promise<PublishResult> {
   const path = asUser === true ? '/v2/realtime/publish' : '/v1/publish';
   const endMs = terminal.clock.monotonic() + retryFor;

@@ -1,6 +1,6 @@
 /** `turnout token` and `turnout token inspect`. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { roleSchema } from '../../schema/token.ts';
+import { type Claims, roleSchema } from '../../schema/token.ts';
 import { CommandError } from './exits.ts';
 import { commaList, type OutputOptions, reportsTo, withOutput } from './options.ts';
 import { parseSpan } from './spans.ts';
@@ -9,15 +9,8 @@ import { setting, type Terminal } from './terminal.ts';
 const defaultTtlMs = 3_600_000;
 const maxTokenBytes = 64 * 1024;
 
-interface TokenOptions extends OutputOptions {
-  readonly sub?: string;
-  readonly org?: string;
-  readonly services?: string[];
-  readonly publish?: string[];
-  readonly roles?: string[];
-  readonly orgs?: string[];
-  readonly ttl: number;
-}
+/** The claims, and how long they hold. */
+type TokenOptions = OutputOptions & Partial<Omit<Claims, 'exp'>> & { readonly ttl: number };
 
 export function addTokenCommands(program: Command, terminal: Terminal): void {
   const token = withOutput(program.command('token'))

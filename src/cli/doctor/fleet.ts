@@ -49,10 +49,8 @@ function printFindings(own: KeyPrints, fleet: ReturnType<typeof readNeighbours>)
     kinds.flatMap(({ key, name, harm, next }) => {
       const [ours, theirs] = [own[key], prints[key]];
       if (ours === undefined || theirs === undefined || ours === theirs) return [];
-      return error(
-        `${name} of ${node} is ${shown(theirs)}, these settings' is ${shown(ours)}: ${harm}`,
-        next,
-      );
+      const message = `${name} of ${node} is ${shown(theirs)}, these settings' is ${shown(ours)}: ${harm}`;
+      return error(message, next);
     }),
   );
   if (found.length > 0) return found;

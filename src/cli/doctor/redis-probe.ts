@@ -79,12 +79,9 @@ function serverFindings(url: string, prefix: string, clock: Clock): Promise<Find
       }
     } catch (thrown) {
       const why = problems[0] ?? (thrown instanceof Error ? thrown.message : 'it failed');
-      return [
-        findingsAbout('redis').error(
-          `${place} cannot be asked: ${why}`,
-          'publishes are refused and reads wait until it can; check TURNOUT_REDIS_URL, rediss for TLS',
-        ),
-      ];
+      const next =
+        'publishes are refused and reads wait until it can; check TURNOUT_REDIS_URL, rediss for TLS';
+      return [findingsAbout('redis').error(`${place} cannot be asked: ${why}`, next)];
     }
   });
 }
@@ -94,11 +91,8 @@ function rightsFinding(missing: readonly string[] | undefined, prefix: string): 
   if (missing === undefined)
     return warning('not told', 'docs/guides/redis.md says what its user must be allowed');
   if (missing.length === 0) return ok('its user may all that Turnout does');
-  const commands = missing.map((command) => `+${command}`).join(' ');
-  return error(
-    `its user may not: ${missing.join(', ')}`,
-    `ACL SETUSER … ~${prefix}:* &${prefix}:* ${commands}`,
-  );
+  const cure = `ACL SETUSER … ~${prefix}:* &${prefix}:* ${missing.map((command) => `+${command}`).join(' ')}`;
+  return error(`its user may not: ${missing.join(', ')}`, cure);
 }
 
 async function measure({ commands }: RedisConnection, clock: Clock) {

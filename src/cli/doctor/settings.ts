@@ -11,26 +11,25 @@ import { type Finding, findingsAbout } from '../findings.ts';
 import { standingKillFile } from '../kill-file.ts';
 import { sinceText } from '../spans.ts';
 
-interface SettingsVerdict {
-  /** Undefined where the settings could not be read. */
-  readonly config: Config | undefined;
-  readonly findings: readonly Finding[];
-}
-
-export function settingsFindings(env: Environment, clock: Clock): SettingsVerdict {
+/** @returns `config` undefined where the settings could not be read */
+export function settingsFindings(
+  env: Environment,
+  clock: Clock,
+): { config: Config | undefined; findings: Finding[] } {
   const { ok, error } = findingsAbout('settings');
   try {
     const config = readConfig(env);
     // Reads the key, as a node does at its start.
     createAuthenticator(config, clock);
     const { TURNOUT_PROFILES: places, TURNOUT_HOST: host, TURNOUT_PORT: port } = config;
+    const { TURNOUT_KILL_FILE: killFile } = config;
     const { warnings } = loadProfiles(places, env, { host, port });
     const findings = [
       ok('can be read'),
       ...warnings.map((line) => findingsAbout('profiles').warning(line)),
       ...keyFindings(config),
       capFinding(config),
-      ...killFileFindings(config, clock.now()),
+      ...(killFile === undefined ? [] : [killFileFinding(killFile, clock.now())]),
     ];
     return { config, findings };
   } catch (thrown) {
@@ -49,20 +48,20 @@ function keyFindings(config: Config): Finding[] {
     'not looked at: what that issuer signs for any other service is good here too',
     'set TURNOUT_JWT_AUDIENCE (docs/guides/identity.md)',
   );
-  return [
-    ...config.shortSecrets.map((name) =>
-      findingsAbout(name).warning(
-        'short enough to be guessed',
-        'give it 16 random characters or more: `openssl rand -hex 32`',
-      ),
+  const short = config.shortSecrets.map((name) =>
+    findingsAbout(name).warning(
+      'short enough to be guessed',
+      'give it 16 random characters or more: `openssl rand -hex 32`',
     ),
+  );
+  const admin = `TURNOUT_ADMIN_TOKEN ${fingerprint(adminToken ?? '')}: ${same}`;
+  return [
+    short,
     signingFinding(config),
-    ...(jwks !== undefined && audience === undefined ? [takesAll] : []),
-    ...ticketFindings(config),
-    ...(adminToken === undefined
-      ? []
-      : [findingsAbout('admin token').ok(`TURNOUT_ADMIN_TOKEN ${fingerprint(adminToken)}: ${same}`)]),
-  ];
+    jwks !== undefined && audience === undefined ? takesAll : [],
+    ticketFinding(config) ?? [],
+    adminToken === undefined ? [] : findingsAbout('admin token').ok(admin),
+  ].flat();
 }
 
 function signingFinding(config: Config): Finding {
@@ -77,20 +76,18 @@ function signingFinding(config: Config): Finding {
   );
 }
 
-function ticketFindings(config: Config): Finding[] {
+function ticketFinding(config: Config): Finding | undefined {
   const { ok, warning } = findingsAbout('ticket key');
   const secret = config.TURNOUT_TICKET_SECRET;
-  if (secret !== undefined) return [ok(`TURNOUT_TICKET_SECRET ${fingerprint(secret)}: ${same}`)];
-  if (config.TURNOUT_JWT_SECRET !== undefined) return [ok(`derived from TURNOUT_JWT_SECRET: ${same}`)];
+  if (secret !== undefined) return ok(`TURNOUT_TICKET_SECRET ${fingerprint(secret)}: ${same}`);
+  if (config.TURNOUT_JWT_SECRET !== undefined) return ok(`derived from TURNOUT_JWT_SECRET: ${same}`);
   if (config.TURNOUT_REDIS_URL !== undefined && config.hasKey)
-    return [ok('the one that the nodes share in Redis')];
-  if (config.isDemo) return [];
-  return [
-    warning(
-      'made up at every start: other nodes refuse the tickets of this one',
-      'with more than one node set the same TURNOUT_TICKET_SECRET on each',
-    ),
-  ];
+    return ok('the one that the nodes share in Redis');
+  if (config.isDemo) return undefined;
+  return warning(
+    'made up at every start: other nodes refuse the tickets of this one',
+    'with more than one node set the same TURNOUT_TICKET_SECRET on each',
+  );
 }
 
 function capFinding(config: Config): Finding {
@@ -103,22 +100,19 @@ function capFinding(config: Config): Finding {
   );
 }
 
-function killFileFindings({ TURNOUT_KILL_FILE: path }: Config, nowMs: number): Finding[] {
+function killFileFinding(path: string, nowMs: number): Finding {
   const { ok, warning, error } = findingsAbout('kill file');
-  if (path === undefined) return [];
   try {
     const standing = standingKillFile(path);
     if (standing !== undefined)
-      return [
-        warning(
-          `${path} stands since ${sinceText(standing.since, nowMs)}: this node is killed. ${standing.text}`,
-          'turnout kill --local --undo, once the cause is found',
-        ),
-      ];
-    if (existsSync(dirname(path))) return [ok(`none at ${path}`)];
-    return [warning(`${path}: its folder does not exist`, 'make it, or nobody can kill by file')];
+      return warning(
+        `${path} stands since ${sinceText(standing.since, nowMs)}: this node is killed. ${standing.text}`,
+        'turnout kill --local --undo, once the cause is found',
+      );
+    if (existsSync(dirname(path))) return ok(`none at ${path}`);
+    return warning(`${path}: its folder does not exist`, 'make it, or nobody can kill by file');
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : 'it failed';
-    return [error(`${path} cannot be looked at: ${why}`, "run this as the gateway's user")];
+    return error(`${path} cannot be looked at: ${why}`, "run this as the gateway's user");
   }
 }

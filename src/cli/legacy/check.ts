@@ -43,37 +43,37 @@ const profileFindings = ({ match, request, auth, source }: Profile): Finding[] =
   sourceFinding(source),
 ];
 
-function cursorFinding(cursor: Profile['request']['cursor']): Finding {
+/** What the formats mean that have no sure order, and what to do about it. */
+const doubts: Readonly<Record<'string' | 'timestamp' | 'opaque', readonly [string, string?]>> = {
+  string: [
+    "string: ids have no order, so a client's place is found only while its event is in Turnout's log; older ones are passed to the old backend",
+  ],
+  timestamp: [
+    'timestamps: two events of the same instant have one cursor: what joins an instant after it was answered is missed, with or without Turnout',
+    'where the old API has an id too, let the cursor be that',
+  ],
+  opaque: [
+    "opaque: a client that was served can't go back to the old backend without a gap: that backend doesn't know Turnout's cursors, so it is asked without them, as by a new client",
+    'know what the old API gives a new client (all again, or nothing of before), or give the format that the old ids really have',
+  ],
+};
+
+function cursorFinding({ format, value }: Profile['request']['cursor']): Finding {
   const { ok, warning } = findingsAbout('cursor');
-  switch (cursor.format) {
-    case 'integer':
-    case 'stream-id':
-      return ok(`${cursor.format} from ${cursor.value}: clients go back and forth without loss or repeat`);
-    case 'string':
-      return warning(
-        "string: ids have no order, so a client's place is found only while its event is in Turnout's log; older ones are passed to the old backend",
-      );
-    case 'timestamp':
-      return warning(
-        'timestamps: two events of the same instant have one cursor: what joins an instant after it was answered is missed, with or without Turnout',
-        'where the old API has an id too, let the cursor be that',
-      );
-    case 'opaque':
-      return warning(
-        "opaque: a client that was served can't go back to the old backend without a gap: that backend doesn't know Turnout's cursors, so it is asked without them, as by a new client",
-        'know what the old API gives a new client (all again, or nothing of before), or give the format that the old ids really have',
-      );
-  }
+  return format === 'integer' || format === 'stream-id'
+    ? ok(`${format} from ${value}: clients go back and forth without loss or repeat`)
+    : warning(...doubts[format]);
 }
 
 function waitFinding(wait: Profile['request']['wait']): Finding {
   const { ok, warning } = findingsAbout('wait');
-  if (wait !== undefined)
-    return ok(
-      `${wait.in} ${wait.name}, ${wait.default} ${wait.unit} unless it is given, at most ${wait.max}`,
+  if (wait === undefined)
+    return warning(
+      `requests say nothing of it: they are held ${limits.pollWaitDefaultS} s`,
+      'request.wait with a default that is what the old API does',
     );
-  const said = `requests say nothing of it: they are held ${limits.pollWaitDefaultS} s`;
-  return warning(said, 'request.wait with a default that is what the old API does');
+  const given = `${wait.in} ${wait.name}, ${wait.default} ${wait.unit}`;
+  return ok(`${given} unless it is given, at most ${wait.max}`);
 }
 
 function authFinding(auth: Profile['auth']): Finding {

@@ -1,21 +1,36 @@
 /** What an old API's answer seems to be made of: the list of events, the cursor, the fields of an event. Guesses, pure. */
 import { cursorFormats } from '../../legacy/dialect/cursor-format.ts';
+import { parseExact } from '../../legacy/dialect/exact-json.ts';
+import { compileSteps, memberOf } from '../../legacy/dialect/json-path.ts';
 import type { Template } from '../../legacy/dialect/template.ts';
+import { CommandError } from '../exits.ts';
+import { bodyOf, type OldAnswer } from './old-api.ts';
 
-export type Steps = readonly (string | number)[];
-export type Format = 'integer' | 'timestamp' | 'stream-id' | 'string';
+type Steps = readonly (string | number)[];
+type Format = 'integer' | 'timestamp' | 'stream-id' | 'string';
 
 interface Scalar {
   readonly steps: Steps;
   readonly value: string | number;
 }
 
-export interface ItemFields {
-  readonly id: string | undefined;
-  /** Whose value a client comes back with. */
-  readonly cursor: string | undefined;
-  readonly type: string | undefined;
-  readonly payload: string | undefined;
+/** Names of an item's fields; the cursor's is the one whose value a client comes back with. */
+type ItemFields = Readonly<Record<'id' | 'cursor' | 'type' | 'payload', string | undefined>>;
+/** Names of query parameters. */
+export type QueryNames = Readonly<Record<'cursor' | 'wait' | 'limit', string | undefined>>;
+
+/** What was found in the first answer. */
+export interface Found {
+  readonly list: Steps | undefined;
+  readonly items: readonly unknown[];
+  readonly cursor: { readonly in: 'query' | 'header'; readonly name: string; readonly wrap: string };
+  readonly value: string | undefined;
+  readonly format: Format;
+  /** In the body; a header's is `etag`. */
+  readonly place: Steps | undefined;
+  /** The cursor's word in the body's template. */
+  readonly word: string;
+  readonly fields: ItemFields;
 }
 
 const names = {
@@ -39,14 +54,14 @@ function* valuesIn(value: unknown, steps: Steps = []): Generator<{ steps: Steps;
 }
 
 /** The list nearest to the top; one with something in it goes first. */
-export function findList(body: unknown): Steps | undefined {
+function findList(body: unknown): Steps | undefined {
   const lists = [...valuesIn(body)].filter(({ steps, value }) => Array.isArray(value) && steps.length < 4);
   const nearest = lists.toSorted((a, b) => a.steps.length - b.steps.length);
   return (nearest.find(({ value }) => Array.isArray(value) && value.length > 0) ?? nearest[0])?.steps;
 }
 
 /** Where in a body the next cursor stands: a field of the last item's value first, then one that is called so. */
-export function findCursor(body: unknown, lastItem: unknown): Scalar | undefined {
+function findCursor(body: unknown, lastItem: unknown): Scalar | undefined {
   const scalars = [...valuesIn(body)].filter((one): one is Scalar => isScalar(one.value));
   const ids = isRecord(lastItem) ? Object.values(lastItem).filter(isScalar).map(String) : [];
   const isNamed = ({ steps }: Scalar): boolean => names.cursor.test(String(steps.at(-1) ?? ''));
@@ -57,15 +72,11 @@ export function findCursor(body: unknown, lastItem: unknown): Scalar | undefined
   );
 }
 
-export const isScalar = (value: unknown): value is string | number =>
+const isScalar = (value: unknown): value is string | number =>
   typeof value === 'string' || typeof value === 'number';
 
 /** Which query parameter is which, by its name. */
-export function findParameters(query: URLSearchParams): {
-  cursor: string | undefined;
-  wait: string | undefined;
-  limit: string | undefined;
-} {
+export function findParameters(query: URLSearchParams): QueryNames {
   const left = new Set(query.keys());
   const take = (form: RegExp): string | undefined => {
     const name = [...left].find((one) => form.test(one));
@@ -80,7 +91,7 @@ export function findParameters(query: URLSearchParams): {
  * @param seen the value of an answer's cursor, which its last item has in one of its fields, often
  * @param given the value that was asked with: a field of the same format is where it came from
  */
-export function findFields(item: unknown, seen: string | undefined, given: string | undefined): ItemFields {
+function findFields(item: unknown, seen: string | undefined, given: string | undefined): ItemFields {
   const entries = isRecord(item) ? Object.entries(item) : [];
   const named = (form: RegExp): string | undefined => entries.find(([name]) => form.test(name))?.[0];
   const id = named(names.id);
@@ -93,13 +104,57 @@ export function findFields(item: unknown, seen: string | undefined, given: strin
   return { id: id ?? cursor, cursor, type: named(names.type), payload: named(names.payload) };
 }
 
-export function formatOf(value: string | number, where: string): Format {
+function formatOf(value: string | number, where: string): Format {
   const text = String(value);
   // An integer of ten digits or more in a field that is called a time counts seconds or milliseconds.
   if (/^\d{10,16}$/.test(text) && /time|date|_at$|^at$|^ts$/i.test(where)) return 'timestamp';
   if (cursorFormats.integer.canonical(text) !== undefined) return 'integer';
   if (/^\d{5,}-\d+$/.test(text)) return 'stream-id';
   return cursorFormats.timestamp.canonical(text) === undefined ? 'string' : 'timestamp';
+}
+
+/** @param parameter that carries the cursor. @throws CommandError for what is no JSON */
+export function examine(url: URL, answer: OldAnswer, parameter: string | undefined, notes: string[]): Found {
+  const body = bodyOf(answer, parseExact);
+  if (answer.body !== undefined && body === undefined)
+    throw new CommandError('usage', 'the old API answers with something else than JSON');
+  const list = findList(body);
+  const items = itemsAt(list, body);
+  const item = items.at(-1);
+  if (items.length === 0)
+    notes.push(
+      'no events were seen: their list and fields are guesses; once more with a cursor that has some after it',
+    );
+  const inBody = findCursor(body, item);
+  const tag = /^(?:W\/)?"(.*)"$/.exec(answer.headers['etag'] ?? '')?.[1];
+  const etag = parameter === undefined ? tag : undefined;
+  const seen = etag ?? inBody?.value;
+  const given = url.searchParams.get(parameter ?? '') ?? undefined;
+  const fields = findFields(item, seen === undefined ? undefined : String(seen), given);
+  const last = fields.cursor === undefined ? undefined : memberOf(item, fields.cursor);
+  const value = seen ?? (isScalar(last) ? last : undefined);
+  const format = value === undefined ? 'string' : formatOf(value, fields.cursor ?? '');
+  if (value === undefined) notes.push('no cursor was found: request.cursor is a guess');
+  // Long numbers are looked at as they are.
+  const isText = inBody !== undefined && typeof compileSteps(inBody.steps)(bodyOf(answer)) === 'string';
+  return {
+    list,
+    items,
+    cursor:
+      etag === undefined
+        ? { in: 'query', name: parameter ?? 'since', wrap: '{}' }
+        : { in: 'header', name: 'If-None-Match', wrap: '"{}"' },
+    value: value === undefined ? undefined : String(value),
+    format,
+    place: etag === undefined ? inBody?.steps : undefined,
+    word: isText && format !== 'string' && format !== 'stream-id' ? '$cursor:text' : '$cursor',
+    fields,
+  };
+}
+
+export function itemsAt(list: Steps | undefined, body: unknown): readonly unknown[] {
+  const items = list && compileSteps(list)(body);
+  return Array.isArray(items) ? items : [];
 }
 
 /** The body as a template, all as it was seen but for the words of places. @param words by `placeOf` */

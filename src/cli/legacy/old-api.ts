@@ -1,7 +1,7 @@
 /** An old API, asked as one of its clients would: no redirect is followed, no cookie kept, nothing of an answer shown. */
 import type { LegacyAnswer } from '../../legacy/dialect/dialect.ts';
 import { CommandError } from '../exits.ts';
-import { whyUnreached } from '../gateway-client.ts';
+import { jsonIn, whyUnreached } from '../gateway-client.ts';
 import type { Terminal } from '../terminal.ts';
 
 const maxMiB = 8;
@@ -65,6 +65,10 @@ export class OldApi {
   }
 }
 
+/** The body as JSON; undefined where it is none. With `parseExact` an id of twenty digits comes as text, but whole. */
+export const bodyOf = ({ body }: LegacyAnswer, parse?: (text: string) => unknown): unknown =>
+  body === undefined ? undefined : jsonIn(body.toString(), parse);
+
 async function readBounded(answer: Response): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -92,14 +96,10 @@ export function parseHeaders(lines: readonly string[] = []): Headers {
 /** @throws CommandError `usage` */
 export function parseOldUrl(text: string): URL {
   const url = /^https?:\/\//.test(text) && URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined)
-    throw new CommandError(
-      'usage',
-      '--url must look like http://backend:3000 or http://backend:3000/api/updates?since=0',
-    );
-  if (url.username === '' && url.password === '') return url;
-  throw new CommandError(
-    'usage',
-    "--url has user and password in it: give them as --header 'authorization: …'",
-  );
+  if (url !== undefined && url.username === '' && url.password === '') return url;
+  const why =
+    url === undefined
+      ? '--url must look like http://backend:3000 or http://backend:3000/api/updates?since=0'
+      : "--url has user and password in it: give them as --header 'authorization: …'";
+  throw new CommandError('usage', why);
 }

@@ -1,13 +1,15 @@
 /** Tries a profile against the real old API: asks as a client would, a handful of times, and compares what comes back. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Profile } from '../../../schema/profile.ts';
 import { itemCursor } from '../../legacy/dialect/answer-reading.ts';
 import { cursorWire } from '../../legacy/dialect/cursor-wire.ts';
 import type { Dialect, LegacyReading } from '../../legacy/dialect/dialect.ts';
+import { parseWhereItParses } from '../../legacy/dialect/exact-json.ts';
+import { compilePath, isPath } from '../../legacy/dialect/json-path.ts';
 import { createDialect } from '../../legacy/dialect/profile-dialect.ts';
 import { type Finding, findingsAbout } from '../findings.ts';
 import { bodyFindings, eventsFindings, headerFindings } from './answers.ts';
-import { anonymousFinding, resolveFindings } from './identity.ts';
-import type { OldAnswer, OldApi } from './old-api.ts';
+import { bodyOf, type OldAnswer, type OldApi } from './old-api.ts';
 
 /** Long enough to tell an API that holds from one that doesn't. */
 const waitMs = 1000;
@@ -109,13 +111,8 @@ async function cursorFindings(
 ): Promise<Finding[]> {
   const { ok, warning, error } = findingsAbout('cursor');
   const { cursor } = profile.request;
-  if (next === undefined)
-    return [
-      error(
-        `nothing at its place in the format ${cursor.format}`,
-        '$cursor in response.events, and the format',
-      ),
-    ];
+  const nowhere = `nothing at its place in the format ${cursor.format}`;
+  if (next === undefined) return [error(nowhere, '$cursor in response.events, and the format')];
   const read = itemCursor(profile, cursorWire(cursor));
   const cursors = items.map((item) => read?.(item));
   const [before] = cursors;
@@ -174,4 +171,42 @@ function idleFindings({ profile }: Probe, answer: OldAnswer): Finding[] {
       ),
     );
   return found.length > 0 ? found : [ok(`status ${answer.status}`)];
+}
+
+/** @param answer to the request of somebody without credentials */
+function anonymousFinding(dialect: Dialect, answer: OldAnswer): Finding {
+  const { ok, warning } = findingsAbout('errors');
+  const { status } = answer;
+  if (dialect.read(answer).kind !== 'unreadable')
+    return warning(`answered ${status} to a request without credentials: does auth name the right place?`);
+  if (!Object.hasOwn(dialect.profile.response.error, status))
+    return ok(`who isn't known is answered ${status} by the old backend`);
+  // JSON by what it says, however it is spaced; anything else letter by letter.
+  const [ours, theirs] = [dialect.error(status)?.body, answer.body].map(
+    (body) => body && parseWhereItParses(body.toString()),
+  );
+  return isDeepStrictEqual(ours, theirs)
+    ? ok(`${status} reads the same`)
+    : warning(`${status} has another body than the profile's`, `response.error.${status}.body`);
+}
+
+/** Asks who the given credential is, as the profile says to. */
+async function resolveFindings(api: OldApi, profile: Profile): Promise<Finding[]> {
+  const { ok, warning, error } = findingsAbout('auth');
+  const resolve = profile.auth?.resolve;
+  if (resolve === undefined || Object.keys(api.headers).length === 0) return [];
+  const next = 'auth.resolve';
+  try {
+    const answer = await api.ask({ url: new URL(resolve.url), timeoutMs: 10_000 });
+    if (answer.status >= 300) return [error(`who it is, was answered ${answer.status}`, next)];
+    const body = bodyOf(answer);
+    const names = (['user', 'org'] as const).filter((name) => {
+      const place = resolve[name];
+      return isPath(place) && !['string', 'number'].includes(typeof compilePath(place)(body));
+    });
+    if (names.length === 0) return [ok('the old backend says who it is')];
+    return names.map((name) => error(`the answer has no ${name} at ${resolve[name]}`, `${next}.${name}`));
+  } catch (thrown) {
+    return [warning(thrown instanceof Error ? thrown.message : 'no answer', next)];
+  }
 }

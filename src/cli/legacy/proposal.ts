@@ -1,30 +1,8 @@
 /** The parts of a proposed profile, from what was found in an old API's answers. */
 import { pathOf } from '../../legacy/dialect/json-path.ts';
 import type { Template } from '../../legacy/dialect/template.ts';
-import { bodyOf } from './answers.ts';
-import {
-  type findParameters,
-  type Format,
-  type ItemFields,
-  placeOf,
-  type Steps,
-  templateOf,
-} from './detect.ts';
-import type { OldAnswer, OldApi } from './old-api.ts';
-
-/** What was found in the first answer. */
-export interface Found {
-  readonly list: Steps | undefined;
-  readonly items: readonly unknown[];
-  readonly cursor: { readonly in: 'query' | 'header'; readonly name: string; readonly wrap: string };
-  readonly value: string | undefined;
-  readonly format: Format;
-  /** In the body; a header's is `etag`. */
-  readonly place: Steps | undefined;
-  /** The cursor's word in the body's template. */
-  readonly word: string;
-  readonly fields: ItemFields;
-}
+import { type Found, placeOf, type QueryNames, templateOf } from './detect.ts';
+import { bodyOf, type OldAnswer, type OldApi } from './old-api.ts';
 
 export function answerOf(answer: OldAnswer, { list, place, word, cursor }: Found): object {
   const words = new Map<string, string>();
@@ -39,14 +17,14 @@ export function answerOf(answer: OldAnswer, { list, place, word, cursor }: Found
 }
 
 export function requestOf(
-  url: URL,
-  { wait, limit }: ReturnType<typeof findParameters>,
+  { url }: OldApi,
+  { wait, limit }: QueryNames,
   found: Found,
   notes: string[],
 ): object {
-  const { cursor, format, fields } = found;
-  const value =
-    isWhole(found) && fields.cursor !== undefined ? pathOf(['payload', fields.cursor]) : undefined;
+  const { wrap, ...place } = found.cursor;
+  const { cursor } = found.fields;
+  const value = isWhole(found) && cursor !== undefined ? pathOf(['payload', cursor]) : undefined;
   const given = Number(url.searchParams.get(wait ?? '') ?? Number.NaN);
   // Nobody holds a poll for minutes.
   const unit = given > 120 ? 'ms' : 's';
@@ -57,11 +35,10 @@ export function requestOf(
     notes.push(`request.limit: what holds without ${limit}, and its most, are guesses`);
   return {
     cursor: {
-      in: cursor.in,
-      name: cursor.name,
-      format,
+      ...place,
+      format: found.format,
       ...(value !== undefined && { value }),
-      ...(cursor.wrap !== '{}' && { wrap: cursor.wrap }),
+      ...(wrap !== '{}' && { wrap }),
     },
     ...(wait !== undefined && {
       wait: { in: 'query', name: wait, unit, default: Math.min(given || most / 2, most), max: most },

@@ -1,23 +1,11 @@
 /** Proposes a profile from two answers of an old API: one with events where there are any, and an idle one. */
 import { stringify } from 'yaml';
-import { parseExact } from '../../legacy/dialect/exact-json.ts';
-import { compileSteps, memberOf } from '../../legacy/dialect/json-path.ts';
 import { profileProblems } from '../../legacy/profile/problems.ts';
 import { parseShape } from '../../legacy/profile/shape.ts';
 import { CommandError } from '../exits.ts';
-import { bodyOf } from './answers.ts';
-import {
-  findCursor,
-  findFields,
-  findList,
-  findParameters,
-  formatOf,
-  isScalar,
-  type Steps,
-  templateOf,
-} from './detect.ts';
-import type { OldAnswer, OldApi } from './old-api.ts';
-import { answerOf, authOf, eventOf, type Found, requestOf, sourceOf } from './proposal.ts';
+import { examine, findParameters, type Found, itemsAt, templateOf } from './detect.ts';
+import { bodyOf, type OldAnswer, type OldApi } from './old-api.ts';
+import { answerOf, authOf, eventOf, requestOf, sourceOf } from './proposal.ts';
 
 interface Proposal {
   readonly yaml: string;
@@ -48,7 +36,7 @@ export async function recordProfile(api: OldApi, name: string): Promise<Proposal
     match: { method: 'GET', path: url.pathname },
     upstream: url.origin,
     ...authOf(api, notes),
-    request: requestOf(url, parameters, found, notes),
+    request: requestOf(api, parameters, found, notes),
     response: {
       idle: idle === undefined ? { status: 204 } : answerOf(idle, found),
       events: first.body === undefined ? { status: 200, body: '$events' } : answerOf(first, found),
@@ -58,49 +46,6 @@ export async function recordProfile(api: OldApi, name: string): Promise<Proposal
     source: sourceOf(api, found),
   };
   return { profile, notes: [...notes, ...problemsOf(profile)], yaml: stringify(profile, { lineWidth: 110 }) };
-}
-
-function examine(url: URL, answer: OldAnswer, parameter: string | undefined, notes: string[]): Found {
-  const body = bodyOf(answer, parseExact);
-  if (answer.body !== undefined && body === undefined)
-    throw new CommandError('usage', 'the old API answers with something else than JSON');
-  const list = findList(body);
-  const items = itemsAt(list, body);
-  const item = items.at(-1);
-  if (items.length === 0)
-    notes.push(
-      'no events were seen: their list and fields are guesses; once more with a cursor that has some after it',
-    );
-  const inBody = findCursor(body, item);
-  const tag = /^(?:W\/)?"(.*)"$/.exec(answer.headers['etag'] ?? '')?.[1];
-  const etag = parameter === undefined ? tag : undefined;
-  const seen = etag ?? inBody?.value;
-  const given = url.searchParams.get(parameter ?? '') ?? undefined;
-  const fields = findFields(item, seen === undefined ? undefined : String(seen), given);
-  const last = fields.cursor === undefined ? undefined : memberOf(item, fields.cursor);
-  const value = seen ?? (isScalar(last) ? last : undefined);
-  const format = value === undefined ? 'string' : formatOf(value, fields.cursor ?? '');
-  if (value === undefined) notes.push('no cursor was found: request.cursor is a guess');
-  // Long numbers are looked at as they are.
-  const isText = inBody !== undefined && typeof compileSteps(inBody.steps)(bodyOf(answer)) === 'string';
-  return {
-    list,
-    items,
-    cursor:
-      etag === undefined
-        ? { in: 'query', name: parameter ?? 'since', wrap: '{}' }
-        : { in: 'header', name: 'If-None-Match', wrap: '"{}"' },
-    value: value === undefined ? undefined : String(value),
-    format,
-    place: etag === undefined ? inBody?.steps : undefined,
-    word: isText && format !== 'string' && format !== 'stream-id' ? '$cursor:text' : '$cursor',
-    fields,
-  };
-}
-
-function itemsAt(list: Steps | undefined, body: unknown): readonly unknown[] {
-  const items = list && compileSteps(list)(body);
-  return Array.isArray(items) ? items : [];
 }
 
 /** What comes when nothing does: asked at the end of what there is. */

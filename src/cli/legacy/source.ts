@@ -4,10 +4,10 @@ import type { Profile } from '../../../schema/profile.ts';
 import { pause } from '../../clock.ts';
 import { sourceOf } from '../../legacy/bridge/bridge.ts';
 import { faultText } from '../../legacy/bridge/health.ts';
+import { type Dialect, LegacyItemError } from '../../legacy/dialect/dialect.ts';
 import { createDialect } from '../../legacy/dialect/profile-dialect.ts';
 import type { SourceFeed } from '../../legacy/bridge/source.ts';
 import { type Finding, findingsAbout } from '../findings.ts';
-import { itemFault } from './answers.ts';
 import type { Terminal } from '../terminal.ts';
 
 const longestMs = 6000;
@@ -67,4 +67,15 @@ export async function sourceFindings({ clock, stopped }: Terminal, profile: Prof
     ];
   const next = 'the key, and the Redis, if there should be some';
   return [warning('it can be read, and has nothing yet', next)];
+}
+
+/** What keeps an item from being an event; undefined: nothing does. @param needsOrg its source's reader or key names none */
+export function itemFault(dialect: Dialect, item: unknown, needsOrg = false): string | undefined {
+  try {
+    const { org } = dialect.eventFrom(item);
+    return needsOrg && org === undefined ? 'an item names no org' : undefined;
+  } catch (thrown) {
+    if (!(thrown instanceof LegacyItemError)) throw thrown;
+    return thrown.message;
+  }
 }

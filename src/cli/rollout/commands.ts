@@ -132,11 +132,11 @@ export function addRolloutCommands(program: Command, terminal: Terminal): void {
     .action(
       reportsTo(terminal, async (options: CommonOptions, [org, user]: readonly [string, string]) => {
         const client = new GatewayClient(terminal, options, adminTokens);
-        const path = `/decisions/${encodeURIComponent(org)}/${encodeURIComponent(user)}`;
-        const decision = await get(client, decisionBodySchema, path);
+        const path = `/admin/v1/decisions/${encodeURIComponent(org)}/${encodeURIComponent(user)}`;
+        const decision = await client.call(decisionBodySchema, path);
         const lines = async (): Promise<string[]> => {
           const query = new URLSearchParams({ org, user }).toString();
-          const seen = await optional(get(client, sessionsBodySchema, `/sessions?${query}`));
+          const seen = await optional(client, sessionsBodySchema, `/admin/v1/sessions?${query}`);
           return decisionLines(decision, seen?.sessions, terminal.clock.now());
         };
         return { json: decision, lines };
@@ -146,8 +146,8 @@ export function addRolloutCommands(program: Command, terminal: Terminal): void {
 
 async function readRollout({ clock }: Terminal, client: GatewayClient): Promise<Outcome> {
   const [body, audit] = await Promise.all([
-    get(client, rolloutBodySchema, '/rollout'),
-    optional(get(client, auditBodySchema, '/audit')),
+    client.call(rolloutBodySchema, '/admin/v1/rollout'),
+    optional(client, auditBodySchema, '/admin/v1/audit'),
   ]);
   const lines = (): string[] => rolloutLines(body, audit?.entries ?? [], clock.now());
   return { json: body, lines, exit: isCappedEverywhere(body) ? 'partial' : 'done' };
@@ -172,7 +172,7 @@ async function writeChange(
   }
   const tookMs = terminal.clock.monotonic() - startMs;
   const lines = async (): Promise<string[]> => {
-    const after = await optional(get(client, rolloutBodySchema, '/rollout'));
+    const after = await optional(client, rolloutBodySchema, '/admin/v1/rollout');
     return changeLines(did, answer, tookMs, after, flag);
   };
   return { json: answer, lines, exit: exitOfChange(answer) };
@@ -181,24 +181,22 @@ async function writeChange(
 /** A conflict, with who was first: the audit trail knows. */
 async function withTheFirst(client: GatewayClient, thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof CommandError) || thrown.details.code !== 'version_conflict') return thrown;
-  const audit = await optional(get(client, auditBodySchema, '/audit'));
+  const audit = await optional(client, auditBodySchema, '/admin/v1/audit');
   const first = audit?.entries[0];
   if (first === undefined) return thrown;
   const { version, who, action, reason, at } = first;
-  return new CommandError(
-    'conflict',
-    `nothing was changed: ${who} was first with v${version} (${action}, "${reason}") at ${momentText(at)}`,
-    thrown.details,
-  );
+  const what = `v${version} (${action}, "${reason}") at ${momentText(at)}`;
+  return new CommandError('conflict', `nothing was changed: ${who} was first with ${what}`, thrown.details);
 }
 
-const get = <T>(client: GatewayClient, schema: z.ZodType<T>, path: string): Promise<T> =>
-  client.call(schema, `/admin/v1${path}`);
-
 /** For what only adds to an answer: an answer without it is better than none. */
-async function optional<T>(asked: Promise<T>): Promise<T | undefined> {
+async function optional<T>(
+  client: GatewayClient,
+  schema: z.ZodType<T>,
+  path: string,
+): Promise<T | undefined> {
   try {
-    return await asked;
+    return await client.call(schema, path);
   } catch (thrown) {
     if (thrown instanceof CommandError) return undefined;
     throw thrown;
