@@ -11,7 +11,7 @@ import type { RequestLimits } from '../http/limits.ts';
 import { type BridgeReport, openBridges } from '../legacy/bridge/bridge.ts';
 import { loadProfiles } from '../legacy/profile/load.ts';
 import type { Logger } from '../logger.ts';
-import type { Decider } from '../rollout/decide/decider.ts';
+import type { Decider } from '../rollout/decide/decide.ts';
 import type { LongPoll } from '../transports/long-poll.ts';
 
 /** The APIs of before that this node speaks for. @throws ConfigError */

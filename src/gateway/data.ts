@@ -51,7 +51,7 @@ export async function openData(
   const log = given ?? openLog(redis, node);
   await redis?.ready(startMs);
   const rights = redis && new RightsWatch({ redis, prefix, clock, logger });
-  await rights?.begin();
+  await rights?.look();
   const onSecret = (secret: string): void => authenticator.useTicketSecret(secret);
   const stopSharing =
     redis !== undefined && authenticator.needsTicketSecret

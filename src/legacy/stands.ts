@@ -24,7 +24,7 @@ import { createDialect } from './dialect/profile-dialect.ts';
 import { Shadow } from './shadow/shadow.ts';
 import type { LegacyMetrics } from '../metrics/legacy.ts';
 import type { EventLog } from '../log/event-log.ts';
-import type { Decider } from '../rollout/decide/decider.ts';
+import type { Decider } from '../rollout/decide/decide.ts';
 import type { LongPoll } from '../transports/long-poll.ts';
 import type { LegacyHooks, LegacyPoll, ReadBody } from './api.ts';
 import { LegacyRelease } from './serve/release.ts';

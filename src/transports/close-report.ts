@@ -1,5 +1,5 @@
 /** How a stream ended: what the close line of the log and `ws_closes_total` are made of. */
-import type { CloseCode } from '../../schema/codes.ts';
+import { type CloseCode, type Code, codes } from '../../schema/codes.ts';
 
 export interface CloseReport {
   readonly connection: string;
@@ -28,4 +28,10 @@ export function threadOf(report: CloseReport): string | undefined {
 /** What ws found wrong with the peer's bytes; it has closed the socket with the right code by itself. */
 export function endedBy(error: Error & { code?: unknown }): CloseCode | undefined {
   return error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'too_large' : undefined;
+}
+
+/** The code that a stream is closed with for an error: its own where it has one. */
+export function closeCodeOf({ code }: { readonly code: Code }): CloseCode {
+  const isCloseCode = (any: Code): any is CloseCode => 'close' in codes[any];
+  return isCloseCode(code) ? code : 'internal';
 }

@@ -82,13 +82,13 @@ describe.concurrent('two nodes', () => {
     const answer = await a.rollout.control.change(setPercent(20), by);
     expect(answer).toMatchObject({ written: true, laggards: ['node-b'] });
     await until(
-      async () => (await a.rollout.store.acknowledged(answer.version, 0)).laggards.length === 0,
+      async () => (await a.rollout.fleet.acknowledged(answer.version, 0)).laggards.length === 0,
       'node-b to be given up',
     );
     b.link.mend();
     await until(() => versionOf(b) === answer.version, 'node-b to catch up');
     await until(
-      async () => 'node-b' in (await a.rollout.store.acknowledged(answer.version, 0)).acks,
+      async () => 'node-b' in (await a.rollout.fleet.acknowledged(answer.version, 0)).acks,
       'node-b to be told of again',
     );
   });
@@ -97,14 +97,14 @@ describe.concurrent('two nodes', () => {
     const a = await fleet.open('node-a', env);
     const b = await fleet.open('node-b', { REALTIME_STREAMING_V2: 'false' });
     await until(
-      async () => (await a.rollout.store.acknowledged(1, 0)).capped.length === 1,
+      async () => (await a.rollout.fleet.acknowledged(1, 0)).capped.length === 1,
       'the capped node to report',
     );
     expect(await a.rollout.control.change(setPercent(11), by)).toMatchObject({
       capped: [{ node: 'node-b', variables: ['REALTIME_STREAMING_V2'] }],
     });
     await b.rollout.close();
-    expect(Object.keys((await a.rollout.store.acknowledged(1, 0)).acks)).toEqual(['node-a']);
+    expect(Object.keys((await a.rollout.fleet.acknowledged(1, 0)).acks)).toEqual(['node-a']);
   });
 
   it('answer what a node of an older release asks, which keeps no question in Redis', async ({ fleet }) => {

@@ -17,7 +17,7 @@ async function pairOf(fleet: RolloutFleet): Promise<Pair> {
   const pair = await fleet.pair(env);
   for (const { rollout } of pair)
     await until(
-      async () => Object.keys((await rollout.store.acknowledged(1, 0)).acks).length === 2,
+      async () => Object.keys((await rollout.fleet.acknowledged(1, 0)).acks).length === 2,
       'the nodes to know of each other',
     );
   return pair;

@@ -1,6 +1,6 @@
 /**
- * The README's own commands, run as a newcomer pastes them: the lines that the server prints, the five checks and the
- * rollout section, with the real wscat and curl. Only the port is replaced: another server may hold 4000.
+ * The newcomer's commands, run as they are pasted: the lines that the server prints, the API quickstart's five checks and
+ * the README's rollout section, with the real wscat and curl. Only the port is replaced: another server may hold 4000.
  */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -12,7 +12,9 @@ import type { ServerFrame } from '../../schema/frames.ts';
 import type { NodeMetrics, PollBody } from '../../schema/http.ts';
 import { ensureCommand } from '../support/debian.ts';
 import { paste, type Pasted } from '../support/pasted-commands.ts';
+import { freePort } from '../support/ports.ts';
 import { readmeBlocks } from '../support/readme-blocks.ts';
+import { RedisServer } from '../support/redis.ts';
 import { root } from '../support/sources.ts';
 import { listeningUrl } from '../support/started-process.ts';
 import { until } from '../support/until.ts';
@@ -23,8 +25,11 @@ const startMs = 30_000;
 const fencesIn = (text: string): string[] =>
   [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((found) => found[1] ?? '');
 
-/** The README's `sh` blocks under a heading, in order. */
-const blocksUnder = (heading: string): string[] => readmeBlocks(heading).map(({ text }) => text);
+/** The `sh` blocks under a heading of the README or, for the five checks, of the API quickstart, in order. */
+const blocksUnder = (heading: string): string[] =>
+  readmeBlocks(heading, /^\d\. /.test(heading) ? 'docs/STREAMING_API_QUICKSTART.md' : 'README.md').map(
+    ({ text }) => text,
+  );
 
 /** Lines that came in full: what is being printed just now is not one yet. */
 const linesOf = (pasted: Pasted): string[] => pasted.said().split('\n').slice(0, -1);
@@ -194,6 +199,36 @@ describe("the README's commands", () => {
     expect(back).toMatchObject({ written: true });
     const { entries } = audit as { entries: { action: string; reason: string }[] };
     expect(entries.map(({ action }) => action)).toEqual(['unkill', 'kill', 'percent', 'percent', 'start']);
+  });
+
+  it('start two nodes on one Redis: what is told to one, the other says', async () => {
+    const [start = '', use = ''] = blocksUnder('Several nodes');
+    const redis = await RedisServer.start();
+    const [first, second] = [await freePort(), await freePort()];
+    const moved = (script: string): string =>
+      script
+        .replaceAll('6379', String(redis.port))
+        .replaceAll('4000', String(first))
+        .replaceAll('4001', String(second))
+        // Built already, and other tests run what was built.
+        .replace('npm run build', 'true');
+    const isUp = [first, second].map(
+      (port) => `until curl -sf http://127.0.0.1:${port}/readyz > /dev/null; do sleep 0.1; done`,
+    );
+    const script = ['set -m', moved(start), ...isUp, moved(use), 'wait'].join('\n');
+    const { PATH, HOME } = process.env;
+    try {
+      const { stdout } = await run('bash', ['-c', script], { cwd: root, env: { PATH, HOME } });
+      expect(stdout).toMatch(/^nodes +2\/2 have/m);
+      expect(stdout).toMatch(/^percent set to 100 %: .*2\/2 have/m);
+      const negotiated = stdout.split('\n').find((line) => line.startsWith('{"transport"')) ?? '';
+      expect(JSON.parse(negotiated.replace(/\}\{"level.*$/, '}'))).toMatchObject({
+        transport: 'websocket',
+        reason: 'rollout',
+      });
+    } finally {
+      await redis.stop();
+    }
   });
 
   it('of the rollout guide are answered without an error', async () => {

@@ -38,6 +38,15 @@ it.each(documents)('%s links to what is there', (document) => {
   expect(broken).toEqual([]);
 });
 
+it('docs/ARCHITECTURE.md names files that are there', () => {
+  const text = readFileSync('docs/ARCHITECTURE.md', 'utf8');
+  const named = [...text.matchAll(/`([a-z-]+(?:\/[a-z0-9-]+)+\.(?:ts|lua|md|json))`/g)].map(
+    ([, path = '']) => path,
+  );
+  expect(named.length).toBeGreaterThan(10);
+  expect(named.filter((path) => !existsSync(path) && !existsSync(join('src', path)))).toEqual([]);
+});
+
 describe("the migration guide's example profiles", () => {
   const text = readFileSync('docs/STREAMING_MIGRATION.md', 'utf8');
   const examples = [...text.matchAll(/^```yaml\n([^]*?)^```$/gm)].map(([, yaml = '']) => yaml);

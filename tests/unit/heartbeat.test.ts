@@ -10,18 +10,18 @@ function beating() {
   const clock = manualClock();
   const wheel = new Wheel(clock);
   const peer = { progress: 0, pings: 0, isDead: false };
-  const heartbeat = new Heartbeat({
-    wheel,
-    clock,
-    pingMs,
-    progress: () => peer.progress,
-    ping: () => {
-      peer.pings += 1;
+  const heartbeat = new Heartbeat(
+    { wheel, clock, pingMs },
+    {
+      progress: () => peer.progress,
+      ping: () => {
+        peer.pings += 1;
+      },
+      dead: () => {
+        peer.isDead = true;
+      },
     },
-    dead: () => {
-      peer.isDead = true;
-    },
-  });
+  );
   heartbeat.start();
   return { clock, peer, heartbeat };
 }

@@ -2,9 +2,8 @@
 import type { Clock } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
 import { type KeyPrints, keyPrints, sharedTicketKey } from '../../auth/key-prints.ts';
-import { readNeighbours } from '../../rollout/rules/node-register.ts';
+import { nodesScript, readNeighbours } from '../../rollout/fleet/nodes.ts';
 import { rulesKeys } from '../../rollout/rules/redis.ts';
-import { scripts } from '../../rollout/rules/scripts.ts';
 import { type Finding, findingsAbout } from '../findings.ts';
 import { askRedis } from './redis-probe.ts';
 
@@ -18,7 +17,7 @@ export async function fleetFindings(config: Config, clock: Clock): Promise<Findi
     if (!isReady) return [];
     try {
       const { acks, nodes } = rulesKeys(prefix);
-      const reply = await commands.call('EVAL', [scripts.nodes.lua, 2, acks, nodes]);
+      const reply = await commands.call('EVAL', [nodesScript.lua, 2, acks, nodes]);
       return printFindings(keyPrints(config), readNeighbours(reply));
     } catch (thrown) {
       const why = thrown instanceof Error ? thrown.message : 'it failed';

@@ -8,7 +8,7 @@ import { scrubText } from '../../logger.ts';
  * `leading`: this node bridges. `standby`: another one does, or none yet. `waiting`: it bridges, and waits for Turnout's
  * Redis. `off`: TURNOUT_BRIDGE says so.
  */
-export type BridgeState = 'leading' | 'standby' | 'waiting' | 'off';
+type BridgeState = 'leading' | 'standby' | 'waiting' | 'off';
 
 export interface BridgeHealth {
   readonly profile: string;

@@ -7,7 +7,7 @@ import { placeOf, type Position } from '../../log/cursor.ts';
 import type { LogEntry } from '../../log/entry.ts';
 import { type EventLog, placeOnly } from '../../log/event-log.ts';
 import type { Dialect } from '../dialect/dialect.ts';
-import { holeService } from '../bridge/hole.ts';
+import { holeService } from '../bridge/batch.ts';
 
 export interface PlacesOptions {
   readonly log: Pick<EventLog, 'read'>;

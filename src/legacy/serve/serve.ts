@@ -8,7 +8,7 @@ import { heldAtMostMs } from '../../auth/identity.ts';
 import type { Dialect, LegacyAnswer, LegacyAsk } from '../dialect/dialect.ts';
 import type { LegacyCaller } from './identity.ts';
 import { ownCursor } from '../proxy/onward.ts';
-import { holeService } from '../bridge/hole.ts';
+import { holeService } from '../bridge/batch.ts';
 import { envelopeOf, type Places } from './places.ts';
 import type { Unserved } from '../../metrics/legacy.ts';
 import { encodeCursor, placeOf, type Position } from '../../log/cursor.ts';

@@ -4,8 +4,12 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { killLocalNodes, socketOf } from '../../../src/rollout/kill/local.ts';
-import { type LocalKillDoor, openLocalKillDoor } from '../../../src/rollout/kill/local-door.ts';
+import {
+  killLocalNodes,
+  type LocalKillDoor,
+  openLocalKillDoor,
+  socketOf,
+} from '../../../src/rollout/kill/local.ts';
 import { until } from '../../support/until.ts';
 
 let folder: string;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { TwinWatch } from '../../../src/rollout/rules/twin-watch.ts';
+import { TwinWatch } from '../../../src/rollout/fleet/twin-watch.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
 it('tells a living twin from the run before, and once when each begins and ends', () => {
