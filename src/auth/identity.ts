@@ -1,4 +1,4 @@
-/** Who is asking, once a token was verified, and what they may read and publish. Pure: src/auth/authenticator.ts verifies. */
+/** A verified caller, and what they may read and publish. Pure: src/auth/authenticator.ts verifies. */
 import type { Role } from '../../schema/token.ts';
 import type { Credential } from './credential.ts';
 
@@ -33,20 +33,46 @@ export interface Identity {
   readonly roles: ReadonlySet<Role>;
   /** Orgs that a producer may publish for ('*': any); its own org where the token names none. */
   readonly producerOrgs: readonly string[];
-  /** Another server vouches for it, for as long as `expiresAtMs` says; absent where a token speaks for itself. */
+  /** Present where an auth server vouches for the user until `expiresAtMs`; absent where a token was verified by its key. */
   readonly vouch?: Vouch;
 }
 
-/** Whom to ask when the time of an identity is up that is no token's own. */
+/** What a token, a ticket or an auth server says of its user. Absent grants: reads all, publishes nothing, has no role. */
+interface Grants extends Pick<Identity, 'org' | 'sub' | 'expiresAtMs'> {
+  readonly services?: readonly string[] | undefined;
+  readonly publish?: readonly string[] | undefined;
+  readonly roles?: readonly Role[] | undefined;
+  readonly orgs?: readonly string[] | undefined;
+}
+
+export const userIdentity = ({
+  org,
+  sub,
+  expiresAtMs,
+  services,
+  publish,
+  roles,
+  orgs,
+}: Grants): Identity => ({
+  org,
+  sub,
+  expiresAtMs,
+  reads: new ServiceClaim(services ?? ['*']),
+  publishes: new ServiceClaim(publish ?? []),
+  roles: new Set(roles),
+  producerOrgs: orgs ?? [org],
+});
+
+/** How to renew an identity that an auth server gave. */
 export interface Vouch {
   readonly credential: Credential;
-  /** How long whoever is connected stays while nobody can be asked. */
+  /** How long an open connection stays while the server can't be asked. */
   readonly outageMs: number;
-  /** The same caller, for longer. @throws unauthorized, also where it is somebody else by now; overloaded in an outage */
+  /** Returns the same user with a later expiry. @throws unauthorized, also for another user by now; overloaded in an outage */
   askAgain(): Promise<Identity>;
 }
 
-/** How long a connection of theirs may wait for events without anybody being asked about them, milliseconds. */
+/** Returns how long a connection may wait for events until its identity expires, milliseconds; infinite where it is renewed. */
 export const heldAtMostMs = ({ vouch, expiresAtMs }: Identity, nowMs: number): number =>
   vouch === undefined ? expiresAtMs - nowMs : Number.POSITIVE_INFINITY;
 
@@ -60,9 +86,9 @@ export interface Ticket {
   readonly override: 'websocket' | 'long-poll' | undefined;
 }
 
-/** Verifies what callers bring. */
+/** Verifies the credentials of callers. */
 export interface Authenticator {
-  /** @throws unauthorized, whatever is wrong with it or where there is none; overloaded while nobody can be asked. */
+  /** @throws unauthorized for a faulty credential, or none; overloaded while keys or auth server are out of reach */
   verify(credential: Credential | undefined): Promise<Identity>;
   /** The same for a bearer token. @throws unauthorized: missing, malformed, forged, expired. */
   verifyToken(token: string | undefined): Promise<Identity>;

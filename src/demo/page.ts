@@ -34,12 +34,7 @@ const files: Readonly<Record<string, string>> = {
 /** Modules of the page, of the SDK and of the legacy client, each part a plain name: no way out of the folder. */
 const script = /^(demo|js|legacy)(\/[a-z0-9-]+)+\.js$/;
 
-export interface DemoPage {
-  readonly crowd: () => CrowdState;
-  readonly tokens: PageTokens;
-}
-
-export function demoPage({ crowd, tokens }: DemoPage): Hono {
+export function demoPage(crowd: () => CrowdState, tokens: PageTokens): Hono {
   return new Hono()
     .get('/', async (c) => {
       c.header('content-security-policy', policy);
@@ -47,13 +42,9 @@ export function demoPage({ crowd, tokens }: DemoPage): Hono {
       // Under a base path this route has no slash at its end, so the page can't name its files from where it is.
       return c.html(page.replaceAll('@base@', c.req.path.replace(/\/$/, '')));
     })
-    .get('/demo/state', (c) => {
-      c.header('cache-control', 'no-store');
-      return c.json(crowd());
-    })
+    .get('/demo/state', (c) => c.json(crowd()))
     .get('/demo/tokens', (c) => {
       if (!isOwnPage(c)) throw fail('origin_forbidden');
-      c.header('cache-control', 'no-store');
       return c.json(tokens);
     })
     .get('/demo/clients/*', async (c) => {

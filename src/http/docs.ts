@@ -76,13 +76,13 @@ export async function openApiDocument(app: Hono<AppEnv>): Promise<object> {
   });
 }
 
-/** @param app everything that is described; asked once, at the first request. */
-export function docsRoutes(app: () => Hono<AppEnv>): Hono {
+/** @param app whose routes are described, as they stand at the first request */
+export function docsRoutes(app: Hono<AppEnv>): Hono {
   let document: Promise<object> | undefined;
   const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
   return new Hono()
     .get('/openapi.json', async (c) => {
-      document ??= openApiDocument(app());
+      document ??= openApiDocument(app);
       return c.json(await document);
     })
     .get('/docs', (c) => {

@@ -1,13 +1,10 @@
-/** What bridges tell of themselves, as metrics: totals and states are read at each collection. */
+/** The metrics of bridges: totals and states, read at each collection. */
 import { Counter, Gauge, type Registry } from 'prom-client';
+import type { BridgeHealth } from '../../schema/http.ts';
 
 /** Profiles are few, and named by the operator: they may be labels. */
-export interface BridgeFigures {
-  readonly profile: string;
-  readonly kind: string;
-  readonly state: string;
-  readonly isFed: boolean;
-  readonly lagSeconds: number;
+export interface BridgeFigures
+  extends Pick<BridgeHealth, 'profile' | 'kind' | 'state' | 'isFed' | 'lagSeconds'> {
   readonly counts: Readonly<Record<'events' | 'duplicates' | 'badItems' | 'gaps' | 'restarts', number>>;
 }
 
@@ -36,17 +33,14 @@ export class BridgeMetrics {
   }
 
   set(bridges: readonly BridgeFigures[]): void {
-    for (const counter of Object.values(this.counts)) counter.reset();
+    const names = ['events', 'duplicates', 'badItems', 'gaps', 'restarts'] as const;
+    for (const name of names) this.counts[name].reset();
     for (const { profile, kind, state, isFed, lagSeconds, counts } of bridges) {
       const labels = { profile, kind };
       this.lag.set(labels, lagSeconds);
       this.leader.set(labels, state === 'leading' || state === 'waiting' ? 1 : 0);
       this.fed.set(labels, isFed ? 1 : 0);
-      this.counts.events.inc(labels, counts.events);
-      this.counts.duplicates.inc(labels, counts.duplicates);
-      this.counts.badItems.inc(labels, counts.badItems);
-      this.counts.gaps.inc(labels, counts.gaps);
-      this.counts.restarts.inc(labels, counts.restarts);
+      for (const name of names) this.counts[name].inc(labels, counts[name]);
     }
   }
 }

@@ -6,17 +6,19 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { codes } from '../../schema/codes.ts';
 import { LegacyMetrics } from './legacy.ts';
 import { BridgeMetrics } from './bridge.ts';
-import { Spread } from './spread.ts';
 import { Traffic } from './traffic.ts';
+import { WeightedHistogram } from './weighted-histogram.ts';
 
-/** How a stream ended, as src/transports/close-report.ts tells it. */
+/** How a stream ended; src/transports/close-report.ts adds whose it was. */
 export interface StreamEnd {
+  /** The close code: ours where we ended it, else the peer's (1006: cut). */
   readonly code: number;
-  /** A code of our table where we ended it; undefined where the peer did. */
+  /** Why we ended it, a code of our table; undefined where the peer did. Never the peer's own words. */
   readonly reason: string | undefined;
   readonly durationMs: number;
+  /** We had moved or drained it, whichever side closed in the end: told apart from faults in every figure. */
   readonly isPlanned: boolean;
-  /** It was acknowledged: events could reach it. */
+  /** It was acknowledged: a stream that was refused says nothing about how long connections last. */
   readonly wasLive: boolean;
 }
 
@@ -35,9 +37,15 @@ const ourCodes: ReadonlySet<number> = new Set(
 export class Metrics {
   readonly registry = new Registry();
   /** What the transports count, read at each collection. */
-  readonly traffic: Traffic;
+  readonly traffic = new Traffic();
   /** From append to the write towards the client, seconds. */
-  readonly appendToWrite: Spread;
+  readonly appendToWrite = new WeightedHistogram({
+    name: 'turnout_append_to_write_seconds',
+    help: 'from the append of an event to its write towards the client',
+    label: 'transport',
+    buckets: latencyBuckets,
+    registry: this.registry,
+  });
   readonly eventsAppended = this.counter('turnout_events_appended_total', 'events that the log stored');
   readonly eventsDuplicate = this.counter(
     'turnout_events_duplicate_total',
@@ -109,21 +117,27 @@ export class Metrics {
   });
   private readonly hooks: (() => void)[] = [];
 
-  constructor(traffic: Traffic) {
-    this.traffic = traffic;
-    this.appendToWrite = new Spread({
-      name: 'turnout_append_to_write_seconds',
-      help: 'from the append of an event to its write towards the client',
-      label: 'transport',
-      buckets: latencyBuckets,
+  constructor() {
+    const { traffic } = this;
+    this.mirror('ws_frames_sent_total', 'events sent on streams, by type', () => traffic.frames, 'event');
+    const delivered = 'events given to clients, per client';
+    this.mirror('turnout_events_delivered_total', delivered, () => traffic.delivered, 'transport');
+    const replayed = 'delivered events that were older than the connection';
+    this.mirror('turnout_events_replayed_total', replayed, () => traffic.replayed, 'transport');
+    const compressed = 'compressed frames, per client';
+    this.mirror('turnout_compressed_frames_total', compressed, () => ({ all: traffic.compressedFrames }));
+    const accepted = 'streams accepted';
+    this.mirror('turnout_connections_accepted_total', accepted, () => ({ all: traffic.acceptedStreams }));
+    const open = this.gauge('turnout_streams_open', 'open streams, counted from the upgrade on');
+    const held = this.gauge('turnout_polls_held', 'polls that wait for an event');
+    this.onCollect(() => {
+      open.set(traffic.activeStreams);
+      held.set(traffic.pollsHeld);
     });
-    this.registry.registerMetric(this.appendToWrite.metric);
-    this.declareTraffic();
   }
 
   streamClosed(end: StreamEnd): void {
     this.closes.inc(closeLabels(end));
-    // One that was never let in says nothing about how long connections last.
     if (!end.wasLive) return;
     this.durations.observe({ planned: String(end.isPlanned) }, end.durationMs / 1000);
   }
@@ -132,7 +146,7 @@ export class Metrics {
     if (answer.hadEvents) this.polls.observe(answer.waitedMs / 1000);
   }
 
-  /** How many are connected now, by what they are on and which cohort they belong to. */
+  /** Sets how many sessions are connected now, by transport and cohort. */
   setConnections(sessions: Iterable<{ readonly transport: string; readonly cohort: string }>): void {
     this.connections.reset();
     for (const transport of ['websocket', 'long-poll'])
@@ -140,12 +154,12 @@ export class Metrics {
     for (const { transport, cohort } of sessions) this.connections.inc({ transport, cohort });
   }
 
-  /** Runs `read` before each collection: where gauges are set from what the rooms hold. */
+  /** Runs `read` before each collection: it sets gauges from what the rooms hold. */
   onCollect(read: () => void): void {
     this.hooks.push(read);
   }
 
-  /** The whole in Prometheus's text format, the process's own figures included. */
+  /** Returns all metrics in Prometheus's text format, the process's own included. */
   async text(): Promise<string> {
     for (const read of this.hooks) read();
     return `${await this.registry.metrics()}\n${await processRegistry().metrics()}`;
@@ -159,59 +173,23 @@ export class Metrics {
     return new Gauge<Label>({ name, help, labelNames, registers: [this.registry] });
   }
 
-  /** Metrics whose truth is a plain number of `Traffic`. */
-  private declareTraffic(): void {
-    const { traffic } = this;
-    const mirrored = (
-      name: string,
-      help: string,
-      label: string,
-      read: () => Readonly<Record<string, number>>,
-    ) =>
-      new Counter({
-        name,
-        help,
-        labelNames: label === '' ? [] : [label],
-        registers: [this.registry],
-        collect() {
-          this.reset();
-          for (const [value, count] of Object.entries(read()))
-            this.inc(label === '' ? {} : { [label]: value }, count);
-        },
-      });
-    const single = (name: string, help: string, read: () => number) =>
-      mirrored(name, help, '', () => ({ all: read() }));
-    mirrored('ws_frames_sent_total', 'events sent on streams, by type', 'event', () => traffic.frames);
-    const delivered = 'events given to clients, per client';
-    mirrored('turnout_events_delivered_total', delivered, 'transport', () => traffic.delivered);
-    const replayed = 'delivered events that were older than the connection';
-    mirrored('turnout_events_replayed_total', replayed, 'transport', () => traffic.replayed);
-    single(
-      'turnout_compressed_frames_total',
-      'compressed frames, per client',
-      () => traffic.compressedFrames,
-    );
-    single('turnout_connections_accepted_total', 'streams accepted', () => traffic.acceptedStreams);
-    const { registry } = this;
-    const live = (name: string, help: string, read: () => number) =>
-      new Gauge({
-        name,
-        help,
-        registers: [registry],
-        collect() {
-          this.set(read());
-        },
-      });
-    live('turnout_streams_open', 'open streams, counted from the upgrade on', () => traffic.activeStreams);
-    live('turnout_polls_held', 'polls that wait for an event', () => traffic.pollsHeld);
+  /** Declares a counter that is copied at each collection from plain numbers, one for each value of `label`. */
+  private mirror(
+    name: string,
+    help: string,
+    read: () => Readonly<Record<string, number>>,
+    label?: string,
+  ): void {
+    const counter = this.counter(name, help, label === undefined ? [] : [label]);
+    this.onCollect(() => {
+      counter.reset();
+      for (const [value, count] of Object.entries(read()))
+        counter.inc(label === undefined ? {} : { [label]: value }, count);
+    });
   }
 }
 
-export function createMetrics(traffic: Traffic = new Traffic()): Metrics {
-  return new Metrics(traffic);
-}
-
-/** The labels of `ws_closes_total`: of our table, or one of a few for what a peer may send, never its words. */
+/** Returns the labels of `ws_closes_total`: from our table, or one of a few for what a peer may send, never its words. */
 export function closeLabels(end: Pick<StreamEnd, 'code' | 'reason'>): { code: string; reason: string } {
   const { code, reason } = end;
   const isKnown = peerCodes.has(code) || ourCodes.has(code);

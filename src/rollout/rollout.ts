@@ -72,7 +72,7 @@ export function createRollout(options: RolloutOptions) {
     (fields, message) => logger.warn(fields, message),
   );
   /** 0: rules of any age are decided by. */
-  const maxAgeMs = config.TURNOUT_RULES_STALE === 'long-poll' ? config.TURNOUT_RULES_MAX_AGE : 0;
+  const maxAgeMs = config.TURNOUT_RULES_STALE === 'long-poll' ? config.TURNOUT_RULES_MAX_AGE_MS : 0;
   const areRulesLost = (): boolean => maxAgeMs > 0 && store.health().ageMs > maxAgeMs;
   const decider = new Decider({
     rules: () => store.current(),

@@ -6,11 +6,11 @@ import type { Transport } from '../../schema/frames.ts';
 import type { CloseCode } from '../../schema/codes.ts';
 import type { Identity, Ticket } from '../auth/identity.ts';
 
-type StreamAdmission =
+export type StreamAdmission =
   | { readonly isAdmitted: true; readonly cohort: Cohort; readonly assignment: number }
   | { readonly isAdmitted: false; readonly code: CloseCode };
 
-interface PollAssignment {
+export interface PollAssignment {
   /** The transport that the user is due. */
   readonly transport: Transport;
   readonly cohort: Cohort;

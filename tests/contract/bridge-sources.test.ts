@@ -515,12 +515,12 @@ describe.concurrent('a bridge from a Redis stream', () => {
     await source.client.xadd('old-stream:acme', '1-0', 'kind', 'k', 'data', '1');
     await holds(log, ['1-0']);
     await source.kill();
-    await until(() => report().lastError !== undefined, 'the fault is told');
+    await until(() => report().lastError !== null, 'the fault is told');
     await source.restart();
     await source.client.xadd('old-stream:acme', '2-0', 'kind', 'k', 'data', '2');
     await holds(log, ['1-0', '2-0']);
     expect(report().counts.restarts).toBeGreaterThan(0);
-    await until(() => report().lastError === undefined, 'the fault is over');
+    await until(() => report().lastError === null, 'the fault is over');
   });
 });
 

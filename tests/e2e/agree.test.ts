@@ -311,10 +311,10 @@ it.concurrent('rules grown too old fail to long-poll where the operator says so,
 }) => {
   const node = await fleet.open('node-a', {
     ...env,
-    TURNOUT_RULES_MAX_AGE: '2500',
+    TURNOUT_RULES_MAX_AGE_MS: '2500',
     TURNOUT_RULES_STALE: 'long-poll',
   });
-  const held = await fleet.open('node-b', { ...env, TURNOUT_RULES_MAX_AGE: '2500' });
+  const held = await fleet.open('node-b', { ...env, TURNOUT_RULES_MAX_AGE_MS: '2500' });
   const user = users.find((one) => node.rollout.decider.decide(one).transport === 'websocket');
   if (user === undefined) throw new Error('nobody is on WebSocket');
   for (const one of [node, held]) one.link.cut();

@@ -570,9 +570,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a credential is taken for another that was seen before',
-    file: 'src/auth/cache.ts',
-    find: 'const found = this.young.get(digest) ?? this.old.get(digest);',
-    replace: "const found = digest === '' ? undefined : [...this.young.values()][0];",
+    file: 'src/auth/server.ts',
+    find: 'const known = this.known.get(digest);',
+    replace: "const known = digest === '' ? undefined : [...this.known.values()][0];",
     test: 'tests/unit/legacy-hostile-identity',
     expectRed: 'is never another: 50 users at the same time',
   },

@@ -2,6 +2,7 @@
  * Bridges: what an old API's own source brings, into the log, without a change of its backend. Of each profile one node
  * bridges at a time; the others stand by and take over within seconds.
  */
+import type { BridgeHealth } from '../../../schema/http.ts';
 import { setMaxListeners } from 'node:events';
 import type { Profile, ProfileSource } from '../../../schema/profile.ts';
 import type { Cancel, Clock } from '../../clock.ts';
@@ -9,7 +10,7 @@ import type { EventLog } from '../../log/event-log.ts';
 import type { Logger } from '../../logger.ts';
 import type { RedisConnection } from '../../redis/connections.ts';
 import { BridgeFeed } from './feed.ts';
-import { type BridgeCounts, type BridgeHealth, BridgeTally, faultText } from './health.ts';
+import { type BridgeCounts, BridgeTally, faultText } from './health.ts';
 import type { Dialect } from '../dialect/dialect.ts';
 import { bridgeKeys, type Lease, LocalLease, RedisLease, renewMs } from './lease.ts';
 import { createDialect } from '../dialect/profile-dialect.ts';
@@ -107,10 +108,10 @@ class Bridge {
       profile: this.dialect.profile.name,
       kind: this.kind,
       state,
-      leader: lease.holder,
+      leader: lease.holder ?? null,
       isFed: this.isFed,
       lagSeconds: isLeading ? tally.lagSeconds : 0,
-      lastError: tally.lastError,
+      lastError: tally.lastError ?? null,
       counts: { ...tally.counts },
     };
   }

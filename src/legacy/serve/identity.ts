@@ -2,8 +2,8 @@
  * Who asks through an old API, as its profile says: read from the request, then told by the token itself or by the old
  * backend. Whoever it can't tell is left to the old backend, which answers them as it always did.
  */
+import { LRUCache } from 'lru-cache';
 import type { Profile, ProfileAuth } from '../../../schema/profile.ts';
-import { DigestCache } from '../../auth/cache.ts';
 import { type OrgPlace, whoIn } from '../../auth/claims.ts';
 import { Credential } from '../../auth/credential.ts';
 import { jwtForm, keptTokens } from '../../auth/jwt.ts';
@@ -11,7 +11,7 @@ import { type AskOutcome, AuthServer } from '../../auth/server.ts';
 import type { KeyedAuthenticator } from '../../auth/authenticator.ts';
 import type { Clock } from '../../clock.ts';
 import { asTurnoutError } from '../../errors.ts';
-import { type Identity, ServiceClaim } from '../../auth/identity.ts';
+import { type Identity, userIdentity } from '../../auth/identity.ts';
 import type { LegacyRequest } from '../dialect/dialect.ts';
 
 export interface LegacyCaller {
@@ -40,11 +40,6 @@ export interface LegacyIdentityDeps {
   readonly onAsked?: (outcome: AskOutcome, why: string) => void;
 }
 
-interface CachedCaller {
-  readonly caller: LegacyCaller;
-  readonly untilMs: number;
-}
-
 export function createLegacyIdentity(
   { auth }: Pick<Profile, 'auth'>,
   { clock, authenticator, onAsked }: LegacyIdentityDeps,
@@ -57,10 +52,10 @@ export function createLegacyIdentity(
       org: orgPlace(auth.resolve.org),
       cacheMs: auth.resolve.cacheSeconds * 1000,
       clock,
-      ...(onAsked && { onAsked }),
+      onAsked,
     });
   const jwt = auth?.jwt;
-  const cache = new DigestCache<CachedCaller>(keptTokens.most);
+  const verified = new LRUCache<string, { caller: LegacyCaller; untilMs: number }>({ max: keptTokens.most });
 
   const byToken = async (
     { user, org }: NonNullable<ProfileAuth['jwt']>,
@@ -68,13 +63,13 @@ export function createLegacyIdentity(
     digest: string,
   ): Promise<LegacyResolution> => {
     const nowMs = clock.now();
-    const known = cache.get(digest, nowMs);
-    if (known !== undefined) return known.caller;
+    const known = verified.get(digest);
+    if (known !== undefined && known.untilMs > nowMs) return known.caller;
     const { payload, expiresAtMs } = await authenticator.verifiedClaims(token);
     const who = whoIn(payload, user, orgPlace(org));
     if (who === undefined) return 'anonymous';
-    const caller = callerOf(identityOf(who, expiresAtMs));
-    cache.set(digest, { caller, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
+    const caller = callerOf(userIdentity({ org: who.org, sub: who.user, expiresAtMs }));
+    verified.set(digest, { caller, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
     return caller;
   };
 
@@ -126,14 +121,4 @@ const callerOf = (identity: Identity): LegacyCaller => ({
   user: identity.sub,
   expiresAtMs: identity.expiresAtMs,
   identity,
-});
-
-const identityOf = ({ org, user }: { org: string; user: string }, expiresAtMs: number): Identity => ({
-  org,
-  sub: user,
-  expiresAtMs,
-  reads: new ServiceClaim(['*']),
-  publishes: new ServiceClaim([]),
-  roles: new Set(),
-  producerOrgs: [org],
 });

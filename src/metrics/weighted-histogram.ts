@@ -2,31 +2,37 @@
  * A histogram cheap enough for the fan-out: one addition for a whole group of clients that were given the same bytes in
  * the same tick. Rendered by prom-client's registry like any other metric.
  */
-import type { Metric } from 'prom-client';
+import type { Metric, Registry } from 'prom-client';
 
-export interface SpreadOptions {
+interface WeightedHistogramOptions {
   readonly name: string;
   readonly help: string;
   readonly label: string;
   /** Upper bounds, ascending. */
   readonly buckets: readonly number[];
+  readonly registry: Registry;
 }
 
 interface Tally {
-  /** One a bucket, and a last one for what is over them all; not cumulative. */
+  /** One for each bucket, and a last one for values above all bounds; not cumulative. */
   readonly counts: number[];
   sum: number;
 }
 
-export class Spread {
-  private readonly options: SpreadOptions;
+export class WeightedHistogram {
+  private readonly options: WeightedHistogramOptions;
   private readonly byLabel = new Map<string, Tally>();
 
-  constructor(options: SpreadOptions) {
+  constructor(options: WeightedHistogramOptions) {
     this.options = options;
+    const { name, help, label, registry } = options;
+    const described = { name, help, type: 'histogram', aggregator: 'sum', labelNames: [label] };
+    const metric = { ...described, get: async () => ({ ...described, values: this.values() }) };
+    // A registry asks a metric for `name` and `get` only, which its type doesn't say.
+    registry.registerMetric(metric as unknown as Metric);
   }
 
-  /** @param times how many had this very value. */
+  /** Adds `times` observations of `value`. */
   observe(label: string, value: number, times = 1): void {
     let tally = this.byLabel.get(label);
     if (tally === undefined) {
@@ -38,18 +44,6 @@ export class Spread {
     while (place < buckets.length && value > (buckets[place] ?? 0)) place += 1;
     tally.counts[place] = (tally.counts[place] ?? 0) + times;
     tally.sum += value * times;
-  }
-
-  /** How many values a label has seen. */
-  count(label: string): number {
-    return this.byLabel.get(label)?.counts.reduce((sum, count) => sum + count, 0) ?? 0;
-  }
-
-  /** What a registry of prom-client takes. It asks for `name` and `get` only, which its type doesn't say. */
-  get metric(): Metric {
-    const { name, help, label } = this.options;
-    const described = { name, help, type: 'histogram', aggregator: 'sum', labelNames: [label] };
-    return { ...described, get: async () => ({ ...described, values: this.values() }) } as unknown as Metric;
   }
 
   private values() {
