@@ -5,14 +5,16 @@ import type { ErrorBody } from '../schema/http.ts';
 const defaultRetryAfterS = 1;
 
 export class TurnoutError extends Error {
-  readonly code: Code;
   /** Seconds for `Retry-After`, where the thrower knows better than the default. */
   readonly retryAfterS: number | undefined;
 
-  constructor(code: Code, message?: string, options: { cause?: unknown; retryAfterS?: number } = {}) {
+  constructor(
+    readonly code: Code,
+    message?: string,
+    options: { cause?: unknown; retryAfterS?: number } = {},
+  ) {
     super(message ?? codes[code].message, { cause: options.cause });
     this.name = 'TurnoutError';
-    this.code = code;
     this.retryAfterS = options.retryAfterS;
   }
 }

@@ -4,7 +4,6 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PassThrough, Writable } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { RolloutBody } from '../../../schema/admin.ts';
 import { CommandError } from '../../../src/cli/exits.ts';
 import { watchRollout } from '../../../src/cli/rollout/watch.ts';
 import { type Terminal, written } from '../../../src/cli/terminal.ts';
@@ -97,10 +96,10 @@ it('ends a watch without a word of failure where Ctrl-C comes in the middle of a
   let looks = 0;
   const look = async () => {
     looks += 1;
-    if (looks === 1) return { body: {} as RolloutBody, audit: [] };
+    if (looks === 1) return { json: {}, lines: () => [] };
     stop.abort();
     throw new CommandError('unreachable', 'cannot reach it: the connection failed', { isTransient: true });
   };
-  expect(await watchRollout(terminal, look, () => Promise.resolve(), 'text')).toBe('done');
+  expect(await watchRollout(terminal, look, { output: 'text' })).toBe('done');
   expect(said).toEqual([]);
 });
