@@ -5,11 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { firstFrame, producerToken, startGateway, streamPath, userToken } from '../gateway.ts';
 import { PollSwarm } from '../poll-swarm.ts';
-import { LoadPublisher } from '../publisher.ts';
+import { LoadPublisher, settles } from '../publisher.ts';
 import { newHistogram, numberOption, quantileMs, report, round, type Row, slope } from '../report.ts';
 import { goFirst, pinLoad, type ServerProcess } from '../server-process.ts';
 import { Swarm } from '../swarm.ts';
-import { until } from '../until.ts';
 
 interface Budgets {
   readonly latencyP99Ms: number;
@@ -101,7 +100,7 @@ async function measureStream(
   });
   const startMs = performance.now();
   await publisher.run(streamRate, streamS * 1000);
-  await until(() => swarm.deliveries >= publisher.published, settleMs);
+  await settles(() => swarm.deliveries >= publisher.published, settleMs);
   const perS = swarm.deliveries / ((performance.now() - startMs) / 1000);
   const lost = Math.abs(publisher.published - swarm.deliveries) + swarm.misplaced;
   swarm.close();
@@ -151,7 +150,7 @@ async function main(): Promise<void> {
         const { length } = publisher.acknowledged;
         return streams.deliveries >= length * each && polls.deliveries >= length * each;
       });
-    await until(isWhole, settleMs);
+    await settles(isWhole, settleMs);
     const stream = await measureStream(server.url, token);
 
     const sum = (of: (org: Org) => number): number => all.reduce((total, org) => total + of(org), 0);

@@ -6,10 +6,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ChangeAnswer } from '../../schema/admin.ts';
 import { type Lap, ProcessorTime } from '../machine.ts';
-import { LoadPublisher } from '../publisher.ts';
+import { LoadPublisher, settles } from '../publisher.ts';
 import { startRedis } from '../redis-process.ts';
 import { countOption, numberOption, round } from '../report.ts';
-import { until } from '../until.ts';
 import { Movers } from './movers.ts';
 import { type Others, startOthers } from './others.ts';
 import { adminToken, mustObey, openTarget, orgName, producerToken, userToken } from './target.ts';
@@ -157,7 +156,7 @@ export async function loadMove(): Promise<Outcome> {
     over.abort();
     await publishing;
     const headOf = (org: string): number => publishers[orgs.indexOf(org)]?.published ?? 0;
-    await until(() => movers.missing(headOf) === 0, 10_000);
+    await settles(() => movers.missing(headOf) === 0, 10_000);
     endProgress();
     const wrong = movers.missing(headOf) + movers.misplaced + (await noticed()).wrong;
     for (const publisher of publishers) publisher.close();

@@ -93,7 +93,11 @@ it('switches from the old backend to Turnout and back under load, without one fa
     const who = percent === 0 ? 'upstream' : 'turnout';
     const before = await by(who);
     await nginx.switchTo('turnout_or_backend');
-    await until(async () => (await by(who)) > before + 100, `polls answered by ${who}`);
+    await until(
+      () => by(who),
+      `polls answered by ${who}`,
+      (seen) => seen > before + 100,
+    );
     await nginx.switchTo('backend');
     await sleep(200);
   }

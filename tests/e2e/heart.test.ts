@@ -37,7 +37,7 @@ it('does so on one node with the embedded log, and a restart there tells every r
 
     await node.restart('SIGKILL');
     const isTold = (): boolean => heart.members.every((member) => member.resets.length > 0);
-    await until(isTold, () => `everybody to be told:\n${heart.describe()}`, 60_000);
+    await until(isTold, () => `everybody to be told:\n${heart.describe()}`);
     expect(new Set(heart.members.map((member) => member.resets.join()))).toEqual(new Set(['epoch']));
   } finally {
     await heart.stop();

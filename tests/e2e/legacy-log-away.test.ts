@@ -62,6 +62,6 @@ it('is told what is new by the old backend while the log is away, and by Turnout
 
   await ours.restart();
   await until(isUp, 'the log');
-  await until(async () => (await client.poll(1, 0)).updates.length === 2, 'both');
+  await until(async () => (await client.poll(1, 0)).updates.length, 'both', 2);
   await until(() => isServed(3), 'a served poll past the outage');
 });

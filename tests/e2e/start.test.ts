@@ -3,7 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { root } from '../support/sources.ts';
-import { stop, until, untilListening } from '../support/started-process.ts';
+import { stop, untilListening } from '../support/started-process.ts';
+import { until } from '../support/until.ts';
 
 const mark = 'TURNOUT_START_TEST';
 
@@ -46,7 +47,7 @@ describe('npm start', () => {
     expect(listMarked(value).length).toBeGreaterThanOrEqual(2);
 
     await stop(child);
-    await until('no process of npm start is left', () => listMarked(value).length === 0);
+    await until(() => listMarked(value).length, 'every process of npm start to be gone', 0);
     await expect(fetch(new URL('/healthz', url))).rejects.toThrow('fetch failed');
   });
 
@@ -55,8 +56,8 @@ describe('npm start', () => {
     await untilListening(child);
     if (child.pid === undefined) throw new Error('a child that listens has a pid');
     process.kill(-child.pid, 'SIGINT');
-    await until('npm itself has ended', () => child.exitCode !== null || child.signalCode !== null);
-    await until('no process of npm start is left', () => listMarked(value).length === 0);
+    await until(() => child.exitCode !== null || child.signalCode !== null, 'npm itself to end');
+    await until(() => listMarked(value).length, 'every process of npm start to be gone', 0);
     expect(listMarked(value)).toEqual([]);
   });
 });

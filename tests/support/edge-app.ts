@@ -10,7 +10,7 @@ import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
 import { Publisher } from '../../src/publish/publisher.ts';
-import { manualClock } from './manual-clock.ts';
+import { FakeClock } from './fake-clock.ts';
 import { makeToken, testSecret, type TokenClaims } from './tokens.ts';
 
 export interface EdgeOptions {
@@ -23,7 +23,7 @@ export interface EdgeOptions {
 }
 
 export function edgeApp(options: EdgeOptions = {}) {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const log =
     options.log ??
     createMemoryLog({
