@@ -38,10 +38,10 @@ interface Step extends Row {
   readonly keptUp: boolean;
 }
 
-const clients = numberOption('clients', 1000);
-const stepS = numberOption('seconds', 2);
-const rounds = numberOption('rounds', 2);
-const maxRate = numberOption('max-rate', 12_800);
+const clients = numberOption('clients', 1000, 20);
+const stepS = numberOption('seconds', 2, 0.2);
+const rounds = numberOption('rounds', 2, 1);
+const maxRate = numberOption('max-rate', 12_800, 25);
 const firstRate = numberOption('first-rate', 25);
 const services = ['bench'];
 // A step that ends later than this after its last publish has not kept up.

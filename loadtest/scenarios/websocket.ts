@@ -10,9 +10,9 @@ const clientsAnOrg = 50;
 const settleMs = 5000;
 
 export async function loadWebSocket(): Promise<Outcome> {
-  const clients = countOption('clients', 500);
+  const clients = countOption('clients', 500, 20);
   const rate = numberOption('rate', 100);
-  const seconds = numberOption('seconds', 15);
+  const seconds = numberOption('seconds', 15, 1);
   const gateway = await openTarget();
   const url = gateway.urls[0] ?? '';
   try {

@@ -1,7 +1,7 @@
 /** SIGTERM under load: everybody is told, nobody is cut, and what was acknowledged was delivered. */
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { call } from '../support/http-client.ts';
 import { startGateway, startReadyGateway } from '../support/node-process.ts';
 import { poll } from '../support/poll-client.ts';
@@ -11,6 +11,9 @@ import { RedisServer } from '../support/redis.ts';
 import { StreamClient, openStream } from '../support/stream-client.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { sleep, until, within } from '../support/until.ts';
+
+// They wait for their drains; the spread of the advice in time would suffer from more neighbours.
+vi.setConfig({ maxConcurrency: 3 });
 
 const services = ['finance', 'chat'];
 const drainMs = 4000;
@@ -31,7 +34,7 @@ async function publishUntilRefused(publisher: Publisher): Promise<void> {
   }
 }
 
-it('drains on SIGTERM: streams advised and closed 1012, held polls answered, exit 0, nothing lost', async () => {
+it.concurrent('drains on SIGTERM: streams advised and closed 1012, held polls answered, exit 0, nothing lost', async () => {
   const gateway = await startGateway({ TURNOUT_DRAIN_MS: String(drainMs) });
   try {
     const publisher = new Publisher(gateway.url);
@@ -91,7 +94,7 @@ it('drains on SIGTERM: streams advised and closed 1012, held polls answered, exi
   }
 });
 
-it('exits at once when nobody is connected', async () => {
+it.concurrent('exits at once when nobody is connected', async () => {
   // Beside one that has somebody to send elsewhere.
   const [alone, other] = await Promise.all([startGateway(), startGateway({ TURNOUT_DRAIN_MS: '10000' })]);
   try {
@@ -105,7 +108,7 @@ it('exits at once when nobody is connected', async () => {
   }
 });
 
-it('closes no connection under the poll of a client that was answered right before', async () => {
+it.concurrent('closes no connection under the poll of a client that was answered right before', async () => {
   const gateway = await startGateway();
   const token = await makeToken();
   const agents = Array.from({ length: 10 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
@@ -136,7 +139,7 @@ it('closes no connection under the poll of a client that was answered right befo
   }
 });
 
-it('answers a held poll that waits on SIGINT as well', async () => {
+it.concurrent('answers a held poll that waits on SIGINT as well', async () => {
   const gateway = await startGateway();
   try {
     const token = await makeToken();
@@ -150,7 +153,7 @@ it('answers a held poll that waits on SIGINT as well', async () => {
   }
 });
 
-it('does not answer a client over and over that is sent back to it while it drains', async () => {
+it.concurrent('does not answer a client over and over that is sent back to it while it drains', async () => {
   const gateway = await startGateway({ TURNOUT_DRAIN_MS: String(drainMs) });
   try {
     const token = await makeToken();
@@ -178,7 +181,7 @@ it('does not answer a client over and over that is sent back to it while it drai
   }
 });
 
-it('does not drain a node that stood still until after its drain was told to have failed', async () => {
+it.concurrent('does not drain a node that stood still until after its drain was told to have failed', async () => {
   const redis = await RedisServer.start();
   const start = (id: string) => startReadyGateway({ TURNOUT_REDIS_URL: redis.url, TURNOUT_NODE_ID: id });
   const [told, still] = await Promise.all([start('told'), start('still')]);
@@ -203,7 +206,7 @@ it('does not drain a node that stood still until after its drain was told to hav
   }
 });
 
-it('ends although somebody who came at the very end does not answer the close', async () => {
+it.concurrent('ends although somebody who came at the very end does not answer the close', async () => {
   const gateway = await startGateway();
   const upgrade = upgradeText('/v2/realtime/stream');
   // Half a request: a connection that the end of listening leaves alone.

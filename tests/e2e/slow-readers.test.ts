@@ -69,7 +69,7 @@ async function measureP99(publisher: Publisher, fast: readonly StreamClient[], m
  */
 async function quietestP99(publisher: Publisher, fast: readonly StreamClient[]): Promise<number> {
   const windows: number[] = [];
-  for (let turn = 0; turn < 3; turn += 1) windows.push(await measureP99(publisher, fast, 1200));
+  for (let turn = 0; turn < 3; turn += 1) windows.push(await measureP99(publisher, fast, 800));
   return Math.min(...windows);
 }
 
