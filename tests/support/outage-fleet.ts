@@ -52,7 +52,7 @@ export const lossless = { ...sound, lost: 0, resets: '0' };
 const now = (): number => performance.now();
 
 /** What a single Redis can suffer; it stays frozen for `frozenMs`. */
-export function faultsOf(redis: RedisServer, frozenMs: number) {
+function faultsOf(redis: RedisServer, frozenMs: number) {
   const faults = {
     killed: {
       name: 'kill -9, back with its file',
