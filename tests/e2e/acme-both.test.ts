@@ -1,10 +1,9 @@
 /** One company, two kinds of clients: those with the SDK on WebSocket, and those that nobody can update. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AcmeClient } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
 import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
-import { type NewTenant, someTenant } from '../support/acme/suite.ts';
+import { type NewTenant, someTenant, knownTenants } from '../support/acme/suite.ts';
 import { Crowd } from '../support/crowd.ts';
 import { type Gateway, startGateway, startReadyGateway } from '../support/node-process.ts';
 import { admin, metric, Publisher } from '../support/publisher.ts';

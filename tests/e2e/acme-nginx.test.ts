@@ -2,10 +2,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Between, startBetween } from '../support/acme/between.ts';
 import { AcmeClient, AcmeReader } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
 import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
-import { type NewTenant, someTenant } from '../support/acme/suite.ts';
+import { type NewTenant, someTenant, knownTenants } from '../support/acme/suite.ts';
 import { Nginx } from '../support/nginx.ts';
 import { type Gateway, startReadyGateway } from '../support/node-process.ts';
 import { admin, metric } from '../support/publisher.ts';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { shadowBodySchema } from '../../schema/admin.ts';
 import { type Between, startBetween } from '../support/acme/between.ts';
 import { AcmeClient, type Update } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
+import { knownTenants } from '../support/acme/suite.ts';
 import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';

@@ -1,7 +1,7 @@
 /** What the company has and Turnout's log can't hold: nobody who is served misses it. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AcmeClient, AcmeReader } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
+import { knownTenants } from '../support/acme/suite.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';

@@ -1,7 +1,7 @@
 /** Turnout's own Redis is away: old clients are with the old backend by their next poll, and come back by themselves. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AcmeClient } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
+import { knownTenants } from '../support/acme/suite.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { call } from '../support/http-client.ts';

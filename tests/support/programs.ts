@@ -3,13 +3,15 @@
  * One call of apt-get fetches all that are missing.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join, posix, relative } from 'node:path';
 import { parseCLI, type TestProject } from 'vitest/node';
 import { findCommand, installFromDebian } from './debian.ts';
-import { parseSource, root } from './sources.ts';
+import { root } from './sources.ts';
 
 /** Only calls with literals count: the programs must be known without running the test. */
 const asked = /\bensureCommand\(\s*'([^']+)',\s*'([^']+)'|\bensureFromDebian\(\s*'[^']+',\s*'([^']+)'/g;
+
+const imported = /^(?:import|export|\}).* from '(\.{1,2}\/[^']+\.ts)'/gm;
 
 export interface Need {
   /** Looked for on the PATH; without one the package itself is looked for. */
@@ -26,11 +28,12 @@ export function needsOf(paths: readonly string[]): Need[] {
     const text = readFileSync(join(root, path), 'utf8');
     for (const [, command, ofCommand, other = ''] of text.matchAll(asked))
       needs.set(command ?? other, { command, debianPackage: ofCommand ?? other });
-    for (const next of parseSource(path, text).files)
-      if (next.startsWith('tests/') && next.endsWith('.ts') && !seen.has(next)) {
-        seen.add(next);
-        waiting.push(next);
-      }
+    for (const [, from = ''] of text.matchAll(imported)) {
+      const next = posix.join(posix.dirname(path), from);
+      if (!next.startsWith('tests/') || seen.has(next)) continue;
+      seen.add(next);
+      waiting.push(next);
+    }
   }
   return [...needs.values()];
 }
