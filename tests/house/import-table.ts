@@ -30,7 +30,7 @@ const rooms = [
 ];
 
 /** The files of a room that its ports are: all that a line with `room:port` may import of it. */
-export const ports: Readonly<Record<string, readonly string[]>> = {
+const ports: Readonly<Record<string, readonly string[]>> = {
   'log:port': ['src/log/event-log.ts', 'src/log/entry.ts', 'src/log/cursor.ts', 'src/log/exact-numbers.ts'],
   'hub:sessions': ['src/hub/sessions.ts'],
   'transports:admission': ['src/transports/admission.ts'],

@@ -11,7 +11,7 @@ import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
 import { Publisher } from '../../src/publish/publisher.ts';
-import { manualClock } from './manual-clock.ts';
+import { FakeClock } from './fake-clock.ts';
 import { makeToken, testSecret, type TokenClaims } from './tokens.ts';
 
 export interface EdgeOptions {
@@ -24,7 +24,7 @@ export interface EdgeOptions {
 }
 
 export function edgeApp(options: EdgeOptions = {}) {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const log =
     options.log ??
     createMemoryLog({

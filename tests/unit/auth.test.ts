@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createAuthenticator } from '../../src/auth/authenticator.ts';
 import { type Config, readConfig } from '../../src/config/config.ts';
 import type { Ticket } from '../../src/auth/identity.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import {
   type Algorithm,
   forgedToken,
@@ -26,7 +26,7 @@ const withPem = (pem: string): Config => ({
 });
 
 function setUp(settings: Partial<Config> = {}) {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const auth = createAuthenticator({ ...withSecret, ...settings }, clock);
   const token = (claims: TokenClaims = {}, key?: SigningKey) =>
     makeToken(claims, { nowMs: clock.now(), ...(key && { key }) });
@@ -115,7 +115,7 @@ describe('a token', () => {
   });
 
   it('that the key of a demo signed is good, whatever issuer and audience are set', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const settings = { TURNOUT_JWT_SECRET: undefined, TURNOUT_JWT_ISSUER: 'x', TURNOUT_JWT_AUDIENCE: ['y'] };
     const auth = createAuthenticator({ ...withSecret, ...settings }, clock, testSecret);
     const printed = await makeToken({}, { nowMs: clock.now() });

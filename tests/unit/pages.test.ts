@@ -99,7 +99,7 @@ describe('5,000 readers of one org that resume 100 events back', () => {
       }),
     );
     await append(log, 1);
-    await until(() => clients.every(({ client }) => client.seqs.at(-1) === 1001), 'all to be fed', 30_000);
+    await until(() => clients.every(({ client }) => client.seqs.at(-1) === 1001), 'all to be fed');
     for (const { client, position } of clients) expect(client.seqs).toEqual(run(position.seq + 1, 1001));
     const reads = log.calls('read') - before;
     console.log(`5,000 readers resumed: ${reads} reads of the log`);
@@ -198,11 +198,11 @@ describe('pages', () => {
     const since = { at: 'lastSeq', seq: 1 } as const;
     const ask = (): Promise<ReadAnswer> => pages.read(since, roomy, nothingDropped);
     const first = ask();
-    await until(() => answers.length === 1, 'the read of what is lost');
+    await until(() => answers.length, 'the read of what is lost', 1);
     log = found;
     pages.forget();
     const second = ask();
-    await until(() => answers.length === 2, 'the read of what was found');
+    await until(() => answers.length, 'the read of what was found', 2);
     answers[0]?.();
     expect(seqsOf(await first)).toEqual(run(2, 5));
     const third = ask();

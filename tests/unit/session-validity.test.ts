@@ -5,10 +5,10 @@ import { fail } from '../../src/errors.ts';
 import { type Identity, ServiceClaim } from '../../src/auth/identity.ts';
 import { SessionValidity } from '../../src/transports/session-validity.ts';
 import { Wheel } from '../../src/transports/wheel.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 function watch(isVouched: boolean, livesMs = 10_000) {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const wheel = new Wheel(clock);
   const ended: string[] = [];
   const state = { asked: 0, fails: undefined as 'unauthorized' | 'overloaded' | undefined };
