@@ -20,23 +20,7 @@ import { createTicketOffice } from './tickets.ts';
 const maxTokenChars = 16_384;
 
 /** An authenticator whose tickets may be signed with another key than the one it began with. */
-export interface KeyedAuthenticator extends Authenticator {
-  /** True where no setting gives a secret for tickets: nodes that share a Redis should share one there. */
-  readonly needsTicketSecret: boolean;
-  /** Signs tickets with `secret` from now on; tickets signed before stay valid for their five minutes. */
-  useTicketSecret(secret: string): void;
-  /** Verifies by the key alone, never by the auth server: for roles, which only tokens give. @throws as `verifyToken` */
-  verifySigned(token: string | undefined): Promise<Identity>;
-  /** Returns a token's claims as they are, its signature and expiry verified. @throws as `verifyToken` */
-  verifiedClaims(token: string): Promise<VerifiedClaims>;
-  close(): Promise<void>;
-}
-
-interface VerifiedClaims {
-  readonly payload: JWTPayload;
-  /** Unix milliseconds, the configured leeway included. */
-  readonly expiresAtMs: number;
-}
+export type KeyedAuthenticator = ReturnType<typeof createAuthenticator>;
 
 /** Returns a secret for one run, such as the demo's: 256 random bits. */
 export const randomSecret = (): string => randomBytes(32).toString('base64url');
@@ -50,7 +34,7 @@ export function createAuthenticator(
   clock: Clock,
   demoSecret: string = randomSecret(),
   onAsked?: (outcome: AskOutcome, why: string) => void,
-): KeyedAuthenticator {
+) {
   const leewayS = config.TURNOUT_JWT_LEEWAY_S;
   const { TURNOUT_AUTH_URL: url } = config;
   const server =
@@ -80,7 +64,7 @@ export function createAuthenticator(
   let earlier = tickets;
   const verified = new LRUCache<string, { identity: Identity; untilMs: number }>({ max: keptTokens.most });
 
-  const verifiedClaims = async (token: string): Promise<VerifiedClaims> => {
+  const verifiedClaims = async (token: string) => {
     if (verifier === undefined || token.length > maxTokenChars) throw fail('unauthorized');
     const nowMs = clock.now();
     const payload = await payloadOf(token, verifier, leewayS, nowMs);
@@ -111,11 +95,9 @@ export function createAuthenticator(
     return isAsked ? server.identify(credential) : verifySigned(token);
   };
 
-  return {
+  const authenticator: Authenticator = {
     verify,
     verifyToken: (token) => verify(token === undefined ? undefined : Credential.bearer(token)),
-    verifySigned,
-    verifiedClaims,
     async verifyTicket(ticket) {
       try {
         return await tickets.verify(ticket);
@@ -126,9 +108,21 @@ export function createAuthenticator(
       }
     },
     issueTicket: (ticket) => tickets.issue(ticket),
+  };
+  return {
+    ...authenticator,
+    /** Verifies by the key alone, never by the auth server: for roles, which only tokens give. @throws as `verifyToken` */
+    verifySigned,
+    /**
+     * Returns a token's claims as they are, its signature and expiry verified, and when it expires, Unix milliseconds, the
+     * configured leeway included. @throws as `verifyToken`
+     */
+    verifiedClaims,
+    /** True where no setting gives a secret for tickets: nodes that share a Redis should share one there. */
     needsTicketSecret:
       (hasKeyPair || (server !== undefined && !hasKey)) && config.TURNOUT_TICKET_SECRET === undefined,
-    useTicketSecret(secret) {
+    /** Signs tickets with `secret` from now on; tickets signed before stay valid for their five minutes. */
+    useTicketSecret(secret: string): void {
       earlier = tickets;
       tickets = createTicketOffice(secret, clock, vouchFor);
     },

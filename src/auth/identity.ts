@@ -43,22 +43,14 @@ interface Grants extends Pick<Identity, 'org' | 'sub' | 'expiresAtMs'> {
   readonly orgs?: readonly string[] | undefined;
 }
 
-export const userIdentity = ({
+export const userIdentity = ({ org, sub, expiresAtMs, ...grants }: Grants): Identity => ({
   org,
   sub,
   expiresAtMs,
-  services,
-  publish,
-  roles,
-  orgs,
-}: Grants): Identity => ({
-  org,
-  sub,
-  expiresAtMs,
-  reads: new ServiceClaim(services ?? ['*']),
-  publishes: new ServiceClaim(publish ?? []),
-  roles: new Set(roles),
-  producerOrgs: orgs ?? [org],
+  reads: new ServiceClaim(grants.services ?? ['*']),
+  publishes: new ServiceClaim(grants.publish ?? []),
+  roles: new Set(grants.roles),
+  producerOrgs: grants.orgs ?? [org],
 });
 
 /** How to renew an identity that an auth server gave. */

@@ -113,11 +113,9 @@ export class AuthServer {
     return known;
   }
 
-  private async verdict(credential: Credential): Promise<{
-    readonly outcome: AskOutcome;
-    readonly why: string;
-    readonly who?: Pick<Known, 'user' | 'org'> | undefined;
-  }> {
+  private async verdict(
+    credential: Credential,
+  ): Promise<{ outcome: AskOutcome; why: string; who?: ReturnType<typeof whoIn> }> {
     const { userPath, org } = this.options;
     try {
       const { status, text } = await this.exchange(credential);
@@ -131,14 +129,14 @@ export class AuthServer {
   }
 
   /** Retries once where the server closed a kept-alive connection under the request: that is no outage. */
-  private async exchange(credential: Credential): Promise<Exchanged> {
+  private async exchange(credential: Credential) {
     const { clock, timeoutMs = defaults.timeoutMs } = this.options;
     const controller = new AbortController();
     const cancel = clock.after(timeoutMs, () =>
       controller.abort(Object.assign(new Error('timeout'), { code: 'timeout' })),
     );
     const { mayBeKept } = this;
-    const once = (): Promise<Exchanged> => this.exchangeOnce(credential, controller.signal);
+    const once = () => this.exchangeOnce(credential, controller.signal);
     try {
       const answer = await once().catch((thrown: unknown) => {
         if (!mayBeKept || !isHangUp(thrown)) throw thrown;
@@ -154,21 +152,13 @@ export class AuthServer {
     }
   }
 
-  private async exchangeOnce(credential: Credential, signal: AbortSignal): Promise<Exchanged> {
+  private async exchangeOnce(credential: Credential, signal: AbortSignal) {
     const { url, headers } = credential.askAt(this.options.url);
+    const options = { dispatcher: this.agent, signal, headers: { ...headers, accept: 'application/json' } };
     // undici's request follows no redirects: a redirect to a login page is an answer, too.
-    const answer = await request(url, {
-      dispatcher: this.agent,
-      signal,
-      headers: { ...headers, accept: 'application/json' },
-    });
-    return { status: answer.statusCode, text: await answer.body.text() };
+    const { statusCode: status, body } = await request(url, options);
+    return { status, text: await body.text() };
   }
-}
-
-interface Exchanged {
-  readonly status: number;
-  readonly text: string;
 }
 
 /** Redirects lead to login pages. 404, 408, 429 and 5xx tell about the server, not about the caller. */

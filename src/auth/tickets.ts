@@ -47,11 +47,8 @@ export function createTicketOffice(
     issue(ticket: Ticket): Promise<string> {
       const { vouch } = ticket.identity;
       const credential = vouch && seal(vouch.credential.pack(), sealKey);
-      const { sub, exp, ...claims } = { ...claimsOf(ticket, clock.now()), credential };
-      return new SignJWT(claims)
+      return new SignJWT({ ...claimsOf(ticket, clock.now()), credential })
         .setProtectedHeader({ alg: 'HS256', typ: type })
-        .setSubject(sub)
-        .setExpirationTime(exp)
         .sign(key);
     },
     /** @throws ticket_expired when it expired or doesn't verify; unauthorized when the token behind it expired. */

@@ -7,21 +7,13 @@ import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { formerNames, variables } from './settings.ts';
 
-/** One variable as docs/CONFIGURATION.md lists it. */
-export interface Setting {
-  readonly name: string;
-  readonly description: string;
-  /** What a value may be. */
-  readonly takes: string;
-  /** The default; undefined: there is none. */
-  readonly fallback: string | number | boolean | readonly string[] | undefined;
-}
-
-/** Every variable, in the order to list them. */
-export const settings: readonly Setting[] = Object.entries(variables).map(([name, schema]) => ({
+/** Every variable as docs/CONFIGURATION.md lists it, in the order to list them. */
+export const settings = Object.entries(variables).map(([name, schema]) => ({
   name,
   description: schema.description ?? '',
+  /** What a value may be. */
   takes: takesOf(schema),
+  /** The default; undefined: there is none. */
   fallback: schema.parse(undefined),
 }));
 

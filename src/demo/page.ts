@@ -9,23 +9,14 @@ import { isLoopbackHost } from '../config/config.ts';
 import { fail } from '../errors.ts';
 
 // Nothing inline, nothing from elsewhere: streams to this host are part of 'self'.
-const policy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const pageFolder = new URL('../../clients/demo/', import.meta.url);
 // The page's scripts have to be built: `npm run dev` does it first.
-const scriptFolder = new URL(
-  import.meta.url.endsWith('.js') ? '../../clients/' : '../../dist/clients/',
-  import.meta.url,
-);
+const builtFolder = import.meta.url.endsWith('.js') ? '../../clients/' : '../../dist/clients/';
+const scriptFolder = new URL(builtFolder, import.meta.url);
 
 const files: Readonly<Record<string, string>> = {
   'style.css': 'text/css; charset=utf-8',

@@ -2,10 +2,11 @@
  * Every metric of a node, declared in one place, each label bounded. The hot paths keep plain numbers in `Traffic`, which
  * is read when somebody asks; nothing here is called once an event. One instance a gateway: a process may hold several.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { codes } from '../../schema/codes.ts';
 import { LegacyMetrics } from './legacy.ts';
 import { BridgeMetrics } from './bridge.ts';
+import { Instruments } from './instruments.ts';
 import { Traffic } from './traffic.ts';
 import { WeightedHistogram } from './weighted-histogram.ts';
 
@@ -34,8 +35,7 @@ const ourCodes: ReadonlySet<number> = new Set(
   Object.values(codes).flatMap((entry) => ('close' in entry ? [entry.close] : [])),
 );
 
-export class Metrics {
-  readonly registry = new Registry();
+export class Metrics extends Instruments {
   /** What the transports count, read at each collection. */
   readonly traffic = new Traffic();
   /** From append to the write towards the client, seconds. */
@@ -102,35 +102,39 @@ export class Metrics {
   readonly legacy = new LegacyMetrics(this.registry);
   readonly bridges = new BridgeMetrics(this.registry);
   private readonly closes = this.counter('ws_closes_total', 'streams that ended', ['code', 'reason']);
-  private readonly durations = new Histogram({
-    name: 'ws_connection_duration_seconds',
-    help: 'how long streams lasted; planned: we moved or drained them',
-    labelNames: ['planned'],
-    buckets: durationBuckets,
-    registers: [this.registry],
-  });
-  private readonly polls = new Histogram({
-    name: 'turnout_poll_first_byte_seconds',
-    help: 'from a poll to its answer, where events were waiting',
-    buckets: latencyBuckets,
-    registers: [this.registry],
-  });
+  private readonly durations = this.histogram(
+    'ws_connection_duration_seconds',
+    'how long streams lasted; planned: we moved or drained them',
+    durationBuckets,
+    ['planned'],
+  );
+  private readonly polls = this.histogram(
+    'turnout_poll_first_byte_seconds',
+    'from a poll to its answer, where events were waiting',
+    latencyBuckets,
+  );
   private readonly hooks: (() => void)[] = [];
 
   constructor() {
+    super();
     const { traffic } = this;
-    this.mirror('ws_frames_sent_total', 'events sent on streams, by type', () => traffic.frames, 'event');
-    const delivered = 'events given to clients, per client';
-    this.mirror('turnout_events_delivered_total', delivered, () => traffic.delivered, 'transport');
-    const replayed = 'delivered events that were older than the connection';
-    this.mirror('turnout_events_replayed_total', replayed, () => traffic.replayed, 'transport');
-    const compressed = 'compressed frames, per client';
-    this.mirror('turnout_compressed_frames_total', compressed, () => ({ all: traffic.compressedFrames }));
-    const accepted = 'streams accepted';
-    this.mirror('turnout_connections_accepted_total', accepted, () => ({ all: traffic.acceptedStreams }));
+    const frames = this.counter('ws_frames_sent_total', 'events sent on streams, by type', ['event']);
+    const given = 'events given to clients, per client';
+    const delivered = this.counter('turnout_events_delivered_total', given, ['transport']);
+    const older = 'delivered events that were older than the connection';
+    const replayed = this.counter('turnout_events_replayed_total', older, ['transport']);
+    const compressed = this.counter('turnout_compressed_frames_total', 'compressed frames, per client');
+    const accepted = this.counter('turnout_connections_accepted_total', 'streams accepted');
     const open = this.gauge('turnout_streams_open', 'open streams, counted from the upgrade on');
     const held = this.gauge('turnout_polls_held', 'polls that wait for an event');
     this.onCollect(() => {
+      copy(frames, 'event', traffic.frames);
+      copy(delivered, 'transport', traffic.delivered);
+      copy(replayed, 'transport', traffic.replayed);
+      compressed.reset();
+      compressed.inc(traffic.compressedFrames);
+      accepted.reset();
+      accepted.inc(traffic.acceptedStreams);
       open.set(traffic.activeStreams);
       held.set(traffic.pollsHeld);
     });
@@ -164,29 +168,17 @@ export class Metrics {
     for (const read of this.hooks) read();
     return `${await this.registry.metrics()}\n${await processRegistry().metrics()}`;
   }
+}
 
-  private counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {
-    return new Counter<Label>({ name, help, labelNames, registers: [this.registry] });
-  }
-
-  private gauge<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {
-    return new Gauge<Label>({ name, help, labelNames, registers: [this.registry] });
-  }
-
-  /** Declares a counter that is copied at each collection from plain numbers, one for each value of `label`. */
-  private mirror(
-    name: string,
-    help: string,
-    read: () => Readonly<Record<string, number>>,
-    label?: string,
-  ): void {
-    const counter = this.counter(name, help, label === undefined ? [] : [label]);
-    this.onCollect(() => {
-      counter.reset();
-      for (const [value, count] of Object.entries(read()))
-        counter.inc(label === undefined ? {} : { [label]: value }, count);
-    });
-  }
+/** Sets a counter to the plain numbers that the hot paths keep, one for each value of `label`. */
+function copy<Label extends string>(
+  counter: Counter<Label>,
+  label: Label,
+  counts: Readonly<Record<string, number>>,
+): void {
+  counter.reset();
+  for (const [value, count] of Object.entries(counts))
+    counter.labels({ [label]: value } as Record<Label, string>).inc(count);
 }
 
 /** Returns the labels of `ws_closes_total`: from our table, or one of a few for what a peer may send, never its words. */

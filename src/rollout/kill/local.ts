@@ -119,11 +119,8 @@ function parseLine(text: string): unknown {
   }
 }
 
-export interface LocalKillDoor {
-  /** Undefined: it could not be opened, and the log says why. The kill file and the API still work. */
-  readonly path: string | undefined;
-  close(): void;
-}
+/** Undefined `path`: it could not be opened, and the log says why. The kill file and the API still work. */
+export type LocalKillDoor = ReturnType<typeof openLocalKillDoor>;
 
 interface LocalKillDoorOptions {
   readonly folder: string;
@@ -137,7 +134,7 @@ interface LocalKillDoorOptions {
 const silenceMs = 5000;
 
 /** Opens it, or logs why it can't. Never throws: a node without this door is worth more than no node. */
-export function openLocalKillDoor(options: LocalKillDoorOptions): LocalKillDoor {
+export function openLocalKillDoor(options: LocalKillDoorOptions) {
   const { folder, pid, logger } = options;
   const path = socketOf(folder, pid);
   const unheard = (error: unknown): void =>

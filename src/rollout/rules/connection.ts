@@ -19,12 +19,8 @@ export class RulesConnection implements RulesRedis {
   ) {
     this.connected = connection.ready(connectMs);
     const mayMove = connection.target.kind === 'cluster';
-    this.subscription = new RedisSubscription({
-      open: () => connection.openSubscriber(),
-      mayMove,
-      kind: 'channel',
-      clock,
-    });
+    const open = () => connection.openSubscriber();
+    this.subscription = new RedisSubscription({ open, mayMove, kind: 'channel', clock });
   }
 
   async run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {

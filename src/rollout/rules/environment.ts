@@ -17,10 +17,10 @@ type RolloutSettings = Pick<
 
 /** The variables that hold this node at long-poll; empty: none does. */
 export function capsOf(settings: RolloutSettings): readonly string[] {
-  const caps: string[] = [];
-  if (settings.REALTIME_STREAMING_V2 === false) caps.push('REALTIME_STREAMING_V2');
-  if (settings.REALTIME_ROLLOUT_PERCENT === 0) caps.push('REALTIME_ROLLOUT_PERCENT');
-  return caps;
+  return [
+    ...(settings.REALTIME_STREAMING_V2 === false ? ['REALTIME_STREAMING_V2'] : []),
+    ...(settings.REALTIME_ROLLOUT_PERCENT === 0 ? ['REALTIME_ROLLOUT_PERCENT'] : []),
+  ];
 }
 
 /** The first rules: the toggles of flags/feature.json as the environment changes them. */

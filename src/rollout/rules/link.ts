@@ -19,7 +19,8 @@ export class RulesLink implements RulesRedis {
   readonly onReached = new Listeners();
   /** What else the health of the rules must say; empty: nothing. */
   notice = '';
-  private isReached = false;
+  /** Redis was reached by the last command that tells. */
+  isUp = false;
   private hasFailed = false;
   private readAtMs: number;
 
@@ -45,17 +46,13 @@ export class RulesLink implements RulesRedis {
     return this.redis.subscribe(channel, onMessage, onStanding);
   }
 
-  get isUp(): boolean {
-    return this.isReached;
-  }
-
   /** @param isKnown the node holds rules, of whatever age */
   health(isKnown: boolean): RulesHealth {
     const ageMs = this.clock.monotonic() - this.readAtMs;
     const lastRead = isKnown ? `last read ${Math.round(ageMs / 1000)} s ago` : 'never read';
-    const detail = this.isReached ? 'in Redis' : lastRead;
+    const detail = this.isUp ? 'in Redis' : lastRead;
     return {
-      isUp: this.isReached,
+      isUp: this.isUp,
       detail: this.notice === '' ? detail : `${detail}; ${this.notice}`,
       ageMs,
     };
@@ -67,19 +64,19 @@ export class RulesLink implements RulesRedis {
   }
 
   wrote(): void {
-    this.isReached = true;
+    this.isUp = true;
   }
 
   /** A read went through to its end. */
   succeeded(): void {
     if (this.hasFailed) this.logger.info({}, 'the rules can be reached again');
-    this.isReached = true;
+    this.isUp = true;
     this.hasFailed = false;
   }
 
   failed(error: unknown): void {
     if (!this.hasFailed) this.logger.warn({ err: error }, 'the rules cannot be reached: those held go on');
     this.hasFailed = true;
-    this.isReached = false;
+    this.isUp = false;
   }
 }
