@@ -17,13 +17,13 @@ export const int = (min: number, max = Number.MAX_SAFE_INTEGER) =>
 /** config.ts checks the length: a short secret gets a warning on loopback, elsewhere it is refused. */
 export const secret = text.meta({ takes: 'text; off loopback 16 characters or more' });
 export const flag = text
-  .toLowerCase()
-  .transform((value, context) => {
-    if (['true', '1', 'on', 'yes'].includes(value)) return true;
-    if (['false', '0', 'off', 'no'].includes(value)) return false;
-    context.addIssue('must be true or false');
-    return z.NEVER;
-  })
+  .pipe(
+    z.stringbool({
+      truthy: ['true', '1', 'on', 'yes'],
+      falsy: ['false', '0', 'off', 'no'],
+      error: 'must be true or false',
+    }),
+  )
   .meta({ takes: '`true` or `false`' });
 export const list = text
   .transform((value) =>

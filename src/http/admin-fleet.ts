@@ -122,11 +122,7 @@ function sessionView(session: LiveSession, node: string): SessionsBody['sessions
 }
 
 /** What every node answers, and which answers are missing. */
-async function askAll<T>(
-  fleet: Fleet,
-  question: FleetQuestion,
-  form: z.ZodType<T>,
-): Promise<{ readonly nodes: readonly T[]; readonly missing: string[] }> {
+async function askAll<T>(fleet: Fleet, question: FleetQuestion, form: z.ZodType<T>) {
   const { answers, missing } = await fleet.ask(question);
   const nodes: T[] = [];
   const unread: string[] = [];
@@ -142,28 +138,18 @@ async function askAll<T>(
 export async function countFleet(fleet: Fleet): Promise<NodeCounts & { missing: string[] }> {
   const { nodes, missing } = await askAll(fleet, { kind: 'counts' }, nodeCountsSchema);
   const cohorts = { canary: nobody(), control: nobody() };
-  let inProgress = 0;
-  let doneBy: string | null = null;
-  const parts: MoveProgressBody[] = [];
-  for (const node of nodes) {
-    parts.push(...node.movesInProgress);
+  for (const node of nodes)
     for (const name of ['canary', 'control'] as const) {
       const [sum, part] = [cohorts[name], node.cohorts[name]];
       sum.assigned += part.assigned;
       for (const transport of ['websocket', 'long-poll'] as const)
         sum.connected[transport] += part.connected[transport];
     }
-    inProgress += node.moves.inProgress;
-    // ISO times in one zone sort as text.
-    if (node.moves.doneBy !== null && (doneBy === null || node.moves.doneBy > doneBy))
-      doneBy = node.moves.doneBy;
-  }
-  return {
-    cohorts,
-    moves: { inProgress, doneBy },
-    movesInProgress: sumMoves(parts),
-    missing,
-  };
+  const inProgress = nodes.reduce((sum, { moves }) => sum + moves.inProgress, 0);
+  // ISO times in one zone sort as text.
+  const ends = nodes.flatMap(({ moves }) => moves.doneBy ?? []).toSorted();
+  const movesInProgress = sumMoves(nodes.flatMap((node) => node.movesInProgress));
+  return { cohorts, moves: { inProgress, doneBy: ends.at(-1) ?? null }, movesInProgress, missing };
 }
 
 /** The moves of all nodes as one: done when the last node's are, never while one of them holds its own. */
@@ -203,8 +189,6 @@ export async function shadowView(fleet: Fleet): Promise<ShadowBody> {
   const { nodes, missing } = await askAll(fleet, { kind: 'shadow' }, shadowNodeSchema);
   const names = [...new Set(nodes.flatMap((node) => Object.keys(node)))].toSorted();
   const partsOf = (name: string) => nodes.flatMap((node) => node[name] ?? []);
-  return {
-    profiles: Object.fromEntries(names.map((name) => [name, sumShadows(partsOf(name))])),
-    missing,
-  };
+  const profiles = Object.fromEntries(names.map((name) => [name, sumShadows(partsOf(name))]));
+  return { profiles, missing };
 }

@@ -82,19 +82,20 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
       const body = await readJson(c, schema);
       return c.json(await run(body, { who: c.get('who'), reason: body.reason }, c));
     });
-  /** A change of the rules that heeds `If-Match`. */
-  const change = <Body extends { readonly reason: string }>(
-    route: readonly ['PUT' | 'POST', string],
-    role: AdminRole,
-    description: readonly [summary: string, ...codes: Code[]],
-    schema: z.ZodType<Body>,
-    transitionOf: (body: Body, name: string) => Transition,
-  ) => {
-    const [summary, ...codes] = description;
-    act(route, role, writes(summary, schema, ...codes), schema, (body, by, c) =>
-      control.change(transitionOf(body, c.req.param('name') ?? ''), by, ifMatch(c)),
-    );
-  };
+  /** Changes of the rules that heed `If-Match`; an operator's unless the role is another. */
+  const changing =
+    (method: 'PUT' | 'POST') =>
+    <Body extends { readonly reason: string }>(
+      path: string,
+      summary: string,
+      schema: z.ZodType<Body>,
+      transitionOf: (body: Body, name: string) => Transition,
+      { role = 'operator', codes = [] }: { role?: AdminRole; codes?: readonly Code[] } = {},
+    ) =>
+      act([method, path], role, writes(summary, schema, ...codes), schema, (body, by, c) =>
+        control.change(transitionOf(body, c.req.param('name') ?? ''), by, ifMatch(c)),
+      );
+  const [put, post] = [changing('PUT'), changing('POST')];
 
   app.get('/rollout', reads('The rollout as it stands', rolloutBodySchema), viewer, async (c) => {
     const view = await rolloutView(rollout);
@@ -102,27 +103,19 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     return c.json(view);
   });
 
-  change(['PUT', '/rollout/percent'], 'operator', ['Set the percentage'], percentBodySchema, ({ percent }) =>
-    setPercent(percent),
-  );
-  change(
-    ['PUT', '/rollout/enabled'],
-    'operator',
-    ['Turn the flag on or off'],
-    enabledBodySchema,
-    ({ enabled }) => setEnabled(enabled),
-  );
-  change(
-    ['PUT', '/rollout/flags/:name'],
-    'operator',
-    ['Change another flag', 'not_found'],
+  put('/rollout/percent', 'Set the percentage', percentBodySchema, ({ percent }) => setPercent(percent));
+  put('/rollout/enabled', 'Turn the flag on or off', enabledBodySchema, ({ enabled }) => setEnabled(enabled));
+  put(
+    '/rollout/flags/:name',
+    'Change another flag',
     flagBodySchema,
     ({ percent, enabled }, name) => setFlag(name, { percent, enabled }, rollout.toggles),
+    { codes: ['not_found'] },
   );
-  for (const list of ['allowlist', 'denylist'] as const)
-    change(['PUT', `/rollout/${list}`], 'admin', [`Replace the ${list}`], listBodySchema, ({ users }) =>
-      setList(list, users),
-    );
+  for (const list of ['allowlist', 'denylist'] as const) {
+    const listed = ({ users }: { users: readonly string[] }) => setList(list, users);
+    put(`/rollout/${list}`, `Replace the ${list}`, listBodySchema, listed, { role: 'admin' });
+  }
 
   act(
     ['POST', '/rollout/kill'],
@@ -140,12 +133,8 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     (_, by, c) => control.unkill(by, ifMatch(c)),
   );
 
-  change(['POST', '/rollout/pause'], 'operator', ['Hold moves'], reasonBodySchema, () =>
-    pause(operatorPause),
-  );
-  change(['POST', '/rollout/resume'], 'operator', ['Go on with moves'], reasonBodySchema, () =>
-    resume(operatorPause),
-  );
+  post('/rollout/pause', 'Hold moves', reasonBodySchema, () => pause(operatorPause));
+  post('/rollout/resume', 'Go on with moves', reasonBodySchema, () => resume(operatorPause));
 
   act(
     ['POST', '/nodes/:id/drain'],

@@ -75,11 +75,9 @@ export function negotiateRoute(deps: NegotiateDeps): Hono {
     });
     const cursor = body.cursor === undefined ? await headCursor(deps.log, identity.org) : undefined;
     deps.onNegotiated?.(decision, body);
+    const { bucket: _, ...decided } = decision;
     const answer: NegotiateResponse = {
-      transport: decision.transport,
-      cohort: decision.cohort,
-      reason: decision.reason,
-      assignment: decision.assignment,
+      ...decided,
       urls: {
         websocket: `${deps.basePath}/v2/realtime/stream?ticket=${encodeURIComponent(ticket)}`,
         'long-poll': `${deps.basePath}/v1/realtime/poll`,

@@ -37,11 +37,7 @@ export class RulesDocument {
    * Compare-and-set: writes `rules` and tells the nodes where `before` still stands (undefined: nothing does). Else the answer
    * holds what stands there.
    */
-  async replace(
-    before: Rules | undefined,
-    rules: Rules,
-    entry: AuditEntry,
-  ): Promise<{ readonly isWritten: boolean; readonly stored: Rules | undefined }> {
+  async replace(before: Rules | undefined, rules: Rules, entry: AuditEntry) {
     const args = [
       ...(before === undefined ? ['', ''] : [String(before.version), orderable(before.nonce)]),
       ...documentArgs(rules),

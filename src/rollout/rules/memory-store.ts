@@ -10,19 +10,15 @@ import { type Author, byEnvironment, type Change, conflict, stamp, type Transiti
 /** Lines of the trail that are kept; the oldest go first. */
 const maxEntries = 10_000;
 
-interface MemoryRulesOptions {
-  readonly clock: Clock;
-  readonly pace: Pace;
-  readonly first: Change;
-}
-
 export class MemoryRulesStore implements RulesStore {
   readonly ready = Promise.resolve();
   private rules: Rules;
   private readonly trail: AuditEntry[] = [];
   private readonly listeners = new Listeners<[Rules]>();
 
-  constructor(private readonly options: MemoryRulesOptions) {
+  constructor(
+    private readonly options: { readonly clock: Clock; readonly pace: Pace; readonly first: Change },
+  ) {
     this.rules = this.write(options.first, byEnvironment, undefined);
   }
 

@@ -123,7 +123,7 @@ function changeBetween(
     ...(denylist && { denylist }),
   };
   if (Object.keys(past).length === 0 && kills.length === 0) return undefined;
-  const { to, users } = usersMoved(before, after, isUnkill, pace.connected());
+  const { to, users } = usersMoved(before, after, isUnkill, pace.connected(), past);
   const windowMs = kills.length > 0 ? killWindowOf(pace, users) : moveWindowOf(pace, users);
   return { assignment: version, changedAt: nowMs, windowMs, to, users, kills, before: past };
 }
@@ -154,18 +154,18 @@ function usersMoved(
   after: Deciding,
   isUnkill: boolean,
   { streams, polls }: Connected,
+  { allowlist, denylist }: OpenChange['before'],
 ): Pick<OpenChange, 'to' | 'users'> {
   if (!serves(after)) return { to: 'long-poll', users: streams };
   const [was, is] = [isUnkill ? 0 : shareOf(before), shareOf(after)];
   const isUp = is > was || (serves(before) !== serves(after) && is >= was);
   const part = is < was ? (streams * (was - is)) / was : is > was ? (polls * (is - was)) / (1 - was) : 0;
-  const changed = [diffOf(before.allowlist, after.allowlist), diffOf(before.denylist, after.denylist)].reduce(
-    (sum, diff) => sum + (diff?.added.length ?? 0) + (diff?.removed.length ?? 0),
-    0,
-  );
+  const changed = [allowlist, denylist].flatMap((diff) =>
+    diff ? [...diff.added, ...diff.removed] : [],
+  ).length;
   // Whom the allowlist names comes back too when the flag or the kill goes.
   const listed = changed + (serves(before) && !isUnkill ? 0 : after.allowlist.length);
-  const goesDown = is === was && (diffOf(before.denylist, after.denylist)?.added.length ?? 0) > 0;
+  const goesDown = is === was && (denylist?.added.length ?? 0) > 0;
   const users = Math.min(Math.ceil(part + listed), streams + polls);
   return { to: is < was || (goesDown && !isUp) ? 'long-poll' : 'websocket', users };
 }
@@ -187,10 +187,7 @@ export function pastStates(rules: Rules): readonly PastState[] {
     const { feature, isKilled: wasKilled, holdback, allowlist, denylist } = change.before;
     state = {
       ...state,
-      features:
-        feature === undefined
-          ? state.features
-          : state.features.map((one) => (one.name === transportFlag ? feature : one)),
+      features: state.features.map((one) => (one.name === transportFlag ? (feature ?? one) : one)),
       kills: wasKilled === undefined ? state.kills : wasKilled ? [someKill] : [],
       holdback: holdback ?? state.holdback,
       allowlist: undone(state.allowlist, allowlist),

@@ -119,12 +119,8 @@ export class RedisRulesStore implements RulesStore {
   }
 
   async note(entry: Omit<AuditEntry, 'version' | 'at'>): Promise<void> {
-    const line: AuditEntry = {
-      version: this.held?.version ?? 0,
-      at: new Date(this.nowMs()).toISOString(),
-      ...entry,
-    };
-    await this.document.note(line);
+    const version = this.held?.version ?? 0;
+    await this.document.note({ version, at: new Date(this.nowMs()).toISOString(), ...entry });
   }
 
   audit(limit: number): Promise<readonly AuditEntry[]> {
