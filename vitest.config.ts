@@ -1,60 +1,32 @@
 /**
- * Four projects. `unit` and `contract` run side by side on all cores; then `e2e-wide`, two files at a time: those start
+ * Four projects. `unit` and `contract` run side by side on all cores; then `e2e-wide`, three files at a time: those start
  * nodes and mostly wait for them; then `e2e`, a file at a time: those measure nodes and storm them, which neighbours on two
- * cores would disturb.
+ * cores would disturb. Each test's timeout is longer than the deadline of its waits (tests/support/until.ts).
  */
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const isFullRun = process.env['TURNOUT_FULL'] === '1';
 const exclude = [...configDefaults.exclude, 'dist/**', ...(isFullRun ? [] : ['**/*.long.test.ts'])];
-const alone = ['tests/e2e/**/*.test.ts', 'tests/chaos/**/*.test.ts', 'tests/hostile/**/*.test.ts'];
-const wideNames = [
-  'acl',
-  'acme',
-  'acme-both',
-  'acme-flap',
-  'acme-nginx',
-  'acme-shadow',
-  'cli-doctor',
-  'cli-rollout',
-  'cli-streams',
-  'docker',
-  'emptied-redis',
-  'hostile-tokens',
-  'identity',
-  'kill-bounce',
-  'kill-early',
-  'kill-fleet',
-  'kill-fleet-gateways',
-  'legacy-client',
-  'legacy-hole',
-  'legacy-log-away',
-  'legacy-opaque',
-  'legacy-personal',
-  'legacy-post',
-  'output',
-  'past-retention',
-  'poll-size',
-  'protocol-poll',
-  'protocol-ws',
-  'protocol-ws-session',
-  'quickstart',
-  'redis-database',
-  'redis-tls',
-  'refusals',
-  'start',
-  'start-refused',
-  'ticket-key',
-  'two-nodes',
+const endToEndFiles = ['tests/e2e/**/*.test.ts', 'tests/chaos/**/*.test.ts', 'tests/hostile/**/*.test.ts'];
+const alone = [
+  'tests/e2e/{demo,drain,heart,moves,slow-readers,two-transports}.test.ts',
+  'tests/{e2e,chaos}/*.long.test.ts',
 ];
-const wide = [...wideNames.map((name) => `tests/e2e/${name}.test.ts`), 'tests/chaos/bridge.test.ts'];
 const maxWorkers = Math.max(2, availableParallelism());
 
-const endToEnd = {
-  globalSetup: ['tests/support/build.ts'],
-  testTimeout: 120_000,
+const programs = 'tests/support/programs.ts';
+const sideBySide = {
+  globalSetup: [programs],
+  maxWorkers,
+  testTimeout: 60_000,
   hookTimeout: 60_000,
+  sequence: { groupOrder: 0 },
+};
+const endToEnd = {
+  globalSetup: [programs, 'tests/support/build.ts'],
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
 };
 
 export default defineConfig({
@@ -63,40 +35,35 @@ export default defineConfig({
     projects: [
       {
         test: {
+          ...sideBySide,
           name: 'unit',
           include: ['tests/unit/**/*.test.ts'],
           exclude,
-          maxWorkers,
-          testTimeout: 30_000,
-          sequence: { groupOrder: 0 },
         },
       },
       {
         // Checks of the code's shape, not of what it does: `npm run check` runs them, `npm test` doesn't.
         test: {
+          ...sideBySide,
           name: 'house',
           include: ['tests/house/**/*.test.ts'],
-          maxWorkers,
-          sequence: { groupOrder: 0 },
         },
       },
       {
         test: {
+          ...sideBySide,
           name: 'contract',
           include: ['tests/**/*.test.ts'],
-          exclude: [...exclude, 'tests/unit/**', 'tests/house/**', ...alone],
-          maxWorkers,
-          testTimeout: 60_000,
-          sequence: { groupOrder: 0 },
+          exclude: [...exclude, 'tests/unit/**', 'tests/house/**', ...endToEndFiles],
         },
       },
       {
         test: {
           ...endToEnd,
           name: 'e2e-wide',
-          include: wide,
-          exclude,
-          maxWorkers: 2,
+          include: endToEndFiles,
+          exclude: [...exclude, ...alone],
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
@@ -105,7 +72,7 @@ export default defineConfig({
           ...endToEnd,
           name: 'e2e',
           include: alone,
-          exclude: [...exclude, ...wide],
+          exclude,
           fileParallelism: false,
           maxWorkers: 1,
           sequence: { groupOrder: 2 },

@@ -6,7 +6,7 @@
  */
 import { parseArgs } from 'node:util';
 import { goAhead } from './machine.ts';
-import { report } from './report.ts';
+import { isQuick, report } from './report.ts';
 import { loadLongPoll } from './scenarios/longpoll.ts';
 import { loadMove } from './scenarios/move.ts';
 import { loadPublish } from './scenarios/publish.ts';
@@ -30,6 +30,7 @@ const options = {
   window: takesText,
   priority: takesNothing,
   profile: takesNothing,
+  quick: takesNothing,
 };
 
 /** Each scenario reads its own options; what none would read is a slip of the pen, and the run not the one that was meant. */
@@ -45,7 +46,7 @@ function problemIn(args: readonly string[]): string | undefined {
 }
 
 const usage = `npm run load -- ${Object.keys(scenarios).join('|')} [--clients N] [--rate EVENTS/S]
-            [--seconds S] [--target URL] [--window MS (move)] [--priority] [--profile]
+            [--seconds S] [--target URL] [--window MS (move)] [--priority] [--profile] [--quick]
 A target's TURNOUT_JWT_SECRET signs the tokens; move needs its TURNOUT_ADMIN_TOKEN, too.
 Ends with 0 where loadtest/budgets.json is met, with 1 where it isn't or the run failed, with 2 for wrong usage.`;
 
@@ -67,7 +68,7 @@ async function main(name: string, args: readonly string[]): Promise<number> {
   const isAhead = process.argv.includes('--priority') && goAhead([process.pid]);
   const { about, rows } = await scenario();
   report(`load-${name}`, { isAhead, ...about }, rows);
-  return rows.every(({ met }) => met) ? 0 : 1;
+  return isQuick || rows.every(({ met }) => met) ? 0 : 1;
 }
 
 process.exitCode = await main(process.argv[2] ?? '', process.argv.slice(3)).catch((thrown: unknown) => {

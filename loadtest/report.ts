@@ -3,6 +3,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { type Histogram, build } from 'hdr-histogram-js';
 
+/** With `--quick` a bench or a scenario only shows that it still runs: about a second long, and none of its figures counts. */
+export const isQuick = process.argv.includes('--quick');
+
 export type Row = Readonly<Record<string, string | number | boolean>>;
 
 /** Microseconds, up to a minute, to three digits. */
@@ -44,13 +47,16 @@ export function printTable(rows: readonly Row[]): void {
 const show = (value: Row[string] | undefined): string =>
   typeof value === 'number' ? value.toLocaleString('en-US') : String(value ?? '');
 
-/** Prints the rows and writes `loadtest/results/NAME.json`. */
+/** Prints the rows and, unless the run is a quick one, writes `loadtest/results/NAME.json`. */
 export function report(name: string, about: Readonly<Record<string, unknown>>, rows: readonly Row[]): void {
   const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version };
-  const folder = new URL('results/', import.meta.url);
-  mkdirSync(folder, { recursive: true });
-  const result = { bench: name, at: new Date().toISOString(), machine, ...about, rows };
-  writeFileSync(new URL(`${name}.json`, folder), `${JSON.stringify(result, null, 2)}\n`);
+  const result = { bench: name, at: new Date().toISOString(), isQuick, machine, ...about, rows };
+  if (isQuick) console.log('a quick run: these are no figures');
+  else {
+    const folder = new URL('results/', import.meta.url);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(new URL(`${name}.json`, folder), `${JSON.stringify(result, null, 2)}\n`);
+  }
   console.log();
   printTable(rows);
   console.log(JSON.stringify(result));
@@ -64,16 +70,16 @@ export function chosen<T extends { readonly name: string }>(contenders: readonly
 }
 
 /** `--clients 30` as a whole number. */
-export function countOption(name: string, fallback: number): number {
-  const count = numberOption(name, fallback);
+export function countOption(name: string, fallback: number, quick?: number): number {
+  const count = numberOption(name, fallback, quick);
   if (!Number.isInteger(count)) throw new Error(`--${name} takes a whole number above 0`);
   return count;
 }
 
-/** `--seconds 30` as a number. */
-export function numberOption(name: string, fallback: number): number {
+/** `--seconds 30` as a number; without it `fallback`, or `quick` in a quick run. */
+export function numberOption(name: string, fallback: number, quick = fallback): number {
   const at = process.argv.indexOf(`--${name}`);
-  const value = at < 0 ? fallback : Number(process.argv[at + 1]);
+  const value = at < 0 ? (isQuick ? quick : fallback) : Number(process.argv[at + 1]);
   if (!(value > 0)) throw new Error(`--${name} takes a number above 0`);
   return value;
 }

@@ -9,9 +9,10 @@ import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { goAhead, processCpuMs } from './machine.ts';
+import { isQuick } from './report.ts';
 
-/** Servers run on core 0 and the load on core 1; where there is one core, or no taskset, the kernel places both. */
-const canPin = availableParallelism() > 1 && hasTaskset();
+/** Servers run on core 0 and the load on core 1; in a quick run, on one core or without taskset the kernel places both. */
+const canPin = !isQuick && availableParallelism() > 1 && hasTaskset();
 
 /** With `--profile` on the command line a server leaves its CPU profile in loadtest/results. */
 export const profileFlags: readonly string[] = process.argv.includes('--profile')
@@ -44,7 +45,7 @@ export function goFirst(server: ServerProcess): boolean {
 
 /** Moves this process, the load, off the servers' core. @returns one line that says where things run. */
 export function pinLoad(): string {
-  if (!canPin) return 'not pinned: one core, or no taskset';
+  if (!canPin) return 'not pinned: a quick run, one core, or no taskset';
   execFileSync('taskset', ['-a', '-p', '-c', '1', String(process.pid)], { stdio: 'ignore' });
   return 'server on core 0, load on core 1';
 }

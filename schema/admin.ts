@@ -49,7 +49,7 @@ export const listBodySchema = z.object({
 });
 
 /** A node that its environment holds at long-poll, and the variables that do. */
-export const cappedNodeSchema = z.object({ node: z.string(), variables: z.array(z.string()) });
+const cappedNodeSchema = z.object({ node: z.string(), variables: z.array(z.string()) });
 export type CappedNode = z.infer<typeof cappedNodeSchema>;
 
 const acksSchema = z.record(z.string(), z.int());
@@ -128,7 +128,6 @@ export const rolloutBodySchema = z.object({
   denylist: z.array(z.string()),
   holdback: z.number(),
   flags: z.record(z.string(), z.object({ enabled: z.boolean(), percent: z.number() })),
-  plan: z.null().meta({ description: 'no plan is running' }),
   paused: z.array(z.string()),
   acks: acksSchema,
   laggards: z.array(z.string()),

@@ -14,7 +14,7 @@ export type ResetReason = z.infer<typeof resetReasonSchema>;
 const services = z.array(serviceSchema).max(limits.servicesPerConnection);
 /** Parsed by src/log/cursor.ts, which alone decides whether it is one. */
 const cursor = z.string();
-const sessionIdSchema = z.string().regex(/^[\x21-\x7e]{1,128}$/);
+export const sessionIdSchema = z.string().regex(/^[\x21-\x7e]{1,128}$/);
 
 /** The first frame of a connection. `lastSeq` is checked by hand: a broken one is `bad_cursor`, not `bad_frame`. */
 export const firstFrameSchema = z.object({

@@ -2,14 +2,13 @@
 import { z } from 'zod';
 import { codeSchema, limits, retrySchema } from './codes.ts';
 import { envelopeSchema, orgSchema, publishEventSchema, serviceSchema } from './envelope.ts';
-import { resetReasonSchema, transportSchema } from './frames.ts';
+import { resetReasonSchema, sessionIdSchema, transportSchema } from './frames.ts';
 
 export const errorBodySchema = z.object({
   error: z.object({ code: codeSchema, message: z.string(), retry: retrySchema, requestId: z.string() }),
 });
 export type ErrorBody = z.infer<typeof errorBodySchema>;
 
-const sessionSchema = z.string().regex(/^[\x21-\x7e]{1,128}$/);
 const wholeNumber = (min: number, max: number) =>
   z
     .string()
@@ -25,7 +24,7 @@ export const pollQuerySchema = z.object({
   epoch: z.string().max(64).optional(),
   wait: wholeNumber(0, limits.pollWaitS).default(limits.pollWaitDefaultS),
   limit: wholeNumber(1, limits.pollEvents).default(limits.pollEventsDefault),
-  session: sessionSchema.optional(),
+  session: sessionIdSchema.optional(),
   assignment: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional(),
 });
 export type PollQuery = z.infer<typeof pollQuerySchema>;
@@ -64,7 +63,7 @@ export const negotiateRequestSchema = z.object({
   supports: z.array(z.string().max(64)).max(16).default(['websocket', 'long-poll']),
   current: transportSchema.optional(),
   cursor: z.string().optional(),
-  session: sessionSchema.optional(),
+  session: sessionIdSchema.optional(),
   assignment: z.int().min(0).optional(),
   override: transportSchema.optional(),
   blocked: z.boolean().optional(),
@@ -127,23 +126,30 @@ export type NodeMetrics = z.infer<typeof nodeMetricsSchema>;
 
 export const serviceListSchema = z.array(serviceSchema).min(1).max(limits.servicesPerConnection);
 
+export const bridgeHealthSchema = z.object({
+  profile: z.string(),
+  kind: z.string(),
+  state: z.enum(['leading', 'standby', 'waiting', 'off']),
+  leader: z.string().nullable(),
+  isFed: z.boolean(),
+  lagSeconds: z.number(),
+  lastError: z.string().nullable(),
+});
+/**
+ * What a bridge says of itself on one node.
+ * - `state`: `leading`: this node bridges. `standby`: another one does, or none yet. `waiting`: it bridges, and waits for
+ *   Turnout's Redis. `off`: TURNOUT_BRIDGE says so.
+ * - `leader`: the node that bridges, as last heard.
+ * - `isFed`: some node reads the source; while none does, legacy polls are left to the upstream.
+ * - `lagSeconds`: from the source's time of the newest item (where it tells none, of its reading) to its append.
+ */
+export type BridgeHealth = z.infer<typeof bridgeHealthSchema>;
+
 /** What `/readyz` answers. */
 export const readySchema = z.object({
   status: z.enum(['ok', 'degraded', 'starting', 'draining']),
   log: z.object({ up: z.boolean(), detail: z.string() }),
   rules: z.object({ up: z.boolean(), detail: z.string(), version: z.int() }),
-  bridges: z
-    .array(
-      z.object({
-        profile: z.string(),
-        kind: z.string(),
-        state: z.enum(['leading', 'standby', 'waiting', 'off']),
-        leader: z.string().nullable(),
-        isFed: z.boolean(),
-        lagSeconds: z.number(),
-        lastError: z.string().nullable(),
-      }),
-    )
-    .optional(),
+  bridges: z.array(bridgeHealthSchema).optional(),
 });
 export type Ready = z.infer<typeof readySchema>;

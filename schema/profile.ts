@@ -53,9 +53,10 @@ const authSchema = z.strictObject({
     .optional(),
 });
 
-const cursorSchema = z.strictObject({
-  in: z.enum(['query', 'header', 'body']),
-  name: headerNameSchema,
+/** Where in a request a value stands. */
+const fieldSchema = z.strictObject({ in: z.enum(['query', 'header', 'body']), name: headerNameSchema });
+
+const cursorSchema = fieldSchema.extend({
   /** `integer`, `timestamp` and `stream-id` (a Redis stream's) are ordered; `string` is an event's own id; `opaque` is Turnout's cursor, and leads nowhere in the old backend. */
   format: z.enum(['integer', 'timestamp', 'stream-id', 'string', 'opaque']),
   /** Where in the envelope the value stands that names the place after that event. Unused for `opaque`. */
@@ -68,20 +69,16 @@ const cursorSchema = z.strictObject({
 
 const requestSchema = z.strictObject({
   cursor: cursorSchema,
-  wait: z
-    .strictObject({
-      in: z.enum(['query', 'header', 'body']),
-      name: headerNameSchema,
+  wait: fieldSchema
+    .extend({
       unit: z.enum(['s', 'ms']).default('s'),
       /** In `unit`. */
       default: z.number().min(0),
       max: z.number().min(0),
     })
     .optional(),
-  limit: z
-    .strictObject({
-      in: z.enum(['query', 'header', 'body']),
-      name: headerNameSchema,
+  limit: fieldSchema
+    .extend({
       default: z.int().min(1).max(limits.pollEvents),
       max: z.int().min(1).max(limits.pollEvents),
     })

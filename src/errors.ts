@@ -5,26 +5,23 @@ import type { ErrorBody } from '../schema/http.ts';
 const defaultRetryAfterS = 1;
 
 export class TurnoutError extends Error {
-  readonly code: Code;
   /** Seconds for `Retry-After`, where the thrower knows better than the default. */
   readonly retryAfterS: number | undefined;
 
-  constructor(code: Code, message?: string, options: { cause?: unknown; retryAfterS?: number } = {}) {
+  constructor(
+    readonly code: Code,
+    message?: string,
+    options: { cause?: unknown; retryAfterS?: number } = {},
+  ) {
     super(message ?? codes[code].message, { cause: options.cause });
     this.name = 'TurnoutError';
-    this.code = code;
     this.retryAfterS = options.retryAfterS;
   }
 }
 
 /** Makes (never throws) the error for `code`: `throw fail('service_forbidden', 'no claim for chat')`. */
-export function fail(
-  code: Code,
-  message?: string,
-  options?: { cause?: unknown; retryAfterS?: number },
-): TurnoutError {
-  return new TurnoutError(code, message, options);
-}
+export const fail = (...given: ConstructorParameters<typeof TurnoutError>): TurnoutError =>
+  new TurnoutError(...given);
 
 /** Any thrown value as an error of the table: an unknown one becomes `internal`, its message kept as the cause. */
 export function asTurnoutError(thrown: unknown): TurnoutError {
@@ -53,4 +50,14 @@ export const errorBody = (
 export function retryAfterOf(error: { code: Code; retryAfterS?: number | undefined }): number | undefined {
   const { status } = codes[error.code];
   return status === 429 || status === 503 ? (error.retryAfterS ?? defaultRetryAfterS) : undefined;
+}
+
+/** The first problems of a parsed value, for its sender: `payload.text: …`. @param whole what an empty path is called */
+export function problemsIn(
+  issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
+  whole: string,
+  most: number,
+): string {
+  const told = issues.slice(0, most);
+  return told.map(({ path, message }) => `${path.map(String).join('.') || whole}: ${message}`).join('; ');
 }

@@ -5,7 +5,7 @@
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 
 export type Logger = PinoLogger;
-/** The part of it that most rooms call. */
+/** The part of a logger that most rooms call. */
 export interface LeveledLogger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -53,13 +53,13 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
 }
 
 /**
- * Standard output, never waited for: whoever reads our lines may stall or die, and must not take the node along. What
- * waits is bounded; past that, lines are dropped. (pino's own destination waits for a stalled reader, and at the exit of
- * a process whose reader is gone for ever.)
+ * Returns standard output without waiting for its reader, which may stall or die and must not take the node along. The
+ * buffer is bounded; past that, lines are dropped. (pino's own destination waits for a stalled reader, and waits forever
+ * at exit where the reader is gone.)
  */
 function standardOutput(): DestinationStream {
   const out = process.stdout;
-  // The reader is gone: nobody is left to be told.
+  // The reader is gone: there is nowhere to report it.
   out.on('error', () => undefined);
   return {
     write(line) {
@@ -68,7 +68,7 @@ function standardOutput(): DestinationStream {
   };
 }
 
-/** Text without what looks like a token. */
+/** Returns the text with everything that looks like a token cut out. */
 export function scrubText(text: string): string {
   return text.replace(tokenInText, (_found, name?: string) => (name ? `${name}=${redacted}` : redacted));
 }
@@ -102,38 +102,4 @@ function scrubError(error: Error, depth: number): Record<string, unknown> {
     stack: scrubText(error.stack ?? ''),
     ...(error.cause !== undefined && { cause: scrub('cause', error.cause, depth) }),
   };
-}
-
-/** How a stream or its like ended, for the close line (requirements 5). */
-export interface StreamClose {
-  readonly connection: string;
-  /** Empty where the stream ended before anybody was known. */
-  readonly org: string;
-  readonly user: string;
-  readonly session: string | undefined;
-  readonly transport: string;
-  readonly threadId: string | undefined;
-  /** The WebSocket close code. */
-  readonly code: number;
-  /** A code of our table; undefined where the peer closed, whose words are never logged. */
-  readonly reason: string | undefined;
-  readonly durationMs: number;
-}
-
-/** One structured line for every stream that ends. */
-export function logClose(logger: Logger, close: StreamClose): void {
-  const fields = {
-    connection: close.connection,
-    user_id: close.user || undefined,
-    org: close.org || undefined,
-    thread_id: close.threadId,
-    session: close.session,
-    transport: close.transport,
-    code: close.code,
-    reason: close.reason ?? 'peer',
-    // Seconds, as in ws_connection_duration_seconds; the sources name the field so.
-    duration: Math.round(close.durationMs) / 1000,
-    duration_ms: Math.round(close.durationMs),
-  };
-  logger.info(fields, 'stream closed');
 }

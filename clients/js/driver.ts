@@ -133,11 +133,9 @@ export class Driver {
       case 'reset':
         delivery.reset(effect.reason, effect.at);
         return;
-      case 'pong': {
-        const { audit } = effect;
-        this.links.get(effect.link)?.send({ type: 'pong', ...(audit !== undefined && { audit }) });
+      case 'pong':
+        this.links.get(effect.link)?.send({ type: 'pong', audit: effect.audit });
         return;
-      }
       case 'wait': {
         this.cancel(effect.timer);
         const { clock } = this.parts.environment;
@@ -221,15 +219,14 @@ export class Driver {
   private stream(parts: LinkParts, cursor: string | undefined): OpenLink {
     const { WebSocket } = this.parts.environment;
     if (WebSocket === undefined) throw new Error('a stream was assigned to a client without WebSocket');
-    const { negotiation } = this;
     return new StreamLink({
       ...parts,
       url: parts.url.replace(/^http/, 'ws'),
       cursor,
-      token: negotiation.token,
+      token: this.negotiation.token,
       freshToken: async () => this.parts.token(),
       renewed: (token) => {
-        negotiation.token = token;
+        this.negotiation.token = token;
       },
       WebSocket,
     });

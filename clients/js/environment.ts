@@ -14,7 +14,7 @@ export interface ClientClock {
 }
 
 /** What sockets say, each with as much of its event as the client reads. */
-export interface SocketListeners {
+interface SocketListeners {
   readonly open: () => void;
   readonly message: (event: { readonly data: unknown }) => void;
   readonly close: (event: { readonly code: number; readonly reason: string }) => void;

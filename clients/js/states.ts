@@ -19,7 +19,7 @@ export interface Link {
 }
 
 export type FailureCause = 'attempts' | 'unauthorized' | 'refused';
-export interface Failure {
+interface Failure {
   readonly cause: FailureCause;
   /** Close code or error code that ended it. */
   readonly code: number | string;

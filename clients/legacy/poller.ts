@@ -3,7 +3,7 @@
  * of WebSocket or of rollouts, and must go on working whatever those do.
  */
 
-export interface LegacyEvent {
+interface LegacyEvent {
   readonly id: string;
   readonly service: string;
   readonly type: string;

@@ -4,7 +4,7 @@
  */
 import { FrameSocket } from '../frame-socket.ts';
 import { startGateway, streamPath, userToken } from '../gateway.ts';
-import { chosen, median, numberOption, report, round, type Row } from '../report.ts';
+import { chosen, isQuick, median, numberOption, report, round, type Row } from '../report.ts';
 import { pinLoad, type ServerProcess, type StartServer, standIn } from '../server-process.ts';
 
 interface Contender {
@@ -18,8 +18,8 @@ interface Round {
   readonly kibEach: number;
 }
 
-const connections = numberOption('connections', 4000);
-const rounds = numberOption('rounds', 3);
+const connections = numberOption('connections', 4000, 50);
+const rounds = numberOption('rounds', 3, 1);
 const atOnce = 64;
 
 /** Resident memory after a collection where the server offers one; the gateway doesn't. */
@@ -47,7 +47,7 @@ async function measure({ start, path }: Contender): Promise<Round> {
   const server = await start();
   try {
     // The first ones compile the code; they stay open, so that only the others are weighed.
-    const open = await connectAll(server.url, path, 500);
+    const open = await connectAll(server.url, path, isQuick ? 10 : 500);
     const beforeBytes = await memoryBytes(server);
     const startMs = performance.now();
     open.push(...(await connectAll(server.url, path, connections)));

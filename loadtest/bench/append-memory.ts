@@ -1,10 +1,11 @@
 /** Appends through `POST /v1/publish`, one event and a hundred a request, with autocannon and nobody listening. */
 import autocannon from 'autocannon';
 import { producerToken, startGateway } from '../gateway.ts';
-import { numberOption, report, round, type Row } from '../report.ts';
+import { isQuick, numberOption, report, round, type Row } from '../report.ts';
 import { pinLoad } from '../server-process.ts';
 
-const seconds = numberOption('seconds', 5);
+const seconds = numberOption('seconds', 5, 0.5);
+const warmUpS = isQuick ? 0.5 : 2;
 const connections = numberOption('connections', 32);
 
 async function measure(url: string, token: string, batch: number, duration: number): Promise<Row> {
@@ -32,7 +33,7 @@ async function main(): Promise<void> {
   const server = await startGateway({ TURNOUT_RETENTION_EVENTS: '100000' });
   try {
     const token = await producerToken();
-    await measure(server.url, token, 1, 2);
+    await measure(server.url, token, 1, warmUpS);
     const rows = [
       await measure(server.url, token, 1, seconds),
       await measure(server.url, token, 100, seconds),

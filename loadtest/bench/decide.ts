@@ -9,7 +9,7 @@ import { startRedis } from '../redis-process.ts';
 import { newHistogram, numberOption, quantileMs, report, round } from '../report.ts';
 import { pinLoad, type ServerProcess } from '../server-process.ts';
 
-const repetitions = numberOption('repetitions', 50);
+const repetitions = numberOption('repetitions', 50, 2);
 /** The first ones compile the code. */
 const unmeasured = 5;
 const adminToken = 'an-admin-token-of-the-benches';

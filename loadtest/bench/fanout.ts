@@ -4,7 +4,7 @@
  */
 import { deliveredOf, parseStreamFrame } from '../frame-memo.ts';
 import { firstFrame, producerToken, startGateway, streamPath, userToken } from '../gateway.ts';
-import { LoadPublisher } from '../publisher.ts';
+import { LoadPublisher, settles } from '../publisher.ts';
 import {
   chosen,
   newHistogram,
@@ -17,7 +17,6 @@ import {
 } from '../report.ts';
 import { pinLoad, type ServerProcess, type StartServer, standIn } from '../server-process.ts';
 import { Swarm, type SwarmOptions } from '../swarm.ts';
-import { until } from '../until.ts';
 
 type Client = Pick<
   SwarmOptions,
@@ -39,10 +38,10 @@ interface Step extends Row {
   readonly keptUp: boolean;
 }
 
-const clients = numberOption('clients', 1000);
-const stepS = numberOption('seconds', 2);
-const rounds = numberOption('rounds', 2);
-const maxRate = numberOption('max-rate', 12_800);
+const clients = numberOption('clients', 1000, 20);
+const stepS = numberOption('seconds', 2, 0.2);
+const rounds = numberOption('rounds', 2, 1);
+const maxRate = numberOption('max-rate', 12_800, 25);
 const firstRate = numberOption('first-rate', 25);
 const services = ['bench'];
 // A step that ends later than this after its last publish has not kept up.
@@ -121,13 +120,13 @@ interface Stage {
 
 async function measure({ name, client }: Contender, rate: number, stage: Stage): Promise<Step> {
   const { server, swarm, publisher } = stage;
-  await until(() => swarm.deliveries === publisher.published * clients, 5000);
+  await settles(() => swarm.deliveries === publisher.published * clients, 5000);
   const { latency } = swarm;
   latency.reset();
   const before = { deliveries: swarm.deliveries, published: publisher.published, cpuMs: server.cpuMs() };
   const startMs = performance.now();
   await publisher.run(rate, stepS * 1000);
-  const isComplete = await until(() => swarm.deliveries >= publisher.published * clients, settleMs);
+  const isComplete = await settles(() => swarm.deliveries >= publisher.published * clients, settleMs);
   const tookS = (performance.now() - startMs) / 1000;
   const published = publisher.published - before.published;
   const deliveries = swarm.deliveries - before.deliveries;

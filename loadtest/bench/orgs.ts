@@ -7,13 +7,13 @@ import { Redis } from 'ioredis';
 import { startGateway, userToken } from '../gateway.ts';
 import { httpRequest, HttpWire } from '../http-wire.ts';
 import { startRedis } from '../redis-process.ts';
-import { median, numberOption, report, round, type Row } from '../report.ts';
+import { isQuick, median, numberOption, report, round, type Row } from '../report.ts';
 import { pinLoad, type ServerProcess } from '../server-process.ts';
 
-const orgs = numberOption('orgs', 5000);
+const orgs = numberOption('orgs', 5000, 20);
 /** A round of comparisons takes a minute: as long as that sees each org once. */
-const quietS = numberOption('seconds', 62);
-const recoveryS = 4;
+const quietS = numberOption('seconds', 62, 0.5);
+const recoveryS = isQuick ? 0.5 : 4;
 const everyMs = 100;
 const openAtOnce = 100;
 const waitS = 60;

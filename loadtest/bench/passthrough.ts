@@ -8,7 +8,16 @@ import { join } from 'node:path';
 import type { Histogram } from 'hdr-histogram-js';
 import { startGateway } from '../gateway.ts';
 import { HttpWire, httpRequest } from '../http-wire.ts';
-import { median, newHistogram, numberOption, quantileMs, report, round, type Row } from '../report.ts';
+import {
+  isQuick,
+  median,
+  newHistogram,
+  numberOption,
+  quantileMs,
+  report,
+  round,
+  type Row,
+} from '../report.ts';
 import { goFirst, pinLoad, type ServerProcess, standIn } from '../server-process.ts';
 
 const budgets = (
@@ -17,12 +26,12 @@ const budgets = (
   }
 ).passthrough;
 // Many short turns: what a neighbour holds up is then spread over all contenders.
-const rounds = numberOption('rounds', 15);
-const seconds = numberOption('seconds', 0.6);
+const rounds = numberOption('rounds', 15, 1);
+const seconds = numberOption('seconds', 0.6, 0.2);
 const connections = numberOption('connections', 64);
 const bytes = numberOption('bytes', 1000);
 // Until the code is compiled.
-const warmUpMs = 2000;
+const warmUpMs = isQuick ? 100 : 2000;
 const request = httpRequest('GET', '/api/updates?since=41&timeout=30', 'a-token-of-the-old-api');
 
 interface Round {
@@ -117,10 +126,8 @@ async function main(): Promise<number> {
     { pinned, wentFirst, connections, bytes, rounds, addedP50Ms, shareOfHttpProxy: round(share, 2) },
     rows,
   );
-  const isMet =
-    addedP50Ms <= budgets.addedP50Ms &&
-    share >= budgets.shareOfHttpProxy &&
-    rows.every(({ errors }) => errors === 0);
+  const isFast = addedP50Ms <= budgets.addedP50Ms && share >= budgets.shareOfHttpProxy;
+  const isMet = (isFast || isQuick) && rows.every(({ errors }) => errors === 0);
   console.log(
     `adds ${addedP50Ms} ms at p50 (at most ${budgets.addedP50Ms}), carries ${round(share, 2)} x what http-proxy does (at least ${budgets.shareOfHttpProxy}): ${isMet ? 'met' : 'MISSED'}`,
   );

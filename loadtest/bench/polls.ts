@@ -7,9 +7,9 @@ import { HttpWire, httpRequest } from '../http-wire.ts';
 import { chosen, median, numberOption, report, round, type Row } from '../report.ts';
 import { pinLoad, type StartServer, standIn } from '../server-process.ts';
 
-const polls = numberOption('polls', 1000);
-const bursts = numberOption('bursts', 30);
-const rounds = numberOption('rounds', 3);
+const polls = numberOption('polls', 1000, 20);
+const bursts = numberOption('bursts', 30, 1);
+const rounds = numberOption('rounds', 3, 1);
 // Between a poll's bytes being written and the server holding it; nothing tells when, on every contender.
 // Shorter than a server needs to read them all, and the late ones are answered without having been held.
 const settleMs = 600;

@@ -5,11 +5,19 @@
 import { readFileSync } from 'node:fs';
 import { firstFrame, producerToken, startGateway, streamPath, userToken } from '../gateway.ts';
 import { PollSwarm } from '../poll-swarm.ts';
-import { LoadPublisher } from '../publisher.ts';
-import { newHistogram, numberOption, quantileMs, report, round, type Row, slope } from '../report.ts';
+import { LoadPublisher, settles } from '../publisher.ts';
+import {
+  isQuick,
+  newHistogram,
+  numberOption,
+  quantileMs,
+  report,
+  round,
+  type Row,
+  slope,
+} from '../report.ts';
 import { goFirst, pinLoad, type ServerProcess } from '../server-process.ts';
 import { Swarm } from '../swarm.ts';
-import { until } from '../until.ts';
 
 interface Budgets {
   readonly latencyP99Ms: number;
@@ -23,14 +31,14 @@ interface Budgets {
 const budgets = JSON.parse(readFileSync(new URL('../budgets.json', import.meta.url), 'utf8')) as {
   targets: Budgets;
 };
-const connections = numberOption('connections', 500);
-const seconds = numberOption('seconds', 40);
-const orgs = numberOption('orgs', 10);
+const connections = numberOption('connections', 500, 20);
+const seconds = numberOption('seconds', 40, 1);
+const orgs = numberOption('orgs', 10, 2);
 /** Events a second, all orgs together. */
 const rate = numberOption('rate', 20);
-const streamRate = numberOption('stream-rate', 1000);
-const streamS = 5;
-const warmUpMs = 5000;
+const streamRate = numberOption('stream-rate', 1000, 100);
+const streamS = isQuick ? 0.5 : 5;
+const warmUpMs = isQuick ? 200 : 5000;
 const sampleMs = 500;
 const services = ['finance', 'guest', 'staff'];
 const settleMs = 5000;
@@ -101,7 +109,7 @@ async function measureStream(
   });
   const startMs = performance.now();
   await publisher.run(streamRate, streamS * 1000);
-  await until(() => swarm.deliveries >= publisher.published, settleMs);
+  await settles(() => swarm.deliveries >= publisher.published, settleMs);
   const perS = swarm.deliveries / ((performance.now() - startMs) / 1000);
   const lost = Math.abs(publisher.published - swarm.deliveries) + swarm.misplaced;
   swarm.close();
@@ -151,7 +159,7 @@ async function main(): Promise<void> {
         const { length } = publisher.acknowledged;
         return streams.deliveries >= length * each && polls.deliveries >= length * each;
       });
-    await until(isWhole, settleMs);
+    await settles(isWhole, settleMs);
     const stream = await measureStream(server.url, token);
 
     const sum = (of: (org: Org) => number): number => all.reduce((total, org) => total + of(org), 0);
@@ -223,7 +231,7 @@ async function main(): Promise<void> {
       'deliveries',
       expected * 2,
     );
-    process.exitCode = rows.every((row) => row['met'] === true) ? 0 : 1;
+    process.exitCode = isQuick || rows.every(({ met }) => met === true) ? 0 : 1;
   } finally {
     await server.stop();
   }

@@ -2,7 +2,7 @@
 import autocannon from 'autocannon';
 import { deliveredOf } from '../frame-memo.ts';
 import { LoadPublisher } from '../publisher.ts';
-import { countOption, newHistogram, numberOption, quantileMs } from '../report.ts';
+import { countOption, isQuick, newHistogram, numberOption, quantileMs } from '../report.ts';
 import { openTarget, orgName, producerToken, userToken } from './target.ts';
 import { atMost, budgets, errorRate, type Outcome, progress } from './verdict.ts';
 
@@ -10,7 +10,7 @@ const services = ['finance', 'guest', 'staff'];
 const waitS = 25;
 const clientsAnOrg = 50;
 // The answers under way when the publishers stop are read, and checked, within it.
-const settleS = 3;
+const settleS = isQuick ? 1 : 3;
 
 interface PollAnswer {
   readonly events: Parameters<typeof deliveredOf>[0];
@@ -26,9 +26,9 @@ interface Reader {
 }
 
 export async function loadLongPoll(): Promise<Outcome> {
-  const clients = countOption('clients', 200);
+  const clients = countOption('clients', 200, 20);
   const rate = numberOption('rate', 20);
-  const seconds = numberOption('seconds', 15);
+  const seconds = numberOption('seconds', 15, 1);
   const gateway = await openTarget();
   const url = gateway.urls[0] ?? '';
   try {

@@ -6,10 +6,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ChangeAnswer } from '../../schema/admin.ts';
 import { type Lap, ProcessorTime } from '../machine.ts';
-import { LoadPublisher } from '../publisher.ts';
+import { LoadPublisher, settles } from '../publisher.ts';
 import { startRedis } from '../redis-process.ts';
-import { countOption, numberOption, round } from '../report.ts';
-import { until } from '../until.ts';
+import { countOption, isQuick, numberOption, round } from '../report.ts';
 import { Movers } from './movers.ts';
 import { type Others, startOthers } from './others.ts';
 import { adminToken, mustObey, openTarget, orgName, producerToken, userToken } from './target.ts';
@@ -56,14 +55,14 @@ interface Phase {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export async function loadMove(): Promise<Outcome> {
-  const clients = countOption('clients', 2000);
+  const clients = countOption('clients', 2000, 20);
   const rate = numberOption('rate', 10);
   /** Of each phase at rest: before the kill, on long-poll, back on streams. */
-  const seconds = numberOption('seconds', 8);
+  const seconds = numberOption('seconds', 8, 0.5);
   const redis = process.argv.includes('--target') ? undefined : await startRedis();
   const env: Readonly<Record<string, string>> = {
     ...(redis && { TURNOUT_REDIS_URL: redis.url }),
-    TURNOUT_KILL_WINDOW_MS: String(numberOption('window', 2000)),
+    TURNOUT_KILL_WINDOW_MS: String(numberOption('window', 2000, 500)),
   };
   const gateway = await openTarget(env, env);
   const { urls } = gateway;
@@ -147,7 +146,7 @@ export async function loadMove(): Promise<Outcome> {
       };
     };
 
-    await pause(2000);
+    await pause(isQuick ? 200 : 2000);
     const before = await watch(() => pause(seconds * 1000));
     const down = await move('kill', 'long-poll');
     const restMs = performance.now();
@@ -157,7 +156,7 @@ export async function loadMove(): Promise<Outcome> {
     over.abort();
     await publishing;
     const headOf = (org: string): number => publishers[orgs.indexOf(org)]?.published ?? 0;
-    await until(() => movers.missing(headOf) === 0, 10_000);
+    await settles(() => movers.missing(headOf) === 0, 10_000);
     endProgress();
     const wrong = movers.missing(headOf) + movers.misplaced + (await noticed()).wrong;
     for (const publisher of publishers) publisher.close();

@@ -1,7 +1,7 @@
 /** SDK clients by the thousand, each of which knows what it has received and on what it is served since when. */
 import { WebSocket } from 'ws';
 import { type Client, createClient } from '../../clients/js/index.ts';
-import { until } from '../until.ts';
+import { settles } from '../publisher.ts';
 import { WireFetch } from '../wire-fetch.ts';
 
 type Transport = 'websocket' | 'long-poll';
@@ -43,7 +43,7 @@ export class Movers {
 
   /** Resolves once all are served by it. @throws past `withinMs`. */
   async allOn(transport: Transport, withinMs: number): Promise<void> {
-    const isThere = await until(() => this.on(transport) === this.movers.length, withinMs);
+    const isThere = await settles(() => this.on(transport) === this.movers.length, withinMs);
     if (!isThere) throw new Error(`${this.on(transport)} of ${this.movers.length} are on ${transport}`);
   }
 

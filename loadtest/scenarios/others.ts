@@ -19,7 +19,7 @@ interface Plan {
   readonly ratePerS: number;
 }
 
-export interface Noticed {
+interface Noticed {
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** Since the beginning: events out of place, and polls that failed. */

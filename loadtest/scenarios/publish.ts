@@ -36,8 +36,8 @@ async function readIds(url: string, org: string): Promise<string[]> {
 
 export async function loadPublish(): Promise<Outcome> {
   const clients = countOption('clients', 16);
-  const rate = numberOption('rate', 500);
-  const seconds = numberOption('seconds', 10);
+  const rate = numberOption('rate', 500, 100);
+  const seconds = numberOption('seconds', 10, 1);
   const gateway = await openTarget();
   const url = gateway.urls[0] ?? '';
   try {

@@ -1,8 +1,7 @@
 /** Streams by loadtest/swarm.ts: every event's place is checked in every client. */
-import { LoadPublisher } from '../publisher.ts';
+import { LoadPublisher, settles } from '../publisher.ts';
 import { countOption, newHistogram, numberOption, quantileMs } from '../report.ts';
 import { Swarm } from '../swarm.ts';
-import { until } from '../until.ts';
 import { openTarget, orgName, producerToken, userToken } from './target.ts';
 import { atMost, budgets, errorRate, type Outcome, progress } from './verdict.ts';
 
@@ -11,9 +10,9 @@ const clientsAnOrg = 50;
 const settleMs = 5000;
 
 export async function loadWebSocket(): Promise<Outcome> {
-  const clients = countOption('clients', 500);
+  const clients = countOption('clients', 500, 20);
   const rate = numberOption('rate', 100);
-  const seconds = numberOption('seconds', 15);
+  const seconds = numberOption('seconds', 15, 1);
   const gateway = await openTarget();
   const url = gateway.urls[0] ?? '';
   try {
@@ -50,7 +49,7 @@ export async function loadWebSocket(): Promise<Outcome> {
         `${deliveries()} deliveries, ${sum(({ swarm }) => swarm.misplaced)} misplaced, ${closes()} closed`,
     );
     await Promise.all(orgs.map(({ publisher }) => publisher.run(rate / orgs.length, seconds * 1000)));
-    await until(() => deliveries() >= due(), settleMs);
+    await settles(() => deliveries() >= due(), settleMs);
     endProgress();
 
     const wrong = sum(

@@ -3,6 +3,10 @@
 export class Listeners<A extends readonly unknown[] = []> {
   private readonly listeners = new Set<(...args: A) => void>();
 
+  get size(): number {
+    return this.listeners.size;
+  }
+
   /** @returns removes the listener again; calling it twice is harmless */
   add(listener: (...args: A) => void): () => void {
     this.listeners.add(listener);

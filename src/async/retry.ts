@@ -6,16 +6,18 @@ export interface Backoff {
   readonly firstMs: number;
   /** Bound of every later delay. */
   readonly maxMs: number;
+  /** Factors of the bound that a delay lies between; absent: half of it and all of it. */
+  readonly jitter?: readonly [least: number, most: number];
 }
 
-/** @returns a delay between half of the bound and the bound, which doubles with each failure in a row. `failures`: 0 for the first. */
+/** @returns a delay by the bound, which doubles with each failure in a row, and its jitter. `failures`: 0 for the first. */
 export function backoffMs(
   failures: number,
-  { firstMs, maxMs }: Backoff,
+  { firstMs, maxMs, jitter: [least, most] = [0.5, 1] }: Backoff,
   clock: Pick<Clock, 'random'>,
 ): number {
   const boundMs = Math.min(firstMs * 2 ** Math.min(failures, 20), maxMs);
-  return boundMs * (0.5 + clock.random() / 2);
+  return boundMs * (least + (most - least) * clock.random());
 }
 
 export interface RetryOptions {

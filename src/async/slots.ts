@@ -9,13 +9,10 @@ interface SlotOptions {
 }
 
 export class Slots {
-  private readonly options: SlotOptions;
   private used = 0;
   private readonly queue = new Set<() => void>();
 
-  constructor(options: SlotOptions) {
-    this.options = options;
-  }
+  constructor(private readonly options: SlotOptions) {}
 
   /**
    * Calls `enter` once there is room, perhaps at once, or `refuse` where the queue is full or the wait too long. Each

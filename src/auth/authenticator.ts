@@ -1,12 +1,12 @@
 /**
- * Verifies what callers bring: a token by its key, anything else by asking the server that knows. Algorithms are pinned by
- * the kind of key, never chosen by the token; whatever is wrong with one is `unauthorized` and no more, and nothing here
- * logs a token or keeps one in clear.
+ * Verifies the credentials of callers: a token by its key, any other credential by asking the auth server. Algorithms are
+ * pinned by the kind of key, never chosen by the token. Every fault of a token is `unauthorized` and says no more; no token
+ * is logged or kept in clear.
  */
 import { randomBytes } from 'node:crypto';
 import type { JWTPayload } from 'jose';
+import { LRUCache } from 'lru-cache';
 import { type Claims, claimsSchema, type Role, roleSchema } from '../../schema/token.ts';
-import { DigestCache } from './cache.ts';
 import { nameOf, type OrgPlace, valueAt } from './claims.ts';
 import { Credential } from './credential.ts';
 import { jwtForm, keptTokens, payloadOf, verifierOf } from './jwt.ts';
@@ -14,81 +14,46 @@ import { type AskOutcome, AuthServer } from './server.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { asTurnoutError, fail } from '../errors.ts';
-import { type Authenticator, type Identity, ServiceClaim } from './identity.ts';
+import { type Authenticator, type Identity, userIdentity } from './identity.ts';
 import { createTicketOffice } from './tickets.ts';
-
-/** What of the settings says which tokens are good. */
-export type AuthConfig = Pick<
-  Config,
-  | 'TURNOUT_JWT_SECRET'
-  | 'TURNOUT_JWT_PUBLIC_KEY'
-  | 'TURNOUT_JWKS_URL'
-  | 'TURNOUT_JWT_LEEWAY_S'
-  | 'TURNOUT_TICKET_SECRET'
-> &
-  Partial<
-    Pick<
-      Config,
-      | 'TURNOUT_JWT_ISSUER'
-      | 'TURNOUT_JWT_AUDIENCE'
-      | 'TURNOUT_CLAIM_USER'
-      | 'TURNOUT_CLAIM_ORG'
-      | 'TURNOUT_CLAIM_GRANTS'
-      | 'TURNOUT_ORG'
-      | 'TURNOUT_USER_PUBLISH'
-      | 'TURNOUT_AUTH_URL'
-      | 'TURNOUT_AUTH_USER'
-      | 'TURNOUT_AUTH_ORG'
-      | 'TURNOUT_AUTH_CACHE_S'
-      | 'TURNOUT_AUTH_TIMEOUT_MS'
-      | 'TURNOUT_AUTH_OUTAGE_S'
-    >
-  >;
 
 const maxTokenChars = 16_384;
 
 /** An authenticator whose tickets may be signed with another key than the one it began with. */
-export interface KeyedAuthenticator extends Authenticator {
-  /** No secret of the settings signs tickets: nodes that share a Redis should share one there. */
-  readonly needsTicketSecret: boolean;
-  /** Signs with this from now on; what was signed before goes on being good for its five minutes. */
-  useTicketSecret(secret: string): void;
-  /** By the key alone, nobody is asked: for callers whose roles only a token gives. @throws as `verifyToken` */
-  verifySigned(token: string | undefined): Promise<Identity>;
-  /** What a token claims, its signature and expiry verified, nothing mapped. @throws as `verifyToken` */
-  verifiedClaims(token: string): Promise<VerifiedClaims>;
-  close(): Promise<void>;
-}
+export type KeyedAuthenticator = ReturnType<typeof createAuthenticator>;
 
-export interface VerifiedClaims {
-  readonly payload: JWTPayload;
-  /** Unix milliseconds, the configured leeway included. */
-  readonly expiresAtMs: number;
-}
-
-interface CachedIdentity {
-  readonly identity: Identity;
-  readonly untilMs: number;
-}
-
-/** A secret for one run, the demo's say: 256 random bits. */
+/** Returns a secret for one run, such as the demo's: 256 random bits. */
 export const randomSecret = (): string => randomBytes(32).toString('base64url');
 
 /**
- * @param demoSecret signs and verifies where no key is configured; a random one that nobody knows unless given.
- * @param onAsked told of each question to TURNOUT_AUTH_URL
+ * @param demoSecret signs and verifies where no key is configured; by default a random one that nobody knows
+ * @param onAsked called once for each request to TURNOUT_AUTH_URL
  */
 export function createAuthenticator(
-  config: AuthConfig,
+  config: Config,
   clock: Clock,
   demoSecret: string = randomSecret(),
   onAsked?: (outcome: AskOutcome, why: string) => void,
-): KeyedAuthenticator {
+) {
   const leewayS = config.TURNOUT_JWT_LEEWAY_S;
-  const server = authServerOf(config, clock, onAsked);
+  const { TURNOUT_AUTH_URL: url } = config;
+  const server =
+    url === undefined
+      ? undefined
+      : new AuthServer({
+          url,
+          clock,
+          userPath: config.TURNOUT_AUTH_USER,
+          org: orgPlace(config, config.TURNOUT_AUTH_ORG),
+          cacheMs: config.TURNOUT_AUTH_CACHE_S * 1000,
+          timeoutMs: config.TURNOUT_AUTH_TIMEOUT_MS,
+          outageMs: config.TURNOUT_AUTH_OUTAGE_S * 1000,
+          publishes: config.TURNOUT_USER_PUBLISH,
+          onAsked,
+        });
   const hasKeyPair = config.TURNOUT_JWT_PUBLIC_KEY !== undefined || config.TURNOUT_JWKS_URL !== undefined;
   const hasKey = hasKeyPair || config.TURNOUT_JWT_SECRET !== undefined;
-  // Who only asks signs nobody in: a made-up key would be one more way.
+  // With an auth server and no key, no made-up key may let anybody in.
   const verifier = hasKey || server === undefined ? verifierOf(config, demoSecret) : undefined;
   const ownSecret = hasKeyPair ? randomSecret() : (config.TURNOUT_JWT_SECRET ?? demoSecret);
   const vouchFor = (credential: Credential, who?: Pick<Identity, 'org' | 'sub'>): Promise<Identity> => {
@@ -97,9 +62,9 @@ export function createAuthenticator(
   };
   let tickets = createTicketOffice(config.TURNOUT_TICKET_SECRET ?? ownSecret, clock, vouchFor);
   let earlier = tickets;
-  const cache = new DigestCache<CachedIdentity>(keptTokens.most);
+  const verified = new LRUCache<string, { identity: Identity; untilMs: number }>({ max: keptTokens.most });
 
-  const verifiedClaims = async (token: string): Promise<VerifiedClaims> => {
+  const verifiedClaims = async (token: string) => {
     if (verifier === undefined || token.length > maxTokenChars) throw fail('unauthorized');
     const nowMs = clock.now();
     const payload = await payloadOf(token, verifier, leewayS, nowMs);
@@ -109,13 +74,14 @@ export function createAuthenticator(
   };
   const verifyJwt = async (token: string, digest: string): Promise<Identity> => {
     const nowMs = clock.now();
-    const known = cache.get(digest, nowMs);
-    if (known !== undefined) return known.identity;
+    const known = verified.get(digest);
+    if (known !== undefined && known.untilMs > nowMs) return known.identity;
     const { payload, expiresAtMs } = await verifiedClaims(token);
     const parsed = claimsSchema.safeParse(mappedClaims(payload, config));
     if (!parsed.success) throw fail('unauthorized', undefined, { cause: parsed.error });
-    const identity = identityOf(parsed.data, expiresAtMs, config.TURNOUT_USER_PUBLISH);
-    cache.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
+    const { publish = config.TURNOUT_USER_PUBLISH, roles = [], ...claims } = parsed.data;
+    const identity = userIdentity({ ...claims, expiresAtMs, publish, roles: roles.filter(isRole) });
+    verified.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
     return identity;
   };
   const verifySigned = async (token: string | undefined): Promise<Identity> => {
@@ -129,24 +95,34 @@ export function createAuthenticator(
     return isAsked ? server.identify(credential) : verifySigned(token);
   };
 
-  return {
+  const authenticator: Authenticator = {
     verify,
     verifyToken: (token) => verify(token === undefined ? undefined : Credential.bearer(token)),
-    verifySigned,
-    verifiedClaims,
     async verifyTicket(ticket) {
       try {
         return await tickets.verify(ticket);
       } catch (thrown) {
-        // Signed by the key before this one: tickets outlive the moment at which the nodes' shared key arrives.
+        // Tickets signed with the previous key stay valid when the nodes' shared key arrives.
         if (earlier === tickets || asTurnoutError(thrown).code !== 'ticket_expired') throw thrown;
         return earlier.verify(ticket);
       }
     },
     issueTicket: (ticket) => tickets.issue(ticket),
+  };
+  return {
+    ...authenticator,
+    /** Verifies by the key alone, never by the auth server: for roles, which only tokens give. @throws as `verifyToken` */
+    verifySigned,
+    /**
+     * Returns a token's claims as they are, its signature and expiry verified, and when it expires, Unix milliseconds, the
+     * configured leeway included. @throws as `verifyToken`
+     */
+    verifiedClaims,
+    /** True where no setting gives a secret for tickets: nodes that share a Redis should share one there. */
     needsTicketSecret:
       (hasKeyPair || (server !== undefined && !hasKey)) && config.TURNOUT_TICKET_SECRET === undefined,
-    useTicketSecret(secret) {
+    /** Signs tickets with `secret` from now on; tickets signed before stay valid for their five minutes. */
+    useTicketSecret(secret: string): void {
       earlier = tickets;
       tickets = createTicketOffice(secret, clock, vouchFor);
     },
@@ -154,51 +130,19 @@ export function createAuthenticator(
   };
 }
 
-function authServerOf(
-  config: AuthConfig,
-  clock: Clock,
-  onAsked: ((outcome: AskOutcome, why: string) => void) | undefined,
-): AuthServer | undefined {
-  const { TURNOUT_AUTH_URL: url } = config;
-  if (url === undefined) return undefined;
-  return new AuthServer({
-    url,
-    clock,
-    userPath: config.TURNOUT_AUTH_USER ?? 'user',
-    org: orgPlace(config, config.TURNOUT_AUTH_ORG),
-    cacheMs: (config.TURNOUT_AUTH_CACHE_S ?? 30) * 1000,
-    timeoutMs: config.TURNOUT_AUTH_TIMEOUT_MS ?? 3000,
-    outageMs: (config.TURNOUT_AUTH_OUTAGE_S ?? 300) * 1000,
-    publishes: config.TURNOUT_USER_PUBLISH ?? [],
-    ...(onAsked && { onAsked }),
-  });
-}
-
-const orgPlace = ({ TURNOUT_ORG: fixed }: AuthConfig, path = 'org'): OrgPlace =>
+const orgPlace = ({ TURNOUT_ORG: fixed }: Config, path = 'org'): OrgPlace =>
   fixed === undefined ? { path } : { fixed };
 
-/** The token's claims by the names of docs/PROTOCOL.md, 4. */
-function mappedClaims(payload: JWTPayload, config: AuthConfig): unknown {
+/** Returns the token's claims under the names of docs/PROTOCOL.md, 4. */
+function mappedClaims(payload: JWTPayload, config: Config): unknown {
   const grantsPath = config.TURNOUT_CLAIM_GRANTS;
-  // An issuer's own `roles` may mean something else altogether: then ours stand in a place of their own.
+  // An issuer's own `roles` may mean something else: TURNOUT_CLAIM_GRANTS says where ours are.
   const grants = grantsPath === undefined ? payload : valueAt(payload, grantsPath);
   const { services, publish, roles, orgs } = (grants ?? {}) as Partial<Record<keyof Claims, unknown>>;
   const place = orgPlace(config, config.TURNOUT_CLAIM_ORG);
-  const sub = nameOf(valueAt(payload, config.TURNOUT_CLAIM_USER ?? 'sub'));
+  const sub = nameOf(valueAt(payload, config.TURNOUT_CLAIM_USER));
   const org = 'fixed' in place ? place.fixed : nameOf(valueAt(payload, place.path));
   return { sub, org, exp: payload.exp, services, publish, roles, orgs };
-}
-
-function identityOf(claims: Claims, expiresAtMs: number, publishes: readonly string[] = []): Identity {
-  return {
-    org: claims.org,
-    sub: claims.sub,
-    expiresAtMs,
-    reads: new ServiceClaim(claims.services ?? ['*']),
-    publishes: new ServiceClaim(claims.publish ?? publishes),
-    roles: new Set((claims.roles ?? []).filter(isRole)),
-    producerOrgs: claims.orgs ?? [claims.org],
-  };
 }
 
 const isRole = (name: string): name is Role => roleSchema.safeParse(name).success;

@@ -1,12 +1,12 @@
-/** Where in a token, or in an answer about one, the user and the org stand. Pure. */
+/** Finds the user and the org in a token, or in an auth server's answer. Pure. */
 import { orgSchema, userSchema } from '../../schema/envelope.ts';
 
-/** An org that is everybody's, or the place where it stands. */
+/** One org for every user, or the path to it. */
 export type OrgPlace = { readonly fixed: string } | { readonly path: string };
 
 /**
- * The value at `sub`, `$.user.id`, `list[0].id`; undefined where nothing is. A name that stands there whole wins, dots and
- * all: issuers name claims `https://example.com/org`.
+ * Returns the value at `sub`, `$.user.id`, `list[0].id`; undefined where there is none. A field whose name is the whole path
+ * wins, dots included: issuers name claims `https://example.com/org`.
  */
 export function valueAt(value: unknown, path: string): unknown {
   const whole = own(value, path);
@@ -20,13 +20,13 @@ function own(value: unknown, name: string): unknown {
   return (value as Record<string, unknown>)[name];
 }
 
-/** A user or org as text: many issuers number theirs. Undefined for anything else. */
+/** Returns a user or org as text, since many issuers number theirs; undefined for any other type. */
 export function nameOf(value: unknown): string | undefined {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? String(value) : undefined;
   return typeof value === 'string' ? value : undefined;
 }
 
-/** Undefined where one of them is missing, or can't be a user's or an org's name (docs/PROTOCOL.md, 1). */
+/** Returns user and org; undefined where one is missing or is no valid name (docs/PROTOCOL.md, 1). */
 export function whoIn(
   value: unknown,
   userPath: string,

@@ -1,22 +1,24 @@
 /**
- * What a caller brought to say who they are, read from a request and passed on as it came. The secret stays in a private
- * field: no log line, error or dump of an object can show it.
+ * A caller's credential, read from a request and passed on as it came. The secret stays in a private field, so that no log
+ * line, error or dump of an object can show it.
  */
 import { createHash } from 'node:crypto';
 
-/** Where in a request it stood, and where it stands when somebody else is asked about it. */
+/** Where in a request the credential was, and where it goes in a request to an auth server. */
 export type CredentialPlace = 'authorization' | 'cookie' | 'header' | 'query';
 
-// What may stand in a header's value; anything else was never a credential, and would fail in the asking.
+// The characters of a header's value; anything else is no credential, and the request to the auth server would fail.
 const headerText = /^[\x20-\x7e\x80-\xff]+$/;
 
 export class Credential {
-  readonly place: CredentialPlace;
   readonly #name: string;
   readonly #value: string;
 
-  private constructor(place: CredentialPlace, name: string, value: string) {
-    this.place = place;
+  private constructor(
+    readonly place: CredentialPlace,
+    name: string,
+    value: string,
+  ) {
     this.#name = name;
     this.#value = value;
   }
@@ -31,8 +33,8 @@ export class Credential {
   }
 
   /**
-   * The cookie of that name; undefined where there is none, or an empty one. One that came twice stays twice, in its
-   * order: which of them counts is for whoever gave them.
+   * Returns the cookie of that name; undefined where it is absent or empty. A cookie that came twice is passed on twice, in
+   * its order: the auth server decides which of them counts.
    */
   static cookie(header: string | undefined, name: string): Credential | undefined {
     const pairs = (header ?? '')
@@ -50,13 +52,13 @@ export class Credential {
     return new Credential('query', name, value);
   }
 
-  /** What `pack` wrote. @throws where it is anything else */
+  /** Reads what `pack` wrote. @throws Error for any other text */
   static unpack(text: string): Credential {
     const [place, name, value] = JSON.parse(text) as [CredentialPlace, string, string];
     return new Credential(place, name, value);
   }
 
-  /** All of it as text: for sealing, never for showing. */
+  /** Returns the whole credential as text: to be encrypted, never shown. */
   pack(): string {
     return JSON.stringify([this.place, this.#name, this.#value]);
   }
@@ -72,17 +74,17 @@ export class Credential {
     return this.#value.length;
   }
 
-  /** False where it could not be passed on in a header. */
+  /** False where it can't be passed on in a header. */
   get isSendable(): boolean {
     return this.place === 'query' || headerText.test(this.#value);
   }
 
-  /** Names it in caches: two credentials never share one, and it leads back to none. */
+  /** Returns its key for caches, a SHA-256: no two credentials share one, and none can be found from it. */
   digest(): string {
     return createHash('sha256').update(this.pack()).digest('base64');
   }
 
-  /** A request about it, with it and nothing else of the caller's. */
+  /** Returns the URL and headers of a request about it, with nothing else of the caller's. */
   askAt(url: string): { readonly url: URL; readonly headers: Readonly<Record<string, string>> } {
     const asked = new URL(url);
     if (this.place === 'query') {
@@ -93,7 +95,7 @@ export class Credential {
   }
 }
 
-/** A caller's credential: the `Authorization` header; the cookie of that name only where no such header came. */
+/** Returns a caller's credential: the `Authorization` header; without one, the cookie of that name. */
 export function readCredential(
   headers: { readonly authorization: string | undefined; readonly cookie: string | undefined },
   cookieName: string | undefined,

@@ -1,15 +1,13 @@
-/** Who is asking, once a token was verified, and what they may read and publish. Pure: src/auth/authenticator.ts verifies. */
+/** A verified caller, and what they may read and publish. Pure: src/auth/authenticator.ts verifies. */
 import type { Role } from '../../schema/token.ts';
 import type { Credential } from './credential.ts';
 
 /** A set of service names and `prefix*` patterns, matched whole: `chat` is not `chat/thread-7`. */
 export class ServiceClaim {
-  readonly patterns: readonly string[];
   private readonly names: ReadonlySet<string>;
   private readonly prefixes: readonly string[];
 
-  constructor(patterns: readonly string[]) {
-    this.patterns = patterns;
+  constructor(readonly patterns: readonly string[]) {
     this.names = new Set(patterns.filter((pattern) => !pattern.endsWith('*')));
     this.prefixes = patterns
       .filter((pattern) => pattern.endsWith('*'))
@@ -33,32 +31,38 @@ export interface Identity {
   readonly roles: ReadonlySet<Role>;
   /** Orgs that a producer may publish for ('*': any); its own org where the token names none. */
   readonly producerOrgs: readonly string[];
-  /** Another server vouches for it, for as long as `expiresAtMs` says; absent where a token speaks for itself. */
+  /** Present where an auth server vouches for the user until `expiresAtMs`; absent where a token was verified by its key. */
   readonly vouch?: Vouch;
 }
 
-/** A user who reads every service of their org, publishes to `publishes` alone, and has no role. */
-export const userIdentity = (
-  who: Pick<Identity, 'org' | 'sub' | 'expiresAtMs'>,
-  publishes: readonly string[] = [],
-): Identity => ({
-  ...who,
-  reads: new ServiceClaim(['*']),
-  publishes: new ServiceClaim(publishes),
-  roles: new Set(),
-  producerOrgs: [who.org],
+/** What a token, a ticket or an auth server says of its user. Absent grants: reads all, publishes nothing, has no role. */
+interface Grants extends Pick<Identity, 'org' | 'sub' | 'expiresAtMs'> {
+  readonly services?: readonly string[] | undefined;
+  readonly publish?: readonly string[] | undefined;
+  readonly roles?: readonly Role[] | undefined;
+  readonly orgs?: readonly string[] | undefined;
+}
+
+export const userIdentity = ({ org, sub, expiresAtMs, ...grants }: Grants): Identity => ({
+  org,
+  sub,
+  expiresAtMs,
+  reads: new ServiceClaim(grants.services ?? ['*']),
+  publishes: new ServiceClaim(grants.publish ?? []),
+  roles: new Set(grants.roles),
+  producerOrgs: grants.orgs ?? [org],
 });
 
-/** Whom to ask when the time of an identity is up that is no token's own. */
+/** How to renew an identity that an auth server gave. */
 export interface Vouch {
   readonly credential: Credential;
-  /** How long whoever is connected stays while nobody can be asked. */
+  /** How long an open connection stays while the server can't be asked. */
   readonly outageMs: number;
-  /** The same caller, for longer. @throws unauthorized, also where it is somebody else by now; overloaded in an outage */
+  /** Returns the same user with a later expiry. @throws unauthorized, also for another user by now; overloaded in an outage */
   askAgain(): Promise<Identity>;
 }
 
-/** How long a connection of theirs may wait for events without anybody being asked about them, milliseconds. */
+/** Returns how long a connection may wait for events until its identity expires, milliseconds; infinite where it is renewed. */
 export const heldAtMostMs = ({ vouch, expiresAtMs }: Identity, nowMs: number): number =>
   vouch === undefined ? expiresAtMs - nowMs : Number.POSITIVE_INFINITY;
 
@@ -72,9 +76,9 @@ export interface Ticket {
   readonly override: 'websocket' | 'long-poll' | undefined;
 }
 
-/** Verifies what callers bring. */
+/** Verifies the credentials of callers. */
 export interface Authenticator {
-  /** @throws unauthorized, whatever is wrong with it or where there is none; overloaded while nobody can be asked. */
+  /** @throws unauthorized for a faulty credential, or none; overloaded while keys or auth server are out of reach */
   verify(credential: Credential | undefined): Promise<Identity>;
   /** The same for a bearer token. @throws unauthorized: missing, malformed, forged, expired. */
   verifyToken(token: string | undefined): Promise<Identity>;

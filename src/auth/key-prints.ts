@@ -1,8 +1,9 @@
 /** Fingerprints of the keys that nodes must share: they tell two keys apart and give neither away. */
-import { createPublicKey, hkdfSync } from 'node:crypto';
+import { hkdfSync } from 'node:crypto';
 import type { Config } from '../config/config.ts';
+import { readPublicKey } from '../config/public-key.ts';
 
-/** By what the key is for. A node tells the others these, so that `turnout doctor` finds the one that differs. */
+/** Fingerprints by the key's use. Each node publishes its own, so that `turnout doctor` finds the node that differs. */
 export interface KeyPrints {
   readonly signing?: string;
   readonly ticket?: string;
@@ -20,21 +21,12 @@ export function fingerprint(key: string | Uint8Array): string {
   return print.replaceAll(/(.{4})(?=.)/g, '$1-');
 }
 
-/** The key itself, so that line ends and headers of the PEM don't make two prints of one key. */
+/** Returns the key itself, so that line ends and headers of the PEM don't change its fingerprint. */
 const publicBytes = (pem: string): Uint8Array =>
-  createPublicKey(pem.replaceAll('\\n', '\n')).export({ type: 'spki', format: 'der' });
+  readPublicKey(pem).key.export({ type: 'spki', format: 'der' });
 
-/** What is absent was made up by the node, or is not needed: there is nothing to compare. */
-export function keyPrints(
-  config: Pick<
-    Config,
-    | 'TURNOUT_JWT_SECRET'
-    | 'TURNOUT_JWT_PUBLIC_KEY'
-    | 'TURNOUT_JWKS_URL'
-    | 'TURNOUT_TICKET_SECRET'
-    | 'TURNOUT_AUTH_URL'
-  >,
-): KeyPrints {
+/** Returns the fingerprints of the configured keys; a key that the node made up or doesn't need is absent. */
+export function keyPrints(config: Config): KeyPrints {
   const { TURNOUT_JWT_SECRET: secret, TURNOUT_JWT_PUBLIC_KEY: pem, TURNOUT_JWKS_URL: jwks } = config;
   const key = pem === undefined ? (secret ?? jwks ?? config.TURNOUT_AUTH_URL) : publicBytes(pem);
   if (key === undefined) return {};

@@ -1,33 +1,36 @@
 /**
- * Asks the old backend, or any server that knows, whose a credential is: one request at a time for each, its answer kept
- * shortly under a digest. Bounded in time, bytes, memory and requests under way. What it sends is the credential and
- * nothing else of the caller's; what it tells of a failure never holds one.
+ * Asks an auth server (a legacy API's upstream, or TURNOUT_AUTH_URL) whose a credential is: one request at a time for each
+ * credential, the answer cached by its digest. Time, bytes, memory and concurrent requests are bounded. A request carries
+ * the credential and nothing else of the caller's; what is told of a failure never holds one.
  */
+import { LRUCache } from 'lru-cache';
 import { Agent, request } from 'undici';
-import { DigestCache } from './cache.ts';
+import { SingleFlight } from '../async/single-flight.ts';
 import { type OrgPlace, whoIn } from './claims.ts';
 import type { Credential } from './credential.ts';
 import type { Clock } from '../clock.ts';
 import { codeIn, fail, isHangUp } from '../errors.ts';
-import { type Identity, ServiceClaim } from './identity.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { type Identity, userIdentity } from './identity.ts';
 
-/** How asking ended: `unusable` is a 2xx without a user and an org where they were said to stand. */
+/** How a request ended: `unusable` is a 2xx without a user and an org where the settings say that they are. */
 export type AskOutcome = 'known' | 'refused' | 'unusable' | 'outage';
 
 export interface AuthServerOptions {
   readonly url: string;
   readonly userPath: string;
   readonly org: OrgPlace;
-  /** How long an answer is good: a withdrawn credential outlives its end by no more. 0: asked every time. */
+  /** How long an answer is good: a withdrawn credential stays good for no longer. 0: asked every time. */
   readonly cacheMs: number;
   readonly clock: Clock;
   readonly timeoutMs?: number;
-  /** How long held connections stay while nobody can be asked. */
+  /** How long open connections stay while the server can't be asked. */
   readonly outageMs?: number;
   /** Services that a user may publish to. */
   readonly publishes?: readonly string[];
-  /** Once for each question; `why` names a status or an error's code. */
-  readonly onAsked?: (outcome: AskOutcome, why: string) => void;
+  /** Called once for each request; `why` is a status or an error's code. */
+  readonly onAsked?: ((outcome: AskOutcome, why: string) => void) | undefined;
 }
 
 interface Known {
@@ -38,48 +41,41 @@ interface Known {
 
 const answerBytes = 64 * 1024;
 const knownCredentials = 10_000;
-// Apart from the known, so that made-up credentials never push out a real one.
+// Kept apart from the known ones, so that made-up credentials never evict a real one.
 const refusedCredentials = 500;
-// Who is refused is not asked about again at once; who has just logged in doesn't wait long.
+// Long enough that a refused credential isn't asked about at once again, short enough for a caller who has just logged in.
 const refusedMs = 1500;
 // A sealed credential stands in a ticket's URL, which proxies bound at 8 KiB.
 const credentialChars = 4096;
 const connections = 32;
 const maxUnderway = 1024;
 const defaults = { timeoutMs: 3000, outageMs: 300_000 };
-// Of the cache time, at random: what was asked at once isn't asked again at once.
+// Random part of the cache time: credentials that were asked about together don't expire together.
 const spread = 0.1;
 
 export class AuthServer {
-  private readonly options: AuthServerOptions;
-  private readonly agent = new Agent({ connections, pipelining: 1 });
-  private readonly known = new DigestCache<Known>(knownCredentials);
-  private readonly refused = new DigestCache<{ readonly untilMs: number }>(refusedCredentials);
-  private readonly underway = new Map<string, Promise<Known>>();
-  /** The last question was answered, so that its connection may be used again. */
+  private readonly agent = new Agent({ connections, pipelining: 1, maxResponseSize: answerBytes });
+  /** By the credential's digest. */
+  private readonly known = new LRUCache<string, Known>({ max: knownCredentials });
+  /** When a refusal ends, Unix milliseconds, by the credential's digest. */
+  private readonly refused = new LRUCache<string, number>({ max: refusedCredentials });
+  private readonly underway = new SingleFlight<Known>();
+  /** True where the last request was answered: its connection may be reused. */
   private mayBeKept = false;
 
-  constructor(options: AuthServerOptions) {
-    this.options = options;
-  }
+  constructor(private readonly options: AuthServerOptions) {}
 
   /**
-   * Who brought this credential.
-   * @param who whom it has to be, where that is known
+   * Returns the identity of the caller with this credential.
+   * @param who the user that it has to be, where that is known
    * @throws unauthorized; overloaded while the server can't be asked, which no new credential would cure
    */
   async identify(credential: Credential, who?: Pick<Identity, 'org' | 'sub'>): Promise<Identity> {
     const { org, user, untilMs } = await this.ask(credential);
     if (who !== undefined && (who.org !== org || who.sub !== user)) throw fail('unauthorized');
-    const { publishes = [], outageMs = defaults.outageMs } = this.options;
+    const { publishes, outageMs = defaults.outageMs } = this.options;
     return {
-      org,
-      sub: user,
-      expiresAtMs: untilMs,
-      reads: new ServiceClaim(['*']),
-      publishes: new ServiceClaim(publishes),
-      roles: new Set(),
-      producerOrgs: [org],
+      ...userIdentity({ org, sub: user, expiresAtMs: untilMs, publish: publishes }),
       vouch: { credential, outageMs, askAgain: () => this.identify(credential, { org, sub: user }) },
     };
   }
@@ -92,27 +88,24 @@ export class AuthServer {
     const nowMs = this.options.clock.now();
     if (credential.length > credentialChars || !credential.isSendable) throw fail('unauthorized');
     const digest = credential.digest();
-    const known = this.known.get(digest, nowMs);
-    if (known !== undefined) return known;
-    if (this.refused.get(digest, nowMs) !== undefined) throw fail('unauthorized');
-    const underway = this.underway.get(digest);
-    if (underway !== undefined) return underway;
-    if (this.underway.size >= maxUnderway) throw fail('overloaded', 'who is asking cannot be checked now');
-    const asking = this.send(credential, digest).finally(() => this.underway.delete(digest));
-    this.underway.set(digest, asking);
-    return asking;
+    const known = this.known.get(digest);
+    if (known !== undefined && known.untilMs > nowMs) return known;
+    if ((this.refused.get(digest) ?? 0) > nowMs) throw fail('unauthorized');
+    if (!this.underway.has(digest) && this.underway.size >= maxUnderway)
+      throw fail('overloaded', 'who is asking cannot be checked now');
+    return this.underway.run(digest, () => this.send(credential, digest));
   }
 
   private async send(credential: Credential, digest: string): Promise<Known> {
     const { clock, cacheMs, onAsked } = this.options;
-    // From before the question: what was withdrawn while it was under way is not believed for longer.
+    // The cache time begins before the request: a credential that is withdrawn meanwhile isn't believed for longer.
     const askedMs = clock.now();
     const { outcome, why, who } = await this.verdict(credential);
     onAsked?.(outcome, why);
     if (outcome === 'outage') throw fail('overloaded', 'who is asking cannot be checked now');
     if (who === undefined) {
       this.known.delete(digest);
-      this.refused.set(digest, { untilMs: clock.now() + Math.min(refusedMs, cacheMs) });
+      this.refused.set(digest, clock.now() + Math.min(refusedMs, cacheMs));
       throw fail('unauthorized');
     }
     const known = { ...who, untilMs: askedMs + cacheMs * (1 - spread * clock.random()) };
@@ -120,11 +113,9 @@ export class AuthServer {
     return known;
   }
 
-  private async verdict(credential: Credential): Promise<{
-    readonly outcome: AskOutcome;
-    readonly why: string;
-    readonly who?: Pick<Known, 'user' | 'org'> | undefined;
-  }> {
+  private async verdict(
+    credential: Credential,
+  ): Promise<{ outcome: AskOutcome; why: string; who?: ReturnType<typeof whoIn> }> {
     const { userPath, org } = this.options;
     try {
       const { status, text } = await this.exchange(credential);
@@ -137,13 +128,15 @@ export class AuthServer {
     }
   }
 
-  /** A connection that the server closes while the question is on its way to it is no outage: asked once more. */
-  private async exchange(credential: Credential): Promise<Exchanged> {
+  /** Retries once where the server closed a kept-alive connection under the request: that is no outage. */
+  private async exchange(credential: Credential) {
     const { clock, timeoutMs = defaults.timeoutMs } = this.options;
     const controller = new AbortController();
-    const cancel = clock.after(timeoutMs, () => controller.abort(new AskError('timeout')));
+    const cancel = clock.after(timeoutMs, () =>
+      controller.abort(Object.assign(new Error('timeout'), { code: 'timeout' })),
+    );
     const { mayBeKept } = this;
-    const once = (): Promise<Exchanged> => this.exchangeOnce(credential, controller.signal);
+    const once = () => this.exchangeOnce(credential, controller.signal);
     try {
       const answer = await once().catch((thrown: unknown) => {
         if (!mayBeKept || !isHangUp(thrown)) throw thrown;
@@ -159,40 +152,16 @@ export class AuthServer {
     }
   }
 
-  private async exchangeOnce(credential: Credential, signal: AbortSignal): Promise<Exchanged> {
+  private async exchangeOnce(credential: Credential, signal: AbortSignal) {
     const { url, headers } = credential.askAt(this.options.url);
-    // undici's request follows no redirects: a way to a login page is an answer too.
-    const answer = await request(url, {
-      dispatcher: this.agent,
-      signal,
-      headers: { ...headers, accept: 'application/json' },
-    });
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    // Leaving the loop early destroys the body, and the connection with it. No encoding is set: its chunks are bytes.
-    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > answerBytes) throw new AskError('too_large');
-      chunks.push(chunk);
-    }
-    return { status: answer.statusCode, text: Buffer.concat(chunks).toString('utf8') };
+    const options = { dispatcher: this.agent, signal, headers: { ...headers, accept: 'application/json' } };
+    // undici's request follows no redirects: a redirect to a login page is an answer, too.
+    const { statusCode: status, body } = await request(url, options);
+    return { status, text: await body.text() };
   }
 }
 
-interface Exchanged {
-  readonly status: number;
-  readonly text: string;
-}
-
-class AskError extends Error {
-  readonly code: string;
-  constructor(code: string) {
-    super(code);
-    this.code = code;
-  }
-}
-
-/** Redirects lead to logins. 404, 408, 429 and 5xx say something about the server, not about the caller. */
+/** Redirects lead to login pages. 404, 408, 429 and 5xx tell about the server, not about the caller. */
 const isRefusal = (status: number): boolean =>
   (status >= 300 && status < 400) || status === 400 || status === 401 || status === 403;
 
@@ -205,5 +174,26 @@ function parsed(text: string): unknown {
   }
 }
 
-/** An error's code, never its message: that may quote what was sent. */
-const reasonOf = (thrown: unknown): string => codeIn(thrown) ?? 'failed';
+/** Returns an error's code, never its message, which may quote what was sent. */
+function reasonOf(thrown: unknown): string {
+  const code = codeIn(thrown) ?? 'failed';
+  return code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' ? 'too_large' : code;
+}
+
+// A line for each failed request would drown the log.
+const quietMs = 10_000;
+
+/** Returns an `onAsked` that counts each request and logs outages, by outcome and status or error code, without the caller. */
+export function authServerReport(
+  metrics: Pick<Metrics, 'authAsked'>,
+  logger: Pick<Logger, 'warn'>,
+  clock: Pick<Clock, 'monotonic'>,
+) {
+  let quietUntilMs = Number.NEGATIVE_INFINITY;
+  return (outcome: AskOutcome, why: string): void => {
+    metrics.authAsked.inc({ outcome });
+    if (outcome === 'known' || outcome === 'refused' || clock.monotonic() < quietUntilMs) return;
+    quietUntilMs = clock.monotonic() + quietMs;
+    logger.warn({ outcome, why }, 'the auth server does not say who is asking');
+  };
+}

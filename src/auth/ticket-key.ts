@@ -3,11 +3,13 @@
  * configured: a ticket of one node must open a stream at any other.
  */
 import { randomBytes } from 'node:crypto';
-import type { Cancel, Clock } from '../clock.ts';
+import { retryUntilAborted } from '../async/retry.ts';
+import { type Cancel, type Clock, pause } from '../clock.ts';
 import type { RedisConnection } from '../redis/connections.ts';
 
-// Until it is known; then, because a Redis that was emptied must have it back before a new node makes another.
-const askEveryMs = { first: 500, later: 2000 };
+// Also once it is known: a Redis that was emptied must have it back before a new node makes another.
+const askEveryMs = 2000;
+const backoff = { firstMs: 500, maxMs: 2000 };
 
 /** @param onSecret told when it is first known, and when it is another. */
 export function shareTicketKey(options: {
@@ -19,8 +21,8 @@ export function shareTicketKey(options: {
   const { redis, clock, onSecret } = options;
   const name = `${options.prefix}:ticket-key`;
   let known: string | undefined;
-  let cancel: Cancel = () => undefined;
-  let isOver = false;
+  const end = new AbortController();
+  const { signal } = end;
 
   const ask = async (): Promise<void> => {
     const read = (): Promise<unknown> => redis.commands.call('GET', [name]);
@@ -32,21 +34,18 @@ export function shareTicketKey(options: {
       await redis.commands.call('SET', [name, offered, 'NX']);
       secret = await read();
     }
-    if (isOver || typeof secret !== 'string' || secret === known) return;
+    if (signal.aborted || typeof secret !== 'string' || secret === known) return;
     known = secret;
     onSecret(secret);
   };
-  const askOn = (): void => {
-    // While Redis is away each node signs with a key of its own, and asks again.
-    void ask()
-      .catch(() => undefined)
-      .finally(() => {
-        if (!isOver) cancel = clock.after(known === undefined ? askEveryMs.first : askEveryMs.later, askOn);
-      });
+  const keepAsking = async (worked: () => void): Promise<void> => {
+    while (!signal.aborted) {
+      await ask();
+      worked();
+      await pause(clock, askEveryMs, signal);
+    }
   };
-  askOn();
-  return () => {
-    isOver = true;
-    cancel();
-  };
+  // While Redis is away each node signs with a key of its own, and asks again.
+  void retryUntilAborted(keepAsking, { clock, signal, onFailure: () => undefined, backoff });
+  return () => end.abort();
 }

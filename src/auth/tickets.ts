@@ -1,8 +1,8 @@
 /**
- * Tickets (docs/PROTOCOL.md, 6): what negotiate signs so that a stream opens without a long-lived token in its URL. Their
- * key is always derived, so that a token never verifies as a ticket, nor a ticket as a token, whatever secrets are equal.
+ * Tickets (docs/PROTOCOL.md, 6): negotiate signs one, so that a stream opens without a long-lived token in its URL. Their key
+ * is always derived, so that a token never verifies as a ticket, nor a ticket as a token, even where their secrets are equal.
  */
-import { hkdfSync } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
 import { limits } from '../../schema/codes.ts';
@@ -10,10 +10,9 @@ import { orgSchema, userSchema } from '../../schema/envelope.ts';
 import { transportSchema } from '../../schema/frames.ts';
 import { roleSchema, servicePatternSchema } from '../../schema/token.ts';
 import { Credential } from './credential.ts';
-import { seal, unseal } from './seal.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
-import { type Identity, ServiceClaim, type Ticket } from './identity.ts';
+import { type Identity, type Ticket, userIdentity } from './identity.ts';
 
 const type = 'turnout-ticket+jwt';
 
@@ -31,43 +30,35 @@ const ticketClaimsSchema = z.object({
   supports: z.array(z.string()),
   assignment: z.int().min(0),
   override: transportSchema.optional(),
-  /** Sealed: what another server is asked about, since no token behind the ticket speaks for itself. */
+  /** Encrypted: the credential that an auth server is asked about, where no token is behind the ticket. */
   credential: z.string().optional(),
 });
 type TicketClaims = z.infer<typeof ticketClaimsSchema>;
-
-export interface TicketOffice {
-  issue(ticket: Ticket): Promise<string>;
-  /** @throws ticket_expired when it expired or doesn't verify; unauthorized when the token behind it expired. */
-  verify(ticket: string): Promise<Ticket>;
-}
 
 /** @param vouchFor asks whether a credential is still that user's. @throws unauthorized, overloaded */
 export function createTicketOffice(
   secret: string,
   clock: Clock,
   vouchFor: (credential: Credential, who: Pick<Identity, 'org' | 'sub'>) => Promise<Identity>,
-): TicketOffice {
+) {
   const sealKey = Buffer.from(hkdfSync('sha256', secret, '', 'turnout-ticket-credential', 32));
   const key = new Uint8Array(hkdfSync('sha256', secret, '', 'turnout-ticket', 32));
   return {
-    issue(ticket) {
+    issue(ticket: Ticket): Promise<string> {
       const { vouch } = ticket.identity;
       const credential = vouch && seal(vouch.credential.pack(), sealKey);
-      const { sub, exp, ...claims } = { ...claimsOf(ticket, clock.now()), credential };
-      return new SignJWT(claims)
+      return new SignJWT({ ...claimsOf(ticket, clock.now()), credential })
         .setProtectedHeader({ alg: 'HS256', typ: type })
-        .setSubject(sub)
-        .setExpirationTime(exp)
         .sign(key);
     },
-    async verify(text) {
+    /** @throws ticket_expired when it expired or doesn't verify; unauthorized when the token behind it expired. */
+    async verify(text: string): Promise<Ticket> {
       const nowMs = clock.now();
       const claims = await readClaims(text, key, nowMs);
       const ticket = ticketOf(claims);
       if (claims.credential !== undefined) {
         const credential = Credential.unpack(unseal(claims.credential, sealKey));
-        // Known still, or asked about now: who was refused since it was issued doesn't come in by it.
+        // From the cache, or asked now: a credential that was refused since the ticket was issued opens nothing.
         return { ...ticket, identity: await vouchFor(credential, ticket.identity) };
       }
       if (claims.tokenExpMs <= nowMs) throw fail('unauthorized');
@@ -104,15 +95,30 @@ function claimsOf({ identity, ...ticket }: Ticket, nowMs: number): TicketClaims 
 }
 
 function ticketOf(claims: TicketClaims): Ticket {
-  const identity: Identity = {
-    org: claims.org,
-    sub: claims.sub,
-    expiresAtMs: claims.tokenExpMs,
-    reads: new ServiceClaim(claims.services),
-    publishes: new ServiceClaim(claims.publish),
-    roles: new Set(claims.roles),
-    producerOrgs: claims.orgs,
-  };
-  const { session, supports, assignment, override } = claims;
+  const { session, supports, assignment, override, ...token } = claims;
+  const identity = userIdentity({ ...token, expiresAtMs: token.tokenExpMs });
   return { identity, session, supports, assignment, override };
+}
+
+// A sealed credential is encrypted with a key that only the nodes have.
+const algorithm = 'aes-256-gcm';
+const nonceBytes = 12;
+const tagBytes = 16;
+
+/** AES-256-GCM. @param key 32 bytes. @returns nonce, tag and cipher text, as base64url. */
+function seal(text: string, key: Buffer): string {
+  const nonce = randomBytes(nonceBytes);
+  const cipher = createCipheriv(algorithm, key, nonce);
+  const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
+  return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64url');
+}
+
+/** @throws where it was sealed with another key, or changed since. */
+function unseal(sealed: string, key: Buffer): string {
+  const bytes = Buffer.from(sealed, 'base64url');
+  const nonce = bytes.subarray(0, nonceBytes);
+  const decipher = createDecipheriv(algorithm, key, nonce, { authTagLength: tagBytes });
+  decipher.setAuthTag(bytes.subarray(nonceBytes, nonceBytes + tagBytes));
+  const text = [decipher.update(bytes.subarray(nonceBytes + tagBytes)), decipher.final()];
+  return Buffer.concat(text).toString('utf8');
 }

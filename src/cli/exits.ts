@@ -19,7 +19,7 @@ export const exits = {
 
 export type Exit = keyof typeof exits;
 
-export interface CommandErrorDetails {
+interface CommandErrorDetails {
   /** The gateway's error code, where it is one. */
   readonly code?: string | undefined;
   /** What the person should do next. */
@@ -33,20 +33,13 @@ export interface CommandErrorDetails {
 
 /** A command that ends with something else than `done`. Its message is for a person and never holds a token. */
 export class CommandError extends Error {
-  readonly exit: Exit;
-  readonly code: string | undefined;
-  readonly hint: string | undefined;
-  readonly isTransient: boolean;
-  readonly retryAfterMs: number | undefined;
-
-  constructor(exit: Exit, message: string, details: CommandErrorDetails = {}) {
+  constructor(
+    readonly exit: Exit,
+    message: string,
+    readonly details: CommandErrorDetails = {},
+  ) {
     super(message, { cause: details.cause });
     this.name = 'CommandError';
-    this.exit = exit;
-    this.code = details.code;
-    this.hint = details.hint;
-    this.isTransient = details.isTransient ?? false;
-    this.retryAfterMs = details.retryAfterMs;
   }
 }
 
@@ -58,11 +51,11 @@ export const exitHelp = (): string =>
   ].join('\n');
 
 /** An error as the shell's user sees it: what, its code, what next. */
-export function errorLines(error: CommandError): string[] {
-  const code = error.code === undefined ? '' : ` (${error.code})`;
-  return [`turnout: ${error.message}${code}`, ...(error.hint === undefined ? [] : [`  next: ${error.hint}`])];
+export function errorLines({ message, details: { code, hint } }: CommandError): string[] {
+  const first = `turnout: ${message}${code === undefined ? '' : ` (${code})`}`;
+  return hint === undefined ? [first] : [first, `  next: ${hint}`];
 }
 
 /** The same for scripts that asked for JSON. */
-export const errorJson = ({ exit, code, message, hint }: CommandError): string =>
+export const errorJson = ({ exit, message, details: { code, hint } }: CommandError): string =>
   JSON.stringify({ error: { exit: exits[exit].code, code: code ?? null, message, hint: hint ?? null } });

@@ -1,5 +1,7 @@
 /** What `doctor` has to say: findings, and how they read. Pure. */
 import { z } from 'zod';
+import type { Outcome } from './options.ts';
+import { printable } from './terminal.ts';
 
 const findingSchema = z.object({
   level: z.enum(['ok', 'warning', 'error']),
@@ -15,24 +17,30 @@ export type Finding = z.infer<typeof findingSchema>;
 export const doctorReportSchema = z.object({ healthy: z.boolean(), findings: z.array(findingSchema) });
 export type DoctorReport = z.infer<typeof doctorReportSchema>;
 
-const finding =
-  (level: Finding['level']) =>
-  (about: string, message: string, next?: string): Finding => ({
-    level,
-    about,
-    message,
-    ...(next !== undefined && { next }),
-  });
-
-export const ok = finding('ok');
-export const warning = finding('warning');
-export const error = finding('error');
+/** Makes the findings about one thing. */
+export function findingsAbout(what: string) {
+  const finding =
+    (level: Finding['level']) =>
+    (message: string, next?: string): Finding => ({
+      level,
+      about: what,
+      message,
+      ...(next !== undefined && { next }),
+    });
+  return { ok: finding('ok'), warning: finding('warning'), error: finding('error') };
+}
 
 /** Warnings don't make a node ill. */
 export const reportOf = (findings: readonly Finding[]): DoctorReport => ({
   healthy: findings.every(({ level }) => level !== 'error'),
   findings: [...findings],
 });
+
+/** As `doctor` and `legacy check` end. */
+export function outcomeOf(findings: readonly Finding[]): Outcome {
+  const json = reportOf(findings);
+  return { json, lines: () => findingLines(json).map(printable), exit: json.healthy ? 'done' : 'usage' };
+}
 
 const marks = { ok: 'ok  ', warning: 'WARN', error: 'FAIL' } as const;
 

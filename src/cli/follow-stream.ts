@@ -4,8 +4,8 @@ import { type RawData, WebSocket } from 'ws';
 import { type Code, codes, codeSchema } from '../../schema/codes.ts';
 import { type ServerFrame, serverFrameSchema } from '../../schema/frames.ts';
 import { CommandError } from './exits.ts';
-import { type Batch, type FollowOptions, notAssigned, type Position } from './follow.ts';
-import { followByPoll } from './follow-poll.ts';
+import { type Batch, followByPoll, type FollowOptions, notAssigned, type Position } from './follow.ts';
+import { jsonIn } from './gateway-client.ts';
 
 const handshakeMs = 10_000;
 /** Frames that may wait for a slow reader of ours before the socket is left unread. */
@@ -25,9 +25,9 @@ export async function* followByStream(options: FollowOptions, begin: Position): 
   const { client, services, terminal } = options;
   let position = begin;
   // The stream has no word for `earliest`: what is kept is read by poll, and the cursor carries over.
-  if (begin.at === 'earliest')
+  if (begin.cursor === 'earliest')
     for await (const batch of followByPoll(options, begin, true)) {
-      if (batch.cursor !== undefined) position = { at: 'cursor', cursor: batch.cursor };
+      if (batch.cursor !== undefined) position = { cursor: batch.cursor };
       yield batch;
     }
   if (terminal.stopped.aborted) return;
@@ -41,7 +41,7 @@ export async function* followByStream(options: FollowOptions, begin: Position): 
   socket.once('close', (code, reason) => {
     closed = { code, reason: reason.toString('utf8') };
   });
-  socket.once('open', () => socket.send(JSON.stringify({ services, version: 1, ...at(position) })));
+  socket.once('open', () => socket.send(JSON.stringify({ services, version: 1, ...position })));
   try {
     // `on` can't know what a `message` brings; ws says RawData.
     for await (const [data] of on(socket, 'message', { close: ['close'], ...waiting })) {
@@ -61,42 +61,29 @@ export async function* followByStream(options: FollowOptions, begin: Position): 
   if (!terminal.stopped.aborted && closed !== undefined) throw closedWith(closed.code, closed.reason);
 }
 
-function at(position: Position): Record<string, string | number> {
-  if (position.at === 'cursor') return { cursor: position.cursor };
-  return position.at === 'seq' ? { lastSeq: position.seq } : {};
-}
-
 /** Undefined for what a later version may say and this one does not know. */
 function readFrame(data: RawData): ServerFrame | undefined {
-  try {
-    // ws hands over a Buffer, or several, unless its binaryType is changed.
-    const text = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer);
-    return serverFrameSchema.safeParse(JSON.parse(text.toString('utf8'))).data;
-  } catch {
-    return undefined;
-  }
+  // ws hands over a Buffer, or several, unless its binaryType is changed.
+  const text = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer);
+  return serverFrameSchema.safeParse(jsonIn(text.toString('utf8'))).data;
 }
 
 function batchOf(frame: ServerFrame): Batch | undefined {
+  const events = 'events' in frame ? frame.events : [];
+  const place = 'cursor' in frame ? { cursor: frame.cursor } : {};
   switch (frame.type) {
     case 'ack':
     case 'ping':
     case 'reconnect':
-      return { events: [], cursor: frame.cursor };
     case 'event':
-      return { events: frame.events, cursor: frame.cursor };
     case 'ephemeral':
-      return { events: frame.events };
+      return { events, ...place };
     case 'reset':
-      return { events: [], cursor: frame.cursor, reset: frame.reason };
+      return { events, ...place, reset: frame.reason };
     case 'migrate':
-      return {
-        events: [],
-        cursor: frame.cursor,
-        note: `told to move to ${frame.transport}: ${frame.reason}`,
-      };
+      return { events, ...place, note: `told to move to ${frame.transport}: ${frame.reason}` };
     case 'error':
-      return { events: [], note: `${frame.ref ?? 'the stream'}: ${frame.message} (${frame.code})` };
+      return { events, note: `${frame.ref ?? 'the stream'}: ${frame.message} (${frame.code})` };
     case 'published':
       return undefined;
   }

@@ -1,15 +1,17 @@
-/** What following a stream is made of, whatever carries it: where to begin, and what comes of it. */
-import { codes } from '../../schema/codes.ts';
+/** What following a stream is made of, whatever carries it: where to begin, and what comes of it. Follows by long-poll, too. */
+import { codes, limits } from '../../schema/codes.ts';
 import type { Envelope } from '../../schema/envelope.ts';
 import type { ResetReason } from '../../schema/frames.ts';
+import { pollBodySchema } from '../../schema/http.ts';
 import type { GatewayClient } from './gateway-client.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Where to begin: from now on, from all that is kept, after a seq, or where a cursor stands. */
-export type Position =
-  | { readonly at: 'now' | 'earliest' }
-  | { readonly at: 'seq'; readonly seq: number }
-  | { readonly at: 'cursor'; readonly cursor: string };
+/** Where to begin, as a gateway is asked for it: at a cursor, after a seq; neither: from now on. */
+export interface Position {
+  /** `earliest`: all that is kept, which polls alone have a word for. */
+  readonly cursor?: string;
+  readonly lastSeq?: number;
+}
 
 export interface Batch {
   /** In seq order; those without a seq are ephemeral. */
@@ -31,9 +33,35 @@ export interface FollowOptions {
   readonly terminal: Terminal;
 }
 
-/** `earliest`, a seq, a cursor; undefined: now. */
+/** `earliest`, a seq, a cursor; undefined or `now`: now. */
 export function parsePosition(text: string | undefined): Position {
-  if (text === undefined || text === 'now') return { at: 'now' };
-  if (text === 'earliest') return { at: 'earliest' };
-  return /^\d{1,15}$/.test(text) ? { at: 'seq', seq: Number(text) } : { at: 'cursor', cursor: text };
+  if (text === undefined || text === 'now') return {};
+  return /^\d{1,15}$/.test(text) ? { lastSeq: Number(text) } : { cursor: text };
+}
+
+const answerMs = 10_000;
+
+/**
+ * Follows services by long-poll (docs/PROTOCOL.md, 7). Ends when the terminal is stopped; with `untilHead` also once all
+ * that was kept has been read.
+ * @throws CommandError
+ */
+export async function* followByPoll(
+  { client, services, terminal }: FollowOptions,
+  begin: Position,
+  untilHead = false,
+): AsyncGenerator<Batch> {
+  const waitS = untilHead ? 0 : limits.pollWaitDefaultS;
+  let position = begin;
+  while (!terminal.stopped.aborted) {
+    const query = new URLSearchParams({ services: services.join(','), wait: String(waitS) });
+    for (const [name, value] of Object.entries(position)) query.set(name, String(value));
+    const body = await client.call(pollBodySchema, `/v1/realtime/poll?${query.toString()}`, {
+      timeoutMs: waitS * 1000 + answerMs,
+    });
+    const { cursor, reset, events, ephemeral = [] } = body;
+    yield { events: [...events, ...ephemeral], cursor, ...(reset !== undefined && { reset: reset.reason }) };
+    position = { cursor };
+    if (untilHead && body.more === undefined) return;
+  }
 }

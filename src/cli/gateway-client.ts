@@ -4,9 +4,9 @@
  */
 import type { z } from 'zod';
 import { type Code, codes } from '../../schema/codes.ts';
-import { type ErrorBody, errorBodySchema } from '../../schema/http.ts';
+import { errorBodySchema } from '../../schema/http.ts';
 import { codeIn } from '../errors.ts';
-import { CommandError, type Exit } from './exits.ts';
+import { CommandError } from './exits.ts';
 import { setting, type Terminal } from './terminal.ts';
 
 const defaultUrl = 'http://127.0.0.1:4000';
@@ -25,9 +25,10 @@ export interface Call {
   readonly timeoutMs?: number;
 }
 
-/** Which variables a command takes its token from, in order of preference. */
-export type TokenNames = readonly ('TURNOUT_ADMIN_TOKEN' | 'TURNOUT_TOKEN')[];
+/** Where commands for operators take their token from, in order of preference. */
+export const adminTokens = ['TURNOUT_ADMIN_TOKEN', 'TURNOUT_TOKEN'];
 
+/** The gateway that a command's options and the environment describe. */
 export class GatewayClient {
   /** Without a slash at its end; the base path included. */
   readonly url: string;
@@ -35,8 +36,16 @@ export class GatewayClient {
 
   private readonly stopped: AbortSignal;
 
-  constructor(url: string, token: string | undefined, stopped: AbortSignal) {
-    this.url = url;
+  /** @param tokenNames variables that may hold its token. @throws CommandError `usage` */
+  constructor({ env, stopped }: Terminal, options: GatewayOptions, tokenNames: readonly string[]) {
+    const url = options.url ?? setting(env, 'TURNOUT_URL') ?? defaultUrl;
+    if (!/^https?:\/\/[^/?#]+/.test(url) || !URL.canParse(url) || /[?#]/.test(url))
+      throw new CommandError('usage', '--url (or TURNOUT_URL) must look like http://host:4000');
+    const found = tokenNames.map((name) => setting(env, name)).find((value) => value !== undefined);
+    const token = options.token?.trim() ?? found;
+    if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
+      throw new CommandError('usage', 'the token holds a space or a character that no token has');
+    this.url = url.replace(/\/+$/, '');
     this.token = token;
     this.stopped = stopped;
   }
@@ -44,7 +53,8 @@ export class GatewayClient {
   /** @throws CommandError unless it answers 2xx with what `schema` describes */
   async call<T>(schema: z.ZodType<T>, path: string, call: Call = {}): Promise<T> {
     const answer = await this.ask(path, call);
-    const body = await this.readBody(answer, call);
+    // It may end in its middle.
+    const body = jsonIn(await this.reached(answer.text(), call));
     if (!answer.ok) throw refusal(this.url, answer, body);
     const parsed = schema.safeParse(body);
     if (parsed.success) return parsed.data;
@@ -61,60 +71,42 @@ export class GatewayClient {
     if (this.token !== undefined) headers['authorization'] = `Bearer ${this.token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (ifVersion !== undefined) headers['if-match'] = `"${ifVersion}"`;
-    const signals = [AbortSignal.timeout(timeoutMs), this.stopped];
+    const request = fetch(`${this.url}${path}`, {
+      method,
+      headers,
+      signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), this.stopped]),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    return this.reached(request, call);
+  }
+
+  private async reached<T>(asked: Promise<T>, { timeoutMs = defaultTimeoutMs }: Call): Promise<T> {
     try {
-      return await fetch(`${this.url}${path}`, {
-        method,
-        headers,
-        signal: AbortSignal.any(signals),
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      return await asked;
+    } catch (thrown) {
+      const why = whyUnreached(thrown, `no answer in ${timeoutMs / 1000} s`);
+      throw new CommandError('unreachable', `cannot reach ${this.url}: ${why}`, {
+        hint: 'check --url (or TURNOUT_URL) and whether the gateway runs; any node will do',
+        isTransient: true,
+        cause: thrown,
       });
-    } catch (thrown) {
-      throw unreachable(this.url, thrown, timeoutMs);
-    }
-  }
-
-  /** @returns undefined for what is no JSON. @throws CommandError where the answer ends in its middle */
-  private async readBody(answer: Response, { timeoutMs = defaultTimeoutMs }: Call): Promise<unknown> {
-    let text: string;
-    try {
-      text = await answer.text();
-    } catch (thrown) {
-      throw unreachable(this.url, thrown, timeoutMs);
-    }
-    try {
-      return JSON.parse(text);
-    } catch {
-      return undefined;
     }
   }
 }
 
-/** The client that a command's options and the environment describe. @throws CommandError `usage` */
-export function gatewayClient(
-  { env, stopped }: Pick<Terminal, 'env' | 'stopped'>,
-  options: GatewayOptions,
-  tokenNames: TokenNames,
-): GatewayClient {
-  const url = options.url ?? setting(env, 'TURNOUT_URL') ?? defaultUrl;
-  if (!/^https?:\/\/[^/?#]+/.test(url) || !URL.canParse(url) || /[?#]/.test(url))
-    throw new CommandError('usage', '--url (or TURNOUT_URL) must look like http://host:4000');
-  const found = tokenNames.map((name) => setting(env, name)).find((value) => value !== undefined);
-  const token = options.token?.trim() ?? found;
-  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
-    throw new CommandError('usage', 'the token holds a space or a character that no token has');
-  return new GatewayClient(url.replace(/\/+$/, ''), token, stopped);
+/** Why a fetch failed, in a word. @param late for one that took too long */
+export function whyUnreached(thrown: unknown, late: string): string {
+  if (!(thrown instanceof Error)) return 'the connection failed';
+  return thrown.name === 'TimeoutError' ? late : (codeIn(thrown.cause) ?? 'the connection failed');
 }
 
-function unreachable(url: string, thrown: unknown, timeoutMs: number): CommandError {
-  const cause = thrown instanceof Error ? thrown.cause : undefined;
-  const isLate = thrown instanceof Error && thrown.name === 'TimeoutError';
-  const why = isLate ? `no answer in ${timeoutMs / 1000} s` : (codeIn(cause) ?? 'the connection failed');
-  return new CommandError('unreachable', `cannot reach ${url}: ${why}`, {
-    hint: 'check --url (or TURNOUT_URL) and whether the gateway runs; any node will do',
-    isTransient: true,
-    cause: thrown,
-  });
+/** What the text says as JSON; undefined where it is none. */
+export function jsonIn(text: string, parse: (text: string) => unknown = JSON.parse): unknown {
+  try {
+    return parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function refusal(url: string, answer: Response, body: unknown): CommandError {
@@ -124,20 +116,16 @@ function refusal(url: string, answer: Response, body: unknown): CommandError {
       hint: 'check --url (or TURNOUT_URL), and what stands between',
       isTransient: answer.status >= 500,
     });
-  const { error } = parsed.data;
+  const { code, message, retry } = parsed.data.error;
+  const { status } = codes[code];
   const retryAfterS = Number(answer.headers.get('retry-after') ?? Number.NaN);
-  return new CommandError(exitOf(error.code), error.message, {
-    code: error.code,
-    hint: hints[error.code],
-    isTransient: isTransient(error),
+  return new CommandError(status === 409 ? 'conflict' : 'refused', message, {
+    code,
+    hint: hints[code],
+    isTransient: retry === 'backoff' || (retry === 'now' && status === 503),
     retryAfterMs: Number.isFinite(retryAfterS) ? retryAfterS * 1000 : undefined,
   });
 }
-
-const exitOf = (code: Code): Exit => (codes[code].status === 409 ? 'conflict' : 'refused');
-
-const isTransient = ({ code, retry }: ErrorBody['error']): boolean =>
-  retry === 'backoff' || (retry === 'now' && codes[code].status === 503);
 
 const hints: Partial<Record<Code, string>> = {
   unauthorized:

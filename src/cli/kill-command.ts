@@ -2,11 +2,10 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { killLocalNodes, type LocalKill } from '../rollout/kill/local.ts';
-import { CommandError, type Exit } from './exits.ts';
+import { CommandError } from './exits.ts';
 import { makeKillFile, removeKillFile, standingKillFile } from './kill-file.ts';
-import { type OutputOptions, parseReason, reportsTo, withOutput } from './options.ts';
-import { printable } from './printable.ts';
-import { localPerson, setting, type Terminal } from './terminal.ts';
+import { type Outcome, type OutputOptions, parseReason, reportsTo, withOutput } from './options.ts';
+import { localPerson, printable, setting, type Terminal } from './terminal.ts';
 
 interface KillOptions extends OutputOptions {
   readonly local?: boolean;
@@ -15,11 +14,8 @@ interface KillOptions extends OutputOptions {
   readonly file?: string;
 }
 
-interface LocalKillReport {
-  readonly nodes: readonly LocalKill[];
-  /** The kill file that stands now, or that was removed; null where none is configured. */
-  readonly file: { readonly path: string; readonly did: 'made' | 'stood' | 'removed' | 'absent' } | null;
-}
+/** The kill file that stands now, or that was removed; null where none is configured. */
+type FileReport = { readonly path: string; readonly did: 'made' | 'stood' | 'removed' | 'absent' } | null;
 
 export function addKillCommand(program: Command, terminal: Terminal): void {
   withOutput(program.command('kill'))
@@ -29,42 +25,32 @@ export function addKillCommand(program: Command, terminal: Terminal): void {
     .option('--reason <why>', 'kept in the file and in the audit trail', parseReason)
     .option('--file <path>', 'the kill file that the nodes watch (TURNOUT_KILL_FILE)')
     .action(
-      reportsTo(terminal, async (options: KillOptions): Promise<Exit> => {
-        if (options.local !== true)
-          throw new CommandError('usage', 'which nodes?', {
-            hint: "all: turnout rollout kill --reason '…'; this machine's: turnout kill --local",
-          });
-        return options.undo === true ? undo(terminal, options) : kill(terminal, options);
+      reportsTo(terminal, async ({ local, undo, reason = 'turnout kill --local', file }: KillOptions) => {
+        const hint = "all: turnout rollout kill --reason '…'; this machine's: turnout kill --local";
+        if (local !== true) throw new CommandError('usage', 'which nodes?', { hint });
+        const given = file ?? setting(terminal.env, 'TURNOUT_KILL_FILE');
+        // In full, as the nodes name it.
+        const path = given === undefined ? undefined : resolve(given);
+        return undo === true ? undone(path) : killed(terminal, reason, path);
       }),
     );
 }
 
-async function kill(terminal: Terminal, options: KillOptions): Promise<Exit> {
-  const { reason = 'turnout kill --local' } = options;
-  const who = localPerson();
-  const path = filePath(terminal, options);
+async function killed({ clock, env }: Terminal, reason: string, path: string | undefined): Promise<Outcome> {
+  const cause = `${localPerson()}: ${reason}`;
   // The file first: it is what still holds when a node is too busy to answer, and after a restart.
-  const file = path === undefined ? null : { path, did: makeFile(terminal, path, `${who}: ${reason}`) };
-  const nodes = await killLocalNodes({
-    reason: `${who}: ${reason}`.slice(0, 500),
-    folder: setting(terminal.env, 'TURNOUT_RUN_DIR'),
-  });
-  if (nodes.length === 0 && file === null)
-    throw new CommandError(
-      'unreachable',
-      "no node of this user's runs here, and TURNOUT_KILL_FILE is not set",
-      {
-        hint: "run it as the gateway's user or as root, or give --file; all nodes: turnout rollout kill --reason '…'",
-      },
-    );
-  await report(terminal, options, { nodes, file });
-  return exitOfLocalKill(nodes);
-}
-
-/** As for any other change: what is in the rules holds everywhere, and a kill that is not there holds here alone. */
-function exitOfLocalKill(nodes: readonly LocalKill[]): Exit {
-  const isAllDead = nodes.every(({ isKilled }) => isKilled);
-  return isAllDead && !isHereAlone(nodes) ? 'done' : 'partial';
+  const file = path === undefined ? null : { path, did: makeFile(clock, path, cause) };
+  const folder = setting(env, 'TURNOUT_RUN_DIR');
+  const nodes = await killLocalNodes({ reason: cause.slice(0, 500), folder });
+  if (nodes.length === 0 && file === null) {
+    const hint =
+      "run it as the gateway's user or as root, or give --file; all nodes: turnout rollout kill --reason '…'";
+    const message = "no node of this user's runs here, and TURNOUT_KILL_FILE is not set";
+    throw new CommandError('unreachable', message, { hint });
+  }
+  // As for any other change: what is in the rules holds everywhere, and a kill that is not there holds here alone.
+  const holds = nodes.every(({ isKilled }) => isKilled) && !isHereAlone(nodes);
+  return { ...report(nodes, file), exit: holds ? 'done' : 'partial' };
 }
 
 /** No node that obeys could write the rules: other machines do not know. */
@@ -73,24 +59,16 @@ function isHereAlone(nodes: readonly LocalKill[]): boolean {
   return obeying.length > 0 && obeying.every(({ written }) => !written);
 }
 
-async function undo(terminal: Terminal, options: KillOptions): Promise<Exit> {
-  const path = filePath(terminal, options);
+function undone(path: string | undefined): Outcome {
   if (path === undefined)
     throw new CommandError('usage', 'TURNOUT_KILL_FILE is not set: there is no file to remove', {
       hint: "nodes that were killed are freed by turnout rollout unkill --reason '…'",
     });
   const did = guarded(path, () => removeKillFile(path)) ? 'removed' : 'absent';
-  await report(terminal, options, { nodes: [], file: { path, did } });
-  return 'done';
+  return report([], { path, did });
 }
 
-/** In full, as the nodes name it. */
-function filePath({ env }: Terminal, { file }: KillOptions): string | undefined {
-  const given = file ?? setting(env, 'TURNOUT_KILL_FILE');
-  return given === undefined ? undefined : resolve(given);
-}
-
-function makeFile({ clock }: Terminal, path: string, text: string): 'made' | 'stood' {
+function makeFile(clock: Terminal['clock'], path: string, text: string): 'made' | 'stood' {
   const at = new Date(clock.now()).toISOString();
   return guarded(path, () => makeKillFile(path, `${at} ${text}`, clock.id())) ? 'made' : 'stood';
 }
@@ -108,11 +86,12 @@ function guarded<T>(path: string, change: () => T): T {
   }
 }
 
-async function report(terminal: Terminal, { output }: KillOptions, done: LocalKillReport): Promise<void> {
-  await terminal.print(...(output === 'json' ? [JSON.stringify(done)] : reportLines(done).map(printable)));
-}
+const report = (nodes: readonly LocalKill[], file: FileReport): Outcome => ({
+  json: { nodes, file },
+  lines: () => [...nodeLines(nodes), ...(file === null ? [] : fileLines(file))].map(printable),
+});
 
-function reportLines({ nodes, file }: LocalKillReport): string[] {
+function nodeLines(nodes: readonly LocalKill[]): string[] {
   const lines = nodes.map((node) => {
     if (!node.isKilled) return `NOT KILLED: the node at ${node.socket}: ${node.problem}`;
     const rest = node.written
@@ -122,32 +101,25 @@ function reportLines({ nodes, file }: LocalKillReport): string[] {
   });
   if (isHereAlone(nodes)) lines.push('next      on every other machine: turnout kill --local');
   if (nodes.length > 0) lines.push("next      once the cause is found: turnout rollout unkill --reason '…'");
-  return [...lines, ...(file === null ? [] : fileLines(file))];
+  return lines;
 }
 
-function fileLines({ path, did }: NonNullable<LocalKillReport['file']>): string[] {
+function fileLines({ path, did }: NonNullable<FileReport>): [string, string] {
+  const more = 'next      see whether another kill stands: turnout rollout get';
   switch (did) {
     case 'made':
       return [
         `KILLED    nodes that watch ${path} obey within a second`,
         '          it stands until it is removed, over restarts too: turnout kill --local --undo',
       ];
-    case 'stood': {
-      const standing = standingKillFile(path);
+    case 'stood':
       return [
-        `KILLED    the kill file ${path} stood already: ${standing?.text ?? ''}`,
+        `KILLED    the kill file ${path} stood already: ${standingKillFile(path)?.text ?? ''}`,
         '          it stands until it is removed: turnout kill --local --undo',
       ];
-    }
     case 'removed':
-      return [
-        `removed   ${path}: its nodes go back to what the rules say, at the move rate`,
-        'next      see whether another kill stands: turnout rollout get',
-      ];
+      return [`removed   ${path}: its nodes go back to what the rules say, at the move rate`, more];
     case 'absent':
-      return [
-        `nothing   to remove: there is no ${path}`,
-        'next      see whether another kill stands: turnout rollout get',
-      ];
+      return [`nothing   to remove: there is no ${path}`, more];
   }
 }

@@ -8,27 +8,22 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { codeIn } from '../errors.ts';
 
-export interface KillFile {
-  readonly path: string;
-  /** When it was made, ISO. */
-  readonly since: string;
-  /** What it holds: who made it and why. */
-  readonly text: string;
-}
-
 const maxShown = 500;
 
-/** The kill file that stands, or undefined. @throws what the file system says, a missing file apart */
-export function standingKillFile(path: string): KillFile | undefined {
+/**
+ * The kill file that stands: when it was made, ISO, and what it holds, which is who made it and why. Undefined where none does.
+ * @throws what the file system says, a missing file apart
+ */
+export function standingKillFile(path: string): { since: string; text: string } | undefined {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return undefined;
   const text = found.isFile() ? readFileSync(path, 'utf8').slice(0, maxShown).trim() : '';
-  return { path, since: found.mtime.toISOString(), text };
+  return { since: found.mtime.toISOString(), text };
 }
 
 /**
@@ -39,13 +34,7 @@ export function standingKillFile(path: string): KillFile | undefined {
 export function makeKillFile(path: string, text: string, draft: string): boolean {
   const draftPath = `${path}.${draft}`;
   try {
-    const file = openSync(draftPath, 'wx', 0o644);
-    try {
-      writeSync(file, `${text}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
+    writeFileSync(draftPath, `${text}\n`, { flag: 'wx', mode: 0o644, flush: true });
     publish(draftPath, path);
     syncFolder(dirname(path));
     return true;

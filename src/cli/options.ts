@@ -11,14 +11,26 @@ export interface OutputOptions {
 
 export interface CommonOptions extends GatewayOptions, OutputOptions {}
 
-export const withGateway = (command: Command): Command =>
-  command
-    .option('--url <url>', 'the gateway, base path included (TURNOUT_URL; else http://127.0.0.1:4000)')
-    .option('--token <token>', 'bearer token; better in its variable: every process can read arguments');
+/** What a command came to. */
+export interface Outcome {
+  readonly json: unknown;
+  /** For people; made only where they are asked for. */
+  readonly lines: () => readonly string[] | Promise<readonly string[]>;
+  /** Absent: `done`. */
+  readonly exit?: Exit;
+}
 
 export const withOutput = (command: Command): Command =>
   command.addOption(
     new Option('-o, --output <form>', 'for people or for scripts').choices(['text', 'json']).default('text'),
+  );
+
+/** Asks a gateway, and prints what it answers. */
+export const withGateway = (command: Command): Command =>
+  withOutput(
+    command
+      .option('--url <url>', 'the gateway, base path included (TURNOUT_URL; else http://127.0.0.1:4000)')
+      .option('--token <token>', 'bearer token; better in its variable: every process can read arguments'),
   );
 
 export const withReason = (command: Command): Command =>
@@ -34,7 +46,7 @@ export function parseReason(text: string): string {
   return parsed.data;
 }
 
-export function wholeNumber(text: string): number {
+function wholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a whole number.');
   return Number(text);
 }
@@ -54,26 +66,38 @@ export const commaList = (text: string, before: readonly string[] = []): string[
     .filter((part) => part !== ''),
 ];
 
+/** Prints in the form that was asked for. */
+export async function show(
+  terminal: Terminal,
+  { output }: OutputOptions,
+  { json, lines }: Outcome,
+): Promise<void> {
+  await terminal.print(...(output === 'json' ? [JSON.stringify(json)] : await lines()));
+}
+
 /**
- * A command as commander calls it: arguments, then options, then itself. Its end, well or not, becomes the process's exit
- * code; what isn't a CommandError is a fault of ours and goes on.
+ * A command as commander calls it: arguments, then options, then itself. What it came to is printed, and its end, well or
+ * not, becomes the process's exit code; what isn't a CommandError is a fault of ours and goes on.
+ * @param run answers an exit alone where it printed what it had to say
  */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- each command names its own shapes, once
-export function reportsTo<O extends object, A extends readonly unknown[]>(
+export function reportsTo<O extends OutputOptions, A extends readonly unknown[]>(
   terminal: Terminal,
-  run: (options: O, ...args: A) => Promise<Exit>,
+  run: (options: O, ...args: A) => Promise<Exit | Outcome>,
 ): (this: Command, ...given: unknown[]) => Promise<void> {
   return async function action(this: Command) {
     // Parsed by the options' own parsers above; commander types them as any.
     const options = this.opts<O>();
     const args = this.processedArgs as unknown as A;
     try {
-      terminal.end(await run(options, ...args));
+      const came = await run(options, ...args);
+      if (typeof came === 'string') return terminal.end(came);
+      await show(terminal, options, came);
+      terminal.end(came.exit ?? 'done');
     } catch (thrown) {
       if (!(thrown instanceof CommandError)) throw thrown;
       if (terminal.stopped.aborted) return terminal.end('stopped');
-      const wantsJson = 'output' in options && options.output === 'json';
-      terminal.say(...(wantsJson ? [errorJson(thrown)] : errorLines(thrown)));
+      terminal.say(...(options.output === 'json' ? [errorJson(thrown)] : errorLines(thrown)));
       terminal.end(thrown.exit);
     }
   };

@@ -9,7 +9,6 @@ import { addKillCommand } from './kill-command.ts';
 import { addLegacyCommands } from './legacy/commands.ts';
 import { addPublishCommand } from './publish-command.ts';
 import { addRolloutCommands } from './rollout/commands.ts';
-import { addServeCommand } from './serve-command.ts';
 import { addTailCommand } from './tail-command.ts';
 import type { Terminal } from './terminal.ts';
 import { addTokenCommands } from './token-commands.ts';
@@ -32,7 +31,12 @@ export function turnoutProgram(terminal: Terminal, args: readonly string[]): Com
     .description('moves users from long-polling to WebSocket, a few percent at a time, and back at once')
     .version(version())
     .addHelpText('afterAll', `\n${exitHelp()}`);
-  addServeCommand(program);
+  program
+    .command('serve')
+    .description('run a gateway node; its settings are variables (docs/CONFIGURATION.md)')
+    .action(async () => {
+      await import('../main.ts');
+    });
   addTailCommand(program, terminal);
   addPublishCommand(program, terminal);
   addTokenCommands(program, terminal);

@@ -6,27 +6,22 @@ import { createInterface } from 'node:readline';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { type PublishResult, publishItemSchema, publishResultSchema } from '../../schema/http.ts';
-import { pauseMs } from './backoff.ts';
 import { CommandError, type Exit } from './exits.ts';
-import { type GatewayClient, gatewayClient } from './gateway-client.ts';
-import { commaList, type CommonOptions, reportsTo, withGateway, withOutput } from './options.ts';
+import { GatewayClient, jsonIn } from './gateway-client.ts';
+import { commaList, type CommonOptions, reportsTo, show, withGateway } from './options.ts';
 import { parseSpan } from './spans.ts';
-import { rest, type Terminal } from './terminal.ts';
+import { pauseMs, rest, type Terminal } from './terminal.ts';
 
 type Item = z.infer<typeof publishItemSchema>;
 
-interface PublishOptions extends CommonOptions {
-  readonly org?: string;
-  readonly id?: string;
+interface PublishOptions extends CommonOptions, Pick<Item, 'org' | 'id' | 'to' | 'ephemeral'> {
   readonly thread?: string;
-  readonly to?: readonly string[];
-  readonly ephemeral?: boolean;
   readonly asUser?: boolean;
   readonly retryFor: number;
 }
 
 export function addPublishCommand(program: Command, terminal: Terminal): void {
-  withOutput(withGateway(program.command('publish')))
+  withGateway(program.command('publish'))
     .description(
       'publish one event, or JSON lines from standard input (TURNOUT_TOKEN with the role producer)',
     )
@@ -48,27 +43,26 @@ export function addPublishCommand(program: Command, terminal: Terminal): void {
     .action(
       reportsTo(
         terminal,
-        async (
-          options: PublishOptions,
-          service?: string,
-          type?: string,
-          payload?: unknown,
-        ): Promise<Exit> => {
-          const client = gatewayClient(terminal, options, ['TURNOUT_TOKEN']);
-          if (service === undefined) return publishLines(terminal, client, options);
+        async (options: PublishOptions, service?: string, type?: string, payload: unknown = null) => {
+          const client = new GatewayClient(terminal, options, ['TURNOUT_TOKEN']);
+          const publishing = { terminal, client, options };
+          if (service === undefined) return publishLines(publishing);
           if (type === undefined) throw new CommandError('usage', 'give a service and a type, or neither');
-          await publishOne(terminal, client, options, { service, type, payload: payload ?? null });
+          await publishOne(publishing, { service, type, payload });
           return 'done';
         },
       ),
     );
 }
 
-async function publishLines(
-  terminal: Terminal,
-  client: GatewayClient,
-  options: PublishOptions,
-): Promise<Exit> {
+interface Publishing {
+  readonly terminal: Terminal;
+  readonly client: GatewayClient;
+  readonly options: PublishOptions;
+}
+
+async function publishLines(publishing: Publishing): Promise<Exit> {
+  const { terminal, options } = publishing;
   if (options.id !== undefined)
     throw new CommandError('usage', 'on standard input each event brings its own id');
   let line = 0;
@@ -79,53 +73,34 @@ async function publishLines(
       if (terminal.stopped.aborted) break;
       line += 1;
       if (text.trim() === '') continue;
-      await publishOne(terminal, client, options, parsedLine(text));
+      await publishOne(publishing, parsedLine(text));
       published += 1;
     }
     if (terminal.stopped.aborted) throw new CommandError('usage', 'stopped');
   } catch (thrown) {
     if (!(thrown instanceof CommandError)) throw thrown;
-    throw new CommandError(
-      thrown.exit,
-      `line ${line}: ${thrown.message}; ${published} events before it were published`,
-      thrown,
-    );
+    const message = `line ${line}: ${thrown.message}; ${published} events before it were published`;
+    throw new CommandError(thrown.exit, message, thrown.details);
   }
   return 'done';
 }
 
-async function publishOne(
-  terminal: Terminal,
-  client: GatewayClient,
-  options: PublishOptions,
-  event: Readonly<Record<string, unknown>>,
-): Promise<void> {
+async function publishOne(publishing: Publishing, event: object): Promise<void> {
+  const { terminal, options } = publishing;
   const { org, id, thread, to, ephemeral } = options;
-  const wanted = {
-    ...(org !== undefined && { org }),
-    ...(thread !== undefined && { thread_id: thread }),
-    ...(to !== undefined && { to }),
-    ...(ephemeral === true && { ephemeral }),
-    id: id ?? terminal.clock.id(),
-    ...event,
-  };
-  const parsed = publishItemSchema.safeParse(wanted);
+  const given = { org, thread_id: thread, to, ephemeral, id: id ?? terminal.clock.id() };
+  const parsed = publishItemSchema.safeParse({ ...given, ...event });
   if (!parsed.success)
     throw new CommandError('usage', `no event: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
-  const result = await untilAcknowledged(terminal, client, options, parsed.data);
-  const [stored] = result.results;
-  if (options.output === 'json') return terminal.print(JSON.stringify(stored));
+  const [stored] = (await untilAcknowledged(publishing, parsed.data)).results;
   const place = stored?.seq === undefined ? 'sent, not stored' : `#${stored.seq}`;
-  await terminal.print(
-    `${place}  ${stored?.id ?? ''}${stored?.duplicate === true ? '  (was there already)' : ''}`,
-  );
+  const line = `${place}  ${stored?.id ?? ''}${stored?.duplicate === true ? '  (was there already)' : ''}`;
+  await show(terminal, options, { json: stored, lines: () => [line] });
 }
 
 /** @throws CommandError once it is refused for good, or the time for trying is over */
 async function untilAcknowledged(
-  terminal: Terminal,
-  client: GatewayClient,
-  { asUser, retryFor }: PublishOptions,
+  { terminal, client, options: { asUser, retryFor } }: Publishing,
   body: Item,
 ): Promise<PublishResult> {
   const path = asUser === true ? '/v2/realtime/publish' : '/v1/publish';
@@ -134,30 +109,26 @@ async function untilAcknowledged(
     try {
       return await client.call(publishResultSchema, path, { method: 'POST', body });
     } catch (thrown) {
-      if (!(thrown instanceof CommandError) || !thrown.isTransient || terminal.stopped.aborted) throw thrown;
+      if (!(thrown instanceof CommandError) || terminal.stopped.aborted) throw thrown;
       const leftMs = endMs - terminal.clock.monotonic();
-      if (leftMs <= 0) throw thrown;
+      if (thrown.details.isTransient !== true || leftMs <= 0) throw thrown;
       // The last try is at the very end, however long the pause would have been.
-      const waitMs = Math.min(leftMs, thrown.retryAfterMs ?? pauseMs(failures, terminal.clock));
+      const waitMs = Math.min(leftMs, thrown.details.retryAfterMs ?? pauseMs(failures, terminal.clock));
       terminal.say(`turnout: ${thrown.message}; asking again under the id ${body.id ?? ''}`);
       await rest(terminal, waitMs);
     }
 }
 
 function parsedLine(text: string): Record<string, unknown> {
-  try {
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
-  } catch {
-    throw new CommandError('usage', 'not a JSON object');
-  }
+  const parsed = z.record(z.string(), z.unknown()).safeParse(jsonIn(text));
+  if (!parsed.success) throw new CommandError('usage', 'not a JSON object');
+  return parsed.data;
 }
 
 function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new InvalidArgumentError('A payload is JSON: \'{"amount":1200}\', or \'"text"\' in quotes.');
-  }
+  const payload = jsonIn(text);
+  if (payload !== undefined) return payload;
+  throw new InvalidArgumentError('A payload is JSON: \'{"amount":1200}\', or \'"text"\' in quotes.');
 }
 
 function parseWait(text: string): number {

@@ -2,21 +2,11 @@
 import { type Command, Option } from 'commander';
 import type { Envelope } from '../../schema/envelope.ts';
 import { codes } from '../../schema/codes.ts';
-import { pauseMs } from './backoff.ts';
 import { CommandError, errorLines, type Exit } from './exits.ts';
-import { type Batch, type FollowOptions, notAssigned, parsePosition, type Position } from './follow.ts';
-import { followByPoll } from './follow-poll.ts';
-import { gatewayClient } from './gateway-client.ts';
-import {
-  commaList,
-  type CommonOptions,
-  countingNumber,
-  reportsTo,
-  withGateway,
-  withOutput,
-} from './options.ts';
-import { printable } from './printable.ts';
-import { rest, type Terminal } from './terminal.ts';
+import { type Batch, followByPoll, type FollowOptions, notAssigned, parsePosition } from './follow.ts';
+import { GatewayClient } from './gateway-client.ts';
+import { commaList, type CommonOptions, countingNumber, reportsTo, withGateway } from './options.ts';
+import { pauseMs, printable, rest, type Terminal } from './terminal.ts';
 
 interface TailOptions extends CommonOptions {
   readonly transport: 'long-poll' | 'websocket' | 'auto';
@@ -25,7 +15,7 @@ interface TailOptions extends CommonOptions {
 }
 
 export function addTailCommand(program: Command, terminal: Terminal): void {
-  withOutput(withGateway(program.command('tail')))
+  withGateway(program.command('tail'))
     .description("follow services of the token's org (TURNOUT_TOKEN); ends with Ctrl-C and says its cursor")
     .argument('<services...>', 'such as finance chat/thread-7')
     .addOption(
@@ -37,100 +27,80 @@ export function addTailCommand(program: Command, terminal: Terminal): void {
     .option('-n, --count <events>', 'end after so many', countingNumber)
     .action(
       reportsTo(terminal, (options: TailOptions, names: readonly string[]) => {
-        const client = gatewayClient(terminal, options, ['TURNOUT_TOKEN']);
+        const client = new GatewayClient(terminal, options, ['TURNOUT_TOKEN']);
         const services = names.flatMap((name) => commaList(name));
-        return new Tail({ client, services, terminal }, options).run();
+        return tail({ client, services, terminal }, options);
       }),
     );
 }
 
-class Tail {
-  private readonly follow: FollowOptions;
-  private readonly options: TailOptions;
-  private readonly terminal: Terminal;
-  private position: Position;
-  private left: number;
-  private failures = 0;
-  /** Whether anything was ever heard: what never worked is not worth waiting for. */
-  private wasLive = false;
-  private byStream: boolean;
+async function tail(follow: FollowOptions, options: TailOptions): Promise<Exit> {
+  const { terminal } = follow;
+  const { output, transport } = options;
+  let position = parsePosition(options.from);
+  let left = options.count ?? Number.POSITIVE_INFINITY;
+  let failures = 0;
+  // A place that was never served is none to go on from, and a gateway that never answered none to wait for.
+  let wasLive = false;
+  let byStream = transport !== 'long-poll';
+  const isOver = (): boolean => left <= 0 || terminal.stopped.aborted;
 
-  constructor(follow: FollowOptions, options: TailOptions) {
-    this.follow = follow;
-    this.options = options;
-    this.terminal = follow.terminal;
-    this.position = parsePosition(options.from);
-    this.left = options.count ?? Number.POSITIVE_INFINITY;
-    this.byStream = options.transport !== 'long-poll';
-  }
-
-  async run(): Promise<Exit> {
-    try {
-      while (!this.isOver) await this.untilCut();
-    } finally {
-      // A place that was never served is none to go on from.
-      if (this.wasLive) this.sayWhere();
-    }
-    return 'done';
-  }
-
-  private get isOver(): boolean {
-    return this.left <= 0 || this.terminal.stopped.aborted;
-  }
-
-  /** One connection, or one run of polls. @throws CommandError where waiting would not help */
-  private async untilCut(): Promise<void> {
-    const follow = this.byStream ? (await import('./follow-stream.ts')).followByStream : followByPoll;
-    try {
-      for await (const batch of follow(this.follow, this.position)) {
-        this.failures = 0;
-        this.wasLive = true;
-        await this.take(batch);
-        if (this.isOver) return;
-      }
-    } catch (thrown) {
-      if (!(thrown instanceof CommandError)) throw thrown;
-      if (this.isOver) return;
-      if (this.options.transport === 'auto' && this.byStream && isNotAssigned(thrown)) {
-        this.terminal.say(`turnout: ${thrown.message}; going on by long-poll`);
-        this.byStream = false;
-        return;
-      }
-      if (!thrown.isTransient || !this.wasLive) throw thrown;
-      if (this.failures === 0) this.terminal.say(...errorLines(thrown), '  connecting again at the cursor');
-      await rest(this.terminal, thrown.retryAfterMs ?? pauseMs(this.failures, this.terminal.clock));
-      this.failures += 1;
-    }
-  }
-
-  private async take({ events, cursor, reset, note }: Batch): Promise<void> {
-    const { output } = this.options;
-    if (note !== undefined) this.terminal.say(printable(`turnout: ${note}`));
+  const take = async ({ events, cursor, reset, note }: Batch): Promise<void> => {
+    if (note !== undefined) terminal.say(printable(`turnout: ${note}`));
     if (reset !== undefined) {
-      this.terminal.say(`turnout: reset (${reset}): events may be missing before the next one`);
-      if (output === 'json') await this.terminal.print(JSON.stringify({ reset, cursor }));
+      terminal.say(`turnout: reset (${reset}): events may be missing before the next one`);
+      if (output === 'json') await terminal.print(JSON.stringify({ reset, cursor }));
     }
-    const shown = events.slice(0, this.left);
+    const shown = events.slice(0, left);
     if (shown.length > 0)
-      await this.terminal.print(
+      await terminal.print(
         ...shown.map((event) => (output === 'json' ? JSON.stringify(event) : eventLine(event))),
       );
-    this.left -= shown.length;
+    left -= shown.length;
     const lastSeq = shown.findLast(({ seq }) => seq !== undefined)?.seq;
     // A batch that was cut short ends before its cursor.
-    if (shown.length === events.length)
-      this.position = cursor === undefined ? this.position : { at: 'cursor', cursor };
-    else if (lastSeq !== undefined) this.position = { at: 'seq', seq: lastSeq };
-  }
+    if (shown.length === events.length) position = cursor === undefined ? position : { cursor };
+    else if (lastSeq !== undefined) position = { lastSeq };
+  };
 
-  private sayWhere(): void {
-    const { position } = this;
-    if (position.at === 'cursor') this.terminal.say(`turnout: to go on from here: --from ${position.cursor}`);
-    if (position.at === 'seq') this.terminal.say(`turnout: to go on from here: --from ${position.seq}`);
+  /** Waits before the next try. @throws where waiting would not help */
+  const recover = async (thrown: unknown): Promise<void> => {
+    if (!(thrown instanceof CommandError)) throw thrown;
+    if (isOver()) return;
+    const { isTransient = false, retryAfterMs } = thrown.details;
+    if (transport === 'auto' && byStream && isNotAssigned(thrown)) {
+      terminal.say(`turnout: ${thrown.message}; going on by long-poll`);
+      byStream = false;
+      return;
+    }
+    if (!isTransient || !wasLive) throw thrown;
+    if (failures === 0) terminal.say(...errorLines(thrown), '  connecting again at the cursor');
+    await rest(terminal, retryAfterMs ?? pauseMs(failures, terminal.clock));
+    failures += 1;
+  };
+
+  try {
+    // Each turn is one connection, or one run of polls.
+    while (!isOver())
+      try {
+        const batches = byStream ? (await import('./follow-stream.ts')).followByStream : followByPoll;
+        for await (const batch of batches(follow, position)) {
+          failures = 0;
+          wasLive = true;
+          await take(batch);
+          if (isOver()) break;
+        }
+      } catch (thrown) {
+        await recover(thrown);
+      }
+  } finally {
+    const place = position.cursor === 'earliest' ? undefined : (position.cursor ?? position.lastSeq);
+    if (wasLive && place !== undefined) terminal.say(`turnout: to go on from here: --from ${place}`);
   }
+  return 'done';
 }
 
-const isNotAssigned = ({ code }: CommandError): boolean =>
+const isNotAssigned = ({ details: { code } }: CommandError): boolean =>
   Object.entries(codes).some(
     ([name, entry]) => name === code && 'close' in entry && entry.close === notAssigned,
   );

@@ -1,6 +1,7 @@
 /** The outside of a command, so that one can be run without a process: what it prints to, reads from and is stopped by. */
 import { hostname, userInfo } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
+import { backoffMs } from '../async/retry.ts';
 import { type Clock, pause, systemClock } from '../clock.ts';
 import { type Environment, environment } from '../config/config.ts';
 import { type Exit, exits } from './exits.ts';
@@ -63,6 +64,16 @@ export async function written(stream: Writable, lines: readonly string[]): Promi
     stream.on('drain', done).on('close', done);
   });
 }
+
+const backoff = { firstMs: 1000, maxMs: 16_000, jitter: [0.8, 1.2] } as const;
+
+/** How long to wait after failures in a row: 1, 2, 4, 8, 16 s and so on with 16, each by ±20 %. */
+export const pauseMs = (failures: number, clock: Pick<Clock, 'random'>): number =>
+  backoffMs(failures, backoff, clock);
+
+/** What others wrote, made safe to show: an event's type or a reason must not be able to drive the reader's terminal. */
+export const printable = (text: string): string =>
+  text.replaceAll(/\p{Cc}/gu, (found) => `\\u${(found.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
 
 /** Waits; a stop ends the wait early. */
 export const rest = ({ clock, stopped }: Terminal, ms: number): Promise<void> => pause(clock, ms, stopped);

@@ -6,7 +6,7 @@ import { CommandError } from './exits.ts';
 import { sinceText } from './spans.ts';
 
 /** What signs, by the gateway's own settings: a token without its `iss` and `aud` would be refused there. */
-export interface Signing {
+interface Signing {
   readonly secret: string | undefined;
   readonly issuer?: string | undefined;
   readonly audience?: readonly string[] | undefined;
@@ -34,7 +34,7 @@ export async function mintToken(
   return { token, claims };
 }
 
-export interface InspectedToken {
+interface InspectedToken {
   readonly header: Readonly<Record<string, unknown>>;
   readonly claims: Readonly<Record<string, unknown>>;
   /** Why the gateway would refuse it, its signature apart. */
@@ -43,41 +43,34 @@ export interface InspectedToken {
 
 /** @throws CommandError `usage` where the text is no JWT. Its signature is not looked at. */
 export function inspectToken(token: string, nowMs: number): InspectedToken {
-  let header: Record<string, unknown>;
-  let claims: Record<string, unknown>;
-  try {
-    header = { ...decodeProtectedHeader(token) };
-    claims = { ...decodeJwt(token) };
-  } catch (thrown) {
-    throw new CommandError('usage', 'this is no JWT: three base64url parts with dots between', {
-      cause: thrown,
-    });
-  }
-  const parsed = claimsSchema.safeParse(claims);
-  const problems = parsed.success
-    ? []
-    : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  const expiresMs = parsed.success ? parsed.data.exp * 1000 : undefined;
-  if (expiresMs !== undefined && expiresMs <= nowMs)
-    problems.push(`expired ${sinceText(isoTime(expiresMs), nowMs)}`);
-  const alg = header['alg'];
-  if (typeof alg !== 'string' || !['HS256', 'RS256', 'ES256', 'EdDSA'].includes(alg))
+  const { header, claims } = decoded(token);
+  const { data, error } = claimsSchema.safeParse(claims);
+  const problems = error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
+  if (data !== undefined && data.exp * 1000 <= nowMs)
+    problems.push(`expired ${sinceText(isoTime(data.exp * 1000), nowMs)}`);
+  const { alg } = header;
+  if (alg === undefined || !['HS256', 'RS256', 'ES256', 'EdDSA'].includes(alg))
     problems.push('alg: is none of HS256, RS256, ES256, EdDSA');
   return { header, claims, problems };
 }
 
+function decoded(token: string) {
+  try {
+    return { header: { ...decodeProtectedHeader(token) }, claims: { ...decodeJwt(token) } };
+  } catch (cause) {
+    throw new CommandError('usage', 'this is no JWT: three base64url parts with dots between', { cause });
+  }
+}
+
 export function inspectedLines({ header, claims, problems }: InspectedToken, nowMs: number): string[] {
-  const { exp } = claims;
-  const expires =
-    typeof exp === 'number' && Number.isSafeInteger(exp * 1000) ? isoTime(exp * 1000) : undefined;
+  const { exp, ...others } = claims;
+  const isTime = typeof exp === 'number' && Number.isSafeInteger(exp * 1000);
+  const row = (name: string, value: unknown): string =>
+    `${name.padEnd(10)}${typeof value === 'string' ? value : JSON.stringify(value)}`;
   return [
-    `alg       ${String(header['alg'])}`,
-    ...Object.entries(claims)
-      .filter(([name]) => name !== 'exp')
-      .map(
-        ([name, value]) => `${name.padEnd(10)}${typeof value === 'string' ? value : JSON.stringify(value)}`,
-      ),
-    `exp       ${expires === undefined ? String(exp) : sinceText(expires, nowMs)}`,
+    row('alg', String(header['alg'])),
+    ...Object.entries(others).map(([name, value]) => row(name, value)),
+    row('exp', isTime ? sinceText(isoTime(exp * 1000), nowMs) : String(exp)),
     ...(claims['services'] === undefined ? ['services  (all)'] : []),
     ...(claims['publish'] === undefined ? ['publish   (none)'] : []),
     'signature not verified',
@@ -86,7 +79,4 @@ export function inspectedLines({ header, claims, problems }: InspectedToken, now
 }
 
 /** Far-off expiries are shown, not thrown over. */
-function isoTime(ms: number): string {
-  const date = new Date(Math.min(ms, 8.64e15));
-  return date.toISOString();
-}
+const isoTime = (ms: number): string => new Date(Math.min(ms, 8.64e15)).toISOString();

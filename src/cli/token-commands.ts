@@ -1,7 +1,7 @@
 /** `turnout token` and `turnout token inspect`. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { roleSchema } from '../../schema/token.ts';
-import { CommandError, type Exit } from './exits.ts';
+import { type Claims, roleSchema } from '../../schema/token.ts';
+import { CommandError } from './exits.ts';
 import { commaList, type OutputOptions, reportsTo, withOutput } from './options.ts';
 import { parseSpan } from './spans.ts';
 import { setting, type Terminal } from './terminal.ts';
@@ -9,15 +9,8 @@ import { setting, type Terminal } from './terminal.ts';
 const defaultTtlMs = 3_600_000;
 const maxTokenBytes = 64 * 1024;
 
-interface TokenOptions extends OutputOptions {
-  readonly sub?: string;
-  readonly org?: string;
-  readonly services?: readonly string[];
-  readonly publish?: readonly string[];
-  readonly roles?: readonly string[];
-  readonly orgs?: readonly string[];
-  readonly ttl: number;
-}
+/** The claims, and how long they hold. */
+type TokenOptions = OutputOptions & Partial<Omit<Claims, 'exp'>> & { readonly ttl: number };
 
 export function addTokenCommands(program: Command, terminal: Terminal): void {
   const token = withOutput(program.command('token'))
@@ -30,20 +23,10 @@ export function addTokenCommands(program: Command, terminal: Terminal): void {
     .option('--orgs <orgs>', 'orgs a producer publishes for; * for any', commaList)
     .option('--ttl <span>', 'how long it lives: 90s, 15m, 1h, 7d (default: 1h)', parseTtl, defaultTtlMs)
     .action(
-      reportsTo(terminal, async ({ ttl, output, sub, org, ...lists }: TokenOptions): Promise<Exit> => {
+      reportsTo(terminal, async ({ ttl, sub, org, ...others }: TokenOptions) => {
         if (sub === undefined || org === undefined)
           throw new CommandError('usage', 'a token needs --sub and --org');
         const exp = Math.floor((terminal.clock.now() + ttl) / 1000);
-        const { services, publish, roles, orgs } = lists;
-        const wanted = {
-          sub,
-          org,
-          exp,
-          ...(services && { services: [...services] }),
-          ...(publish && { publish: [...publish] }),
-          ...(roles && { roles: [...roles] }),
-          ...(orgs && { orgs: [...orgs] }),
-        };
         const { mintToken } = await import('./token-claims.ts');
         const audience = setting(terminal.env, 'TURNOUT_JWT_AUDIENCE');
         const signing = {
@@ -51,9 +34,8 @@ export function addTokenCommands(program: Command, terminal: Terminal): void {
           issuer: setting(terminal.env, 'TURNOUT_JWT_ISSUER'),
           audience: audience === undefined ? undefined : commaList(audience),
         };
-        const made = await mintToken(signing, wanted);
-        await terminal.print(output === 'json' ? JSON.stringify(made) : made.token);
-        return 'done';
+        const made = await mintToken(signing, { sub, org, exp, ...others });
+        return { json: made, lines: () => [made.token] };
       }),
     );
 
@@ -61,14 +43,13 @@ export function addTokenCommands(program: Command, terminal: Terminal): void {
     .description('show what a token claims, without verifying it; exit 1 where it could not be good')
     .argument('[token]', 'the token; left out or -: standard input')
     .action(
-      reportsTo(terminal, async ({ output }: OutputOptions, given?: string): Promise<Exit> => {
+      reportsTo(terminal, async (_: OutputOptions, given?: string) => {
         const text = given === undefined || given === '-' ? await readToken(terminal) : given;
         const { inspectedLines, inspectToken } = await import('./token-claims.ts');
         const nowMs = terminal.clock.now();
-        const seen = inspectToken(text.trim(), nowMs);
-        if (output === 'json') await terminal.print(JSON.stringify(seen));
-        else await terminal.print(...inspectedLines(seen, nowMs));
-        return seen.problems.length === 0 ? 'done' : 'usage';
+        const json = inspectToken(text.trim(), nowMs);
+        const exit = json.problems.length === 0 ? 'done' : 'usage';
+        return { json, lines: () => inspectedLines(json, nowMs), exit };
       }),
     );
 }

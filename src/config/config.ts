@@ -1,25 +1,19 @@
 /**
- * The settings of a node, from the environment. Sole reader of process.env. Every error is collected and told at once, by
- * variable name and without values: a value may be a secret.
+ * The settings of a node, from the environment. Sole reader of process.env. All errors are collected and reported
+ * together, by the name of the variable and never with its value, which may be a secret.
  */
+import { hostname } from 'node:os';
 import { z } from 'zod';
-import { variables } from './settings.ts';
+import type { Clock } from '../clock.ts';
+import { formerNames, variables } from './settings.ts';
 
-/** One variable as docs/CONFIGURATION.md lists it. */
-export interface Setting {
-  readonly name: string;
-  readonly description: string;
-  /** What a value may be. */
-  readonly takes: string;
-  /** What holds where the variable is absent; undefined: nothing. */
-  readonly fallback: string | number | boolean | readonly string[] | undefined;
-}
-
-/** Every variable, in the order to list them. */
-export const settings: readonly Setting[] = Object.entries(variables).map(([name, schema]) => ({
+/** Every variable as docs/CONFIGURATION.md lists it, in the order to list them. */
+export const settings = Object.entries(variables).map(([name, schema]) => ({
   name,
   description: schema.description ?? '',
+  /** What a value may be. */
   takes: takesOf(schema),
+  /** The default; undefined: there is none. */
   fallback: schema.parse(undefined),
 }));
 
@@ -28,28 +22,28 @@ function takesOf(schema: z.ZodType): string {
   if (typeof takes === 'string') return takes;
   if (schema instanceof z.ZodEnum) return schema.options.map((option) => `\`${option}\``).join(', ');
   const isWrapped = schema instanceof z.ZodDefault || schema instanceof z.ZodOptional;
-  // zod types what is inside by its core, of which each of our schemas is the whole.
+  // zod types the inner schema as a core type; ours are all classic ones.
   return isWrapped ? takesOf(schema.unwrap() as z.ZodType) : '';
 }
 
 type Variables = { readonly [K in keyof typeof variables]: z.output<(typeof variables)[K]> };
 
 export interface Config extends Variables {
-  /** True where no secret was given: one is made up for this run, on a loopback host only. */
+  /** True where no key is given and the demo runs: a secret is made up for this run, on a loopback host only. */
   readonly isDemo: boolean;
-  /** Variables whose secret is short enough to be guessed: on loopback alone, and to be warned of. */
+  /** Variables whose secret is short enough to be guessed: allowed on loopback alone, with a warning. */
   readonly shortSecrets: readonly string[];
-  /** Who is asking is told by a key or a server that was given, not by a key that was made up. */
+  /** True where a key or an auth server is configured; otherwise a made-up key verifies tokens. */
   readonly hasKey: boolean;
+  /** Lines to log at start, about settings that are ignored, renamed or unsafe. None holds a value. */
+  readonly warnings: readonly string[];
 }
 
-/** What is wrong with the environment: one line a variable, none with its value. */
+/** The problems of the environment: one line for each variable, none with its value. */
 export class ConfigError extends Error {
-  readonly problems: readonly string[];
-  constructor(problems: readonly string[]) {
+  constructor(readonly problems: readonly string[]) {
     super(`configuration: ${problems.join('; ')}`);
     this.name = 'ConfigError';
-    this.problems = problems;
   }
 }
 
@@ -63,24 +57,26 @@ export const isLoopbackHost = (host: string): boolean => loopback.has(host) || h
 /** Variables by name, as a process or a test has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** This process's own, for the command line: it wants settings of its own and shares those of a node. */
+/** Returns this process's environment, for the command line, which has settings of its own besides a node's. */
 export const environment = (): Environment => process.env;
 
-/** @throws ConfigError with every problem. An empty value counts as absent. */
+/** Reads and checks the settings. An empty value counts as absent. @throws ConfigError with every problem */
 export function readConfig(env: Environment = environment()): Config {
   const problems: string[] = [];
   const read: Record<string, unknown> = {};
+  const isGiven = (name: string): boolean => (env[name] ?? '').trim() !== '';
+  const renamed = Object.entries(formerNames).filter(([, former]) => isGiven(former));
   for (const [name, schema] of Object.entries(variables)) {
-    const raw = env[name]?.trim() === '' ? undefined : env[name];
-    // As one of many kinds: the union of them all has no one `safeParse`.
-    const parsed = (schema as z.ZodType).safeParse(raw);
+    const given = [name, formerNames[name] ?? name].find(isGiven) ?? name;
+    // Typed as any schema: the union of all of them has no common `safeParse`.
+    const parsed = (schema as z.ZodType).safeParse(isGiven(given) ? env[given] : undefined);
     if (parsed.success) read[name] = parsed.data;
-    else problems.push(`${name} ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);
+    else problems.push(`${given} ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);
   }
   // Each name of `variables` was parsed by its own schema above, or its problem is about to be thrown.
   const values = read as unknown as Variables;
 
-  const keys = keyNames.filter((name) => (env[name] ?? '').trim() !== '');
+  const keys = keyNames.filter(isGiven);
   const host = values.TURNOUT_HOST ?? '127.0.0.1';
   const shortSecrets = secretNames.filter(
     (name) => (values[name]?.length ?? minSecretChars) < minSecretChars,
@@ -101,5 +97,35 @@ export function readConfig(env: Environment = environment()): Config {
   const hasKey = keys.length > 0 || isAsked;
   const isUnconfigured = values.TURNOUT_REDIS_URL === undefined;
   const isDemo = !hasKey && (values.TURNOUT_DEMO ?? isUnconfigured);
-  return Object.freeze({ ...values, hasKey, isDemo, shortSecrets });
+  const warnings = [
+    ...(values.TURNOUT_DEMO === true && !isDemo
+      ? ['TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured']
+      : []),
+    ...(values.UNLEASH_URL === undefined
+      ? []
+      : ['UNLEASH_URL is not read by this version: the rules of the admin API decide']),
+    ...shortSecrets.map(
+      (name) => `${name} is short enough to be guessed: off loopback a node does not start with it`,
+    ),
+    ...renamed.map(([name, former]) =>
+      isGiven(name)
+        ? `${former} is ignored: ${name}, its new name, is given too`
+        : `${former} is now called ${name}: the old name will go`,
+    ),
+  ];
+  return Object.freeze({ ...values, hasKey, isDemo, shortSecrets, warnings });
+}
+
+// A node's id has at most 64 characters, process id and random bits included. Names of pods differ at their end.
+const hostChars = 50;
+
+/**
+ * Returns the name of a node that was given none: it says where the node runs, and no other node has it. Containers that
+ * share a host's network have one host name and, each, process id 1: chance tells them apart.
+ */
+export function madeUpNodeId(clock: Pick<Clock, 'tag'>): string {
+  const host = hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+    .slice(-hostChars);
+  return `${host}-${process.pid}-${clock.tag(24)}`;
 }

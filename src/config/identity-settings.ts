@@ -1,4 +1,4 @@
-/** Settings that say who is asking: keys, claims, cookies, another server. */
+/** The settings of authentication: keys, claims, cookies, an auth server. */
 import { orgSchema } from '../../schema/envelope.ts';
 import { servicePatternSchema } from '../../schema/token.ts';
 import { readPublicKey } from './public-key.ts';

@@ -1,4 +1,4 @@
-/** Public keys that tokens may be verified with, each with the one algorithm that its kind allows. */
+/** Reads the public keys that verify tokens, each with the one algorithm that its kind allows. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 
 export interface PublicKey {
@@ -6,7 +6,7 @@ export interface PublicKey {
   readonly algorithm: 'RS256' | 'ES256' | 'EdDSA';
 }
 
-/** @throws Error that says what it must be, and never what it was. */
+/** @throws Error whose message says what the key must be, and never what it was */
 export function readPublicKey(pem: string): PublicKey {
   if (pem.includes('PRIVATE KEY')) throw new Error('must be a public key; this one is private');
   // An environment file often holds a PEM on one line, its line ends written as \\n.

@@ -1,12 +1,12 @@
-/** The forms that a setting's value may have, each with the words that tell of it. */
+/** The forms of settings' values, each with its words for docs/CONFIGURATION.md. */
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { parseRedisUrl } from '../redis/url.ts';
 
-// `takes` says in docs/CONFIGURATION.md what a value may be.
+// `takes` describes the value in docs/CONFIGURATION.md.
 export const text = z.string().trim().meta({ takes: 'text' });
-/** Absolute from here on: what one process is told may be shown to a person who stands in another folder. */
+/** Made absolute: one process's path may be shown to somebody in another folder. */
 export const path = text.transform((value) => resolve(value)).meta({ takes: 'path' });
 export const int = (min: number, max = Number.MAX_SAFE_INTEGER) =>
   text
@@ -14,16 +14,16 @@ export const int = (min: number, max = Number.MAX_SAFE_INTEGER) =>
     .transform(Number)
     .pipe(z.int().min(min).max(max))
     .meta({ takes: max === Number.MAX_SAFE_INTEGER ? `whole, from ${min}` : `whole, ${min} to ${max}` });
-/** How short one may be is told in config.ts: on loopback a weak one is warned of, elsewhere refused. */
+/** config.ts checks the length: a short secret gets a warning on loopback, elsewhere it is refused. */
 export const secret = text.meta({ takes: 'text; off loopback 16 characters or more' });
 export const flag = text
-  .toLowerCase()
-  .transform((value, context) => {
-    if (['true', '1', 'on', 'yes'].includes(value)) return true;
-    if (['false', '0', 'off', 'no'].includes(value)) return false;
-    context.addIssue('must be true or false');
-    return z.NEVER;
-  })
+  .pipe(
+    z.stringbool({
+      truthy: ['true', '1', 'on', 'yes'],
+      falsy: ['false', '0', 'off', 'no'],
+      error: 'must be true or false',
+    }),
+  )
   .meta({ takes: '`true` or `false`' });
 export const list = text
   .transform((value) =>
@@ -38,7 +38,7 @@ export const percent = text
   .transform(Number)
   .pipe(z.number().min(0).max(100))
   .meta({ takes: '0 to 100, at most two decimals' });
-/** A percentage, or `true` for everybody and `false` for nobody: one flag's whole setting in one variable. */
+/** A percentage, or `true` for all users and `false` for none: the setting of one flag. */
 export const share = z
   .preprocess((value) => {
     const word = typeof value === 'string' ? value.trim().toLowerCase() : value;

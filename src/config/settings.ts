@@ -121,9 +121,9 @@ export const variables = {
   TURNOUT_ALLOW_OVERRIDE: flag
     .default(false)
     .describe('Whether a client may choose its transport by `override` in negotiate.'),
-  TURNOUT_RULES_MAX_AGE: int(0)
+  TURNOUT_RULES_MAX_AGE_MS: int(0)
     .default(0)
-    .describe('Milliseconds without reading the shared rules after which they count as lost; 0: never.'),
+    .describe('How long the shared rules may stay unread before they count as lost; 0: forever.'),
   TURNOUT_RULES_STALE: z
     .enum(['hold', 'long-poll'])
     .default('hold')
@@ -145,7 +145,7 @@ export const variables = {
     .default(10_000)
     .describe('Streams from one address; one more is answered 429. Not counted for loopback.'),
   TURNOUT_MAX_HELD_POLLS: int(1).default(100_000).describe('Polls held at a time; one more is answered 503.'),
-  TURNOUT_MAX_REQUESTS_PER_ADDRESS_S: int(1)
+  TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S: int(1)
     .default(2000)
     .describe('Requests a second from one address; not counted for loopback.'),
   TURNOUT_COMPRESS_MIN_BYTES: int(1)
@@ -173,3 +173,9 @@ export const variables = {
     'For whom the SDK reconnects by itself. Writes the first rules; absent: what `flags/feature.json` says.',
   ),
 } as const;
+
+/** Former names by the current one. They are still read, with a warning; where both are given, the current name's value holds. */
+export const formerNames: Readonly<Record<string, string>> = {
+  TURNOUT_RULES_MAX_AGE_MS: 'TURNOUT_RULES_MAX_AGE',
+  TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S: 'TURNOUT_MAX_REQUESTS_PER_ADDRESS_S',
+};

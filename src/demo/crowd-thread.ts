@@ -1,13 +1,13 @@
-/** Who the demo's crowd is, and the thread that it runs in. */
+/** The members of the demo's crowd, and the thread that it runs in. */
 import { Worker } from 'node:worker_threads';
 import type { CrowdState, Member, PageTokens } from '../../clients/demo/state.ts';
 import type { Clock } from '../clock.ts';
-import { tokenSigner } from './demo.ts';
+import { demoTokens, tokenSigner } from './demo.ts';
 
-/** Two orgs, neither of them that of the printed user: whose events begin at seq 1. */
+/** Two orgs, neither of them the printed user's, whose events begin at seq 1. */
 const crowdOrgs = ['demo-north', 'demo-south'] as const;
-export const crowdServices: readonly string[] = ['finance', 'guest', 'staff'];
-/** Every third user has an old client. */
+export const crowdServices = ['finance', 'guest', 'staff'] as const;
+/** Every third user has a legacy client. */
 const legacyEvery = 3;
 const endMs = 1000;
 
@@ -16,19 +16,14 @@ export interface CrowdMember extends Pick<Member, 'org' | 'user' | 'kind'> {
   readonly services: readonly string[];
 }
 
-/** What the crowd's thread is started with. */
+/** The crowd's thread is started with this. */
 export interface CrowdOrders {
   readonly url: string;
   readonly members: readonly CrowdMember[];
   readonly producerToken: string;
 }
 
-export interface CrowdThread {
-  /** As it was a moment ago. */
-  state(): CrowdState;
-  /** Resolves once its sockets are closed. */
-  end(): Promise<void>;
-}
+export type CrowdThread = Awaited<ReturnType<typeof startCrowd>>;
 
 /** Nobody there yet. */
 export const emptyCrowd: CrowdState = {
@@ -37,28 +32,21 @@ export const emptyCrowd: CrowdState = {
   moves: [],
 };
 
-interface CrowdOptions {
+export async function startCrowd(options: {
   readonly url: string;
   readonly size: number;
   /** The HS256 secret that the gateway verifies with. */
   readonly secret: string;
   readonly clock: Clock;
   readonly onFailure: (error: unknown) => void;
-}
-
-export async function startCrowd({
-  url,
-  size,
-  secret,
-  clock,
-  onFailure,
-}: CrowdOptions): Promise<CrowdThread> {
+}) {
+  const { url, size, secret, clock, onFailure } = options;
   const sign = tokenSigner(secret, clock);
   const members = await Promise.all(
     Array.from({ length: size }, async (_, index): Promise<CrowdMember> => {
       const org = crowdOrgs[index % crowdOrgs.length] ?? crowdOrgs[0];
       const user = `user-${String(index + 1).padStart(2, '0')}`;
-      // Half read one service less, so that a move must keep everybody's own set.
+      // Half of them read one service less, so that a move must keep each user's own set.
       const services = index % 4 < 2 ? crowdServices : crowdServices.slice(index % 2, 2 + (index % 2));
       const kind = index % legacyEvery === legacyEvery - 1 ? 'legacy' : 'sdk';
       return { org, user, kind, services, token: await sign({ org, sub: user }) };
@@ -84,8 +72,10 @@ export async function startCrowd({
     thread.once('exit', () => resolve());
   });
   return {
-    state: () => last,
-    async end() {
+    /** The crowd as it was a moment ago. */
+    state: (): CrowdState => last,
+    /** Resolves once its sockets are closed. */
+    async end(): Promise<void> {
       thread.postMessage('end');
       const cancel = clock.after(endMs, () => void thread.terminate());
       await ended;
@@ -94,9 +84,10 @@ export async function startCrowd({
   };
 }
 
-/** For the page: an SRE, and two users in whose org something happens. */
-export async function pageTokens(secret: string, clock: Clock, admin: string): Promise<PageTokens> {
+/** Returns the tokens of the page: an SRE's, and those of two users whose org has events. */
+export async function pageTokens(secret: string, clock: Clock): Promise<PageTokens> {
   const sign = tokenSigner(secret, clock);
+  const { ADMIN_TOKEN: admin } = await demoTokens(secret, clock);
   const [org] = crowdOrgs;
   return {
     admin,

@@ -1,22 +1,15 @@
 /**
- * What `npm start` shows with nothing configured: people to be, a sample backend that publishes for them, and the lines to
- * paste. Nothing else in src knows that it exists.
+ * What `npm start` shows with nothing configured: the demo's settings, the tokens of its users, and the commands to paste.
+ * Only the gateway knows of it.
  */
 import { SignJWT } from 'jose';
-import type { PublishEvent } from '../../schema/envelope.ts';
-import type { Cancel, Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import { type Identity, ServiceClaim } from '../auth/identity.ts';
+import { type Identity, userIdentity } from '../auth/identity.ts';
 
 export const demoOrg = 'demo';
 const demoUser = 'ada';
-/** Where the made-up trickle goes: not the printed user's org, so that theirs starts at seq 0. */
-const trickleOrg = 'demo-staff';
-const trickleMs = 2000;
 const tokenDays = 7;
-
-/** What the demo needs of the gateway: a publish on behalf of a backend. @throws TurnoutError */
-export type DemoPublish = (org: string, event: PublishEvent) => Promise<{ id: string; seq?: number }>;
 
 /** In the demo the flag is on, at 0 % and for its user alone, and streams reconnect, unless the environment says otherwise. */
 export function demoConfig(config: Config): Config {
@@ -31,7 +24,7 @@ export function demoConfig(config: Config): Config {
   };
 }
 
-/** @param secret the HS256 secret that the gateway verifies with. @returns what signs claims: good for a week */
+/** Returns a function that signs claims, for a week. @param secret the HS256 secret that the gateway verifies with */
 export function tokenSigner(secret: string, clock: Clock): (claims: TokenClaims) => Promise<string> {
   const key = new TextEncoder().encode(secret);
   return (claims) =>
@@ -75,58 +68,12 @@ export function demoLines(url: string, tokens: Record<DemoToken, string>, hasPag
   ];
 }
 
-/** Who the sample backend is to the gateway. */
-export const demoBackendIdentity = (org: string): Identity => ({
-  org,
-  sub: 'demo-backend',
-  expiresAtMs: Number.MAX_SAFE_INTEGER,
-  reads: new ServiceClaim([]),
-  publishes: new ServiceClaim([]),
-  roles: new Set(['producer']),
-  producerOrgs: [org],
-});
-
-/** One event, from whatever was posted: JSON where it is, else text. */
-export function revenueEvent(body: string): PublishEvent {
-  return { service: 'finance', type: 'revenue', payload: parsed(body) ?? { amount: 1200, currency: 'USD' } };
-}
-
-/** One large event: what was posted, and made-up check-ins that make it worth compressing. */
-export function checkInEvent(body: string): PublishEvent {
-  const guests = Array.from({ length: 100 }, (_, index) => ({
-    room: 100 + index,
-    guest: `Guest ${index + 1}`,
-    status: index % 3 === 0 ? 'arrived' : 'expected',
-  }));
-  return { service: 'guest', type: 'guest_checkin_bulk', payload: { posted: parsed(body) ?? null, guests } };
-}
-
-function parsed(body: string): unknown {
-  if (body.trim() === '') return undefined;
-  try {
-    return JSON.parse(body);
-  } catch {
-    // curl -d sends forms and plain text too: any of it is a payload.
-    return body.slice(0, 1000);
-  }
-}
-
-/** Publishes a made-up staff event every two seconds until cancelled. */
-export function startTrickle(
-  clock: Clock,
-  publish: DemoPublish,
-  onFailure: (error: unknown) => void,
-): Cancel {
-  const names = ['Grace', 'Linus', 'Margaret', 'Edsger'];
-  let count = 0;
-  return clock.every(trickleMs, () => {
-    const name = names[count % names.length] ?? '';
-    count += 1;
-    const event = {
-      service: 'staff',
-      type: count % 2 === 0 ? 'clock_out' : 'clock_in',
-      payload: { name, count },
-    };
-    publish(trickleOrg, event).catch(onFailure);
+/** Returns the identity under which the sample backend publishes. */
+export const demoBackendIdentity = (org: string): Identity =>
+  userIdentity({
+    org,
+    sub: 'demo-backend',
+    expiresAtMs: Number.MAX_SAFE_INTEGER,
+    services: [],
+    roles: ['producer'],
   });
-}

@@ -9,23 +9,14 @@ import { isLoopbackHost } from '../config/config.ts';
 import { fail } from '../errors.ts';
 
 // Nothing inline, nothing from elsewhere: streams to this host are part of 'self'.
-const policy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const pageFolder = new URL('../../clients/demo/', import.meta.url);
 // The page's scripts have to be built: `npm run dev` does it first.
-const scriptFolder = new URL(
-  import.meta.url.endsWith('.js') ? '../../clients/' : '../../dist/clients/',
-  import.meta.url,
-);
+const builtFolder = import.meta.url.endsWith('.js') ? '../../clients/' : '../../dist/clients/';
+const scriptFolder = new URL(builtFolder, import.meta.url);
 
 const files: Readonly<Record<string, string>> = {
   'style.css': 'text/css; charset=utf-8',
@@ -34,12 +25,7 @@ const files: Readonly<Record<string, string>> = {
 /** Modules of the page, of the SDK and of the legacy client, each part a plain name: no way out of the folder. */
 const script = /^(demo|js|legacy)(\/[a-z0-9-]+)+\.js$/;
 
-export interface DemoPage {
-  readonly crowd: () => CrowdState;
-  readonly tokens: PageTokens;
-}
-
-export function demoPage({ crowd, tokens }: DemoPage): Hono {
+export function demoPage(crowd: () => CrowdState, tokens: PageTokens): Hono {
   return new Hono()
     .get('/', async (c) => {
       c.header('content-security-policy', policy);
@@ -47,13 +33,9 @@ export function demoPage({ crowd, tokens }: DemoPage): Hono {
       // Under a base path this route has no slash at its end, so the page can't name its files from where it is.
       return c.html(page.replaceAll('@base@', c.req.path.replace(/\/$/, '')));
     })
-    .get('/demo/state', (c) => {
-      c.header('cache-control', 'no-store');
-      return c.json(crowd());
-    })
+    .get('/demo/state', (c) => c.json(crowd()))
     .get('/demo/tokens', (c) => {
       if (!isOwnPage(c)) throw fail('origin_forbidden');
-      c.header('cache-control', 'no-store');
       return c.json(tokens);
     })
     .get('/demo/clients/*', async (c) => {

@@ -1,13 +1,13 @@
 /** The demo of one node, put together: its routes, and once the node listens, its trickle and its crowd. */
 import { Hono, type MiddlewareHandler } from 'hono';
+import type { CrowdState } from '../../clients/demo/state.ts';
 import type { Cancel, Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import { demoBackend } from './backend.ts';
+import { demoBackend, type DemoPublish, startTrickle } from './backend.ts';
 import { type CrowdThread, emptyCrowd, pageTokens, startCrowd } from './crowd-thread.ts';
-import { type DemoPublish, demoTokens, startTrickle } from './demo.ts';
 import { demoPage } from './page.ts';
 
-export interface StageParts {
+export async function openStage(parts: {
   readonly config: Pick<Config, 'TURNOUT_DEMO_CROWD'>;
   readonly clock: Clock;
   /** The HS256 secret that the node made up for this run. */
@@ -16,27 +16,19 @@ export interface StageParts {
   /** Refuses a body of more bytes. */
   readonly atMost: (maxBytes: number) => MiddlewareHandler;
   readonly onFailure: (error: unknown, what: string) => void;
-}
-
-export interface Stage {
-  readonly routes: Hono;
-  /** @param url where the node listens, base path included. */
-  begin(url: string): Promise<void>;
-  end(): Promise<void>;
-}
-
-export async function openStage(parts: StageParts): Promise<Stage> {
+}) {
   const { config, clock, secret, publish, onFailure } = parts;
-  const { ADMIN_TOKEN } = await demoTokens(secret, clock);
-  const tokens = await pageTokens(secret, clock, ADMIN_TOKEN);
+  const tokens = await pageTokens(secret, clock);
   let crowd: CrowdThread | undefined;
   let stopTrickle: Cancel | undefined;
-  const routes = new Hono();
-  routes.route('/', demoBackend(publish, parts.atMost));
-  routes.route('/', demoPage({ crowd: () => crowd?.state() ?? emptyCrowd, tokens }));
+  const state = (): CrowdState => crowd?.state() ?? emptyCrowd;
+  const routes = new Hono()
+    .route('/', demoBackend(publish, parts.atMost))
+    .route('/', demoPage(state, tokens));
   return {
     routes,
-    async begin(url) {
+    /** @param url where the node listens, base path included */
+    async begin(url: string): Promise<void> {
       stopTrickle = startTrickle(clock, publish, (error) =>
         onFailure(error, 'the trickle could not publish'),
       );
@@ -45,7 +37,7 @@ export async function openStage(parts: StageParts): Promise<Stage> {
       const onEnd = (error: unknown): void => onFailure(error, "the demo's crowd has ended");
       crowd = await startCrowd({ url, size, secret, clock, onFailure: onEnd });
     },
-    async end() {
+    async end(): Promise<void> {
       stopTrickle?.();
       await crowd?.end();
     },

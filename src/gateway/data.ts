@@ -1,4 +1,4 @@
-/** The data's side of a node: Redis, the log, the feeds over it, and what is told of them. */
+/** The data side of a node: Redis, the log, the feeds over it, and their metrics. */
 import type { KeyedAuthenticator } from '../auth/authenticator.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
@@ -10,7 +10,6 @@ import { connectRedis, openLog } from '../log/open-log.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { Publisher } from '../publish/publisher.ts';
-import type { RedisConnection } from '../redis/connections.ts';
 import { RightsWatch } from '../redis/rights.ts';
 import { shareTicketKey } from '../auth/ticket-key.ts';
 
@@ -23,20 +22,9 @@ export interface NodeParts {
   readonly nodeId: string;
 }
 
-export interface NodeData {
-  /** Undefined on the embedded log. */
-  readonly redis: RedisConnection | undefined;
-  readonly log: EventLog;
-  readonly hub: Hub;
-  readonly publisher: Publisher;
-  /** The log's, and what Redis does not let us do. */
-  health(): LogHealth;
-  /** The feeds: nobody reads any more. */
-  closeFeeds(): Promise<void>;
-  close(): Promise<void>;
-}
+export type NodeData = Awaited<ReturnType<typeof openData>>;
 
-// A Redis that is there is waited for; one that is away must not keep the node from serving.
+// How long to wait for Redis: a node must serve even while Redis is away.
 const startMs = 2000;
 
 /** @param given a log to use instead of the one that the settings describe */
@@ -44,14 +32,14 @@ export async function openData(
   node: NodeParts,
   authenticator: Pick<KeyedAuthenticator, 'needsTicketSecret' | 'useTicketSecret'>,
   given: EventLog | undefined,
-): Promise<NodeData> {
+) {
   const { config, clock, logger, metrics } = node;
   const prefix = config.TURNOUT_REDIS_PREFIX;
   const redis = connectRedis(node);
   const log = given ?? openLog(redis, node);
   await redis?.ready(startMs);
   const rights = redis && new RightsWatch({ redis, prefix, clock, logger });
-  await rights?.begin();
+  await rights?.look();
   const onSecret = (secret: string): void => authenticator.useTicketSecret(secret);
   const stopSharing =
     redis !== undefined && authenticator.needsTicketSecret
@@ -59,13 +47,14 @@ export async function openData(
       : () => undefined;
   const hub = openHub(log, node);
   return {
+    /** Undefined on the embedded log. */
     redis,
     log,
     hub,
     publisher: new Publisher({ log, clock, metrics }),
+    /** The log's health, with the Redis permissions that are missing. */
     health: () => withDetail(log.health(), rights?.detail),
-    closeFeeds: () => hub.close(),
-    async close() {
+    async close(): Promise<void> {
       await log.close();
       stopSharing();
       rights?.close();
@@ -90,7 +79,7 @@ function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): 
     },
     onRepair(org, why, cause) {
       metrics.feedRepairs.inc({ why });
-      // While the log is away this heals itself; anything else won't.
+      // An outage of the log heals by itself; any other failure needs somebody.
       if (cause !== undefined && asTurnoutError(cause).code !== 'log_unavailable')
         logger.error({ org, why, err: cause }, 'a feed cannot read its log');
       else logger.warn({ org, why }, 'a feed reads the log again');
@@ -100,7 +89,7 @@ function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): 
   });
 }
 
-/** What the data's side shows at each collection of the metrics. */
+/** Sets the gauges of the data side, before each collection of the metrics. */
 export function showData(metrics: Metrics, { hub, log }: NodeData, sessions: Sessions): void {
   const health = log.health();
   metrics.feeds.set(hub.feeds);

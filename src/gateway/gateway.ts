@@ -1,16 +1,16 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
-import { authServerReport } from '../auth/report.ts';
+import { authServerReport } from '../auth/server.ts';
 import type { Clock } from '../clock.ts';
-import { type Config, isLoopbackHost } from '../config/config.ts';
-import { demoBackendIdentity, demoConfig, demoLines, type DemoPublish, demoTokens } from '../demo/demo.ts';
+import { type Config, isLoopbackHost, madeUpNodeId } from '../config/config.ts';
+import type { DemoPublish } from '../demo/backend.ts';
+import { demoBackendIdentity, demoConfig, demoLines, demoTokens } from '../demo/demo.ts';
 import { openStage } from '../demo/stage.ts';
 import { openAdoption, readProfiles } from './adoption.ts';
 import { openData, showData } from './data.ts';
 import { adminRoutes } from '../http/admin.ts';
 import { joinFleet } from '../http/admin-fleet.ts';
-import { authenticating, createApp } from '../http/app.ts';
-import { allowedMethods } from '../http/allowed-methods.ts';
+import { allowedMethods, authenticating, createApp } from '../http/app.ts';
 import { docsRoutes } from '../http/docs.ts';
 import { createRequestLimits } from '../http/limits.ts';
 import { negotiateRoute } from '../http/negotiate.ts';
@@ -24,14 +24,12 @@ import { Sessions } from '../hub/sessions.ts';
 import { keyPrints } from '../auth/key-prints.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { connectRedis } from '../log/open-log.ts';
-import { type Logger, logClose } from '../logger.ts';
-import { createMetrics } from '../metrics/metrics.ts';
-import { madeUpNodeId } from '../config/node-id.ts';
+import type { Logger } from '../logger.ts';
+import { Metrics } from '../metrics/metrics.ts';
 import { defaultRunFolder } from '../rollout/kill/local.ts';
 import { createRollout } from '../rollout/rollout.ts';
 import { RulesConnection } from '../rollout/rules/connection.ts';
-import { Traffic } from '../metrics/traffic.ts';
-import { threadOf } from '../transports/close-report.ts';
+import { logClose } from '../transports/close-report.ts';
 import { LongPoll } from '../transports/long-poll.ts';
 import { WebSocketTransport } from '../transports/websocket.ts';
 import { Wheel } from '../transports/wheel.ts';
@@ -49,30 +47,23 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where it listens: `http://127.0.0.1:4000`, the base path included. */
   readonly url: string;
-  /** Lines to paste: people to be and what to do as them. Empty where a key was configured. */
+  /** Lines to print: tokens of made-up users and commands to paste. Empty where a key is configured. */
   readonly banner: readonly string[];
-  /** Sends everybody elsewhere, loses nothing, then closes. Whoever asks again waits for the same. */
+  /** Sends all clients to other nodes, loses nothing, then closes. A second call returns the same promise. */
   drain(): Promise<void>;
 }
-
-const maxPerUser = { loopback: 5000, elsewhere: 256 };
 
 /** Opens a node and listens. @throws ConfigError, a profile's problems and a port that is taken among them */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock, logger } = options;
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
-  if (config.TURNOUT_DEMO === true && !config.isDemo)
-    logger.warn('TURNOUT_DEMO is off: it lets anybody be anybody, and a key is configured');
-  if (config.UNLEASH_URL !== undefined)
-    logger.warn('UNLEASH_URL is not read by this version: the rules of the admin API decide');
-  for (const name of config.shortSecrets)
-    logger.warn(`${name} is short enough to be guessed: off loopback a node does not start with it`);
+  for (const warning of config.warnings) logger.warn(warning);
   const profiles = readProfiles(config, logger);
   const madeUpSecret = randomSecret();
   const nodeId = config.TURNOUT_NODE_ID ?? madeUpNodeId(clock);
   const basePath = config.TURNOUT_BASE_PATH;
 
-  const metrics = createMetrics(new Traffic());
+  const metrics = new Metrics();
   const { traffic } = metrics;
   const onAsked = authServerReport(metrics, logger, clock);
   const authenticator = createAuthenticator(config, clock, madeUpSecret, onAsked);
@@ -102,7 +93,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     onDecision: count,
   });
   const limits = createRequestLimits({
-    perSecond: config.TURNOUT_MAX_REQUESTS_PER_ADDRESS_S,
+    perSecond: config.TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S,
     trustedProxies: config.TURNOUT_TRUSTED_PROXIES,
     clock,
   });
@@ -120,7 +111,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     path: `${basePath}/v2/realtime/stream`,
     pingMs: config.TURNOUT_PING_MS,
     maxConnections: config.TURNOUT_MAX_CONNECTIONS,
-    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? maxPerUser[reachOf(config)],
+    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? (isLoopbackHost(config.TURNOUT_HOST) ? 5000 : 256),
     compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
     maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
     addressOf: (request) => limits.addressOf(request),
@@ -131,12 +122,14 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     publish: (identity, event) => publisher.publishOne(identity, 'user', event),
     onClosed(report) {
       metrics.streamClosed(report);
-      logClose(logger, { ...report, transport: 'websocket', threadId: threadOf(report) });
+      logClose(logger, report);
     },
     onFault: (error) => logger.error({ err: error.cause ?? error }, 'a stream failed'),
     onAdvice: (why) => metrics.reconnectAdvice.inc({ why }),
   });
 
+  let draining: Promise<void> | undefined;
+  const drain = (): Promise<void> => (draining ??= shutDown());
   let phase: Readiness['phase'] = 'starting';
   void rollout.ready.finally(() => {
     if (phase === 'starting') phase = 'serving';
@@ -148,12 +141,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     metrics.bridges.set(adoption.bridges());
   });
   const authenticate = authenticating(authenticator, cookie);
-  const asBackend: DemoPublish = (org, event) =>
-    publisher.publishOne(demoBackendIdentity(org), 'producer', event);
   const { decider, store } = rollout;
   const { TURNOUT_ADMIN_TOKEN: adminToken, TURNOUT_PING_MS: pingMs } = config;
-  const onNegotiated = ({ reason }: { reason: string }): void => count(reason);
-  const negotiate = { authenticate, authenticator, decider, store, log, basePath, pingMs, onNegotiated };
   const ops = opsRoutes({
     authenticate: config.isDemo ? undefined : authenticate,
     metrics,
@@ -169,31 +158,24 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const takesCookies = cookie !== undefined;
   const app = createApp({ basePath, origins, takesCookies, clock, logger, metrics, limits, atRoot: ops });
   app.route('/', pollRoute({ authenticate, longPoll }));
-  app.route('/', negotiateRoute(negotiate));
+  const negotiates = { authenticate, authenticator, decider, store, log, basePath, pingMs };
+  app.route('/', negotiateRoute({ ...negotiates, onNegotiated: ({ reason }) => count(reason) }));
   app.route('/', publishRoutes({ authenticate, publisher }));
-  // Nobody whom the auth server knows has a role: a mistyped admin token is none of its business.
+  // Users of the auth server have no role, so it isn't asked about an admin token that was mistyped.
   const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
-  const drainThis = (): void => void drain();
-  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: drainThis }));
-  joinFleet({ rollout, sessions, drain: drainThis, shadows: () => adoption.shadows() });
+  const beginDrain = (): void => void drain();
+  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: beginDrain }));
+  joinFleet({ rollout, sessions, drain: beginDrain, shadows: () => adoption.shadows() });
   app.route('/', ops);
-  app.route(
-    '/',
-    docsRoutes(() => app),
-  );
-  const onDemoFailure = (err: unknown, what: string): void => logger.warn({ err }, what);
-  const staged = {
-    config,
-    clock,
-    secret: madeUpSecret,
-    publish: asBackend,
-    atMost,
-    onFailure: onDemoFailure,
-  };
-  const stage = config.isDemo ? await openStage(staged) : undefined;
+  app.route('/', docsRoutes(app));
+  const publish: DemoPublish = (org, event) =>
+    publisher.publishOne(demoBackendIdentity(org), 'producer', event);
+  const onFailure = (err: unknown, what: string): void => logger.warn({ err }, what);
+  const demoParts = { config, clock, secret: madeUpSecret, publish, atMost, onFailure };
+  const stage = config.isDemo ? await openStage(demoParts) : undefined;
   if (stage !== undefined) app.route('/', stage.routes);
 
-  const isOwn = (path: string): boolean => allowedMethods(app.routes, path).length > 0;
+  const isOwn = (path: string): boolean => allowedMethods(app, path).length > 0;
   const adoption = openAdoption({
     ...node,
     profiles,
@@ -222,7 +204,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const withinMs = config.TURNOUT_DRAIN_MS;
     const endMs = clock.monotonic() + withinMs;
     await Promise.all([longPoll.drain(withinMs), stream.drain(withinMs), adoption.drain(withinMs)]);
-    // Old clients came to it for as long as the others took.
+    // Legacy clients came until the others were done: those get the rest of the time.
     await adoption.drain(endMs - clock.monotonic());
     adoption.lastCall();
     longPoll.close();
@@ -230,7 +212,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const adoptionClosed = adoption.close();
     await rollout.close();
     rules?.close();
-    await data.closeFeeds();
+    await hub.close();
     await adoptionClosed;
     await data.close();
     await authenticator.close();
@@ -238,17 +220,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     logger.info('closed');
     options.onClosed?.();
   };
-  let draining: Promise<void> | undefined;
-  const drain = (): Promise<void> => {
-    draining ??= shutDown();
-    return draining;
-  };
   // Only a secret that was made up for this run signs for strangers.
   const banner = config.hasKey
     ? []
     : demoLines(server.url, await demoTokens(madeUpSecret, clock), config.isDemo);
   return { url: server.url, banner, drain };
 }
-
-const reachOf = (config: Config): keyof typeof maxPerUser =>
-  isLoopbackHost(config.TURNOUT_HOST) ? 'loopback' : 'elsewhere';

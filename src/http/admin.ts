@@ -1,5 +1,9 @@
-/** The admin API, `/admin/v1` (docs/PROTOCOL.md, 12): reads the rollout, changes it, and keeps who did and why. */
-import { type Context, Hono } from 'hono';
+/**
+ * The admin API, `/admin/v1` (docs/PROTOCOL.md, 12): reads the rollout, changes it, and keeps who did and why. A user's token
+ * without a role is nobody here.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import {
   adminLimits,
@@ -17,7 +21,9 @@ import {
   sessionsBodySchema,
   shadowBodySchema,
 } from '../../schema/admin.ts';
+import type { Code } from '../../schema/codes.ts';
 import { orgSchema, userSchema } from '../../schema/envelope.ts';
+import type { Authenticator } from '../auth/identity.ts';
 import { fail } from '../errors.ts';
 import type { Rollout } from '../rollout/rollout.ts';
 import {
@@ -28,16 +34,28 @@ import {
   setFlag,
   setList,
   setPercent,
+  type Transition,
 } from '../rollout/rules/transitions.ts';
-import { type AdminAccess, type AdminEnv, type AdminRole, requiring } from './admin-access.ts';
 import { describe, ofUser, reads, taking, writes } from './admin-description.ts';
-import { rolloutView, sessionsView, shadowView } from './admin-views.ts';
+import { type FleetQuestion, sessionsView, shadowView } from './admin-fleet.ts';
+import { rolloutView } from './admin-view.ts';
 import { bodyRefusals } from './described.ts';
-import type { FleetQuestion } from './fleet-questions.ts';
 import { atMost, readJson } from './json-body.ts';
 
-export interface AdminDeps extends AdminAccess {
+/** A producer's role lets it call nothing here. */
+const ranks = { producer: 0, viewer: 1, operator: 2, admin: 3 } as const;
+type AdminRole = keyof typeof ranks;
+
+/** What a request carries once it was let in: `who` goes into the audit trail. */
+interface AdminEnv {
+  Variables: { who: string };
+}
+
+interface AdminDeps {
   readonly rollout: Rollout;
+  readonly authenticator: Pick<Authenticator, 'verifyToken'>;
+  /** TURNOUT_ADMIN_TOKEN; undefined: there is none. */
+  readonly adminToken: string | undefined;
   /** Begins to drain this node; answers at once. */
   readonly drain: () => void;
 }
@@ -50,129 +68,103 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   const { rollout } = deps;
   const { control, store, fleet } = rollout;
   const app = new Hono<AdminEnv>().basePath('/admin/v1');
-  const may = (role: AdminRole) => requiring(role, deps);
-  const small = atMost(bodyBytes);
+  const viewer = requiring('viewer', deps);
 
-  app.get('/rollout', reads('The rollout as it stands', rolloutBodySchema), may('viewer'), async (c) => {
+  /** A call that is kept with who made it and why. */
+  const act = <Body extends { readonly reason: string }>(
+    [method, path]: readonly ['PUT' | 'POST', string],
+    role: AdminRole,
+    description: MiddlewareHandler,
+    schema: z.ZodType<Body>,
+    run: (body: Body, by: Author, c: Context<AdminEnv>) => Promise<object>,
+  ) =>
+    app.on(method, path, description, requiring(role, deps), atMost(bodyBytes), async (c) => {
+      const body = await readJson(c, schema);
+      return c.json(await run(body, { who: c.get('who'), reason: body.reason }, c));
+    });
+  /** Changes of the rules that heed `If-Match`; an operator's unless the role is another. */
+  const changing =
+    (method: 'PUT' | 'POST') =>
+    <Body extends { readonly reason: string }>(
+      path: string,
+      summary: string,
+      schema: z.ZodType<Body>,
+      transitionOf: (body: Body, name: string) => Transition,
+      { role = 'operator', codes = [] }: { role?: AdminRole; codes?: readonly Code[] } = {},
+    ) =>
+      act([method, path], role, writes(summary, schema, ...codes), schema, (body, by, c) =>
+        control.change(transitionOf(body, c.req.param('name') ?? ''), by, ifMatch(c)),
+      );
+  const [put, post] = [changing('PUT'), changing('POST')];
+
+  app.get('/rollout', reads('The rollout as it stands', rolloutBodySchema), viewer, async (c) => {
     const view = await rolloutView(rollout);
     c.header('etag', `"${view.version}"`);
     return c.json(view);
   });
 
-  app.put(
-    '/rollout/percent',
-    writes('Set the percentage', percentBodySchema),
-    may('operator'),
-    small,
-    async (c) => {
-      const { percent, reason } = await readJson(c, percentBodySchema);
-      return c.json(await control.change(setPercent(percent), by(c, reason), ifMatch(c)));
-    },
-  );
-
-  app.put(
-    '/rollout/enabled',
-    writes('Turn the flag on or off', enabledBodySchema),
-    may('operator'),
-    small,
-    async (c) => {
-      const { enabled, reason } = await readJson(c, enabledBodySchema);
-      return c.json(await control.change(setEnabled(enabled), by(c, reason), ifMatch(c)));
-    },
-  );
-
-  app.put(
+  put('/rollout/percent', 'Set the percentage', percentBodySchema, ({ percent }) => setPercent(percent));
+  put('/rollout/enabled', 'Turn the flag on or off', enabledBodySchema, ({ enabled }) => setEnabled(enabled));
+  put(
     '/rollout/flags/:name',
-    writes('Change another flag', flagBodySchema, 'not_found'),
-    may('operator'),
-    small,
-    async (c) => {
-      const { reason, ...change } = await readJson(c, flagBodySchema);
-      const transition = setFlag(c.req.param('name'), change, rollout.toggles);
-      return c.json(await control.change(transition, by(c, reason), ifMatch(c)));
-    },
+    'Change another flag',
+    flagBodySchema,
+    ({ percent, enabled }, name) => setFlag(name, { percent, enabled }, rollout.toggles),
+    { codes: ['not_found'] },
   );
+  for (const list of ['allowlist', 'denylist'] as const) {
+    const listed = ({ users }: { users: readonly string[] }) => setList(list, users);
+    put(`/rollout/${list}`, `Replace the ${list}`, listBodySchema, listed, { role: 'admin' });
+  }
 
-  for (const list of ['allowlist', 'denylist'] as const)
-    app.put(
-      `/rollout/${list}`,
-      writes(`Replace the ${list}`, listBodySchema),
-      may('admin'),
-      small,
-      async (c) => {
-        const { users, reason } = await readJson(c, listBodySchema);
-        return c.json(await control.change(setList(list, users), by(c, reason), ifMatch(c)));
-      },
-    );
-
-  app.post(
-    '/rollout/kill',
+  act(
+    ['POST', '/rollout/kill'],
+    'operator',
     describe('Kill: everybody to long-poll, now', changeAnswerSchema, bodyRefusals, taking(reasonBodySchema)),
-    may('operator'),
-    small,
-    async (c) => {
-      const { reason } = await readJson(c, reasonBodySchema);
-      return c.json(await control.kill(by(c, reason)));
-    },
+    reasonBodySchema,
+    (_, by) => control.kill(by),
   );
 
-  app.post(
-    '/rollout/unkill',
+  act(
+    ['POST', '/rollout/unkill'],
+    'operator',
     writes('End every kill', reasonBodySchema, 'kill_file_present'),
-    may('operator'),
-    small,
-    async (c) => {
-      const { reason } = await readJson(c, reasonBodySchema);
-      return c.json(await control.unkill(by(c, reason), ifMatch(c)));
-    },
+    reasonBodySchema,
+    (_, by, c) => control.unkill(by, ifMatch(c)),
   );
 
-  for (const [verb, transition] of [
-    ['pause', pause],
-    ['resume', resume],
-  ] as const)
-    app.post(
-      `/rollout/${verb}`,
-      writes(`${verb === 'pause' ? 'Hold' : 'Go on with'} moves`, reasonBodySchema),
-      may('operator'),
-      small,
-      async (c) => {
-        const { reason } = await readJson(c, reasonBodySchema);
-        return c.json(await control.change(transition(operatorPause), by(c, reason), ifMatch(c)));
-      },
-    );
+  post('/rollout/pause', 'Hold moves', reasonBodySchema, () => pause(operatorPause));
+  post('/rollout/resume', 'Go on with moves', reasonBodySchema, () => resume(operatorPause));
 
-  app.post(
-    '/nodes/:id/drain',
+  act(
+    ['POST', '/nodes/:id/drain'],
+    'operator',
     describe(
       'Drain one node',
       drainAnswerSchema,
       [...bodyRefusals, 'not_found', 'log_unavailable'],
       taking(reasonBodySchema),
     ),
-    may('operator'),
-    small,
-    async (c) => {
-      const { reason } = await readJson(c, reasonBodySchema);
-      const node = c.req.param('id');
-      const { acks } = await store.acknowledged(0, 0);
+    reasonBodySchema,
+    async (_, by, c) => {
+      const node = c.req.param('id') ?? '';
+      const { acks } = await fleet.acknowledged(0, 0);
       if (!Object.hasOwn(acks, node)) throw fail('not_found', 'there is no node of this id');
       // A trail that can't be written, which the store has logged, must not keep a node from being drained.
-      const note = store.note({ ...by(c, reason), action: 'drain', from: null, to: node });
-      await note.catch(() => undefined);
+      await store.note({ ...by, action: 'drain', from: null, to: node }).catch(() => undefined);
       if (node === rollout.nodeId) deps.drain();
       else {
         const { answers } = await fleet.ask({ kind: 'drain', node } satisfies FleetQuestion);
         if (!answers.has(node)) throw fail('log_unavailable', 'the node did not answer');
       }
-      return c.json({ node, draining: true });
+      return { node, draining: true };
     },
   );
 
   app.get(
     '/decisions/:org/:user',
     reads('What a user gets, and why', decisionBodySchema, 'bad_request'),
-    may('viewer'),
+    viewer,
     (c) => {
       const org = checked(orgSchema, c.req.param('org'), 'org');
       const user = checked(userSchema, c.req.param('user'), 'user');
@@ -185,30 +177,27 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   app.get(
     '/sessions',
     describe('Who is connected', sessionsBodySchema, ['bad_request'], { parameters: ofUser }),
-    may('viewer'),
+    viewer,
     async (c) => {
       const { org, user } = c.req.query();
-      return c.json(
-        await sessionsView(fleet, {
-          ...(org !== undefined && { org: checked(orgSchema, org, 'org') }),
-          ...(user !== undefined && { user: checked(userSchema, user, 'user') }),
-        }),
-      );
+      const asked = {
+        org: checked(orgSchema.optional(), org, 'org'),
+        user: checked(userSchema.optional(), user, 'user'),
+      };
+      return c.json(await sessionsView(fleet, asked));
     },
   );
 
-  app.get('/legacy/shadow', reads('What the shadows found', shadowBodySchema), may('viewer'), async (c) =>
+  app.get('/legacy/shadow', reads('What the shadows found', shadowBodySchema), viewer, async (c) =>
     c.json(await shadowView(fleet)),
   );
 
-  app.get('/audit', reads('Every change, newest first', auditBodySchema), may('viewer'), async (c) =>
+  app.get('/audit', reads('Every change, newest first', auditBodySchema), viewer, async (c) =>
     c.json({ entries: await store.audit(adminLimits.auditEntries) }),
   );
 
   return app;
 }
-
-const by = (c: Context<AdminEnv>, reason: string): Author => ({ who: c.get('who'), reason });
 
 /** The version that the caller saw: `If-Match: "19"`; undefined when it didn't say, or said any. */
 function ifMatch(c: Context): number | undefined {
@@ -219,8 +208,31 @@ function ifMatch(c: Context): number | undefined {
   return Number(version);
 }
 
-function checked(schema: z.ZodString, value: string, name: string): string {
+function checked<T>(schema: z.ZodType<T>, value: string | undefined, name: string): T {
   const parsed = schema.safeParse(value);
   if (!parsed.success) throw fail('bad_request', `${name} is malformed`);
   return parsed.data;
 }
+
+/** Lets in callers of that role or a higher one. @throws unauthorized, role_required */
+function requiring(role: AdminRole, deps: AdminDeps): MiddlewareHandler<AdminEnv> {
+  return async (c, next) => {
+    const caller = await identify(c, deps);
+    if (caller.rank < ranks[role]) throw fail('role_required', `this call needs the role ${role}`);
+    c.set('who', caller.who);
+    c.header('cache-control', 'no-store');
+    await next();
+  };
+}
+
+async function identify(c: Context, { authenticator, adminToken }: AdminDeps) {
+  const bearer = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
+  if (bearer !== undefined && adminToken !== undefined && timingSafeEqual(digest(bearer), digest(adminToken)))
+    return { who: 'admin-token', rank: ranks.admin };
+  const identity = await authenticator.verifyToken(bearer);
+  const rank = Math.max(0, ...[...identity.roles].map((role) => ranks[role]));
+  return { who: `${identity.org}/${identity.sub}`, rank };
+}
+
+// Hashed first, because the comparison in constant time wants equal lengths, and a length is a hint.
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

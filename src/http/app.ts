@@ -1,31 +1,31 @@
 /**
- * The shell around every route: request ids, who is asking from where, limits, CORS, security headers, and one form for
- * everything that goes wrong. It knows no route but the stream's refusal.
+ * The shell around every route: request ids, the caller, rate limits, CORS, security headers, and one form for every error.
+ * It knows no route but the stream's, which refuses what is no upgrade.
  */
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { routePath } from 'hono/route';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { describeRoute } from 'hono-openapi';
 import { codes } from '../../schema/codes.ts';
+import { errorBodySchema } from '../../schema/http.ts';
 import type { Clock } from '../clock.ts';
 import { asTurnoutError, errorBody, fail, retryAfterOf, type TurnoutError } from '../errors.ts';
 import { readCredential } from '../auth/credential.ts';
 import type { Authenticator, Identity } from '../auth/identity.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { allowedMethods } from './allowed-methods.ts';
-import { crossOrigin } from './cross-origin.ts';
+import { answer, parameter } from './described.ts';
 import type { RequestLimits } from './limits.ts';
-import type { CookiePolicy } from './origins.ts';
-import { streamDescription } from './stream-description.ts';
+import { type CookiePolicy, crossOrigin } from './origins.ts';
 
 export interface AppEnv {
   /** Absent where a test asks the app without a server. */
   Bindings: Partial<HttpBindings>;
   Variables: {
     requestId: string;
-    /** What every answer carries, for a route that writes its own. Unset where CORS adds to it. */
+    /** The headers of every answer, for a route that writes its answer itself. Unset where CORS adds to them. */
     shellHeaders?: Readonly<Record<string, string>>;
   };
 }
@@ -35,13 +35,13 @@ export interface AppDeps {
   readonly basePath: string;
   /** Browser origins that may call from elsewhere; `*` for all. None: same origin only. */
   readonly origins: readonly string[];
-  /** Pages of the origins that are named may send their cookies, and read what those bring. */
+  /** True where pages of the named origins may send their cookies, and read the answers. */
   readonly takesCookies?: boolean;
   readonly clock: Pick<Clock, 'id'>;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'httpRequests'>;
   readonly limits: RequestLimits;
-  /** Routes that are asked by the machine around the node, which knows no base path: health and metrics. */
+  /** Routes that are served without the base path, too, which probes and Prometheus don't know. */
   readonly atRoot?: Hono;
 }
 
@@ -52,6 +52,24 @@ const fixedHeaders = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 };
 const requestIdForm = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** How the stream is opened, for OpenAPI. Its frames are in schema/frames.ts and docs/PROTOCOL.md, 8. */
+const streamDescription = describeRoute({
+  summary: 'The stream: upgrades to WebSocket',
+  description:
+    'A well-formed upgrade is accepted, and closed with a code where it is refused: a browser cannot read a status. The first frame is `{"services":["chat"],"version":1}`, with a `cursor` to resume.',
+  tags: ['realtime'],
+  security: [{ bearer: [] }, { accessToken: [] }, { ticket: [] }],
+  parameters: [
+    parameter('query', 'ticket', 'what negotiate gave; alone it opens the stream'),
+    parameter('query', 'access_token', 'a token, where a browser cannot set headers'),
+  ],
+  responses: {
+    101: { description: 'a WebSocket' },
+    426: answer('upgrade_required: not an upgrade', errorBodySchema),
+    429: answer('rate_limited: upgrades come in a flood', errorBodySchema),
+  },
+});
 
 /** The app, its base path applied: mount each room's routes on it with `app.route('/', …)`. */
 export function createApp(deps: AppDeps): Hono<AppEnv> {
@@ -87,15 +105,18 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   return app;
 }
 
+/** Returns the identity of the caller. @throws unauthorized */
+export type Authenticate = (c: Context) => Promise<Identity>;
+
 /**
- * Says who calls a users' route: by the Authorization header, else by the cookie; a token in the query is read on the
- * stream alone. The function it gives throws unauthorized, and origin_forbidden where a cookie would change something, or
- * bring a ticket, for a page that may not.
+ * Returns what authenticates the caller of a users' route: by the Authorization header, else by the cookie; a token in the
+ * query is for the stream alone. It throws unauthorized, and origin_forbidden for a write or a negotiation that a cookie
+ * authenticates, from a page of an origin that may not.
  */
 export function authenticating(
   authenticator: Pick<Authenticator, 'verify'>,
   cookie?: CookiePolicy,
-): (c: Context) => Promise<Identity> {
+): Authenticate {
   return (c) => {
     const header = (name: string): string | undefined => c.req.header(name);
     const brought = { authorization: header('authorization'), cookie: header('cookie') };
@@ -114,9 +135,9 @@ function asKnown(error: unknown): TurnoutError {
   return error.status < 500 ? fail('bad_request', undefined, { cause: error }) : asTurnoutError(error);
 }
 
-/** Nothing is at this path, or not for this method. */
+/** The error for a path without a route, or without one for this method. */
 function refusalOf(c: Context<AppEnv>, root: Hono<AppEnv>): TurnoutError {
-  const allowed = allowedMethods(root.routes, c.req.path);
+  const allowed = allowedMethods(root, c.req.path);
   if (allowed.length === 0 || allowed.includes(c.req.method)) return fail('not_found');
   c.header('allow', allowed.join(', '));
   return fail('method_not_allowed');
@@ -124,7 +145,7 @@ function refusalOf(c: Context<AppEnv>, root: Hono<AppEnv>): TurnoutError {
 
 function answerError(c: Context<AppEnv>, error: TurnoutError, { logger }: AppDeps): Response {
   const { status } = codes[error.code];
-  // The body's limit may refuse before the first middleware has run; then there is no id yet.
+  // The limit of a body may refuse before the first middleware has run: there is no id yet.
   const requestId = c.get('requestId') ?? '';
   if (error.code === 'internal')
     logger.error({ err: error.cause ?? error, request_id: requestId, route: routeOf(c) }, 'a request failed');
@@ -132,12 +153,21 @@ function answerError(c: Context<AppEnv>, error: TurnoutError, { logger }: AppDep
   if (retryAfterS !== undefined) c.header('retry-after', String(retryAfterS));
   if (status === 401) c.header('www-authenticate', 'Bearer');
   if (error.code === 'draining') c.header('connection', 'close');
-  // Hono can't tell that the table holds no status without a body.
+  // Hono's type excludes statuses without a body, which the table doesn't hold.
   return c.json(errorBody(error, requestId), status as ContentfulStatusCode);
 }
 
-/** The pattern of the route, never the path that was asked: a label must not grow with what callers make up. */
+/** Returns the route's pattern, never the path of the request: callers must not be able to make up labels. */
 function routeOf(c: Context): string {
   const pattern = routePath(c, -1);
   return pattern === '' || pattern.endsWith('*') ? 'unmatched' : pattern;
+}
+
+/** Returns the methods of the routes of `app` for `path`, sorted; middleware, which takes all methods, doesn't count. */
+export function allowedMethods({ routes, router }: Hono<AppEnv>, path: string): string[] {
+  const methods = new Set(routes.map(({ method }) => method));
+  const allowed = [...methods].filter((method) =>
+    router.match(method, path)[0].some(([[, route]]) => route.method === method && method !== 'ALL'),
+  );
+  return (allowed.includes('GET') ? [...allowed, 'HEAD'] : allowed).toSorted();
 }

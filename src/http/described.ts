@@ -1,4 +1,4 @@
-/** What a route's part of the OpenAPI document is made of: JSON bodies, parameters, refusals by the table of codes. */
+/** The parts of a route's description in the OpenAPI document: JSON bodies, parameters, refusals by the table of codes. */
 import { resolver } from 'hono-openapi';
 import type { z } from 'zod';
 import { type Code, codes } from '../../schema/codes.ts';
@@ -7,7 +7,13 @@ import { errorBodySchema } from '../../schema/http.ts';
 /** The `content` of a body, asked or answered. */
 export const jsonContent = (schema: z.ZodType) => ({ 'application/json': { schema: resolver(schema) } });
 
-/** A text that a request may bring, or must. */
+/** An answer of one status. */
+export const answer = (description: string, schema: z.ZodType) => ({
+  description,
+  content: jsonContent(schema),
+});
+
+/** A parameter of a request, as text. */
 export const parameter = (
   where: 'query' | 'header',
   name: string,
@@ -21,27 +27,21 @@ export const parameter = (
   schema: { type: 'string' as const },
 });
 
-const content = jsonContent(errorBodySchema);
-/** What every route may answer: a flood is refused before it is asked who is calling. */
+/** Refusals of every route: the rate limit comes before authentication. */
 const anywhere = ['rate_limited', 'internal'] as const;
-/** What a route may answer that asks for a token, since the keys or the auth server may be out of reach. */
+/** Refusals of a route that authenticates: keys and auth server may be out of reach. */
 export const tokenRefusals = ['unauthorized', 'overloaded'] as const;
-/** What a route may answer that reads a body. */
+/** Refusals of a route that reads a body. */
 export const bodyRefusals = ['bad_request', 'too_large', 'unsupported_media_type'] as const;
 
-interface Refusal {
-  readonly description: string;
-  readonly content: typeof content;
-}
-
-/** An entry for each status that these codes have; its description names them. */
-export function refusals(...given: readonly Code[]): Record<string, Refusal> {
+/** Returns an answer for each status of these codes; its description names the codes. */
+export function refusals(...given: readonly Code[]): Record<string, ReturnType<typeof answer>> {
   const byStatus = new Map<number, Set<Code>>();
   for (const code of [...given, ...anywhere]) {
     const { status } = codes[code];
     byStatus.set(status, (byStatus.get(status) ?? new Set()).add(code));
   }
   return Object.fromEntries(
-    [...byStatus].map(([status, names]) => [status, { description: [...names].join(', '), content }]),
+    [...byStatus].map(([status, names]) => [status, answer([...names].join(', '), errorBodySchema)]),
   );
 }

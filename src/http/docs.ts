@@ -14,16 +14,9 @@ const assets: Readonly<Record<string, string>> = {
   'favicon-32x32.png': 'image/png',
 };
 // Swagger UI writes style attributes; scripts come from here alone, and nothing is fetched from elsewhere.
-const policy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const page = `<!doctype html>
 <html lang="en">
@@ -76,13 +69,13 @@ export async function openApiDocument(app: Hono<AppEnv>): Promise<object> {
   });
 }
 
-/** @param app everything that is described; asked once, at the first request. */
-export function docsRoutes(app: () => Hono<AppEnv>): Hono {
+/** @param app whose routes are described, as they stand at the first request */
+export function docsRoutes(app: Hono<AppEnv>): Hono {
   let document: Promise<object> | undefined;
   const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
   return new Hono()
     .get('/openapi.json', async (c) => {
-      document ??= openApiDocument(app());
+      document ??= openApiDocument(app);
       return c.json(await document);
     })
     .get('/docs', (c) => {

@@ -1,4 +1,4 @@
-/** Reads a small JSON body and checks it against its schema: the one way in for negotiate and the admin API. */
+/** Reads the JSON bodies of requests within a bound, and checks them against their schemas. */
 import type { Context, MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import { codeIn, fail } from '../errors.ts';
@@ -11,18 +11,18 @@ export function atMost(maxBytes: number): MiddlewareHandler {
   };
 }
 
-/** The same for whoever asks first who is calling: a body in chunks is read here. @throws too_large */
+/** Does the same for a route that authenticates first; a chunked body is read here. @throws too_large */
 export async function holdTo(c: Context, maxBytes: number): Promise<void> {
   const refuse = (): never => {
     throw fail('too_large', `the body is over ${maxBytes} bytes`);
   };
   const length = c.req.header('content-length');
-  // Node's parser holds a body to its length. One without, in chunks or with nothing in it, is counted as it comes.
+  // Node's parser holds a body to its Content-Length. A body without one, chunked or empty, is counted as it comes.
   if (length === undefined) c.req.raw = await readWithin(c.req.raw, maxBytes, refuse);
   else if (Number(length) > maxBytes) refuse();
 }
 
-/** The same request with its body read. Built from its parts: Hono's bodyLimit copies it whole, and Node's Request throws at the adaptor's. */
+/** Returns the same request with its body read. Hono's bodyLimit would copy it, and Node's Request throws at the adaptor's. */
 async function readWithin(request: Request, maxBytes: number, refuse: () => never): Promise<Request> {
   if (request.body === null) return request;
   const chunks: Uint8Array[] = [];
@@ -33,7 +33,7 @@ async function readWithin(request: Request, maxBytes: number, refuse: () => neve
     if (done) break;
     bytes += value.length;
     if (bytes > maxBytes) {
-      // Left unread, the rest would cost the caller the connection half a second later, maybe in its next request.
+      // An unread rest would cost the caller the connection half a second later, maybe during its next request.
       void discardRest(reader);
       refuse();
     }
@@ -43,14 +43,14 @@ async function readWithin(request: Request, maxBytes: number, refuse: () => neve
   return new Request(request.url, { method, headers, body: Buffer.concat(chunks, bytes) });
 }
 
-/** Who hung up in the middle gets no answer any more; it is no fault of ours to be logged. */
+/** A caller that hung up is no error of the node, so it isn't logged as one. */
 function brokeOff(thrown: unknown): never {
   throw codeIn(thrown) === 'ECONNRESET'
     ? fail('bad_request', 'the body broke off', { cause: thrown })
     : thrown;
 }
 
-/** Bounded by the adaptor, which cuts a body that goes on for half a second after its answer. */
+/** Reads and drops the rest. The adaptor bounds it: it cuts a body that goes on for half a second after its answer. */
 async function discardRest(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
   try {
     while (!(await reader.read()).done);
@@ -60,7 +60,7 @@ async function discardRest(reader: ReadableStreamDefaultReader<Uint8Array>): Pro
 }
 
 /**
- * The body by its schema; an empty one counts as `{}`.
+ * Returns the body, checked by its schema; an empty one counts as `{}`.
  * @throws unsupported_media_type for another Content-Type than JSON, bad_request for what isn't JSON or doesn't fit
  */
 export async function readJson<Schema extends z.ZodType>(

@@ -1,66 +1,53 @@
 /**
- * How many requests one address may make. Bounded in memory, off for loopback; set so that people behind one address
- * don't meet it. The address is the peer's unless the peer is a proxy that we trust.
+ * The rate limit of requests from one address: bounded in memory, off for loopback. An address is the peer's, unless the peer
+ * is a trusted proxy.
  */
 import { BlockList, isIP } from 'node:net';
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import { isLoopbackHost } from '../config/config.ts';
 
-/** What of a request tells where it comes from; an IncomingMessage is one. */
-export interface Arrival {
+/** The part of a request that tells where it comes from; an IncomingMessage is one. */
+interface Arrival {
   readonly socket: { readonly remoteAddress?: string | undefined };
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-export interface RequestLimits {
-  /** Counts one request. 0: it may pass; else the seconds after which the next may. */
-  take(arrival: Arrival): number;
-  /** The caller's own address; undefined where the socket is gone. */
-  addressOf(arrival: Arrival): string | undefined;
-  /** The peer is a proxy whose word on the caller is believed. */
-  trustsPeer(arrival: Arrival): boolean;
-}
-
-interface Bucket {
-  tokens: number;
-  atMs: number;
-}
+export type RequestLimits = ReturnType<typeof createRequestLimits>;
 
 const maxAddresses = 50_000;
 
 /**
- * A token bucket for each address: `perSecond` requests, as many at once.
+ * Makes a token bucket for each address: `perSecond` requests, as many at once.
  * @param trustedProxies addresses and CIDR ranges whose X-Forwarded-For is believed
  */
 export function createRequestLimits(options: {
   readonly perSecond: number;
   readonly trustedProxies: readonly string[];
   readonly clock: Pick<Clock, 'monotonic'>;
-}): RequestLimits {
+}) {
   const { perSecond, clock } = options;
-  const trusted = blockListOf(options.trustedProxies);
+  const proxies = blockListOf(options.trustedProxies);
+  // Without proxies the list isn't asked: that would cost each request an object.
   const trustsAny = options.trustedProxies.length > 0;
-  // In the order of use: the longest unused is forgotten first, and was full again by then.
-  const buckets = new Map<string, Bucket>();
-
-  // Without proxies the peer is the caller: asking the list would cost each request an object.
-  const addressOf = (arrival: Arrival): string | undefined =>
-    trustsAny ? callerOf(arrival, trusted) : plain(arrival.socket.remoteAddress ?? '') || undefined;
+  const isTrusted = (address: string): boolean =>
+    trustsAny && address !== '' && proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  const addressOf = (arrival: Arrival): string | undefined => callerOf(arrival, isTrusted) || undefined;
+  // The least recently used is forgotten first, and was full again by then.
+  const buckets = new LRUCache<string, { tokens: number; atMs: number }>({ max: maxAddresses });
   return {
+    /** Returns the caller's own address; undefined where the socket is gone. */
     addressOf,
-    trustsPeer({ socket }) {
-      const peer = plain(socket.remoteAddress ?? '');
-      return trustsAny && peer !== '' && isTrusted(peer, trusted);
-    },
-    take(arrival) {
+    /** True where the peer is a proxy whose X-Forwarded-For is believed. */
+    trustsPeer: (arrival: Arrival): boolean => isTrusted(peerOf(arrival)),
+    /** Counts one request. Returns 0 where it may pass, else the seconds after which the next may. */
+    take(arrival: Arrival): number {
       const address = addressOf(arrival);
       if (address === undefined || isLoopbackHost(address)) return 0;
       const key = networkOf(address);
       const nowMs = clock.monotonic();
       const bucket = buckets.get(key) ?? { tokens: perSecond, atMs: nowMs };
-      buckets.delete(key);
       buckets.set(key, bucket);
-      if (buckets.size > maxAddresses) buckets.delete(buckets.keys().next().value ?? key);
       bucket.tokens = Math.min(perSecond, bucket.tokens + ((nowMs - bucket.atMs) / 1000) * perSecond);
       bucket.atMs = nowMs;
       if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / perSecond));
@@ -70,34 +57,29 @@ export function createRequestLimits(options: {
   };
 }
 
-/** The last address of the chain that no trusted proxy has: what stands before it, anybody could have written. */
-function callerOf({ socket, headers }: Arrival, trusted: BlockList): string | undefined {
-  const peer = plain(socket.remoteAddress ?? '');
-  if (peer === '') return undefined;
-  const forwarded = headers['x-forwarded-for'];
-  const chain = (Array.isArray(forwarded) ? forwarded.join(',') : (forwarded ?? ''))
-    .split(',')
-    .map((hop) => plain(hop.trim()))
-    .filter((hop) => hop !== '');
-  let caller = peer;
-  while (isTrusted(caller, trusted)) {
-    const hop = chain.pop();
+/** Returns the last address of the chain that is no trusted proxy's; anybody could have written the ones before it. */
+function callerOf(arrival: Arrival, isTrusted: (address: string) => boolean): string {
+  let caller = peerOf(arrival);
+  if (!isTrusted(caller)) return caller;
+  const chain = [arrival.headers['x-forwarded-for'] ?? ''].flat().join(',').split(',');
+  const hops = chain.map((hop) => plain(hop.trim())).filter((hop) => hop !== '');
+  while (isTrusted(caller)) {
+    const hop = hops.pop();
     if (hop === undefined || isIP(hop) === 0) break;
     caller = hop;
   }
   return caller;
 }
 
-function isTrusted(address: string, trusted: BlockList): boolean {
-  return trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
-}
+/** Returns the peer's address; empty where the socket is gone. */
+const peerOf = ({ socket }: Arrival): string => plain(socket.remoteAddress ?? '');
 
-/** An IPv4 address that came over an IPv6 socket is the IPv4 address. */
+/** Turns an IPv4 address of an IPv6 socket into the IPv4 address. */
 function plain(address: string): string {
   return address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address;
 }
 
-/** A caller has one IPv4 address, but a whole /64 of IPv6. */
+/** Returns the key of an address's bucket: an IPv4 address itself, but the /64 of an IPv6 address, which one caller has. */
 function networkOf(address: string): string {
   if (isIP(address) !== 6) return address;
   const [head = '', tail] = address.split('::');

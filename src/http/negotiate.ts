@@ -11,8 +11,7 @@ import { asTurnoutError } from '../errors.ts';
 import type { Authenticator, Identity } from '../auth/identity.ts';
 import { encodeCursor } from '../log/cursor.ts';
 import { type EventLog, placeOnly } from '../log/event-log.ts';
-import type { Decision } from '../rollout/decide/decide.ts';
-import type { Decider } from '../rollout/decide/decider.ts';
+import type { Decider, Decision } from '../rollout/decide/decide.ts';
 import type { RulesStore } from '../rollout/rules/store.ts';
 import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { atMost, readJson } from './json-body.ts';
@@ -76,11 +75,9 @@ export function negotiateRoute(deps: NegotiateDeps): Hono {
     });
     const cursor = body.cursor === undefined ? await headCursor(deps.log, identity.org) : undefined;
     deps.onNegotiated?.(decision, body);
+    const { bucket: _, ...decided } = decision;
     const answer: NegotiateResponse = {
-      transport: decision.transport,
-      cohort: decision.cohort,
-      reason: decision.reason,
-      assignment: decision.assignment,
+      ...decided,
       urls: {
         websocket: `${deps.basePath}/v2/realtime/stream?ticket=${encodeURIComponent(ticket)}`,
         'long-poll': `${deps.basePath}/v1/realtime/poll`,

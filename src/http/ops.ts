@@ -1,39 +1,43 @@
-/** What operators and balancers ask a node: does it live, should it get traffic, what has it carried. */
-import { type Context, Hono } from 'hono';
+/** The routes for operators and balancers: liveness, readiness, metrics, and a node's totals. */
+import { Hono } from 'hono';
 import { describeRoute } from 'hono-openapi';
 import { z } from 'zod';
-import { type NodeMetrics, nodeMetricsSchema, type Ready, readySchema } from '../../schema/http.ts';
-import type { Identity } from '../auth/identity.ts';
-import type { BridgeHealth } from '../legacy/bridge/health.ts';
+import {
+  type BridgeHealth,
+  bridgeHealthSchema,
+  type NodeMetrics,
+  nodeMetricsSchema,
+  type Ready,
+  readySchema,
+} from '../../schema/http.ts';
 import type { LogHealth } from '../log/event-log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Traffic } from '../metrics/traffic.ts';
-import { jsonContent, refusals, tokenRefusals } from './described.ts';
+import type { Authenticate } from './app.ts';
+import { answer, refusals, tokenRefusals } from './described.ts';
 
-/** What a node says of itself. */
+/** The state of a node. */
 export interface Readiness {
   readonly phase: 'starting' | 'serving' | 'draining';
   readonly log: LogHealth;
   readonly rules: { readonly isUp: boolean; readonly detail: string; readonly version: number };
-  /** Of each profile with a source. What they say makes no node unready. */
+  /** One for each profile with a source. They don't affect readiness. */
   readonly bridges?: readonly BridgeHealth[];
 }
 
 export interface OpsDeps {
-  /** Undefined in the demo, where anybody may look. The function throws unauthorized. */
-  readonly authenticate: ((c: Context) => Promise<Identity>) | undefined;
+  /** Undefined in the demo, where everybody may read the totals. */
+  readonly authenticate: Authenticate | undefined;
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
   /** Orgs with an open feed. */
   readonly feeds: () => number;
 }
 
-const json = (description: string, schema: z.ZodType) => ({ description, content: jsonContent(schema) });
-
 const describeHealth = describeRoute({
   summary: 'The process lives',
   tags: ['ops'],
-  responses: { 200: json('it does', z.object({ status: z.literal('ok') })) },
+  responses: { 200: answer('it does', z.object({ status: z.literal('ok') })) },
 });
 const describeReadiness = describeRoute({
   summary: 'Whether this node should get traffic',
@@ -41,8 +45,8 @@ const describeReadiness = describeRoute({
     'An outage of the log or the rules is `degraded`, still 200: no balancer may drop every node for it.',
   tags: ['ops'],
   responses: {
-    200: json('it should: ok or degraded', readySchema),
-    503: json('not yet or no longer: starting or draining', readySchema),
+    200: answer('it should: ok or degraded', readySchema),
+    503: answer('not yet or no longer: starting or draining', readySchema),
   },
 });
 const describeMetrics = describeRoute({
@@ -57,7 +61,7 @@ const describeNodeMetrics = describeRoute({
   tags: ['realtime'],
   security: [{ bearer: [] }],
   responses: {
-    200: json('totals since the node started', nodeMetricsSchema),
+    200: answer('totals since the node started', nodeMetricsSchema),
     ...refusals(...tokenRefusals),
   },
 });
@@ -85,21 +89,12 @@ function readyBody({ phase, log, rules, bridges = [] }: Readiness): Ready {
     status: phase === 'serving' ? whileServing : phase,
     log: { up: log.isUp, detail: log.detail },
     rules: { up: rules.isUp, detail: rules.detail, version: rules.version },
-    ...(bridges.length > 0 && { bridges: bridges.map(bridgeBody) }),
+    // A bridge's report holds its counts, too, which are for the metrics.
+    ...(bridges.length > 0 && { bridges: bridges.map((bridge) => bridgeHealthSchema.parse(bridge)) }),
   };
 }
 
-const bridgeBody = (bridge: BridgeHealth): NonNullable<Ready['bridges']>[number] => ({
-  profile: bridge.profile,
-  kind: bridge.kind,
-  state: bridge.state,
-  leader: bridge.leader ?? null,
-  isFed: bridge.isFed,
-  lagSeconds: bridge.lagSeconds,
-  lastError: bridge.lastError ?? null,
-});
-
-/** The sources' figures, by their names (docs/PROTOCOL.md, 13). */
+/** Returns a node's totals, under the names of docs/PROTOCOL.md, 13. */
 function nodeMetrics(traffic: Traffic, subscriptions: number, feeds: number): NodeMetrics {
   const { delivered, replayed } = traffic;
   return {
@@ -107,7 +102,7 @@ function nodeMetrics(traffic: Traffic, subscriptions: number, feeds: number): No
     totalConnections: traffic.acceptedStreams,
     eventsDelivered: delivered.websocket + delivered['long-poll'],
     compressedMessages: traffic.compressedFrames,
-    // On streams alone: between two polls an event is not missed, it waits.
+    // Streams alone: an event between two polls is not missed, it waits.
     missedEventsReplayed: replayed.websocket,
     connectionPoolStats: {
       totalSubscriptions: subscriptions,

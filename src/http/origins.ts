@@ -1,8 +1,10 @@
-/** Which browser pages may come from another origin: for CORS, for upgrades, and for what a cookie may do. */
+/** The rules for browser pages of other origins: for CORS, for upgrades, and for requests that a cookie authenticates. */
+import type { MiddlewareHandler } from 'hono';
+import { cors } from 'hono/cors';
 
 /**
- * Whether a page of `origin` may open streams on `host`. Same origin always may; `null` (a sandboxed page, a file) only
- * where all may.
+ * Returns whether a page of `origin` may open streams on `host`. The same origin always may; `null` (a sandboxed page, a file)
+ * only where all origins may.
  * @param allowed origins such as `https://app.example.com`, or `*`
  */
 export function originPolicy(
@@ -13,20 +15,20 @@ export function originPolicy(
     known.has('*') || known.has(origin.toLowerCase()) || (host !== undefined && isSameHost(origin, host));
 }
 
-/** What a browser says of the page that a request comes from. */
-export interface PageHeaders {
+/** The headers in which a browser names the page that a request comes from. */
+interface PageHeaders {
   readonly origin: string | undefined;
   readonly host: string | undefined;
   /** `Sec-Fetch-Site`. */
   readonly site?: string | undefined;
 }
 
-/** The cookie that stands for a token. Browsers send it along whatever page asks: so the page has to be looked at. */
+/** The cookie that authenticates its user. Browsers send it whatever page makes the request, so the page's origin counts. */
 export interface CookiePolicy {
   readonly name: string;
-  /** Whether a page may open a stream by it: `*` lists nobody, and without an `Origin` nobody knows. */
+  /** Whether a page may open a stream with the cookie: `*` names no origin, and a request without `Origin` has none. */
   mayOpen(origin: string | undefined, host: string | undefined): boolean;
-  /** Whether a page may change something by it, or be given a ticket. */
+  /** Whether a page may write with the cookie, or get a ticket. */
   mayChange(page: PageHeaders): boolean;
 }
 
@@ -40,19 +42,36 @@ export function cookiePolicy(name: string | undefined, allowed: readonly string[
     mayOpen: (origin, host) => origin !== undefined && isOwnOrListed(origin, host),
     mayChange({ origin, host, site }) {
       if (origin === undefined) return site === 'same-origin';
-      // The same host by another scheme is another origin, which only the browser can see behind a proxy that ends TLS.
+      // The same host with another scheme is another origin; behind a proxy that ends TLS only the browser sees that.
       const isForeign = site !== undefined && site !== 'same-origin';
       return isListed(origin) || (!isForeign && isOwnOrListed(origin, host));
     },
   };
 }
 
-/** Whether an origin is named, `*` apart: only such a page may read answers that a cookie brought. */
-export function listedOrigin(allowed: readonly string[]): (origin: string) => boolean {
+/** Returns whether an origin is listed by name, not by `*`: only its pages may read answers to requests with a cookie. */
+function listedOrigin(allowed: readonly string[]): (origin: string) => boolean {
   const known = new Set(allowed.filter((origin) => origin !== '*').map((origin) => origin.toLowerCase()));
   return (origin) => known.has(origin.toLowerCase());
 }
 
 function isSameHost(origin: string, host: string): boolean {
   return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
+}
+
+const corsOptions = {
+  allowHeaders: ['Authorization', 'Content-Type', 'If-Match', 'Turnout-Audit', 'X-Request-Id'],
+  exposeHeaders: ['ETag', 'Retry-After', 'X-Request-Id'],
+  allowMethods: ['GET', 'POST', 'PUT', 'OPTIONS'],
+  maxAge: 600,
+};
+
+/** CORS for pages of other origins; with cookies only for origins that are listed by name, never by `*`. */
+export function crossOrigin(origins: readonly string[], takesCookies: boolean): MiddlewareHandler {
+  const isListed = listedOrigin(origins);
+  const named = (origin: string): string | undefined => (isListed(origin) ? origin : undefined);
+  const all = cors({ ...corsOptions, origin: origins.includes('*') ? '*' : named });
+  if (!takesCookies) return all;
+  const withCookies = cors({ ...corsOptions, credentials: true, origin: named });
+  return (c, next) => (isListed(c.req.header('origin') ?? '') ? withCookies(c, next) : all(c, next));
 }

@@ -4,18 +4,11 @@ import { type Context, Hono } from 'hono';
 import { describeRoute } from 'hono-openapi';
 import { type PollQuery, pollBodySchema, pollQuerySchema, serviceListSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
-import type { Identity } from '../auth/identity.ts';
 import { startOf } from '../transports/client-frames.ts';
-import type { AppEnv } from './app.ts';
+import type { AppEnv, Authenticate } from './app.ts';
 import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
-import { jsonContent, parameter, refusals, tokenRefusals } from './described.ts';
+import { answer, parameter, refusals, tokenRefusals } from './described.ts';
 import { pollClientOf } from '../transports/poll-request.ts';
-
-export interface PollDeps {
-  /** @throws unauthorized */
-  readonly authenticate: (c: Context) => Promise<Identity>;
-  readonly longPoll: LongPoll;
-}
 
 const description = describeRoute({
   summary: 'Events after a cursor; held until one comes',
@@ -34,21 +27,18 @@ const description = describeRoute({
     parameter('query', 'assignment', 'the rules version that the client has followed (SDKs)'),
   ],
   responses: {
-    200: {
-      description: 'events, perhaps none, and the next cursor',
-      content: jsonContent(pollBodySchema),
-    },
+    200: answer('events, perhaps none, and the next cursor', pollBodySchema),
     ...refusals(...tokenRefusals, 'bad_request', 'bad_cursor', 'service_forbidden', 'log_unavailable'),
   },
 });
 
-/** Its context is that of the shell around it. */
-export function pollRoute(deps: PollDeps): Hono<AppEnv> {
+/** The route of a poll, to be mounted on the app of app.ts, whose context it reads. */
+export function pollRoute(deps: { authenticate: Authenticate; longPoll: LongPoll }): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get('/v1/realtime/poll', description, async (c) => {
     const identity = await deps.authenticate(c);
     const asked = parseQuery(c.req.queries());
-    const answer = await deps.longPoll.answer({
+    const polled = await deps.longPoll.answer({
       identity,
       services: parseServices(asked.services),
       start: startOf({ ...asked, lastSeq: parseLastSeq(asked.lastSeq) }),
@@ -58,7 +48,7 @@ export function pollRoute(deps: PollDeps): Hono<AppEnv> {
       assignment: asked.assignment,
       client: pollClientOf(c.env?.outgoing),
     });
-    return respond(c, answer);
+    return respond(c, polled);
   });
   return app;
 }
@@ -82,21 +72,20 @@ function parseServices(list: string | undefined): ReadonlySet<string> {
   return new Set(parsed.data);
 }
 
-/** A number, or what startOf refuses as `bad_cursor`. */
+/** Returns a number, or NaN, which startOf refuses as `bad_cursor`. */
 function parseLastSeq(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   return /^\d+$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** Hundreds of held polls are answered by one event: a Response for each would cost more than the event. */
+/** Writes the answer past Hono's Response, which costs more than the event: one event answers hundreds of held polls. */
 function respond(c: Context<AppEnv>, { body, mustClose }: PollAnswer): Response {
   const outgoing = c.env?.outgoing;
-  // Asked for `c.res`, Hono makes a Response of the headers so far, and another when the handler returns.
+  // Reading `c.res` would make Hono build a Response, and another one when the handler returns.
   const shell = c.get('shellHeaders') ?? Object.fromEntries(c.res.headers);
   const headers: Record<string, string> = { ...shell };
   headers['content-type'] = 'application/json';
-  headers['cache-control'] = 'no-store';
-  // Hono's cors() adds this behind the handler, when the answer is on its way already.
+  // Hono's cors() adds this after the handler, when the answer is on its way already.
   if ('access-control-allow-origin' in headers) headers.vary = 'Origin';
   if (mustClose) headers.connection = 'close';
   if (outgoing === undefined) return new Response(new Uint8Array(body), { headers });

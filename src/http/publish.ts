@@ -6,18 +6,12 @@ import { type Code, limits } from '../../schema/codes.ts';
 import { publishBatchSchema, publishItemSchema, publishResultSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
 import { firstInexactNumber, inexactMessage } from '../log/exact-numbers.ts';
-import type { Identity } from '../auth/identity.ts';
 import type { Publisher, PublisherRole } from '../publish/publisher.ts';
-import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
+import type { Authenticate } from './app.ts';
+import { answer, bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { holdTo, readJson } from './json-body.ts';
 
-export interface PublishDeps {
-  /** @throws unauthorized */
-  readonly authenticate: (c: Context) => Promise<Identity>;
-  readonly publisher: Publisher;
-}
-
-// The events are weighed as JSON without white space; a body may be written with it.
+// The limit of a batch counts JSON without white space; a body may have white space.
 const bodyBytes = 4 * limits.batchBytes;
 
 const describe = (summary: string, ...roleRefusals: readonly Code[]) =>
@@ -32,10 +26,7 @@ const describe = (summary: string, ...roleRefusals: readonly Code[]) =>
       content: jsonContent(z.union([publishItemSchema, publishBatchSchema])),
     },
     responses: {
-      200: {
-        description: 'kept, in the order of the events; ephemeral ones have no seq',
-        content: jsonContent(publishResultSchema),
-      },
+      200: answer('kept, in the order of the events; ephemeral ones have no seq', publishResultSchema),
       ...refusals(
         ...tokenRefusals,
         ...bodyRefusals,
@@ -47,7 +38,7 @@ const describe = (summary: string, ...roleRefusals: readonly Code[]) =>
     },
   });
 
-export function publishRoutes(deps: PublishDeps): Hono {
+export function publishRoutes(deps: { authenticate: Authenticate; publisher: Publisher }): Hono {
   const publish = (role: PublisherRole) => async (c: Context) => {
     const identity = await deps.authenticate(c);
     const body = async (): Promise<unknown> => {

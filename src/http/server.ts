@@ -1,52 +1,44 @@
-/** The listening socket: opened with a backlog that a storm of returning clients fits into, closed without cutting an answer. */
+/** The listening socket: opened with a backlog for a storm of returning clients, closed without cutting an answer. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { type Clock, pause } from '../clock.ts';
 import { type Config, ConfigError } from '../config/config.ts';
 
-export interface ListeningServer {
-  /** `http://127.0.0.1:4000`, the base path included. */
-  readonly url: string;
-  /** Takes nothing new, and resolves when what was begun is answered, or after a bound. */
-  close(): Promise<void>;
-}
-
 // Node's default of 511 drops connects when thousands come back at once.
 const backlog = 4096;
 // Longer than balancers keep an idle connection, so that none sends a request into a closing one.
 const keepAliveMs = 65_000;
-// Half a request, or half an upgrade, is not waited for longer.
+// How long an incomplete request, or upgrade, is waited for.
 const headersMs = 15_000;
 const closeMs = 1000;
-// Whoever connected right before has sent a request that nobody has read yet: Node would take it for idle, and cut it.
+// A client that connected just now has sent a request that isn't read yet: Node would take its connection for idle and cut it.
 const lastRequestsMs = 150;
 
-/** @throws ConfigError where nobody can listen at the configured address */
+/** Listens at the configured address. @throws ConfigError where it can't */
 export async function openServer(options: {
   fetch: (request: Request, env: never) => Response | Promise<Response>;
   config: Pick<Config, 'TURNOUT_HOST' | 'TURNOUT_PORT' | 'TURNOUT_BASE_PATH'>;
   clock: Clock;
-  /** Asked before the app, which never sees what it took: answers that aren't ours get no header of ours. */
+  /** Called before the app, which never sees a request that this took: a legacy API's answers get no header of ours. */
   takes: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
-  /** Called before it listens: where upgrades are taken. */
+  /** Called before the server listens, to take its upgrades. */
   attach: (server: Server) => void;
-}): Promise<ListeningServer> {
-  const { config, clock } = options;
-  const serverOptions = {
-    keepAliveTimeout: keepAliveMs,
-    headersTimeout: headersMs,
-    connectionsCheckingInterval: 5000,
-  };
+}) {
+  const { config, clock, takes } = options;
   // The adaptor's own Response would be written after a poll has answered by itself (RESPONSE_ALREADY_SENT).
   const overrideGlobalObjects = false;
   // Balancers ask for health in HTTP/1.0, which needs no Host; the adaptor would answer them 400.
   const hostname = 'localhost';
   // The app's environment is typed by the app, which asks for no more of it than the adaptor gives.
   const answer = getRequestListener(options.fetch as never, { overrideGlobalObjects, hostname });
-  const { takes } = options;
   let isClosing = false;
-  const server = createServer(serverOptions, (request, response) => {
+  const times = {
+    keepAliveTimeout: keepAliveMs,
+    headersTimeout: headersMs,
+    connectionsCheckingInterval: 5000,
+  };
+  const server = createServer(times, (request, response) => {
     if (isClosing) response.shouldKeepAlive = false;
     if (takes?.(request, response) !== true) void answer(request, response);
   });
@@ -59,19 +51,21 @@ export async function openServer(options: {
       resolve();
     });
   });
-  // It listens on a port: no pipe, whose address would be a text.
+  // The server listens on a port, not on a pipe, whose address would be a string.
   const { port } = server.address() as AddressInfo;
   const host = config.TURNOUT_HOST.includes(':') ? `[${config.TURNOUT_HOST}]` : config.TURNOUT_HOST;
   return {
+    /** `http://127.0.0.1:4000`, the base path included. */
     url: `http://${host}:${port}${config.TURNOUT_BASE_PATH}`,
-    async close() {
+    /** Takes no new connection, and resolves once the requests that were begun are answered, or after a bound. */
+    async close(): Promise<void> {
       isClosing = true;
-      // Not the HTTP server's own: that one ends idle connections with the listening.
+      // Not the HTTP server's own close, which ends idle connections at once.
       const isClosed = new Promise<void>((resolve) => {
         NetServer.prototype.close.call(server, () => resolve());
       });
       await Promise.race([isClosed, pause(clock, lastRequestsMs)]);
-      // A node that stood still wakes to its timers first: what has arrived meanwhile is read before anybody is cut.
+      // A process that was suspended runs its timers first: let it read what has arrived before connections are cut.
       await new Promise((resolve) => setImmediate(resolve));
       server.close();
       await Promise.race([isClosed, pause(clock, closeMs)]);
@@ -88,7 +82,7 @@ const listenProblems: Readonly<Record<string, string>> = {
   ENOTFOUND: 'TURNOUT_HOST is no address of this machine',
 };
 
-/** Nothing is wrong with the node: a stack would send the reader to its code. */
+/** Turns an error of listening into one that names the setting: a stack would send the reader to the code. */
 function toldBySetting(error: NodeJS.ErrnoException): Error {
   const problem = listenProblems[error.code ?? ''];
   return problem === undefined ? error : new ConfigError([problem]);

@@ -3,6 +3,7 @@
  * are: a chunk is cut and encoded on first need and shared until the event loop turns.
  */
 import type { ResetReason } from '../../schema/frames.ts';
+import { SingleFlight } from '../async/single-flight.ts';
 import { isSamePlace, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
 import { type Chunk, cutChunk, type Form } from './chunk.ts';
@@ -27,41 +28,32 @@ export type Fetched =
 const pageEvents = 500;
 const pageBytes = 256 * 1024;
 
-export class Group {
-  /** What tells it from the org's other groups. */
-  readonly key: string;
-  readonly services: ReadonlySet<string>;
-  readonly form: Form;
-  readonly members = new Set<Member>();
-  private readonly org: string;
-  private readonly ring: Ring;
-  private readonly pages: Pages;
-  private readonly floor: () => Floor;
-  private readonly reconcile: () => Promise<void>;
-  private incarnation = 0;
-  private readonly chunks = new Map<number, Chunk>();
-  private readonly reads = new Map<string, Promise<Fetched>>();
+/** The feed as its groups see it. */
+export interface Source {
+  readonly ring: Ring;
+  readonly pages: Pages;
+  /** What the log's retention keeps, told by what the feed knows of its head. */
+  floor(): Floor;
+  /** Compares the ring with the log, where a reader's place shows that one of the two is wrong. @throws log_unavailable */
+  reconcile(): Promise<void>;
+}
 
-  constructor(options: {
-    key: string;
-    org: string;
-    services: ReadonlySet<string>;
-    form: Form;
-    ring: Ring;
-    pages: Pages;
-    floor: () => Floor;
-    /** Compares the ring with the log. @throws log_unavailable */
-    reconcile: () => Promise<void>;
-  }) {
-    this.key = options.key;
-    this.org = options.org;
-    this.services = options.services;
-    this.form = options.form;
-    this.ring = options.ring;
-    this.pages = options.pages;
-    this.floor = options.floor;
-    this.reconcile = options.reconcile;
-  }
+/** A group was given what came since the last flush; the oldest of it was appended at `sinceMs`. */
+export type OnFlushed = (form: Form, sinceMs: number, readers: number) => void;
+
+export class Group {
+  readonly members = new Set<Member>();
+  private readonly chunks = new Map<number, Chunk>();
+  /** Replaced with each incarnation of the log. */
+  private reads = new SingleFlight<Fetched>();
+
+  constructor(
+    /** What tells it from the org's other groups. */
+    readonly key: string,
+    readonly services: ReadonlySet<string>,
+    readonly form: Form,
+    private readonly source: Source,
+  ) {}
 
   /**
    * What comes after `position`: a chunk (perhaps without parts, where nothing there was theirs), undefined at the head,
@@ -69,27 +61,22 @@ export class Group {
    */
   chunkAfter(position: Position): Chunk | 'behind' | undefined {
     const { seq } = position;
-    const { head } = this.ring;
+    const { ring } = this.source;
+    const { head } = ring;
     // A place of another incarnation says nothing about this one's head, wherever it lies.
     if (position.epoch !== head.epoch) return 'behind';
     if (seq > head.seq || isSamePlace(position, head)) return undefined;
     const cut = this.chunks.get(seq);
     if (cut !== undefined && isSamePlace(cut.from, position)) return cut;
-    if (!this.ring.joins(position)) return 'behind';
-    const stretch = { entries: this.ring.after(seq), epoch: this.ring.epoch, from: position };
+    if (!ring.joins(position)) return 'behind';
+    const stretch = { entries: ring.after(seq), epoch: ring.epoch, from: position };
     return this.share(cutChunk(stretch, this.services, this.form));
   }
 
   /** The same from the log; single flight for readers at the same place. @throws log_unavailable */
-  async fetch(position: Position): Promise<Fetched> {
+  fetch(position: Position): Promise<Fetched> {
     const key = `${position.epoch}.${position.seq}.${position.tag}`;
-    const underway = this.reads.get(key);
-    if (underway !== undefined) return underway;
-    const read = this.read(position).finally(() => {
-      if (this.reads.get(key) === read) this.reads.delete(key);
-    });
-    this.reads.set(key, read);
-    return read;
+    return this.reads.run(key, () => this.read(position));
   }
 
   private async read(position: Position): Promise<Fetched> {
@@ -97,25 +84,25 @@ export class Group {
       maxEvents: Math.max(pageEvents, this.form.maxEvents),
       maxBytes: Math.max(pageBytes, this.form.maxBytes),
     };
+    const { source } = this;
     // A node that was told later of a failover must not go on with what it still has: one of the two is wrong.
-    if (this.ring.covers(position.seq) && !this.ring.joins(position)) await this.reconcile();
-    const { incarnation } = this;
-    const page = await this.pages.read(this.org, { at: 'cursor', position }, limits, this.floor());
+    if (source.ring.covers(position.seq) && !source.ring.joins(position)) await source.reconcile();
+    const { reads } = this;
+    const page = await source.pages.read({ at: 'cursor', position }, limits, source.floor());
     if (page.kind === 'reset') return page;
     // Behind the ring's head, and the log has nothing there: it lost what the ring still has.
-    if (page.entries.length === 0 && position.seq < this.ring.head.seq) await this.reconcile();
+    if (page.entries.length === 0 && position.seq < source.ring.head.seq) await source.reconcile();
     const stretch = { entries: page.entries, epoch: page.from.epoch, from: page.from };
     const chunk = cutChunk(stretch, this.services, this.form);
-    // One that leads nowhere is the moment's own: the ring may have more by now, and readers would take it again and again.
-    const isSharable = incarnation === this.incarnation && page.entries.length > 0;
+    // Don't share an empty chunk: it doesn't advance the reader, so readers would loop on it.
+    const isSharable = reads === this.reads && page.entries.length > 0;
     return { kind: 'chunk', chunk: isSharable ? this.share(chunk) : chunk };
   }
 
   /** A new incarnation of the log: what was cut, or is being read, no longer stands. */
   forget(): void {
-    this.incarnation += 1;
     this.chunks.clear();
-    this.reads.clear();
+    this.reads = new SingleFlight();
   }
 
   private share(chunk: Chunk): Chunk {
@@ -123,5 +110,54 @@ export class Group {
     if (this.chunks.size === 0) setImmediate(() => this.chunks.clear());
     this.chunks.set(chunk.from.seq, chunk);
     return chunk;
+  }
+}
+
+/** The groups of one feed, and what each reader is given when the loop turns. */
+export class Groups {
+  private readonly byKey = new Map<string, Group>();
+
+  constructor(
+    private readonly source: Source,
+    private readonly onFlushed: OnFlushed | undefined,
+  ) {}
+
+  get isEmpty(): boolean {
+    return this.byKey.size === 0;
+  }
+
+  join(member: Member, services: ReadonlySet<string>, form: Form): Group {
+    const key = `${form.name}|${[...services].toSorted().join(',')}`;
+    let group = this.byKey.get(key);
+    if (group === undefined) {
+      group = new Group(key, services, form, this.source);
+      this.byKey.set(key, group);
+    }
+    group.members.add(member);
+    return group;
+  }
+
+  leave(member: Member, group: Group): void {
+    group.members.delete(member);
+    if (group.members.size === 0 && this.byKey.get(group.key) === group) this.byKey.delete(group.key);
+  }
+
+  /** @param sinceMs when the oldest entry was appended that nobody was given yet; undefined where there is none */
+  give(sinceMs: number | undefined, ephemeral: readonly EphemeralEvent[]): void {
+    for (const group of this.byKey.values()) {
+      const readers = group.members.size;
+      for (const member of group.members) member.pump();
+      if (sinceMs !== undefined) this.onFlushed?.(group.form, sinceMs, readers);
+      const theirs = ephemeral.filter((event) => group.services.has(event.service));
+      if (theirs.length > 0) for (const member of group.members) member.ephemeral(theirs);
+    }
+  }
+
+  /** The ring began anew. */
+  recheck(): void {
+    for (const group of this.byKey.values()) {
+      group.forget();
+      for (const member of group.members) member.recheck();
+    }
   }
 }

@@ -2,21 +2,16 @@
  * The feeds of this node: one for each org that has a local reader, opened by the first, closed some seconds after the
  * last. Flushes all that changed once per turn of the loop, and keeps the rings together inside one budget of bytes.
  */
-import type { Clock } from '../clock.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { Feed, type FeedDeps } from './feed.ts';
-import { Pages } from './pages.ts';
+import { PageCache } from './pages.ts';
 
-export interface HubOptions {
+export interface HubOptions extends Omit<FeedDeps, 'log' | 'pages' | 'onDirty' | 'onBytes'> {
   readonly log: EventLog;
-  readonly clock: Clock;
   /** Budget of all rings together, bytes. */
   readonly ringBytes: number;
   /** How long a feed outlives its last reader, milliseconds. */
   readonly lingerMs: number;
-  readonly retention: FeedDeps['retention'];
-  readonly onRepair?: FeedDeps['onRepair'];
-  readonly onFlushed?: FeedDeps['onFlushed'];
 }
 
 interface Slot {
@@ -27,17 +22,15 @@ interface Slot {
 }
 
 export class Hub {
-  private readonly options: HubOptions;
   private readonly slots = new Map<string, Slot>();
   /** Open feeds, the least recently appended first. */
   private readonly byUse = new Map<string, Feed>();
   private readonly dirty = new Set<Feed>();
-  private readonly pages: Pages;
+  private readonly pages: PageCache;
   private usedBytes = 0;
 
-  constructor(options: HubOptions) {
-    this.options = options;
-    this.pages = new Pages({ log: options.log, clock: options.clock });
+  constructor(private readonly options: HubOptions) {
+    this.pages = new PageCache(options.log, options.clock);
   }
 
   get feeds(): number {
@@ -76,16 +69,12 @@ export class Hub {
 
   private open(org: string): Slot {
     const feed = Feed.open(org, {
-      log: this.options.log,
+      ...this.options,
       pages: this.pages,
-      clock: this.options.clock,
-      retention: this.options.retention,
       onDirty: (dirty) => this.markDirty(dirty),
       onBytes: (delta) => {
         this.usedBytes += delta;
       },
-      onRepair: (...told) => this.options.onRepair?.(...told),
-      onFlushed: (form, sinceMs, readers) => this.options.onFlushed?.(form, sinceMs, readers),
     });
     const slot: Slot = { feed, users: 0, cancelClose: () => undefined };
     this.slots.set(org, slot);

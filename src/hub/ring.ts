@@ -74,15 +74,6 @@ export class Ring {
     return true;
   }
 
-  /** Forgets everything and begins anew at `start`. */
-  restart(start: Position): void {
-    this.entries = [];
-    this.firstIndex = 0;
-    this.jsonBytes = 0;
-    this.before = start;
-    this.newest = start;
-  }
-
   /** True where every entry after `seq` is here. */
   covers(seq: number): boolean {
     return seq >= this.before.seq;

@@ -84,6 +84,18 @@ export class Sessions {
     for (const { came } of this.watchers) came(session);
   }
 
+  /**
+   * Ends the user's oldest streams until `maxPerUser` allows one more, which is not among them yet; those told to move
+   * don't count.
+   */
+  makeRoom(org: string, sub: string, maxPerUser: number): void {
+    const counted = [...this.ofUser(org, sub)].filter(
+      (other) => other.transport === 'websocket' && !other.isMoving,
+    );
+    const excess = Math.max(0, counted.length + 1 - maxPerUser);
+    for (const oldest of counted.slice(0, excess)) oldest.end('too_many_connections');
+  }
+
   remove(session: LiveSession): void {
     if (!this.byConnection.delete(session.connection)) return;
     const key = userKey(session.org, session.sub);

@@ -30,7 +30,6 @@ export interface LegacyDeps {
 }
 
 export class LegacyApi {
-  private readonly deps: LegacyDeps;
   private readonly findRoute: FindRoute;
   /** Of all that goes to the upstreams. */
   readonly passthrough: Passthrough;
@@ -39,8 +38,7 @@ export class LegacyApi {
   private readonly down = new Set<string>();
 
   /** @throws ConfigError where profiles want one path, or Turnout's own */
-  constructor(deps: LegacyDeps) {
-    this.deps = deps;
+  constructor(private readonly deps: LegacyDeps) {
     const { clock, limits, profiles, isOwn, bounds } = deps;
     this.dialects = new Map(profiles.map((profile) => [profile, createDialect(profile)]));
     this.findRoute = legacyRoutes(profiles, isOwn);

@@ -7,16 +7,14 @@ interface Remembered {
 }
 
 export class IdempotencyWindow {
-  private readonly maxIds: number;
-  private readonly maxAgeMs: number;
   private readonly seqs = new Map<string, number>();
   // The order is kept beside the map: deleting a Map's first key over and over walks all the holes left before it.
   private readonly order = new TrimmedList<Remembered>();
 
-  constructor(maxIds: number, maxAgeMs: number) {
-    this.maxIds = maxIds;
-    this.maxAgeMs = maxAgeMs;
-  }
+  constructor(
+    private readonly maxIds: number,
+    private readonly maxAgeMs: number,
+  ) {}
 
   /** The seq first given to `key`, if that is inside the window as of the last `expire`. */
   find(key: string): number | undefined {

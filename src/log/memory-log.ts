@@ -38,14 +38,9 @@ export interface MemoryLogOptions {
 
 type Listener = (message: TailMessage) => void;
 
-interface Subscriber {
-  readonly listener: Listener;
-  isOpen: boolean;
-}
-
 interface Org {
   readonly stream: OrgStream;
-  readonly subscribers: Set<Subscriber>;
+  readonly subscribers: Set<Listener>;
   /** When it was last appended to, read or tailed. */
   usedMs: number;
 }
@@ -98,14 +93,12 @@ class MemoryLog implements EventLog {
 
   async tail(org: string, listener: Listener): Promise<Tail> {
     const { subscribers } = this.use(org);
-    const subscriber: Subscriber = { listener, isOpen: true };
+    // Wrapped: one listener may be given twice.
+    const subscriber: Listener = (message) => listener(message);
     subscribers.add(subscriber);
     return {
       close: async () => {
-        if (!subscriber.isOpen) return;
-        subscriber.isOpen = false;
-        subscribers.delete(subscriber);
-        if (!this.isClosed) this.use(org);
+        if (subscribers.delete(subscriber) && !this.isClosed) this.use(org);
       },
     };
   }
@@ -120,8 +113,7 @@ class MemoryLog implements EventLog {
   async close(): Promise<void> {
     this.isClosed = true;
     this.stopSweeping();
-    for (const { subscribers } of this.orgs.values())
-      for (const subscriber of subscribers) subscriber.isOpen = false;
+    for (const { subscribers } of this.orgs.values()) subscribers.clear();
     this.orgs.clear();
   }
 
@@ -161,10 +153,10 @@ class MemoryLog implements EventLog {
  * Hands `message` to those who listen now. One microtask each: a listener that appends is never called from inside
  * itself, what it appended comes after what is on its way, and the append doesn't fail if it throws.
  */
-function tell(subscribers: ReadonlySet<Subscriber>, message: TailMessage): void {
+function tell(subscribers: ReadonlySet<Listener>, message: TailMessage): void {
   for (const subscriber of subscribers)
     queueMicrotask(() => {
-      if (subscriber.isOpen) subscriber.listener(message);
+      if (subscribers.has(subscriber)) subscriber(message);
     });
 }
 

@@ -28,9 +28,6 @@ export interface Appended {
 }
 
 export class OrgStream {
-  private readonly epoch: string;
-  private readonly retention: Retention;
-  private readonly newTag: () => string;
   private readonly kept = new TrimmedList<LogEntry>();
   private readonly ids: IdempotencyWindow;
   /** The place just before the first kept entry; when none is kept, it is the head. */
@@ -40,10 +37,11 @@ export class OrgStream {
   /** The latest turn of each publisher that has turns. */
   private readonly fences = new Map<string, number>();
 
-  constructor(epoch: string, newTag: () => string, retention: Retention) {
-    this.epoch = epoch;
-    this.newTag = newTag;
-    this.retention = retention;
+  constructor(
+    private readonly epoch: string,
+    private readonly newTag: () => string,
+    private readonly retention: Retention,
+  ) {
     this.ids = new IdempotencyWindow(retention.ids, retention.idsAgeMs);
     this.before = origin(epoch);
     this.head = this.before;

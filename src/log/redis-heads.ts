@@ -2,7 +2,7 @@
  * Compares the heads of live orgs with what their tails heard last: an org that went quiet hides what was missed. All of
  * them within a minute while all is well, within a second after a reconnect, never in one burst.
  */
-import { type Clock, pause } from '../clock.ts';
+import { type Cancel, type Clock, pause } from '../clock.ts';
 import { isSamePlace, type Position } from './cursor.ts';
 import type { TailMessage } from './event-log.ts';
 
@@ -32,17 +32,15 @@ const stepsOfReconnect = 10;
 const graceMs = 500;
 
 export class HeadChecks {
-  private readonly options: HeadChecksOptions;
   /** In the order to be compared: the longest ago first. */
   private readonly round = new Set<HeardOrg>();
   private readonly due = new Set<HeardOrg>();
   /** How many of `due` a step takes. */
   private share = 1;
-  private isStepping = false;
-  private isClosed = false;
+  private readonly stopSteps: Cancel;
 
-  constructor(options: HeadChecksOptions) {
-    this.options = options;
+  constructor(private readonly options: HeadChecksOptions) {
+    this.stopSteps = options.clock.every(stepMs, () => this.step());
   }
 
   add(org: HeardOrg): void {
@@ -59,7 +57,6 @@ export class HeadChecks {
   checkSoon(org: HeardOrg): void {
     this.due.add(org);
     this.share = Math.max(this.share, Math.ceil(this.due.size / stepsOfReconnect));
-    this.planStep();
   }
 
   /** Once a second: a sixtieth of the round. */
@@ -72,37 +69,22 @@ export class HeadChecks {
       this.round.add(org);
       this.due.add(org);
     }
-    this.planStep();
   }
 
   close(): void {
-    this.isClosed = true;
+    this.stopSteps();
     this.due.clear();
     this.round.clear();
   }
 
-  private planStep(): void {
-    if (this.isStepping || this.due.size === 0) return;
-    this.isStepping = true;
-    this.options.clock.after(stepMs, () => {
-      this.isStepping = false;
-      this.step();
-    });
-  }
-
   private step(): void {
-    if (this.isClosed || this.due.size === 0) return;
-    if (!this.options.isReady()) {
-      this.planStep();
-      return;
-    }
+    if (this.due.size === 0 || !this.options.isReady()) return;
     const some = [...this.due].slice(0, Math.max(this.share, Math.ceil(this.due.size / stepsOfReconnect)));
     for (const org of some) {
       this.due.delete(org);
       void this.check(org);
     }
     if (this.due.size === 0) this.share = 1;
-    this.planStep();
   }
 
   private async check(org: HeardOrg): Promise<void> {

@@ -1,36 +1,54 @@
-/** Whether the log's Redis answers and takes writes, and since when it doesn't: what `/readyz` says of it. */
-import type { Clock } from '../clock.ts';
+/**
+ * Whether the log's Redis answers and takes writes, and since when it doesn't: what `/readyz` says of it. A write once a
+ * second shows it.
+ */
+import type { Cancel, Clock } from '../clock.ts';
 import type { RedisConnection } from '../redis/connections.ts';
+
+export interface RedisHealthOptions {
+  /** Stays its owner's: the log doesn't close it. */
+  readonly connection: RedisConnection;
+  readonly clock: Clock;
+  /** Of every key and channel; without braces. */
+  readonly prefix: string;
+  readonly nodeId: string;
+  /** The log went away, or is back. */
+  readonly onHealth?: (state: { readonly isUp: boolean; readonly detail: string }) => void;
+  /** A command failed. `what`: the error's first word as Redis says it, or `timeout`, `closed`, `other`. */
+  readonly onError?: (what: string, error: unknown) => void;
+}
 
 interface Fault {
   readonly what: string;
   readonly sinceMs: number;
 }
 
+const heartbeatMs = 1000;
+// Enough names for each master of any Cluster to own one, all but surely.
+const alivePlaces = 64;
+
 export class RedisHealth {
-  private readonly connection: RedisConnection;
-  private readonly clock: Clock;
+  private readonly stopBeating: Cancel;
   private fault: Fault | undefined;
+  private wasUp = true;
+  private isClosed = false;
 
-  constructor(connection: RedisConnection, clock: Clock) {
-    this.connection = connection;
-    this.clock = clock;
+  constructor(private readonly options: RedisHealthOptions) {
+    this.stopBeating = options.clock.every(heartbeatMs, () => void this.beat());
   }
 
-  worked(): void {
-    this.fault = undefined;
-  }
-
-  /** @returns the error in a word, one of a few: fit for a metric's label. */
-  failed(error: unknown): string {
+  /** A command of the log failed. */
+  failed(error: unknown): void {
+    if (this.isClosed) return;
     const what = wordFor(error);
-    this.fault ??= { what, sinceMs: this.clock.now() };
-    return what;
+    this.fault ??= { what, sinceMs: this.options.clock.now() };
+    this.options.onError?.(what, error);
   }
 
   state(): { isUp: boolean; detail: string } {
-    const { kind } = this.connection.target;
-    if (!this.connection.isReady) this.unreachable();
+    const { connection } = this.options;
+    const { kind } = connection.target;
+    if (!connection.isReady) this.unreachable();
     const { fault } = this;
     if (fault === undefined) return { isUp: true, detail: `redis, ${kind}` };
     const since = new Date(fault.sinceMs).toISOString();
@@ -40,12 +58,44 @@ export class RedisHealth {
     };
   }
 
+  close(): void {
+    this.isClosed = true;
+    this.stopBeating();
+  }
+
+  /** A write once a second: it also finds a Redis that is full, read-only or can't save. */
+  private async beat(): Promise<void> {
+    const { connection, nodeId, onHealth } = this.options;
+    const state = this.state();
+    if (state.isUp !== this.wasUp) onHealth?.(state);
+    this.wasUp = state.isUp;
+    if (!connection.isReady) return;
+    try {
+      const life = [nodeId, 'PX', 60 * heartbeatMs];
+      await Promise.all(this.aliveKeys().map((key) => connection.commands.call('SET', [key, ...life])));
+      this.fault = undefined;
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** A key for each Redis that takes writes: a part of a Cluster may be away while the others work. */
+  private aliveKeys(): string[] {
+    const byOwner = new Map<string | undefined, string>();
+    for (let n = 0; n < alivePlaces; n += 1) {
+      const key = `${this.options.prefix}:{alive-${n}}`;
+      const owner = this.options.connection.ownerOf(key);
+      if (!byOwner.has(owner)) byOwner.set(owner, key);
+    }
+    return [...byOwner.values()];
+  }
+
   /** A log-in that is refused ends its connection too, but nothing heals that: it is told in its own word. */
   private unreachable(): void {
-    const what = refusalIn(this.connection.failure ?? '') ?? 'closed';
+    const what = refusalIn(this.options.connection.failure ?? '') ?? 'closed';
     const isSame = what === 'closed' && !refusals.has(this.fault?.what ?? '');
     if (this.fault !== undefined && isSame) return;
-    this.fault = { what, sinceMs: this.fault?.sinceMs ?? this.clock.now() };
+    this.fault = { what, sinceMs: this.fault?.sinceMs ?? this.options.clock.now() };
   }
 }
 

@@ -3,9 +3,10 @@
  * tails are one. It keeps nothing of an org but its tails; each answer is what Redis said.
  */
 import { limits } from '../../schema/codes.ts';
-import type { Cancel, Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import type { RedisConnection } from '../redis/connections.ts';
+import { RedisScript } from '../redis/script.ts';
 import type { Position } from './cursor.ts';
 import type { EphemeralEvent, PreparedEvent } from './entry.ts';
 import {
@@ -19,19 +20,12 @@ import {
   type Tail,
   type TailMessage,
 } from './event-log.ts';
-import { RedisHealth } from './redis-health.ts';
+import { RedisHealth, type RedisHealthOptions } from './redis-health.ts';
 import { type OrgKeys, orgKeys } from './redis-keys.ts';
-import { LogScript } from './redis-scripts.ts';
 import { RedisTail } from './redis-tail.ts';
 import { ephemeralMessage, fieldsOf, headOf, readAnswerOf } from './redis-wire.ts';
 
-export interface RedisLogOptions {
-  /** Stays its owner's: the log doesn't close it. */
-  readonly connection: RedisConnection;
-  readonly clock: Clock;
-  /** Of every key and channel; without braces. */
-  readonly prefix: string;
-  readonly nodeId: string;
+export interface RedisLogOptions extends RedisHealthOptions {
   /** How long a subscribe may take; commands have the connection's own bound. */
   readonly timeoutMs: number;
   /** What each org keeps, at least by count: Redis trims whole nodes of a stream. */
@@ -42,52 +36,42 @@ export interface RedisLogOptions {
   readonly idempotencyIds?: number;
   /** A subscription that heard nothing any more was rebuilt. */
   readonly onDeaf?: () => void;
-  /** The log went away, or is back. */
-  readonly onHealth?: (state: { readonly isUp: boolean; readonly detail: string }) => void;
-  /** A command failed. `what`: the error's first word as Redis says it, or `timeout`, `closed`, `other`. */
-  readonly onError?: (what: string, error: unknown) => void;
 }
 
-const heartbeatMs = 1000;
-// Enough names for each master of any Cluster to own one, all but surely.
-const alivePlaces = 64;
 // Longer than heads are compared in: an org with a feed never ends.
 const graceMs = 5 * 60_000;
 // An org can begin, be lost and begin again; more often than this within one call something is wrong.
 const maxBegins = 3;
 
+const script = (file: string): RedisScript => RedisScript.read(import.meta.url, file);
+const scripts = {
+  begin: script('begin'),
+  append: script('append'),
+  read: script('read'),
+  keep: script('keep'),
+};
+
 class RedisLog implements EventLog {
-  private readonly options: RedisLogOptions;
   private readonly connection: RedisConnection;
   private readonly clock: Clock;
   private readonly expiryMs: number;
   private readonly faults: RedisHealth;
   private readonly tails: RedisTail;
-  private readonly stopBeating: Cancel;
-  private readonly scripts = {
-    begin: new LogScript('begin'),
-    append: new LogScript('append'),
-    read: new LogScript('read'),
-    keep: new LogScript('keep'),
-  };
-  private wasUp = true;
   private isClosed = false;
 
-  constructor(options: RedisLogOptions) {
-    this.options = options;
+  constructor(private readonly options: RedisLogOptions) {
     const { connection, clock } = options;
     this.connection = connection;
     this.clock = clock;
     this.expiryMs = Math.max(options.retentionMs, this.idsWindowMs * 2) + graceMs;
-    this.faults = new RedisHealth(connection, clock);
+    this.faults = new RedisHealth(options);
     this.tails = new RedisTail({
       ...options,
       publish: (channel, text) => this.publish(channel, text),
       keep: (org) => this.keep(org),
       onDeaf: () => options.onDeaf?.(),
-      onError: (error) => this.failed(error),
+      onError: (error) => this.faults.failed(error),
     });
-    this.stopBeating = clock.every(heartbeatMs, () => void this.beat());
   }
 
   async append(
@@ -109,7 +93,7 @@ class RedisLog implements EventLog {
       ...(fence === undefined ? ['', 0] : [publisher, fence]),
     ];
     for (const event of events) args.push(`${publisher}\n${event.id}`, this.clock.tag(48), fieldsOf(event));
-    const reply = await this.inLog(org, () => this.scripts.append.run(this.connection.commands, all, args));
+    const reply = await this.inLog(org, () => scripts.append.run(this.connection.commands, all, args));
     if (reply === 'fenced') throw new Fenced(publisher);
     // The shape is the script's own.
     const [epoch, ...seqs] = reply as [string, ...number[]];
@@ -131,7 +115,7 @@ class RedisLog implements EventLog {
     const [meta, stream] = all;
     const { maxEvents, maxBytes } = readLimits;
     const args = [...startArgs(start), maxEvents, maxBytes, this.options.retentionMs];
-    const run = (): Promise<unknown> => this.scripts.read.run(this.connection.commands, [meta, stream], args);
+    const run = (): Promise<unknown> => scripts.read.run(this.connection.commands, [meta, stream], args);
     const answer = readAnswerOf(await this.inLog(org, run), start, readLimits);
     if (start.at === 'head') this.tails.learnHead(org, answer.head);
     return answer;
@@ -149,7 +133,7 @@ class RedisLog implements EventLog {
 
   async close(): Promise<void> {
     this.isClosed = true;
-    this.stopBeating();
+    this.faults.close();
     this.tails.close();
   }
 
@@ -171,7 +155,7 @@ class RedisLog implements EventLog {
 
   private async keep(org: string): Promise<Position | undefined> {
     const { all } = this.keysOf(org);
-    return headOf(await this.scripts.keep.run(this.connection.commands, all, [this.expiryMs]));
+    return headOf(await scripts.keep.run(this.connection.commands, all, [this.expiryMs]));
   }
 
   /** Runs a script that answers nil where the org has no log, and begins one then. */
@@ -181,7 +165,7 @@ class RedisLog implements EventLog {
         const reply = await run();
         if (reply !== null) return reply;
         const { all } = this.keysOf(org);
-        await this.scripts.begin.run(this.connection.commands, all, [this.clock.tag(72), this.expiryMs]);
+        await scripts.begin.run(this.connection.commands, all, [this.clock.tag(72), this.expiryMs]);
       }
       throw new Error('the org loses its log again and again');
     });
@@ -193,46 +177,8 @@ class RedisLog implements EventLog {
     try {
       return await run();
     } catch (error) {
-      this.failed(error);
+      this.faults.failed(error);
       throw fail('log_unavailable', undefined, { cause: error });
-    }
-  }
-
-  private failed(error: unknown): void {
-    if (this.isClosed) return;
-    const what = this.faults.failed(error);
-    this.options.onError?.(what, error);
-  }
-
-  private tellHealth(): void {
-    const state = this.faults.state();
-    if (state.isUp === this.wasUp) return;
-    this.wasUp = state.isUp;
-    this.options.onHealth?.(state);
-  }
-
-  /** A key for each Redis that takes writes: a part of a Cluster may be away while the others work. */
-  private aliveKeys(): string[] {
-    const byOwner = new Map<string | undefined, string>();
-    for (let n = 0; n < alivePlaces; n += 1) {
-      const key = `${this.options.prefix}:{alive-${n}}`;
-      const owner = this.connection.ownerOf(key);
-      if (!byOwner.has(owner)) byOwner.set(owner, key);
-    }
-    return [...byOwner.values()];
-  }
-
-  /** A write once a second: it also finds a Redis that is full, read-only or can't save. */
-  private async beat(): Promise<void> {
-    this.tellHealth();
-    if (!this.connection.isReady) return;
-    try {
-      const { commands } = this.connection;
-      const life = [this.options.nodeId, 'PX', 60 * heartbeatMs];
-      await Promise.all(this.aliveKeys().map((key) => commands.call('SET', [key, ...life])));
-      this.faults.worked();
-    } catch (error) {
-      this.failed(error);
     }
   }
 }

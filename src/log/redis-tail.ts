@@ -5,28 +5,23 @@
  */
 import type { Cancel, Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
+import { withDeadline } from '../async/deadline.ts';
+import { Listeners } from '../async/listeners.ts';
 import type { RedisConnection } from '../redis/connections.ts';
-import { slotOf } from '../redis/connections.ts';
+import { type ChannelListener, RedisSubscription } from '../redis/subscription.ts';
 import type { Position } from './cursor.ts';
 import type { Tail, TailMessage } from './event-log.ts';
 import { HeadChecks, type HeardOrg } from './redis-heads.ts';
 import { orgKeys } from './redis-keys.ts';
-import { RedisLink } from './redis-link.ts';
 import { placeAfter, tailMessageOf } from './redis-wire.ts';
 
-type Listener = (message: TailMessage) => void;
-
-interface Subscriber {
-  readonly listener: Listener;
-  isOpen: boolean;
-}
-
-interface OrgTail extends HeardOrg {
+interface OrgTail extends HeardOrg, ChannelListener {
   readonly channel: string;
-  readonly subscribers: Set<Subscriber>;
-  readonly waiting: Set<() => void>;
+  readonly subscribers: Listeners<[TailMessage]>;
+  /** Told once the channel is heard. */
+  readonly waiting: Listeners;
   owner: string;
-  link: RedisLink;
+  link: RedisSubscription;
 }
 
 export interface RedisTailOptions {
@@ -45,17 +40,16 @@ export interface RedisTailOptions {
 }
 
 const tickMs = 1000;
-const slots = 16_384;
+// Four times the slots of a Cluster: an owner of one slot is found, all but surely.
+const probeNames = 65_536;
 
 export class RedisTail {
-  private readonly options: RedisTailOptions;
   private readonly byChannel = new Map<string, OrgTail>();
-  private readonly links = new Map<string, RedisLink>();
+  private readonly links = new Map<string, RedisSubscription>();
   private readonly heads: HeadChecks;
   private readonly stopTicking: Cancel;
 
-  constructor(options: RedisTailOptions) {
-    this.options = options;
+  constructor(private readonly options: RedisTailOptions) {
     const { clock, connection, keep, onError } = options;
     const isReady = (): boolean => connection.isReady;
     this.heads = new HeadChecks({ clock, keep, isReady, onError });
@@ -74,25 +68,27 @@ export class RedisTail {
   }
 
   /** @throws log_unavailable */
-  async open(org: string, listener: Listener): Promise<Tail> {
+  async open(org: string, listener: (message: TailMessage) => void): Promise<Tail> {
     const tail = this.use(org);
-    const subscriber: Subscriber = { listener, isOpen: true };
-    tail.subscribers.add(subscriber);
+    // Wrapped: one listener may be given twice.
+    const remove = tail.subscribers.add((message) => listener(message));
     const close = async (): Promise<void> => {
-      subscriber.isOpen = false;
-      tail.subscribers.delete(subscriber);
+      remove();
       this.dropUnused(tail);
     };
-    if (await this.becomesHeard(tail)) return { close };
-    await close();
-    throw fail('log_unavailable', 'the log does not answer a subscribe');
+    try {
+      await this.becomesHeard(tail);
+    } catch (cause) {
+      await close();
+      throw fail('log_unavailable', 'the log does not answer a subscribe', { cause });
+    }
+    return { close };
   }
 
   close(): void {
     this.stopTicking();
     this.heads.close();
-    for (const { subscribers } of this.byChannel.values())
-      for (const subscriber of subscribers) subscriber.isOpen = false;
+    for (const { subscribers } of this.byChannel.values()) subscribers.clear();
     for (const link of this.links.values()) link.close();
     this.links.clear();
     this.byChannel.clear();
@@ -109,20 +105,26 @@ export class RedisTail {
     if (known !== undefined) return known;
     const owner = this.options.connection.ownerOf(channel);
     if (owner === undefined) throw fail('log_unavailable', 'no node serves this org now');
+    const subscribers = new Listeners<[TailMessage]>();
     const tail: OrgTail = {
       org,
       channel,
-      subscribers: new Set(),
-      waiting: new Set(),
+      subscribers,
+      waiting: new Listeners(),
       owner,
       link: this.linkTo(owner),
       heard: undefined,
       places: undefined,
-      tell: (message) => tellAll(tail, message),
+      tell: (message) => subscribers.tell(message),
+      onMessage: (text) => this.receive(tail, text),
+      onHeard: (isAgain) => {
+        tail.waiting.tell();
+        if (isAgain) this.heads.checkSoon(tail);
+      },
     };
     this.byChannel.set(channel, tail);
     this.heads.add(tail);
-    tail.link.want(channel);
+    tail.link.want(channel, tail);
     return tail;
   }
 
@@ -133,33 +135,26 @@ export class RedisTail {
     tail.link.unwant(tail.channel);
   }
 
-  private becomesHeard(tail: OrgTail): Promise<boolean> {
-    if (tail.link.hears(tail.channel)) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const settle = (isHeard: boolean): void => {
-        cancel();
-        tail.waiting.delete(heard);
-        resolve(isHeard);
-      };
-      const heard = (): void => settle(true);
-      const cancel = this.options.clock.after(this.options.timeoutMs, () => settle(false));
-      tail.waiting.add(heard);
+  private async becomesHeard({ link, channel, waiting }: OrgTail): Promise<void> {
+    if (link.hears(channel)) return;
+    let forget = (): void => undefined;
+    const heard = new Promise<void>((resolve) => {
+      forget = waiting.add(resolve);
     });
+    const { timeoutMs, clock } = this.options;
+    await withDeadline(heard, timeoutMs, 'a subscribe', clock).finally(forget);
   }
 
-  private linkTo(owner: string): RedisLink {
+  private linkTo(owner: string): RedisSubscription {
     const { connection, clock, publish, onError } = this.options;
     const known = this.links.get(owner);
     if (known !== undefined) return known;
     const isSharded = connection.target.kind === 'cluster';
-    const link: RedisLink = new RedisLink({
-      redis: connection.openSubscriber(isSharded ? owner : undefined),
+    const link = new RedisSubscription({
+      open: () => connection.openSubscriber(isSharded ? owner : undefined),
+      kind: isSharded ? 'shard' : 'channel',
       clock,
-      isSharded,
-      probeChannel: this.probeChannel(owner),
-      sendProbe: (channel) => publish(channel, 'p'),
-      onMessage: (channel, text) => this.receive(link, channel, text),
-      onHeard: (channel, isAgain) => this.nowHeard(link, channel, isAgain),
+      probe: { channel: this.probeChannel(owner), send: (channel) => publish(channel, 'p') },
       onRefused: (error) => {
         onError(error);
         connection.refreshOwners();
@@ -175,24 +170,11 @@ export class RedisTail {
     const name = (n: number): string =>
       `${prefix}:{probe-${n}}:${encodeURIComponent(nodeId)}${connection.target.channelEnd}`;
     if (connection.target.kind !== 'cluster') return name(0);
-    const seen = new Set<number>();
-    for (let n = 0; seen.size < slots && n < slots * 4; n += 1) {
-      if (connection.ownerOf(name(n)) === owner) return name(n);
-      seen.add(slotOf(name(n)));
-    }
+    for (let n = 0; n < probeNames; n += 1) if (connection.ownerOf(name(n)) === owner) return name(n);
     return name(0);
   }
 
-  private nowHeard(link: RedisLink, channel: string, isAgain: boolean): void {
-    const tail = this.byChannel.get(channel);
-    if (tail === undefined || tail.link !== link) return;
-    for (const heard of tail.waiting) heard();
-    if (isAgain) this.heads.checkSoon(tail);
-  }
-
-  private receive(link: RedisLink, channel: string, text: string): void {
-    const tail = this.byChannel.get(channel);
-    if (tail === undefined || tail.link !== link) return;
+  private receive(tail: OrgTail, text: string): void {
     let message: TailMessage;
     try {
       message = tailMessageOf(text);
@@ -205,7 +187,7 @@ export class RedisTail {
       tail.heard = place;
       tail.places?.push(place);
     }
-    tellAll(tail, message);
+    tail.subscribers.tell(message);
   }
 
   private tick(): void {
@@ -215,7 +197,7 @@ export class RedisTail {
       if (link.isIdle) {
         this.links.delete(owner);
         link.close();
-      } else if (link.probe()) {
+      } else if (link.sendProbe()) {
         onDeaf();
       }
     this.heads.tick();
@@ -230,12 +212,8 @@ export class RedisTail {
       tail.owner = owner;
       tail.link = this.linkTo(owner);
       // Compared once more when it is heard: until then what is said there is lost.
-      tail.link.want(tail.channel, true);
+      tail.link.want(tail.channel, tail, true);
       this.heads.checkSoon(tail);
     }
   }
-}
-
-function tellAll(tail: OrgTail, message: TailMessage): void {
-  for (const subscriber of tail.subscribers) if (subscriber.isOpen) subscriber.listener(message);
 }

@@ -2,21 +2,24 @@
  * Every metric of a node, declared in one place, each label bounded. The hot paths keep plain numbers in `Traffic`, which
  * is read when somebody asks; nothing here is called once an event. One instance a gateway: a process may hold several.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { codes } from '../../schema/codes.ts';
 import { LegacyMetrics } from './legacy.ts';
 import { BridgeMetrics } from './bridge.ts';
-import { Spread } from './spread.ts';
+import { Instruments } from './instruments.ts';
 import { Traffic } from './traffic.ts';
+import { WeightedHistogram } from './weighted-histogram.ts';
 
-/** How a stream ended, as src/transports/close-report.ts tells it. */
+/** How a stream ended; src/transports/close-report.ts adds whose it was. */
 export interface StreamEnd {
+  /** The close code: ours where we ended it, else the peer's (1006: cut). */
   readonly code: number;
-  /** A code of our table where we ended it; undefined where the peer did. */
+  /** Why we ended it, a code of our table; undefined where the peer did. Never the peer's own words. */
   readonly reason: string | undefined;
   readonly durationMs: number;
+  /** We had moved or drained it, whichever side closed in the end: told apart from faults in every figure. */
   readonly isPlanned: boolean;
-  /** It was acknowledged: events could reach it. */
+  /** It was acknowledged: a stream that was refused says nothing about how long connections last. */
   readonly wasLive: boolean;
 }
 
@@ -32,12 +35,17 @@ const ourCodes: ReadonlySet<number> = new Set(
   Object.values(codes).flatMap((entry) => ('close' in entry ? [entry.close] : [])),
 );
 
-export class Metrics {
-  readonly registry = new Registry();
+export class Metrics extends Instruments {
   /** What the transports count, read at each collection. */
-  readonly traffic: Traffic;
+  readonly traffic = new Traffic();
   /** From append to the write towards the client, seconds. */
-  readonly appendToWrite: Spread;
+  readonly appendToWrite = new WeightedHistogram({
+    name: 'turnout_append_to_write_seconds',
+    help: 'from the append of an event to its write towards the client',
+    label: 'transport',
+    buckets: latencyBuckets,
+    registry: this.registry,
+  });
   readonly eventsAppended = this.counter('turnout_events_appended_total', 'events that the log stored');
   readonly eventsDuplicate = this.counter(
     'turnout_events_duplicate_total',
@@ -94,36 +102,46 @@ export class Metrics {
   readonly legacy = new LegacyMetrics(this.registry);
   readonly bridges = new BridgeMetrics(this.registry);
   private readonly closes = this.counter('ws_closes_total', 'streams that ended', ['code', 'reason']);
-  private readonly durations = new Histogram({
-    name: 'ws_connection_duration_seconds',
-    help: 'how long streams lasted; planned: we moved or drained them',
-    labelNames: ['planned'],
-    buckets: durationBuckets,
-    registers: [this.registry],
-  });
-  private readonly polls = new Histogram({
-    name: 'turnout_poll_first_byte_seconds',
-    help: 'from a poll to its answer, where events were waiting',
-    buckets: latencyBuckets,
-    registers: [this.registry],
-  });
+  private readonly durations = this.histogram(
+    'ws_connection_duration_seconds',
+    'how long streams lasted; planned: we moved or drained them',
+    durationBuckets,
+    ['planned'],
+  );
+  private readonly polls = this.histogram(
+    'turnout_poll_first_byte_seconds',
+    'from a poll to its answer, where events were waiting',
+    latencyBuckets,
+  );
   private readonly hooks: (() => void)[] = [];
 
-  constructor(traffic: Traffic) {
-    this.traffic = traffic;
-    this.appendToWrite = new Spread({
-      name: 'turnout_append_to_write_seconds',
-      help: 'from the append of an event to its write towards the client',
-      label: 'transport',
-      buckets: latencyBuckets,
+  constructor() {
+    super();
+    const { traffic } = this;
+    const frames = this.counter('ws_frames_sent_total', 'events sent on streams, by type', ['event']);
+    const given = 'events given to clients, per client';
+    const delivered = this.counter('turnout_events_delivered_total', given, ['transport']);
+    const older = 'delivered events that were older than the connection';
+    const replayed = this.counter('turnout_events_replayed_total', older, ['transport']);
+    const compressed = this.counter('turnout_compressed_frames_total', 'compressed frames, per client');
+    const accepted = this.counter('turnout_connections_accepted_total', 'streams accepted');
+    const open = this.gauge('turnout_streams_open', 'open streams, counted from the upgrade on');
+    const held = this.gauge('turnout_polls_held', 'polls that wait for an event');
+    this.onCollect(() => {
+      copy(frames, 'event', traffic.frames);
+      copy(delivered, 'transport', traffic.delivered);
+      copy(replayed, 'transport', traffic.replayed);
+      compressed.reset();
+      compressed.inc(traffic.compressedFrames);
+      accepted.reset();
+      accepted.inc(traffic.acceptedStreams);
+      open.set(traffic.activeStreams);
+      held.set(traffic.pollsHeld);
     });
-    this.registry.registerMetric(this.appendToWrite.metric);
-    this.declareTraffic();
   }
 
   streamClosed(end: StreamEnd): void {
     this.closes.inc(closeLabels(end));
-    // One that was never let in says nothing about how long connections last.
     if (!end.wasLive) return;
     this.durations.observe({ planned: String(end.isPlanned) }, end.durationMs / 1000);
   }
@@ -132,7 +150,7 @@ export class Metrics {
     if (answer.hadEvents) this.polls.observe(answer.waitedMs / 1000);
   }
 
-  /** How many are connected now, by what they are on and which cohort they belong to. */
+  /** Sets how many sessions are connected now, by transport and cohort. */
   setConnections(sessions: Iterable<{ readonly transport: string; readonly cohort: string }>): void {
     this.connections.reset();
     for (const transport of ['websocket', 'long-poll'])
@@ -140,78 +158,30 @@ export class Metrics {
     for (const { transport, cohort } of sessions) this.connections.inc({ transport, cohort });
   }
 
-  /** Runs `read` before each collection: where gauges are set from what the rooms hold. */
+  /** Runs `read` before each collection: it sets gauges from what the rooms hold. */
   onCollect(read: () => void): void {
     this.hooks.push(read);
   }
 
-  /** The whole in Prometheus's text format, the process's own figures included. */
+  /** Returns all metrics in Prometheus's text format, the process's own included. */
   async text(): Promise<string> {
     for (const read of this.hooks) read();
     return `${await this.registry.metrics()}\n${await processRegistry().metrics()}`;
   }
-
-  private counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {
-    return new Counter<Label>({ name, help, labelNames, registers: [this.registry] });
-  }
-
-  private gauge<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {
-    return new Gauge<Label>({ name, help, labelNames, registers: [this.registry] });
-  }
-
-  /** Metrics whose truth is a plain number of `Traffic`. */
-  private declareTraffic(): void {
-    const { traffic } = this;
-    const mirrored = (
-      name: string,
-      help: string,
-      label: string,
-      read: () => Readonly<Record<string, number>>,
-    ) =>
-      new Counter({
-        name,
-        help,
-        labelNames: label === '' ? [] : [label],
-        registers: [this.registry],
-        collect() {
-          this.reset();
-          for (const [value, count] of Object.entries(read()))
-            this.inc(label === '' ? {} : { [label]: value }, count);
-        },
-      });
-    const single = (name: string, help: string, read: () => number) =>
-      mirrored(name, help, '', () => ({ all: read() }));
-    mirrored('ws_frames_sent_total', 'events sent on streams, by type', 'event', () => traffic.frames);
-    const delivered = 'events given to clients, per client';
-    mirrored('turnout_events_delivered_total', delivered, 'transport', () => traffic.delivered);
-    const replayed = 'delivered events that were older than the connection';
-    mirrored('turnout_events_replayed_total', replayed, 'transport', () => traffic.replayed);
-    single(
-      'turnout_compressed_frames_total',
-      'compressed frames, per client',
-      () => traffic.compressedFrames,
-    );
-    single('turnout_connections_accepted_total', 'streams accepted', () => traffic.acceptedStreams);
-    const { registry } = this;
-    const live = (name: string, help: string, read: () => number) =>
-      new Gauge({
-        name,
-        help,
-        registers: [registry],
-        collect() {
-          this.set(read());
-        },
-      });
-    live('turnout_streams_open', 'open streams, counted from the upgrade on', () => traffic.activeStreams);
-    live('turnout_polls_held', 'polls that wait for an event', () => traffic.pollsHeld);
-  }
 }
 
-export function createMetrics(traffic: Traffic = new Traffic()): Metrics {
-  return new Metrics(traffic);
+/** Sets a counter to the plain numbers that the hot paths keep, one for each value of `label`. */
+function copy<Label extends string>(
+  counter: Counter<Label>,
+  label: Label,
+  counts: Readonly<Record<string, number>>,
+): void {
+  counter.reset();
+  for (const [value, count] of Object.entries(counts))
+    counter.labels({ [label]: value } as Record<Label, string>).inc(count);
 }
 
-/** The labels of `ws_closes_total`: of our table, or one of a few for what a peer may send, never its words. */
+/** Returns the labels of `ws_closes_total`: from our table, or one of a few for what a peer may send, never its words. */
 export function closeLabels(end: Pick<StreamEnd, 'code' | 'reason'>): { code: string; reason: string } {
   const { code, reason } = end;
   const isKnown = peerCodes.has(code) || ourCodes.has(code);

@@ -7,7 +7,7 @@ import { limits } from '../../schema/codes.ts';
 import { type PublishEvent, reservedFields } from '../../schema/envelope.ts';
 import { publishItemSchema, type PublishResult } from '../../schema/http.ts';
 import type { Clock } from '../clock.ts';
-import { asTurnoutError, fail } from '../errors.ts';
+import { asTurnoutError, fail, problemsIn } from '../errors.ts';
 import type { Identity } from '../auth/identity.ts';
 import { ephemeralOf, type PreparedEvent, preparedBytes, prepareEvent } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -32,11 +32,7 @@ const itemsSchema = z.array(publishItemSchema);
 const slackBytes = 512;
 
 export class Publisher {
-  private readonly deps: PublisherDeps;
-
-  constructor(deps: PublisherDeps) {
-    this.deps = deps;
-  }
+  constructor(private readonly deps: PublisherDeps) {}
 
   /**
    * Publishes a body: one event, or `{"events":[…]}`.
@@ -44,19 +40,12 @@ export class Publisher {
    *   log_unavailable: nothing was stored.
    */
   publishBody(identity: Identity, role: PublisherRole, body: () => Promise<unknown>): Promise<PublishResult> {
-    return this.counted(async () => {
-      // Before the body: who may not publish at all learns nothing about what a good one looks like.
-      mustHaveRole(identity, role);
-      return this.store(identity, role, parsePublish(await body()));
-    });
+    return this.take(identity, role, async () => parsePublish(await body()));
   }
 
   /** Publishes events that were parsed already, as the stream's frames are. @throws as `publishBody` */
   publish(identity: Identity, role: PublisherRole, items: readonly PublishItem[]): Promise<PublishResult> {
-    return this.counted(async () => {
-      mustHaveRole(identity, role);
-      return this.store(identity, role, items);
-    });
+    return this.take(identity, role, async () => items);
   }
 
   /** The same for one event. */
@@ -70,9 +59,15 @@ export class Publisher {
     return { id: result.id, ...(result.seq === undefined ? {} : { seq: result.seq }) };
   }
 
-  private async counted(attempt: () => Promise<PublishResult>): Promise<PublishResult> {
+  private async take(
+    identity: Identity,
+    role: PublisherRole,
+    read: () => Promise<readonly PublishItem[]>,
+  ): Promise<PublishResult> {
     try {
-      return await attempt();
+      // Before the body: a caller that may not publish at all learns nothing about what a good one looks like.
+      if (role === 'producer' && !identity.roles.has('producer')) throw fail('role_required');
+      return await this.store(identity, role, await read());
     } catch (thrown) {
       this.deps.metrics.publishRejected.inc({ code: asTurnoutError(thrown).code });
       throw thrown;
@@ -117,14 +112,14 @@ function parsePublish(body: unknown): PublishItem[] {
     throw fail('too_large', `a publish has at most ${limits.batchEvents} events`);
   for (const item of raw) mustNotReserve(item);
   const parsed = itemsSchema.safeParse(raw);
-  if (!parsed.success) throw fail('bad_request', tell(parsed.error.issues));
+  if (!parsed.success) throw fail('bad_request', problemsIn(parsed.error.issues, 'event', 5));
   return parsed.data;
 }
 
 /** The events of a batch; an org beside them stands for each that names none. */
 function eventsOf(body: object): unknown[] {
   const parsed = batchSchema.safeParse(body);
-  if (!parsed.success) throw fail('bad_request', tell(parsed.error.issues));
+  if (!parsed.success) throw fail('bad_request', problemsIn(parsed.error.issues, 'event', 5));
   const { org, events } = parsed.data;
   if (org === undefined) return events;
   return events.map((event) => (isObject(event) && !Object.hasOwn(event, 'org') ? { ...event, org } : event));
@@ -134,10 +129,6 @@ function mustNotReserve(item: unknown): void {
   if (!isObject(item)) return;
   const reserved = reservedFields.find((field) => Object.hasOwn(item, field));
   if (reserved !== undefined) throw fail('reserved_field', `${reserved} is set by the server`);
-}
-
-function mustHaveRole(identity: Identity, role: PublisherRole): void {
-  if (role === 'producer' && !identity.roles.has('producer')) throw fail('role_required');
 }
 
 /** The one org of a publish, which the caller may publish to. @throws bad_request, org_forbidden, service_forbidden */
@@ -186,9 +177,3 @@ function mustFit(items: readonly PublishItem[], events: readonly PreparedEvent[]
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
-
-const tell = (issues: readonly z.core.$ZodIssue[]): string =>
-  issues
-    .slice(0, 5)
-    .map(({ path, message }) => `${path.map(String).join('.') || 'event'}: ${message}`)
-    .join('; ');

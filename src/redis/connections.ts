@@ -3,6 +3,7 @@
  * and no scripts; whoever uses it decides what an error means. Commands are never queued while Redis is away: they fail.
  */
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import { backoffMs } from '../async/retry.ts';
 import type { Clock } from '../clock.ts';
 import { parseRedisUrl, type RedisTarget } from './url.ts';
 
@@ -49,15 +50,14 @@ type Shared = Omit<NonNullable<ClusterOptions['redisOptions']>, 'replyMapping'>;
 /** ioredis hangs the command that failed on its error. */
 type CommandFailure = Error & { readonly command?: { readonly name: string } };
 
-interface Failures {
-  last: string | undefined;
-  readonly tell: (error: Error) => void;
-  readonly forget: () => void;
-}
+/** What the kinds of Redis differ in. */
+type Kind = Pick<RedisConnection, 'ownerOf' | 'refreshOwners' | 'openSubscriber'> & {
+  readonly client: Redis | Cluster;
+};
 
 // A frozen server says nothing: its socket is given up after this much silence, over and above a command's own time.
 const silenceMs = 3000;
-const retryDelayMs = { first: 50, most: 1000 };
+const backoff = { firstMs: 50, maxMs: 1000 };
 const slotsRefreshMs = 2000;
 
 /**
@@ -79,22 +79,17 @@ export const wasNotSent = ({ message }: Error): boolean => message.includes("isn
 /** Opens at once, whether Redis is there or not: it goes on trying until `close`. @throws what `parseRedisUrl` throws */
 export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOptions): RedisConnection {
   const target = parseRedisUrl(url);
-  const failures: Failures = {
-    last: undefined,
-    tell(error) {
-      if (!wasNotSent(error)) failures.last = error.message;
-      // Of a refused log-in the command is the password.
-      Reflect.deleteProperty(error, 'command');
-      onError(error);
-    },
-    forget() {
-      failures.last = undefined;
-    },
+  let failure: string | undefined;
+  const failed = (error: Error): void => {
+    if (!wasNotSent(error)) failure = error.message;
+    // Of a refused log-in the command is the password.
+    Reflect.deleteProperty(error, 'command');
+    onError(error);
   };
-  const delay = (attempts: number): number => {
-    const most = Math.min(retryDelayMs.first * 2 ** Math.min(attempts, 10), retryDelayMs.most);
-    return Math.ceil(most * (0.5 + clock.random() / 2));
+  const works = (): void => {
+    failure = undefined;
   };
+  const delay = (attempts: number): number => Math.ceil(backoffMs(attempts, backoff, clock));
   const shared: Shared = {
     commandTimeout: timeoutMs,
     socketTimeout: timeoutMs + silenceMs,
@@ -122,10 +117,10 @@ export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOpt
     client.on('error', (error: CommandFailure) => {
       // ioredis would go on in database 0: another's, whose events and rules would be taken for ours.
       const isElsewhere = error.command?.name === 'select';
-      failures.tell(error);
+      failed(error);
       if (isElsewhere) client.disconnect(true);
     });
-    client.on('ready', failures.forget);
+    client.on('ready', works);
     client.on('end', () =>
       clock.after(delay(1), () => {
         if (!client.isOver) client.connect().catch(() => undefined);
@@ -133,17 +128,27 @@ export function openRedis({ url, clock, timeoutMs, onError }: RedisConnectionOpt
     );
     return client;
   };
-  return target.kind === 'cluster'
-    ? openCluster(target, shared, delay, connect, clock, failures)
-    : openMaster(target, connect, clock, failures);
+  const { client, ...kind } =
+    target.kind === 'cluster' ? openCluster(target, shared, delay, connect) : openMaster(target, connect);
+  if (client instanceof Cluster) client.on('ready', works).on('error', failed).on('node error', failed);
+  // Its failure is told by `error`; it tries again by itself.
+  client.connect().catch(() => undefined);
+  return {
+    ...kind,
+    target,
+    commands: client,
+    get isReady() {
+      return client.status === 'ready';
+    },
+    get failure() {
+      return failure;
+    },
+    ready: (withinMs) => untilReady(client, clock, withinMs),
+    close: () => client.disconnect(),
+  };
 }
 
-function openMaster(
-  target: RedisTarget,
-  connect: (more: Options) => Redis,
-  clock: Clock,
-  failures: Failures,
-): RedisConnection {
+function openMaster(target: RedisTarget, connect: (more: Options) => Redis): Kind {
   const [address] = target.addresses;
   const where: Options =
     target.kind === 'sentinel'
@@ -153,27 +158,15 @@ function openMaster(
           failoverDetector: true,
           enableTLSForSentinelMode: target.isTls,
           ...(target.isTls ? { sentinelTLS: {} } : {}),
-          sentinelRetryStrategy: () => retryDelayMs.most / 2,
+          sentinelRetryStrategy: () => backoff.maxMs / 2,
           ...(target.sentinelPassword === undefined ? {} : { sentinelPassword: target.sentinelPassword }),
         }
       : { host: address?.host ?? '', port: address?.port ?? 0 };
-  const client = connect({ ...where, db: target.db, enableOfflineQueue: false });
-  // Its failure is told by `error`; it tries again by itself.
-  client.connect().catch(() => undefined);
   return {
-    target,
-    commands: client,
-    get isReady() {
-      return client.status === 'ready';
-    },
-    get failure() {
-      return failures.last;
-    },
-    ready: (withinMs) => untilReady(client, clock, withinMs),
+    client: connect({ ...where, db: target.db, enableOfflineQueue: false }),
     ownerOf: () => 'single',
     refreshOwners: () => undefined,
     openSubscriber: () => connect({ ...where, db: target.db }),
-    close: () => client.disconnect(),
   };
 }
 
@@ -182,9 +175,7 @@ function openCluster(
   shared: Shared,
   delay: (attempts: number) => number,
   connect: (more: Options) => Redis,
-  clock: Clock,
-  failures: Failures,
-): RedisConnection {
+): Kind {
   const cluster = new Cluster(
     target.addresses.map(({ host, port }) => ({ host, port })),
     {
@@ -200,10 +191,6 @@ function openCluster(
       ...(target.isTls ? { dnsLookup: (address, callback) => callback(null, address) } : {}),
     },
   );
-  cluster.on('ready', failures.forget);
-  cluster.on('error', failures.tell);
-  cluster.on('node error', failures.tell);
-  cluster.connect().catch(() => undefined);
   const addressOf = (owner: string | undefined): Options => {
     const known = owner ?? cluster.slots[0]?.[0];
     const [first] = target.addresses;
@@ -212,19 +199,10 @@ function openCluster(
     return { host: known.slice(0, colon), port: Number(known.slice(colon + 1)) };
   };
   return {
-    target,
-    commands: cluster,
-    get isReady() {
-      return cluster.status === 'ready';
-    },
-    get failure() {
-      return failures.last;
-    },
-    ready: (withinMs) => untilReady(cluster, clock, withinMs),
+    client: cluster,
     ownerOf: (key) => cluster.slots[slotOf(key)]?.[0],
     refreshOwners: () => cluster.refreshSlotsCache(() => undefined),
     openSubscriber: (owner) => connect(addressOf(owner)),
-    close: () => cluster.disconnect(),
   };
 }
 
@@ -242,7 +220,7 @@ function untilReady(client: Redis | Cluster, clock: Clock, withinMs: number): Pr
 }
 
 /** The hash slot of a key (Redis Cluster specification, 'Key distribution model'): CRC16-XMODEM of its tag, mod 16384. */
-export function slotOf(key: string): number {
+function slotOf(key: string): number {
   const open = key.indexOf('{');
   const close = key.indexOf('}', open + 1);
   const hashed = open >= 0 && close > open + 1 ? key.slice(open + 1, close) : key;

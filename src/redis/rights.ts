@@ -22,8 +22,13 @@ const right = (command: string, why: string, ...sample: readonly string[]): Redi
 
 /** Of every Redis. */
 export const redisRights: readonly RedisRight[] = [
-  right('eval', 'teaches Redis a script that it does not know yet; leases of bridges', 'return 1', '0'),
-  right('evalsha', 'every append, read and change of the rules is a script', '0'.repeat(40), '0'),
+  right('eval', 'teaches Redis a script that it does not know yet', 'return 1', '0'),
+  right(
+    'evalsha',
+    'every append, read, lease of a bridge and change of the rules is a script',
+    '0'.repeat(40),
+    '0',
+  ),
   right('time', "append times are Redis's own; clocks are compared by it"),
   right('info', 'asked once a connection: is it still loading; and by `turnout doctor`'),
   right('get', 'the key of tickets, leases of bridges, whether a question is still waited for', 'KEY'),
@@ -113,35 +118,33 @@ const rightsText = (missing: readonly string[]): string =>
 
 const lookMs = 30_000;
 
+interface RightsWatchOptions {
+  readonly redis: RedisConnection;
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /** Looks at start and now and then: a right that is taken away is told before somebody misses it. */
 export class RightsWatch {
   private missing: readonly string[] = [];
   private readonly stop: Cancel;
-  private readonly look: () => Promise<void>;
 
-  constructor(options: {
-    readonly redis: RedisConnection;
-    readonly prefix: string;
-    readonly clock: Clock;
-    readonly logger: Logger;
-  }) {
-    const { redis, prefix, clock, logger } = options;
-    this.look = async () => {
-      try {
-        const missing = (await missingRights(redis, prefix)) ?? [];
-        const isNews = missing.join() !== this.missing.join();
-        this.missing = missing;
-        if (isNews && missing.length > 0) logger.error({ missing }, rightsText(missing));
-      } catch {
-        // It is away, and the log's health says so.
-      }
-    };
-    this.stop = clock.every(lookMs, () => void this.look());
+  constructor(private readonly options: RightsWatchOptions) {
+    this.stop = options.clock.every(lookMs, () => void this.look());
   }
 
-  /** Resolves after the first look. */
-  async begin(): Promise<void> {
-    await this.look();
+  /** Looks once. Never rejects. */
+  async look(): Promise<void> {
+    const { redis, prefix, logger } = this.options;
+    try {
+      const missing = (await missingRights(redis, prefix)) ?? [];
+      const isNews = missing.join() !== this.missing.join();
+      this.missing = missing;
+      if (isNews && missing.length > 0) logger.error({ missing }, rightsText(missing));
+    } catch {
+      // It is away, and the log's health says so.
+    }
   }
 
   /** For `/readyz`; empty where nothing is missing. */

@@ -1,32 +1,41 @@
-/** How a Lua script is run: by its hash, or whole where Redis doesn't know it yet. */
+/** Lua scripts: text that a room keeps in its lua/ folder, run by its hash, or whole where Redis doesn't know it yet. */
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { RedisCommands } from './connections.ts';
 
-// Scripts are constants of the program: there are as many as it has.
-const hashes = new Map<string, string>();
+export class RedisScript {
+  private readonly hash: string;
 
-/** @throws whatever Redis or the connection says. */
-export async function runScript(
-  redis: RedisCommands,
-  lua: string,
-  keys: readonly string[],
-  args: readonly (string | number)[],
-): Promise<unknown> {
-  const rest = [keys.length, ...keys, ...args];
-  try {
-    return await redis.call('EVALSHA', [hashOf(lua), ...rest]);
-  } catch (error) {
-    // A server that is new, or was restarted or promoted: EVAL teaches it the script.
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return redis.call('EVAL', [lua, ...rest]);
+  constructor(
+    /** For error messages. */
+    readonly name: string,
+    readonly lua: string,
+  ) {
+    this.hash = createHash('sha1').update(lua).digest('hex');
   }
-}
 
-function hashOf(lua: string): string {
-  let hash = hashes.get(lua);
-  if (hash === undefined) {
-    hash = createHash('sha1').update(lua).digest('hex');
-    hashes.set(lua, hash);
+  /**
+   * Reads `lua/<file>.lua` beside a module; the build copies these folders.
+   * @param moduleUrl the module's `import.meta.url`
+   * @throws when the file is missing
+   */
+  static read(moduleUrl: string, file: string, name = file): RedisScript {
+    return new RedisScript(name, readFileSync(new URL(`./lua/${file}.lua`, moduleUrl), 'utf8'));
   }
-  return hash;
+
+  /** @throws whatever Redis or the connection says */
+  async run(
+    redis: RedisCommands,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    const rest = [keys.length, ...keys, ...args];
+    try {
+      return await redis.call('EVALSHA', [this.hash, ...rest]);
+    } catch (error) {
+      // A server that is new, or was restarted or promoted: EVAL teaches it the script.
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return redis.call('EVAL', [this.lua, ...rest]);
+    }
+  }
 }

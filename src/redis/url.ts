@@ -8,7 +8,7 @@
  * Name and password are the data servers', percent-encoded; a port that is left out is 6379, a Sentinel's 26379. A list
  * of hosts without `+sentinel` is a Cluster's.
  */
-export interface RedisAddress {
+interface RedisAddress {
   readonly host: string;
   readonly port: number;
 }

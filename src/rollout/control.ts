@@ -2,18 +2,20 @@
 import type { ChangeAnswer, MoveProgressBody } from '../../schema/admin.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
+import type { Fleet } from './fleet/fleet.ts';
 import type { KillLatch } from './kill/latch.ts';
-import { endOf, type OpenChange } from './rules/open-change.ts';
-import { type Stay, stayOf } from './rules/pacing.ts';
+import { type Stay, stayOf } from './rules/open-changes.ts';
+import { endOf, type OpenChange } from './rules/rules.ts';
 import type { RulesStore } from './rules/store.ts';
 import type { LeveledLogger } from '../logger.ts';
-import { type Author, kill, type Transition, unkill } from './rules/transitions.ts';
+import { addKills, type Author, kill, type Transition, unkill } from './rules/transitions.ts';
 
 /** How long an answer waits for the nodes. */
 const ackWithinMs = 1000;
 
-export interface ControlParts {
+interface ControlParts {
   readonly store: RulesStore;
+  readonly fleet: Fleet;
   readonly latch: KillLatch;
   readonly clock: Clock;
   readonly nodeId: string;
@@ -22,10 +24,10 @@ export interface ControlParts {
 }
 
 export class RolloutControl {
-  private readonly parts: ControlParts;
+  private isDelivering = false;
 
-  constructor(parts: ControlParts) {
-    this.parts = parts;
+  constructor(private readonly parts: ControlParts) {
+    parts.store.onReached(() => void this.deliverKills());
   }
 
   /** @param expected the version that the author saw. @throws version_conflict */
@@ -90,13 +92,35 @@ export class RolloutControl {
     return answer;
   }
 
+  /**
+   * Brings kills that could not be written into the rules once the store is reached again, so that one told to a single node
+   * while Redis was away holds the others too. Those that were ended meanwhile stay ended.
+   */
+  private async deliverKills(): Promise<void> {
+    const { latch, store, logger } = this.parts;
+    const kills = latch.unwritten();
+    const [first] = kills;
+    if (first === undefined || this.isDelivering) return;
+    this.isDelivering = true;
+    try {
+      const rules = await store.change(addKills(kills), { who: first.who, reason: first.reason });
+      // Those that the rules know as ended are dropped by this, the others take their place in them.
+      latch.follow(rules);
+      logger.warn({ kills: kills.map(({ id }) => id) }, 'kills heard while the rules were away are in them');
+    } catch (error) {
+      logger.warn({ err: error }, 'a kill that was heard here is not in the rules yet');
+    } finally {
+      this.isDelivering = false;
+    }
+  }
+
   private readonly isOther = (node: string): boolean => node !== this.parts.nodeId;
 
   private async followers(
     version: number,
     withinMs: number,
   ): Promise<Pick<ChangeAnswer, 'acks' | 'laggards' | 'capped'>> {
-    const { acks, laggards, capped } = await this.parts.store.acknowledged(version, withinMs);
+    const { acks, laggards, capped } = await this.parts.fleet.acknowledged(version, withinMs);
     return { acks, laggards: [...laggards], ...(capped.length > 0 && { capped: [...capped] }) };
   }
 }

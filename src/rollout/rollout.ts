@@ -1,43 +1,47 @@
 /** Puts the rollout of one node together: rules, latch, evaluation, decisions, moves. Owns their order and their end. */
 import type { Reason } from '../../schema/http.ts';
+import type { KeyPrints } from '../auth/key-prints.ts';
+import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import { RolloutAdmission } from './admission.ts';
-import { Announced } from './moves/announced.ts';
+import type { LeveledLogger } from '../logger.ts';
+import { RolloutAdmission } from './arrivals.ts';
 import { RolloutControl } from './control.ts';
-import { Decider } from './decide/decider.ts';
-import { capsOf } from './rules/environment.ts';
-import { DueTimes, rulesLost } from './moves/due-times.ts';
+import { Decider } from './decide/decide.ts';
 import { Evaluator } from './decide/evaluator.ts';
-import { type Feature, readFeatureFile } from './rules/features.ts';
-import type { Fleet } from './fleet/fleet.ts';
-import { pastToggles } from './rules/history.ts';
-import { KillCourier } from './kill/courier.ts';
+import { type Fleet, type FleetNode, LoneFleet } from './fleet/fleet.ts';
+import { RedisFleet } from './fleet/redis-fleet.ts';
 import { watchKillFile } from './kill/file.ts';
-import { LatelyConnected } from './moves/lately-connected.ts';
 import { KillLatch } from './kill/latch.ts';
-import { openLocalKillDoor } from './kill/local-door.ts';
-import { openRulesStore, paceOf, type RulesStoreOptions } from './open-store.ts';
-import type { MovableSessions } from './moves/movable-sessions.ts';
+import { openLocalKillDoor } from './kill/local.ts';
+import { DueTimes } from './moves/due-times.ts';
 import { Mover } from './moves/mover.ts';
+import { LatelyConnected, type MovableSessions } from './moves/sessions.ts';
+import { capsOf, changeAtStart, firstRules } from './rules/environment.ts';
+import { type Feature, readFeatureFile } from './rules/features.ts';
+import { RulesLink } from './rules/link.ts';
+import { MemoryRulesStore } from './rules/memory-store.ts';
+import { type Connected, type Pace, pastToggles } from './rules/open-changes.ts';
+import { type RulesRedis, rulesKeys } from './rules/redis.ts';
+import { RedisRulesStore } from './rules/redis-store.ts';
 import type { Rules } from './rules/rules.ts';
 import type { RulesStore } from './rules/store.ts';
 
-export interface RolloutOptions extends Omit<RulesStoreOptions, 'toggles'> {
-  readonly config: Pick<
-    Config,
-    | 'REALTIME_STREAMING_V2'
-    | 'REALTIME_ROLLOUT_PERCENT'
-    | 'REALTIME_WHITELIST'
-    | 'WS_AUTORECONNECT'
-    | 'TURNOUT_ALLOW_OVERRIDE'
-    | 'TURNOUT_KILL_FILE'
-    | 'TURNOUT_KILL_WINDOW_MS'
-    | 'TURNOUT_MOVE_RATE'
-    | 'TURNOUT_POLL_CAPACITY'
-    | 'TURNOUT_MOVE_WITHIN_MS'
-    | 'TURNOUT_RULES_MAX_AGE'
-    | 'TURNOUT_RULES_STALE'
-  >;
+interface SharedRules {
+  readonly redis: RulesRedis;
+  readonly prefix: string;
+  /** Of `rulesKeys`. */
+  readonly channelEnd?: string;
+}
+
+interface RolloutOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly nodeId: string;
+  readonly logger: LeveledLogger;
+  /** Where the rules live that all nodes share; absent: in this process. */
+  readonly shared?: SharedRules | undefined;
+  /** What this node tells the others of its keys; absent: nothing. */
+  readonly prints?: KeyPrints;
   /** Who is connected: hub's Sessions fits. */
   readonly sessions: MovableSessions;
   /** Where `turnout kill --local` finds this node; absent: nowhere. */
@@ -46,23 +50,7 @@ export interface RolloutOptions extends Omit<RulesStoreOptions, 'toggles'> {
   readonly onDecision?: (reason: Reason) => void;
 }
 
-export interface Rollout {
-  readonly nodeId: string;
-  /** Resolves once the rules were read, or could not be in a start's time: this node may be asked. */
-  readonly ready: Promise<void>;
-  readonly store: RulesStore;
-  readonly fleet: Fleet;
-  /** The toggles that this release knows, as they are before anybody changes them. */
-  readonly toggles: readonly Feature[];
-  readonly latch: KillLatch;
-  readonly decider: Decider;
-  readonly dueTimes: DueTimes;
-  readonly control: RolloutControl;
-  readonly mover: Mover;
-  /** Fits the transports' port of that name. */
-  readonly admission: RolloutAdmission;
-  close(): Promise<void>;
-}
+export type Rollout = ReturnType<typeof createRollout>;
 
 /** How often the age of the rules is looked at. */
 const ageLookMs = 500;
@@ -71,22 +59,21 @@ const ageLookMs = 500;
  * The rollout of a node. It is at work when this returns; with shared rules it knows none until they were read (`ready`),
  * and everybody is on long-poll until then.
  */
-export function createRollout(options: RolloutOptions): Rollout {
+export function createRollout(options: RolloutOptions) {
   const { config, clock, nodeId, logger, sessions } = options;
   const caps = capsOf(config);
   const lately = new LatelyConnected(sessions, clock);
   const connectedHere = () => lately.counts();
   const toggles = readFeatureFile();
-  const { store, fleet } = openRulesStore({ ...options, toggles }, caps, connectedHere);
+  const { store, fleet } = openRules(options, toggles, { nodeId, caps, connectedHere });
   const latch = new KillLatch();
   const evaluator = new Evaluator(
     () => clock.random(),
     (fields, message) => logger.warn(fields, message),
   );
-  const areRulesLost = (): boolean =>
-    config.TURNOUT_RULES_STALE === 'long-poll' &&
-    config.TURNOUT_RULES_MAX_AGE > 0 &&
-    store.health().ageMs > config.TURNOUT_RULES_MAX_AGE;
+  /** 0: rules of any age are decided by. */
+  const maxAgeMs = config.TURNOUT_RULES_STALE === 'long-poll' ? config.TURNOUT_RULES_MAX_AGE_MS : 0;
+  const areRulesLost = (): boolean => maxAgeMs > 0 && store.health().ageMs > maxAgeMs;
   const decider = new Decider({
     rules: () => store.current(),
     evaluator,
@@ -97,100 +84,105 @@ export function createRollout(options: RolloutOptions): Rollout {
   });
   const dueTimes = new DueTimes({
     decider,
-    rules: () => store.current(),
     nowMs: () => store.nowMs(),
-    pace: { ...paceOf(config), connected: connectedHere },
-    connectedHere,
+    pace: paceOf(config, connectedHere),
   });
-  const hearCauses = (): void =>
-    dueTimes.hear(
-      [...latch.causes(), ...(areRulesLost() ? [rulesLost] : [])],
-      (cause) => cause === rulesLost || cause.includes('/'),
-    );
-  const announced = new Announced();
+  const hearCauses = (): void => dueTimes.hear(latch.causes(), areRulesLost());
   const stay = {
     killWindowMs: config.TURNOUT_KILL_WINDOW_MS,
     moveWithinMs: config.TURNOUT_MOVE_WITHIN_MS,
   };
-  const mover = new Mover({
-    sessions,
-    decider,
-    dueTimes,
-    announced,
-    clock,
-    logger,
-    stay,
-  });
+  const mover = new Mover({ sessions, decider, dueTimes, clock, logger, stay });
 
-  const apply = (rules: Rules): void => {
+  const follow = (rules: Rules): void => {
     evaluator.apply([...rules.features, ...pastToggles(rules)]);
     latch.follow(rules);
     hearCauses();
-    store.acknowledge(rules.version);
+    fleet.acknowledge(rules.version);
     mover.run();
   };
-  const rules = store.current();
-  if (rules !== undefined) {
-    evaluator.apply([...rules.features, ...pastToggles(rules)]);
-    store.acknowledge(rules.version);
-  }
-  store.subscribe(apply);
+  const first = store.current();
+  if (first !== undefined) follow(first);
+  store.subscribe(follow);
   latch.subscribe(() => {
     hearCauses();
     mover.runSoon();
   });
-  const courier = new KillCourier(latch, store, logger);
-  const control = new RolloutControl({ store, latch, clock, nodeId, stay, logger });
+  const control = new RolloutControl({ store, fleet, latch, clock, nodeId, stay, logger });
+  const killFile = config.TURNOUT_KILL_FILE;
+  const kill = (reason: string) => control.kill({ who: `local/${nodeId}`, reason });
+  const door = options.local && openLocalKillDoor({ ...options.local, nodeId, logger, kill });
   const closers = [
-    watchAge(areRulesLost, options, () => {
-      hearCauses();
-      mover.run();
-    }),
-    config.TURNOUT_KILL_FILE === undefined
+    maxAgeMs === 0
       ? undefined
-      : watchKillFile(config.TURNOUT_KILL_FILE, latch, clock, logger),
-    options.local === undefined ? undefined : openLocalKill(options.local, control, options),
+      : watchAge(areRulesLost, options, () => {
+          hearCauses();
+          mover.run();
+        }),
+    killFile === undefined ? undefined : watchKillFile(killFile, latch, clock, logger),
+    door && (() => door.close()),
   ];
   if (caps.length > 0)
     logger.warn({ variables: caps }, 'this node serves long-poll only, whatever the rules say');
 
   return {
     nodeId,
+    /** Resolves once the rules were read, or could not be in a start's time: this node may be asked. */
     ready: store.ready,
     store,
     fleet,
+    /** The toggles that this release knows, as they are before anybody changes them. */
     toggles,
     latch,
     decider,
     dueTimes,
     control,
     mover,
-    admission: new RolloutAdmission(
-      decider,
-      dueTimes,
-      announced,
-      (version) => store.refresh(version),
-      options.onDecision ?? (() => {}),
-    ),
-    async close() {
+    admission: new RolloutAdmission({ decider, dueTimes, store, onDecision: options.onDecision }),
+    async close(): Promise<void> {
       for (const close of closers) close?.();
       lately.close();
-      courier.close();
       mover.close();
-      fleet.close();
-      await store.close();
+      store.close();
+      await fleet.close();
       evaluator.close();
     },
   };
 }
 
+/** The rules and the fleet that the settings describe, with the first rules that the environment has to write (docs/PROTOCOL.md, 13). */
+function openRules(
+  options: RolloutOptions,
+  toggles: readonly Feature[],
+  node: FleetNode,
+): { readonly store: RulesStore; readonly fleet: Fleet } {
+  const { config, clock, logger, shared, prints = {} } = options;
+  const first = firstRules(toggles, config, logger);
+  if (shared === undefined) {
+    const pace = paceOf(config, node.connectedHere);
+    return { store: new MemoryRulesStore({ clock, pace, first }), fleet: new LoneFleet(node) };
+  }
+  const keys = rulesKeys(shared.prefix, shared.channelEnd);
+  const link = new RulesLink(shared.redis, clock, logger);
+  const fleet = new RedisFleet({ ...node, redis: link, keys, clock, logger, prints });
+  const pace = paceOf(config, () => fleet.connected());
+  const found = (stored: Rules | undefined) => changeAtStart(first, stored, config, logger);
+  return { store: new RedisRulesStore({ link, keys, clock, logger, pace, found }), fleet };
+}
+
+const paceOf = (config: Config, connected: () => Connected): Pace => ({
+  connected,
+  moveRate: config.TURNOUT_MOVE_RATE,
+  killWindowMs: config.TURNOUT_KILL_WINDOW_MS,
+  pollCapacity: config.TURNOUT_POLL_CAPACITY,
+});
+
 /** Nothing announces that rules have grown old: moves those connected when it happens, and when it is over. */
 function watchAge(
   areRulesLost: () => boolean,
-  { config, clock, logger }: RolloutOptions,
+  { clock, logger }: RolloutOptions,
   changed: () => void,
-): (() => void) | undefined {
-  if (config.TURNOUT_RULES_STALE !== 'long-poll' || config.TURNOUT_RULES_MAX_AGE === 0) return undefined;
+): () => void {
   let wereLost = areRulesLost();
   return clock.every(ageLookMs, () => {
     const areLost = areRulesLost();
@@ -202,14 +194,4 @@ function watchAge(
     );
     changed();
   });
-}
-
-function openLocalKill(
-  { folder, pid }: NonNullable<RolloutOptions['local']>,
-  control: RolloutControl,
-  { nodeId, logger }: RolloutOptions,
-): () => void {
-  const kill = (reason: string) => control.kill({ who: `local/${nodeId}`, reason });
-  const door = openLocalKillDoor({ folder, pid, nodeId, logger, kill });
-  return () => door.close();
 }

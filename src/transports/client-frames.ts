@@ -1,7 +1,7 @@
 /** What a stream's client said, parsed once at the edge. Pure: text in, a frame or what is wrong with it out. */
 import { type ClientFrame, clientFrameSchema, firstFrameSchema } from '../../schema/frames.ts';
 import { reservedFields } from '../../schema/envelope.ts';
-import { fail, TurnoutError } from '../errors.ts';
+import { fail, problemsIn, type TurnoutError } from '../errors.ts';
 import { firstInexactNumber, inexactMessage } from '../log/exact-numbers.ts';
 import { decodeCursor } from '../log/cursor.ts';
 import type { Start } from '../log/event-log.ts';
@@ -22,7 +22,7 @@ export function parseFirstFrame(text: string): Opening {
   const parsed = firstFrameSchema.safeParse(parseObject(text));
   if (!parsed.success) {
     const { issues } = parsed.error;
-    throw fail(issues[0]?.path[0] === 'cursor' ? 'bad_cursor' : 'bad_frame', firstProblem(issues));
+    throw fail(issues[0]?.path[0] === 'cursor' ? 'bad_cursor' : 'bad_frame', problemsIn(issues, 'frame', 1));
   }
   const { data } = parsed;
   return { services: new Set(data.services), start: startOf(data), session: data.session };
@@ -35,7 +35,11 @@ export function parseClientFrame(text: string): Parsed {
   if (typeof type !== 'string') throw fail('bad_frame', 'a frame needs a type');
   const ref = typeof object.id === 'string' ? object.id.slice(0, 128) : undefined;
   if (!knownTypes.has(type))
-    return { ok: false, error: fail('unknown_type', `no frame has the type ${quote(type)}`), ref };
+    return {
+      ok: false,
+      error: fail('unknown_type', `no frame has the type ${JSON.stringify(type.slice(0, 32))}`),
+      ref,
+    };
   const { event } = object;
   if (isObject(event)) {
     const reserved = reservedFields.find((field) => Object.hasOwn(event, field));
@@ -46,7 +50,11 @@ export function parseClientFrame(text: string): Parsed {
   if (inexact !== undefined) return { ok: false, error: fail('bad_field', inexactMessage(inexact)), ref };
   const parsed = clientFrameSchema.safeParse(object);
   if (parsed.success) return { ok: true, frame: parsed.data };
-  return { ok: false, error: fail('bad_field', firstProblem(parsed.error.issues)), ref: ref ?? type };
+  return {
+    ok: false,
+    error: fail('bad_field', problemsIn(parsed.error.issues, 'frame', 1)),
+    ref: ref ?? type,
+  };
 }
 
 /** The start that a first frame or a poll names. @throws bad_cursor */
@@ -66,13 +74,9 @@ export function startOf(asked: {
   return { at: 'lastSeq', seq, ...(epoch === undefined ? {} : { epoch }) };
 }
 
-const knownTypes: ReadonlySet<string> = new Set<ClientFrame['type']>([
-  'subscribe',
-  'unsubscribe',
-  'publish',
-  'auth',
-  'pong',
-]);
+const knownTypes: ReadonlySet<string> = new Set(
+  clientFrameSchema.options.map(({ shape }) => shape.type.value),
+);
 
 function parseObject(text: string): Record<string, unknown> {
   let value: unknown;
@@ -87,13 +91,4 @@ function parseObject(text: string): Record<string, unknown> {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-const quote = (text: string): string => JSON.stringify(text.slice(0, 32));
-
-function firstProblem(issues: readonly { path: PropertyKey[]; message: string }[]): string {
-  const [issue] = issues;
-  return issue === undefined
-    ? 'malformed'
-    : `${issue.path.map(String).join('.') || 'frame'}: ${issue.message}`;
 }

@@ -4,10 +4,11 @@
  */
 import { constants, deflateRawSync } from 'node:zlib';
 import { type Code, codes, limits } from '../../schema/codes.ts';
-import type { ResetReason, Transport } from '../../schema/frames.ts';
+import type { ResetReason } from '../../schema/frames.ts';
 import { encodeCursor, placeOf, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent, LogEntry } from '../log/entry.ts';
 import type { Form } from '../hub/chunk.ts';
+import type { MigrateOrder } from '../hub/sessions.ts';
 
 const fin = 0x80;
 const rsv1 = 0x40;
@@ -101,21 +102,13 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 export const frames = {
   ack(
     at: Position,
-    about: { nowMs: number; connection: string; pingMs: number; assignment: number },
+    nowMs: number,
+    about: { connection: string; pingMs: number; assignment: number },
   ): Buffer {
-    const { nowMs, connection, pingMs, assignment } = about;
     const { seq, epoch } = at;
-    const timestamp = iso(nowMs);
-    return control({
-      type: 'ack',
-      seq,
-      cursor: encodeCursor(at),
-      epoch,
-      timestamp,
-      connection,
-      pingMs,
-      assignment,
-    });
+    const { connection, pingMs, assignment } = about;
+    const [cursor, timestamp] = [encodeCursor(at), iso(nowMs)];
+    return control({ type: 'ack', seq, cursor, epoch, timestamp, connection, pingMs, assignment });
   },
 
   ping(at: Position, nowMs: number): Buffer {
@@ -126,11 +119,7 @@ export const frames = {
     return control({ type: 'reset', reason, seq: head.seq, cursor: encodeCursor(head), epoch: head.epoch });
   },
 
-  migrate(
-    at: Position,
-    order: { transport: Transport; withinMs: number; reason: string; assignment: number },
-  ): Buffer {
-    const { transport, withinMs, reason, assignment } = order;
+  migrate(at: Position, { transport, withinMs, reason, assignment }: MigrateOrder): Buffer {
     return control({ type: 'migrate', transport, withinMs, reason, assignment, cursor: encodeCursor(at) });
   },
 
@@ -148,17 +137,18 @@ export const frames = {
 
   /** One frame for each service, made once for all readers that are given the same events. */
   ephemeral(events: readonly EphemeralEvent[]): readonly Buffer[] {
-    const made = ephemeralFrames.get(events);
-    if (made !== undefined) return made;
-    const services = [...new Set(events.map((event) => event.service))];
-    const fresh = services.map((service) =>
-      ephemeralFrame(
-        service,
-        events.filter((event) => event.service === service),
-      ),
-    );
-    ephemeralFrames.set(events, fresh);
-    return fresh;
+    let made = ephemeralFrames.get(events);
+    if (made === undefined) {
+      const services = new Set(events.map(({ service }) => service));
+      made = [...services].map((name) =>
+        ephemeralFrame(
+          name,
+          events.filter(({ service }) => service === name),
+        ),
+      );
+      ephemeralFrames.set(events, made);
+    }
+    return made;
   },
 } as const;
 

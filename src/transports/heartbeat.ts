@@ -2,15 +2,13 @@
  * The heart-beat of one stream: a ping each round, and the verdict on a peer that shows no life. A round in which this
  * node itself stalled says nothing about the peer.
  */
-import type { Cancel, Clock } from '../clock.ts';
-import type { Wheel } from './wheel.ts';
+import type { Cancel } from '../clock.ts';
+import type { StreamDeps } from './deps.ts';
 
 const silentRoundsToDie = 2;
 
-export interface HeartbeatOptions {
-  readonly wheel: Wheel;
-  readonly clock: Clock;
-  readonly pingMs: number;
+/** The stream whose heart beats. */
+interface Peer {
   /** Any figure that changes when the peer is heard or its socket drains. */
   progress(): number;
   ping(): void;
@@ -18,18 +16,21 @@ export interface HeartbeatOptions {
 }
 
 export class Heartbeat {
-  private readonly options: HeartbeatOptions;
+  private readonly deps: Pick<StreamDeps, 'wheel' | 'clock' | 'pingMs'>;
   private cancel: Cancel = () => undefined;
   private silentRounds = 0;
   private lastProgress = 0;
   private roundStartMs = 0;
 
-  constructor(options: HeartbeatOptions) {
-    this.options = options;
+  constructor(
+    deps: Heartbeat['deps'],
+    private readonly peer: Peer,
+  ) {
+    this.deps = deps;
   }
 
   start(): void {
-    this.lastProgress = this.options.progress();
+    this.lastProgress = this.peer.progress();
     this.schedule();
   }
 
@@ -38,22 +39,22 @@ export class Heartbeat {
   }
 
   private schedule(): void {
-    this.roundStartMs = this.options.clock.monotonic();
-    this.cancel = this.options.wheel.after(this.options.pingMs, () => this.round());
+    this.roundStartMs = this.deps.clock.monotonic();
+    this.cancel = this.deps.wheel.after(this.deps.pingMs, () => this.round());
   }
 
   private round(): void {
-    const { options } = this;
-    const progress = options.progress();
-    const hasStalled = options.wheel.longestStallMs(this.roundStartMs) > options.pingMs / 2;
+    const { deps, peer } = this;
+    const progress = peer.progress();
+    const hasStalled = deps.wheel.longestStallMs(this.roundStartMs) > deps.pingMs / 2;
     if (progress !== this.lastProgress) this.silentRounds = 0;
     else if (!hasStalled) this.silentRounds += 1;
     this.lastProgress = progress;
     if (this.silentRounds >= silentRoundsToDie) {
-      options.dead();
+      peer.dead();
       return;
     }
     this.schedule();
-    options.ping();
+    peer.ping();
   }
 }

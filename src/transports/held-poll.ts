@@ -4,18 +4,18 @@
  */
 import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
-import { type Cancel, pause } from '../clock.ts';
-import { asTurnoutError } from '../errors.ts';
+import type { Cancel } from '../clock.ts';
 import { type Chunk, partsFor } from '../hub/chunk.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
-import type { Group, Member } from '../hub/group.ts';
+import { RingCursor } from '../hub/ring-cursor.ts';
 import { anyTransport, type LiveSession } from '../hub/sessions.ts';
 import { heldAtMostMs } from '../auth/identity.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
+import type { LongPollDeps } from './deps.ts';
 import { fitting, pollForm, type PollState } from './poll-body.ts';
-import type { LongPollDeps, PollRequest } from './poll-request.ts';
-import { Standing } from './standing.ts';
+import type { PollRequest } from './poll-request.ts';
+import { SessionValidity } from './session-validity.ts';
 
 // Looking through what isn't the reader's ends after this much, with `more`.
 const maxPages = 10;
@@ -23,7 +23,6 @@ const maxLookMs = 250;
 // An ephemeral event answers a poll no sooner than this after it came: at most once a second.
 const ephemeralAfterMs = 1000;
 const maxEphemeral = 100;
-const retryMs = 250;
 
 /** What answers a poll, not yet written. */
 export interface PollOutcome {
@@ -32,77 +31,62 @@ export interface PollOutcome {
   readonly state: PollState;
 }
 
-export class HeldPoll implements Member, LiveSession {
+export class HeldPoll extends RingCursor implements LiveSession {
   readonly transport = 'long-poll';
   readonly supports = anyTransport;
   readonly override: Transport | undefined = undefined;
   readonly isMoving = false;
   readonly connection: string;
+  readonly org: string;
+  readonly sub: string;
+  readonly session: string | undefined;
+  readonly assignment: number | undefined;
   readonly sinceMs: number;
   readonly cohort: Cohort;
   /** Rejects on a fault of ours alone: while the log is away a poll is held, and answered. */
   readonly answered: Promise<PollOutcome>;
   /** Events were waiting when the poll came. */
   foundAtOnce = false;
-  private readonly deps: LongPollDeps;
-  private readonly feed: Feed;
-  private readonly request: PollRequest;
-  private readonly group: Group;
   private readonly holdMs: number;
   private resolve: (outcome: PollOutcome) => void = () => undefined;
   private reject: (fault: unknown) => void = () => undefined;
   private readonly cameMs: number;
-  private place: Position;
   private pages = 0;
   private lookingSinceMs: number | undefined;
   private isHeld = false;
-  private isReading = false;
-  private isDone = false;
-  private mustRecheck = false;
   private pending: EphemeralEvent[] = [];
   private cancels: Cancel[] = [];
 
-  constructor(deps: LongPollDeps, feed: Feed, request: PollRequest, placed: Placed) {
+  constructor(
+    private readonly deps: LongPollDeps,
+    feed: Feed,
+    private readonly request: PollRequest,
+    placed: Placed,
+  ) {
+    const { services, form = pollForm(request.limit) } = request;
+    super({ feed, clock: deps.clock, position: placed.position, services, form });
     this.answered = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
-    this.deps = deps;
-    this.feed = feed;
-    this.request = request;
     this.connection = deps.clock.id();
     this.sinceMs = deps.clock.now();
     this.cameMs = deps.clock.monotonic();
-    this.place = placed.position;
     const { identity, assignment, session, start, waitMs } = request;
+    this.org = identity.org;
+    this.sub = identity.sub;
+    this.session = session;
+    this.assignment = assignment;
     const due = deps.admission.poll(identity, { assignment, session });
     const isDueNow = start.at === 'head' || due.mayMoveUp;
     this.cohort = due.cohort;
     this.holdMs = isDueNow ? 0 : Math.min(waitMs, heldAtMostMs(identity, deps.clock.now()));
-    this.group = feed.join(this, request.services, request.form ?? pollForm(request.limit));
     if (placed.reset === undefined) this.pump();
     else this.finish(undefined, { reset: placed.reset });
   }
 
-  get org(): string {
-    return this.request.identity.org;
-  }
-  get sub(): string {
-    return this.request.identity.sub;
-  }
-  get session(): string | undefined {
-    return this.request.session;
-  }
-  get assignment(): number | undefined {
-    return this.request.assignment;
-  }
-
   position(): Position {
     return this.place;
-  }
-
-  behind(): number {
-    return Math.max(0, this.feed.head.seq - this.place.seq);
   }
 
   /** A poll moves by being answered: what it is due stands in the answer. */
@@ -115,29 +99,22 @@ export class HeldPoll implements Member, LiveSession {
   }
 
   pump(): void {
-    if (this.isDone || this.isReading) return;
-    for (;;) {
+    while (!this.isClosed && !this.isReading) {
       const chunk = this.group.chunkAfter(this.place);
-      if (chunk === undefined) {
-        this.holdOn();
-        return;
-      }
       if (chunk === 'behind') {
         void this.readLog();
+      } else if (chunk === undefined) {
+        this.holdOn();
         return;
+      } else {
+        this.take(chunk);
       }
-      if (this.take(chunk)) return;
     }
-  }
-
-  recheck(): void {
-    this.mustRecheck = true;
-    if (!this.isReading) void this.readLog();
   }
 
   ephemeral(events: readonly EphemeralEvent[]): void {
     // Another API has no word for what isn't stored.
-    if (this.isDone || this.request.form !== undefined) return;
+    if (this.isClosed || this.request.form !== undefined) return;
     const theirs = events.filter((event) => event.to?.includes(this.sub) ?? true);
     if (theirs.length === 0) return;
     const isFirst = this.pending.length === 0;
@@ -147,20 +124,18 @@ export class HeldPoll implements Member, LiveSession {
       this.cancels.push(this.deps.wheel.after(ephemeralAfterMs - sinceCameMs, () => this.finish()));
   }
 
-  /** True where the chunk answers the poll. */
-  private take(chunk: Chunk): boolean {
+  /** Answers the poll where the chunk has events for it, or it has looked for long enough. */
+  protected take(chunk: Chunk): void {
     this.place = chunk.end;
     if (partsFor(chunk, this.sub).length > 0) {
       this.foundAtOnce = !this.isHeld;
       this.finish(chunk);
-      return true;
+      return;
     }
     this.pages += 1;
     const nowMs = this.deps.clock.monotonic();
     this.lookingSinceMs ??= nowMs;
-    if (this.pages < maxPages && nowMs - this.lookingSinceMs < maxLookMs) return false;
-    this.finish();
-    return true;
+    if (this.pages >= maxPages || nowMs - this.lookingSinceMs >= maxLookMs) this.finish();
   }
 
   /** At the head, with nothing for this reader: wait for what comes, or for the end of the wait. */
@@ -179,40 +154,27 @@ export class HeldPoll implements Member, LiveSession {
     this.cancels.push(this.deps.wheel.after(this.holdMs, finish), this.request.client.onGone(finish));
     const { identity } = this.request;
     if (identity.vouch === undefined) return;
-    const standing = new Standing(this.deps, identity, finish);
-    this.cancels.push(() => standing.close());
+    const validity = new SessionValidity(this.deps, identity, finish);
+    this.cancels.push(() => validity.close());
   }
 
-  private async readLog(): Promise<void> {
-    this.isReading = true;
-    this.mustRecheck = false;
-    try {
-      const fetched = await this.group.fetch(this.place);
-      if (!this.isDone && !this.mustRecheck && fetched.kind === 'chunk') this.take(fetched.chunk);
-      if (!this.isDone && !this.mustRecheck && fetched.kind === 'reset') {
-        this.place = fetched.head;
-        this.finish(undefined, { reset: fetched.reason });
-      }
-    } catch (thrown) {
-      if (asTurnoutError(thrown).code !== 'log_unavailable') {
-        this.leave();
-        this.reject(thrown);
-        return;
-      }
-      // The log is away: the poll is held to its wait, then answered with the cursor that it has.
-      this.holdOn();
-      await pause(this.deps.clock, retryMs);
-      this.mustRecheck = true;
-    }
-    this.isReading = false;
-    if (this.isDone) return;
-    if (this.mustRecheck) this.recheck();
-    else this.pump();
+  protected restarted(reset: ResetReason): void {
+    this.finish(undefined, { reset });
+  }
+
+  protected fail(fault: unknown): void {
+    this.close();
+    this.reject(fault);
+  }
+
+  /** The poll is held to its wait, then answered with the cursor that it has. */
+  protected override bear(): void {
+    this.holdOn();
   }
 
   private finish(chunk?: Chunk, { reset }: { reset?: ResetReason } = {}): void {
-    if (this.isDone) return;
-    this.leave();
+    if (this.isClosed) return;
+    this.close();
     const { deps, request } = this;
     // Asked again: the rules may have changed while it was held.
     const { transport, assignment } = deps.admission.poll(request.identity, request);
@@ -230,11 +192,10 @@ export class HeldPoll implements Member, LiveSession {
   }
 
   /** It looks no more, and nobody can move or end it. */
-  private leave(): void {
-    if (this.isDone) return;
-    this.isDone = true;
+  override close(): void {
+    if (this.isClosed) return;
+    super.close();
     for (const cancel of this.cancels) cancel();
-    this.feed.leave(this, this.group);
     if (!this.isHeld) return;
     this.deps.traffic.pollsHeld -= 1;
     this.deps.sessions.remove(this);

@@ -11,10 +11,9 @@ const maxWaiting = 64;
 const windowS = limits.controlWindowMs / 1000;
 
 export class Inbox {
-  private readonly ws: WebSocket;
-  private readonly clock: Clock;
+  private readonly clock: Pick<Clock, 'monotonic'>;
+  private readonly outbox: { readonly hasRoom: boolean };
   private readonly handle: (text: string) => Promise<void> | undefined;
-  private readonly hasRoom: () => boolean;
   private waiting: string[] = [];
   private isHandling = false;
   private isHeld = true;
@@ -22,16 +21,15 @@ export class Inbox {
   private readonly framesBySecond: number[] = Array.from({ length: windowS }, () => 0);
 
   /** Nothing is handled before `release`. @param handle must not reject. */
-  constructor(options: {
-    ws: WebSocket;
-    clock: Clock;
-    handle: (text: string) => Promise<void> | undefined;
-    hasRoom: () => boolean;
-  }) {
-    this.ws = options.ws;
-    this.clock = options.clock;
-    this.handle = options.handle;
-    this.hasRoom = options.hasRoom;
+  constructor(
+    private readonly ws: WebSocket,
+    clock: Inbox['clock'],
+    outbox: Inbox['outbox'],
+    handle: Inbox['handle'],
+  ) {
+    this.clock = clock;
+    this.outbox = outbox;
+    this.handle = handle;
   }
 
   push(text: string): void {
@@ -56,7 +54,7 @@ export class Inbox {
   /** The client is known: what came meanwhile is handled, then what comes. */
   release(): void {
     this.isHeld = false;
-    if (!this.isHandling) void this.run();
+    this.resume();
   }
 
   /** The socket has drained: read on, if that was why it stopped. */
@@ -72,14 +70,14 @@ export class Inbox {
 
   private async run(): Promise<void> {
     this.isHandling = true;
-    while (!this.isHeld && this.hasRoom()) {
+    while (!this.isHeld && this.outbox.hasRoom) {
       const text = this.waiting.shift();
       if (text === undefined) break;
       const underway = this.handle(text);
       if (underway !== undefined) await underway;
     }
     this.isHandling = false;
-    const isStuck = this.waiting.length > maxWaiting || (!this.isHeld && !this.hasRoom());
+    const isStuck = this.waiting.length > maxWaiting || (!this.isHeld && !this.outbox.hasRoom);
     if (isStuck && !this.ws.isPaused) this.ws.pause();
     if (!isStuck && this.ws.isPaused) this.ws.resume();
   }

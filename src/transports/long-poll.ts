@@ -9,8 +9,9 @@ import type { Feed, Placed } from '../hub/feed.ts';
 import { heldAtMostMs } from '../auth/identity.ts';
 import { HeldPoll, type PollOutcome } from './held-poll.ts';
 import { chunkBody, emptyBody } from './poll-body.ts';
-import type { LongPollDeps, PollRequest } from './poll-request.ts';
-import { inTurns, toldPart } from './turns.ts';
+import type { PollRequest } from './poll-request.ts';
+import type { LongPollDeps } from './deps.ts';
+import { inTurns, toldPart, until } from './turns.ts';
 
 export interface PollAnswer {
   readonly body: Buffer;
@@ -18,18 +19,20 @@ export interface PollAnswer {
   readonly mustClose: boolean;
 }
 
+interface Found {
+  readonly feed: Feed;
+  readonly placed: Placed;
+}
+
 const retryMs = 250;
 // A poll that must not wait still gives the log this long: a read takes a moment even where all is well.
 const minLogMs = 2000;
 // A client that is sent back to a draining node asks again the moment it is answered: it is held this long, not for its wait.
 const whileDrainingMs = 1000;
-// How often a drain looks whether anybody still waits for the log.
-const lookMs = 20;
 // Whoever was answered right before a drain is on the way back, on the same connection: not to be closed under the request.
 const returnMs = 300;
 
 export class LongPoll {
-  private readonly deps: LongPollDeps;
   private readonly held = new Set<HeldPoll>();
   /** Polls that wait for the log itself: each is let go by its own. */
   private readonly waiting = new Set<() => void>();
@@ -37,9 +40,7 @@ export class LongPoll {
   private isDraining = false;
   private isClosing = false;
 
-  constructor(deps: LongPollDeps) {
-    this.deps = deps;
-  }
+  constructor(private readonly deps: LongPollDeps) {}
 
   /** @throws service_forbidden, log_unavailable (a poll without cursor), overloaded */
   async answer(request: PollRequest): Promise<PollAnswer> {
@@ -66,11 +67,10 @@ export class LongPoll {
     const cameMs = deps.clock.monotonic();
     const livesMs = heldAtMostMs(request.identity, deps.clock.now());
     const endMs = cameMs + Math.min(request.waitMs, livesMs, this.mostMs);
-    const feed = await this.attach(request, endMs);
-    if (feed === undefined) return this.unplaced(request);
+    const found = await this.whileAway(request, endMs);
+    if (found === undefined) return this.unplaced(request);
+    const { feed, placed } = found;
     try {
-      const placed = await this.place(feed, request, endMs);
-      if (placed === undefined) return this.unplaced(request);
       // Its wait is the whole poll's: what the log took of it is gone.
       const waitMs = Math.max(0, Math.min(request.waitMs, endMs - deps.clock.monotonic()));
       const poll = new HeldPoll(deps, feed, { ...request, waitMs }, placed);
@@ -100,7 +100,7 @@ export class LongPoll {
     const placedMs = clock.monotonic() + whileDrainingMs;
     await inTurns([...this.held], withinMs * toldPart, clock, answer, () => this.held.size === 0);
     // Who has just asked the log is told what it says; where it is away, nobody waits for it.
-    while (this.waiting.size > 0 && clock.monotonic() < placedMs) await pause(clock, lookMs);
+    await until(() => this.waiting.size === 0, placedMs, clock);
     for (const giveUp of this.waiting) giveUp();
     const leftMs = this.answeredMs + returnMs - clock.monotonic();
     if (leftMs > 0) await pause(clock, leftMs);
@@ -119,41 +119,15 @@ export class LongPoll {
     return this.isDraining ? whileDrainingMs : Number.POSITIVE_INFINITY;
   }
 
-  private async attach(request: PollRequest, endMs: number): Promise<Feed | undefined> {
-    const { hub } = this.deps;
-    const { org } = request.identity;
-    // One that comes after the poll was answered must be let go again.
-    return this.whileAway(
-      request,
-      endMs,
-      () => hub.acquire(org),
-      () => hub.release(org),
-    );
-  }
-
-  private place(feed: Feed, request: PollRequest, endMs: number): Promise<Placed | undefined> {
-    return this.whileAway(
-      request,
-      endMs,
-      () => feed.place(request.start),
-      () => undefined,
-    );
-  }
-
   /**
-   * While the log is away, or hangs, a poll with a cursor is held to its wait, then answered with the cursor it came with
-   * (undefined here); any other is refused at once.
+   * The org's feed, which is to be released, and the poll's place in it. While the log is away, or hangs, a poll with a
+   * cursor is held to its wait, then answered with the cursor it came with (undefined here); any other is refused at once.
    */
-  private async whileAway<T>(
-    request: PollRequest,
-    endMs: number,
-    attempt: () => Promise<T>,
-    undo: () => void,
-  ): Promise<T | undefined> {
+  private async whileAway(request: PollRequest, endMs: number): Promise<Found | undefined> {
     const { clock } = this.deps;
     for (;;) {
       try {
-        return await this.inTime(endMs, attempt(), undo);
+        return await this.inTime(endMs, this.find(request));
       } catch (error) {
         const isAway = error instanceof TurnoutError && codes[error.code].status === 503;
         if (!isAway || request.start.at !== 'cursor') throw error;
@@ -164,9 +138,20 @@ export class LongPoll {
     }
   }
 
-  /** What the attempt brings. @throws log_unavailable when it takes longer than the poll may wait, or the node drains. */
-  private async inTime<T>(endMs: number, attempt: Promise<T>, undo: () => void): Promise<T> {
-    const { clock, wheel } = this.deps;
+  private async find({ identity, start }: PollRequest): Promise<Found> {
+    const { hub } = this.deps;
+    const feed = await hub.acquire(identity.org);
+    try {
+      return { feed, placed: await feed.place(start) };
+    } catch (error) {
+      hub.release(identity.org);
+      throw error;
+    }
+  }
+
+  /** What the attempt finds. @throws log_unavailable when it takes longer than the poll may wait, or the node drains. */
+  private async inTime(endMs: number, attempt: Promise<Found>): Promise<Found> {
+    const { clock, wheel, hub } = this.deps;
     let cancel: Cancel = () => undefined;
     let giveUp: () => void = () => undefined;
     const late = new Promise<never>((_resolve, reject) => {
@@ -176,13 +161,18 @@ export class LongPoll {
     this.waiting.add(giveUp);
     let isTaken = false;
     try {
-      const brought = await Promise.race([attempt, late]);
+      const found = await Promise.race([attempt, late]);
       isTaken = true;
-      return brought;
+      return found;
     } finally {
       cancel();
       this.waiting.delete(giveUp);
-      if (!isTaken) attempt.then(undo, () => undefined);
+      // A feed that is found after the poll was answered must be let go again.
+      if (!isTaken)
+        attempt.then(
+          ({ feed }) => hub.release(feed.org),
+          () => undefined,
+        );
     }
   }
 

@@ -4,28 +4,38 @@
  */
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import type { ResetReason } from '../../schema/frames.ts';
 import type { Part } from '../hub/chunk.ts';
+import type { Sink } from '../hub/reader.ts';
+import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
 import { type FrameClass, frameClass, type Traffic } from '../metrics/traffic.ts';
+import { frames } from './frames.ts';
 
-export class Outbox {
+/** The stream that an outbox belongs to. */
+interface Owner {
+  onDrain(): void;
+  /** Ends it for a fault of ours. */
+  fail(fault: unknown): void;
+}
+
+export class Outbox implements Sink {
   /** How often the socket has emptied itself after it was full: the peer reads. */
   drains = 0;
-  private readonly ws: WebSocket;
-  private readonly socket: Duplex;
-  private readonly traffic: Traffic;
   private readonly highWaterBytes: number;
   private isClosed = false;
   private replayUpToSeq = 0;
 
-  constructor(ws: WebSocket, socket: Duplex, traffic: Traffic, onDrain: () => void) {
-    this.ws = ws;
-    this.socket = socket;
-    this.traffic = traffic;
+  constructor(
+    private readonly ws: WebSocket,
+    private readonly socket: Duplex,
+    private readonly traffic: Traffic,
+    private readonly owner: Owner,
+  ) {
     this.highWaterBytes = socket.writableHighWaterMark;
     socket.on('drain', () => {
       this.drains += 1;
-      if (this.isOpen) onDrain();
+      if (this.isOpen) owner.onDrain();
     });
   }
 
@@ -45,11 +55,19 @@ export class Outbox {
     this.socket.write(frame);
   }
 
+  reset(reason: ResetReason, head: Position): void {
+    this.control(frames.reset(reason, head));
+  }
+
   /** What is not stored counts by event and type, like what is: typing is seldom anything else. */
-  ephemeral(frames: readonly Buffer[], events: readonly EphemeralEvent[]): void {
+  ephemeral(events: readonly EphemeralEvent[]): void {
     if (!this.isOpen) return;
-    for (const frame of frames) this.socket.write(frame);
+    for (const frame of frames.ephemeral(events)) this.socket.write(frame);
     for (const { type } of events) this.traffic.frames[frameClass(type)] += 1;
+  }
+
+  fail(fault: unknown): void {
+    this.owner.fail(fault);
   }
 
   deliver(parts: readonly Part[]): void {
@@ -79,13 +97,13 @@ export class Outbox {
   }
 
   private count(part: Part): void {
-    const { frames, delivered, replayed } = this.traffic;
+    const { frames: sent, delivered, replayed } = this.traffic;
     delivered.websocket += part.entries.length;
     this.traffic.compressedFrames += part.compressedFrames;
-    frames.assistant_message += part.tally.assistant_message;
-    frames.typing += part.tally.typing;
-    frames.error += part.tally.error;
-    frames.other += part.tally.other;
+    sent.assistant_message += part.tally.assistant_message;
+    sent.typing += part.tally.typing;
+    sent.error += part.tally.error;
+    sent.other += part.tally.other;
     const first = part.entries[0];
     if (first === undefined || first.seq > this.replayUpToSeq) return;
     for (const entry of part.entries) if (entry.seq <= this.replayUpToSeq) replayed.websocket += 1;

@@ -1,28 +1,9 @@
-/** What a poll asks, and what answering it takes: shared by the transport and the polls it holds. */
+/** What a poll asks, and the client that waits for its answer. */
 import type { ServerResponse } from 'node:http';
-import type { Cancel, Clock } from '../clock.ts';
+import type { Cancel } from '../clock.ts';
 import type { Form } from '../hub/chunk.ts';
-import type { Hub } from '../hub/hub.ts';
-import type { Sessions } from '../hub/sessions.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Start } from '../log/event-log.ts';
-import type { Traffic } from '../metrics/traffic.ts';
-import type { Admission } from './admission.ts';
-import type { Wheel } from './wheel.ts';
-
-export interface LongPollDeps {
-  readonly hub: Hub;
-  /** False while reads of the log are known to fail. */
-  readonly isLogReachable: () => boolean;
-  readonly sessions: Sessions;
-  readonly admission: Admission;
-  readonly clock: Clock;
-  readonly wheel: Wheel;
-  readonly traffic: Traffic;
-  readonly maxHeld: number;
-  /** An answer is ready. `waitedMs` counts only where events were there when the poll came. */
-  onAnswered(answer: { hadEvents: boolean; waitedMs: number }): void;
-}
 
 export interface PollRequest {
   readonly identity: Identity;

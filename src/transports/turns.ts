@@ -4,8 +4,13 @@ import { type Clock, pause } from '../clock.ts';
 /** The part of a drain's time over which people are told to go. What is left is for them to go in, and for the slow. */
 export const toldPart = 0.5;
 
-// Turns are met up to this much late.
+// Turns are met, and ends are seen, up to this much late.
 const stepMs = 10;
+
+/** Resolves once `isOver` holds, or at `endMs` (monotonic). */
+export async function until(isOver: () => boolean, endMs: number, clock: Clock): Promise<void> {
+  while (!isOver() && clock.monotonic() < endMs) await pause(clock, stepMs);
+}
 
 /**
  * Calls `tell` for each of `all`, evenly over `overMs`, the first at once.
@@ -20,8 +25,7 @@ export async function inTurns<T>(
 ): Promise<void> {
   const beganMs = clock.monotonic();
   for (const [place, one] of all.entries()) {
-    const turnMs = beganMs + (place / all.length) * overMs;
-    while (clock.monotonic() < turnMs && !isOver()) await pause(clock, stepMs);
+    await until(isOver, beganMs + (place / all.length) * overMs, clock);
     tell(one);
   }
 }

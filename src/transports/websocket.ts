@@ -7,16 +7,15 @@ import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Code, codes, limits } from '../../schema/codes.ts';
 import { Credential } from '../auth/credential.ts';
-import { pause } from '../clock.ts';
 import { isLoopbackHost } from '../config/config.ts';
 import { errorBody, fail, retryAfterOf } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
 import type { Authenticator } from '../auth/identity.ts';
 import { StreamConnection } from './connection.ts';
-import { understoodOffers } from './extension-offers.ts';
+import { takesSharedDeflate, understoodOffers } from './extensions.ts';
 import { streamForm } from './frames.ts';
-import type { StreamDeps, Visitor } from './stream-deps.ts';
-import { inTurns, toldPart } from './turns.ts';
+import type { StreamDeps, Visitor } from './deps.ts';
+import { inTurns, toldPart, until } from './turns.ts';
 
 export interface WebSocketOptions extends StreamDeps {
   readonly authenticator: Authenticator;
@@ -29,16 +28,15 @@ export interface WebSocketOptions extends StreamDeps {
   addressOf(request: IncomingMessage): string | undefined;
   /** True where a browser page of this origin may open streams. */
   isOriginAllowed(origin: string, host: string | undefined): boolean;
-  /** The cookie that opens a stream where nothing else was brought; absent: none does. */
-  readonly cookie?: CookieRule | undefined;
+  /**
+   * The cookie that opens a stream where nothing else was brought; absent: none does. A browser sends it along whatever page
+   * opens the stream: only pages that `mayOpen` allows may.
+   */
+  readonly cookie?:
+    | { readonly name: string; mayOpen(origin: string | undefined, host: string | undefined): boolean }
+    | undefined;
   /** Counts one more upgrade from this peer. False: it comes in a flood and gets 429. */
   mayUpgrade(request: IncomingMessage): boolean;
-}
-
-export interface CookieRule {
-  readonly name: string;
-  /** A browser sends the cookie along whatever page opens the stream: only these pages may. */
-  mayOpen(origin: string | undefined, host: string | undefined): boolean;
 }
 
 // How long a refused peer may take to read why.
@@ -47,11 +45,8 @@ const refusalMs = 1000;
 const adviceLength = 0.3;
 // How long a drained peer may take to answer the close, which comes behind what it still has to read.
 const goodbyeMs = 1500;
-// How often a drain looks whether anybody is left.
-const lookMs = 20;
 
 export class WebSocketTransport {
-  private readonly options: WebSocketOptions;
   private readonly server: WebSocketServer;
   private readonly connections = new Set<StreamConnection>();
   private readonly byAddress = new Map<string, number>();
@@ -59,8 +54,7 @@ export class WebSocketTransport {
   private readonly deflated: Form;
   private isDraining = false;
 
-  constructor(options: WebSocketOptions) {
-    this.options = options;
+  constructor(private readonly options: WebSocketOptions) {
     this.deflated = streamForm(options.compressMinBytes);
     this.server = new WebSocketServer({
       noServer: true,
@@ -99,17 +93,10 @@ export class WebSocketTransport {
     };
     const isOver = (): boolean => this.connections.size === 0;
     await inTurns([...this.connections], withinMs * toldPart, clock, advise, isOver);
-    await this.emptied(Math.max(0, endMs - clock.monotonic()));
+    await until(isOver, endMs, clock);
     for (const connection of this.connections) connection.end('draining');
-    await this.emptied(goodbyeMs);
+    await until(isOver, clock.monotonic() + goodbyeMs, clock);
     for (const connection of this.connections) connection.cut();
-  }
-
-  /** Resolves when nobody is left, or the time is up. */
-  private async emptied(withinMs: number): Promise<void> {
-    const { clock } = this.options;
-    const endMs = clock.monotonic() + withinMs;
-    while (this.connections.size > 0 && clock.monotonic() < endMs) await pause(clock, lookMs);
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -240,12 +227,6 @@ const reasonsOfWs: ReadonlyMap<number, Code> = new Map([
   [1007, 'bad_frame'],
   [1009, 'too_large'],
 ]);
-
-/** True where the peer inflates what was deflated with a full window: a smaller one would fail with 1007. */
-function takesSharedDeflate(extensions: string): boolean {
-  const window = /server_max_window_bits=(\d+)/i.exec(extensions)?.[1];
-  return /permessage-deflate/i.test(extensions) && (window === undefined || window === '15');
-}
 
 /**
  * An upgrade to anything else (h2c, say) is an offer that a server may pass over: the request is answered as if it had

@@ -9,15 +9,13 @@ const slotMs = 50;
 const keptStalls = 32;
 
 export class Wheel {
-  private readonly clock: Clock;
   private readonly slots = new Map<number, Set<() => void>>();
   private next: number;
   private lastTickMs: number;
   private readonly stalls: { atMs: number; ms: number }[] = [];
   private readonly stop: Cancel;
 
-  constructor(clock: Clock) {
-    this.clock = clock;
+  constructor(private readonly clock: Clock) {
     this.lastTickMs = clock.monotonic();
     this.next = Math.floor(this.lastTickMs / slotMs) + 1;
     this.stop = clock.every(slotMs, () => this.turn());
@@ -26,16 +24,11 @@ export class Wheel {
   /** Runs once, `ms` from now or up to a slot later. */
   after(ms: number, run: () => void): Cancel {
     const slot = Math.max(this.next, Math.ceil((this.clock.monotonic() + ms) / slotMs));
-    let entries = this.slots.get(slot);
-    if (entries === undefined) {
-      entries = new Set();
-      this.slots.set(slot, entries);
-    }
-    const own = entries;
-    own.add(run);
+    const due = this.slots.get(slot) ?? new Set();
+    this.slots.set(slot, due.add(run));
     return () => {
-      own.delete(run);
-      if (own.size === 0 && this.slots.get(slot) === own) this.slots.delete(slot);
+      due.delete(run);
+      if (due.size === 0 && this.slots.get(slot) === due) this.slots.delete(slot);
     };
   }
 

@@ -1,11 +1,11 @@
 /** The memory log keeps the port's promises, and its own: exact retention, a clock that goes back, orgs that end. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { limits } from '../../schema/codes.ts';
 import type { PublishEvent } from '../../schema/envelope.ts';
 import { type LogEntry, prepareEvent } from '../../src/log/entry.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog, type MemoryLogOptions } from '../../src/log/memory-log.ts';
-import { type ManualClock, manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { eventLogConformance } from './event-log.ts';
 import {
   bodyOf,
@@ -34,7 +34,7 @@ const keptSeqs = async (log: EventLog) => seqsOf((await page(log, 'acme', { at: 
 
 /** Forks and losses are made the way they happen to a single node: another log takes over. */
 async function memoryLogHarness(): Promise<LogHarness> {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const make = (more: Partial<MemoryLogOptions> = {}) => createMemoryLog({ clock, ...retention, ...more });
   let log = make();
   const takeOver = async (next: EventLog) => {
@@ -72,7 +72,7 @@ eventLogConformance('in memory', memoryLogHarness);
 
 describe('memory log', () => {
   const opened: EventLog[] = [];
-  const make = (clock: ManualClock, more: Partial<MemoryLogOptions> = {}): EventLog => {
+  const make = (clock: FakeClock, more: Partial<MemoryLogOptions> = {}): EventLog => {
     const log = createMemoryLog({ clock, ...retention, ...more });
     opened.push(log);
     return log;
@@ -80,7 +80,7 @@ describe('memory log', () => {
   afterEach(() => Promise.all(opened.splice(0).map((log) => log.close())));
 
   it('keeps the newest by count, in a batch larger than that too', async () => {
-    const log = make(manualClock(), { retentionEvents: 5 });
+    const log = make(new FakeClock(), { retentionEvents: 5 });
     for (const n of seqRun(1, 30)) {
       await log.append('acme', 'api', eventRun(n, n));
       expect(await keptSeqs(log)).toEqual(seqRun(Math.max(1, n - 4), n));
@@ -90,7 +90,7 @@ describe('memory log', () => {
   });
 
   it('keeps the newest by bytes, and one at least', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const measure = make(clock);
     await measure.append('acme', 'api', eventRun(1, 3));
     const { entries } = await page(measure, 'acme', { at: 'earliest' });
@@ -106,7 +106,7 @@ describe('memory log', () => {
   });
 
   it('drops by age on a read, so that an org nobody appends to expires', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const log = make(clock);
     await log.append('acme', 'api', eventRun(1, 1));
     clock.advance(30_000);
@@ -121,7 +121,7 @@ describe('memory log', () => {
   });
 
   it('forgets an id just past the window, by time and by count', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const log = make(clock, { idempotencyMs: 1000, idempotencyIds: 3 });
     const isDuplicate = async (id: string) =>
       (await log.append('acme', 'api', [event(id)])).results[0]?.duplicate === true;
@@ -137,7 +137,7 @@ describe('memory log', () => {
   });
 
   it('keeps append times in order when the clock goes back', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const log = make(clock);
     await log.append('acme', 'api', eventRun(1, 1));
     clock.setNow(clock.now() - 5000);
@@ -150,7 +150,7 @@ describe('memory log', () => {
   });
 
   it('ends an org that is empty, untailed and unused for the retention and idempotency times', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const log = make(clock);
     await log.append('acme', 'api', eventRun(1, 2));
     const { head } = await page(log, 'acme', { at: 'head' });
@@ -166,8 +166,9 @@ describe('memory log', () => {
 
   it('draws epochs of 72 and tags of 48 bits', async () => {
     const bits: number[] = [];
-    const clock = manualClock();
-    const log = make({ ...clock, tag: (wanted) => (bits.push(wanted), clock.tag(wanted)) });
+    const clock = new FakeClock();
+    vi.spyOn(clock, 'tag').mockImplementation((wanted) => (bits.push(wanted), `tag-${bits.length}`));
+    const log = make(clock);
     await log.append('acme', 'api', eventRun(1, 2));
     await log.append('acme', 'api', eventRun(3, 3));
     expect(bits).toEqual([72, 48, 48, 48]);

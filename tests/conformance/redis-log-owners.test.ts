@@ -44,12 +44,12 @@ it('is told of what was appended between its old owner and its new one', async (
 
   links.new.cut();
   owner = 'new';
-  await until(async () => (await hearing()) === 0, 'the tail to leave its old owner');
+  await until(() => hearing(), 'the tail to leave its old owner', 0);
   // What is compared at once has been.
   await sleep(700);
   await log.append('acme', 'api', eventRun(2, 2));
   expect(tail.messages).toEqual([]);
   links.new.mend();
-  await until(async () => (await hearing()) === 1, 'the new owner to be heard');
-  await until(() => tail.messages.some(({ kind }) => kind === 'interrupted'), 'the tail to be told', 5000);
+  await until(() => hearing(), 'the new owner to be heard', 1);
+  await until(() => tail.messages.some(({ kind }) => kind === 'interrupted'), 'the tail to be told');
 });

@@ -33,7 +33,11 @@ describe('the log behind Sentinels', () => {
     for (const n of seqRun(21, 60)) expect(await publish(n)).toBe(n);
     expect(await fleet.current()).toBe(replica);
     expect(seqsOf((await page(log, 'acme', { at: 'earliest' })).entries)).toEqual(seqRun(1, 60));
-    await until(() => live.client.seqs.length >= 60, 'the reader to have all', 20_000);
+    await until(
+      () => live.client.seqs.length,
+      'the reader to have all',
+      (seen) => seen >= 60,
+    );
     expect(live.client.seqs).toEqual(seqRun(1, 60));
     expect(live.client.resets).toEqual([]);
     await until(() => log.health().isUp);

@@ -37,7 +37,7 @@ it.concurrent('comes back though the failover is told while it asks for the mast
     await sleep(100);
   };
   await server.client.call('CLIENT', ['KILL', 'TYPE', 'normal', 'SKIPME', 'yes']);
-  await until(() => told === 2, 'both to ask for the master');
+  await until(() => told, 'both to ask for the master', 2);
   await until(areReady, 'both connections to be back');
   expect(await connection.commands.call('GET', ['any'])).toBeNull();
 });

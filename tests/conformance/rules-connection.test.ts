@@ -34,16 +34,20 @@ async function refused(server: RedisServer, closers: Closers) {
     Number(
       /cmdstat_subscribe:.*rejected_calls=(\d+)/.exec(await server.client.info('commandstats'))?.[1] ?? 0,
     );
-  await until(async () => (await refusals()) > 0, 'the refusal');
+  await until(() => refusals(), 'the refusal');
   return { heard, refusals, allow: () => setUser('+subscribe') };
 }
 
 it.concurrent('hears a channel once it may, though it was refused at first', async ({ server, closers }) => {
   const { heard, allow } = await refused(server, closers);
   await allow();
-  await until(() => heard.length > 0, 'the subscription');
+  await until(() => heard.length, 'the subscription');
   await server.client.publish('changed', 'new rules');
-  await until(() => heard.length > 1, 'the message');
+  await until(
+    () => heard.length,
+    'the message',
+    (seen) => seen > 1,
+  );
   expect(heard).toEqual(['it stands', 'new rules']);
 });
 
@@ -55,13 +59,17 @@ it.concurrent('asks for it no more often after its connection was cut some times
   for (let cut = 0; cut < 8; cut += 1) {
     const before = await refusals();
     await server.client.call('CLIENT', ['KILL', 'USER', 'node']);
-    await until(async () => (await refusals()) > before, 'it to ask again');
+    await until(
+      () => refusals(),
+      'it to ask again',
+      (seen) => seen > before,
+    );
   }
   const before = await refusals();
   await sleep(1500);
   expect((await refusals()) - before).toBeLessThanOrEqual(4);
   await allow();
-  await until(() => heard.length > 0, 'the subscription');
+  await until(() => heard.length, 'the subscription');
   await sleep(600);
   expect(heard).toEqual(['it stands']);
 });

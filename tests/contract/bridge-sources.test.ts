@@ -4,9 +4,8 @@ import { createServer, type OutgoingHttpHeaders, type RequestListener } from 'no
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
-import { type Clock, systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/clock.ts';
 import { type BridgeReport, type BridgesOptions, openBridges } from '../../src/legacy/bridge/bridge.ts';
-import { redisCheckpoints } from '../../src/legacy/bridge/checkpoint.ts';
 import { bridgeKeys, RedisLease } from '../../src/legacy/bridge/lease.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
@@ -14,6 +13,7 @@ import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
 import { openRedis } from '../../src/redis/connections.ts';
 import { bridgeProfile, pollSource, pubsubSource, streamSource } from '../support/bridge-profiles.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { faultyLog } from '../support/faulty-log.ts';
 import { idsInLog } from '../support/log-ids.ts';
 import { RedisServer } from '../support/redis.ts';
@@ -102,8 +102,9 @@ const idsTo = (count: number, from = 1): string[] =>
   Array.from({ length: count }, (_, at) => `${at + from}-0`);
 const holds = (log: EventLog, ids: readonly string[], org = 'acme'): Promise<void> =>
   until(
-    async () => (await idsInLog(log, org)).join() === ids.join(),
+    async () => (await idsInLog(log, org)).join(),
     () => `the log holds ${ids.length} ids`,
+    (seen) => seen === ids.join(),
   );
 
 /** A way to a server on which what it says to those who are connected may be held back, beyond their own goodbye. */
@@ -139,13 +140,6 @@ async function slowWay(port: number) {
   };
 }
 
-/** A process's clock; after `pause` a minute has gone by. */
-function pausable(): { readonly clock: Clock; readonly pause: () => void } {
-  let goneMs = 0;
-  const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + goneMs };
-  return { clock, pause: () => void (goneMs = 60_000) };
-}
-
 describe.concurrent('the lease of a bridge', () => {
   it('is another one after another node had it, even where the answer that said so was lost', async (context) => {
     const { connection } = await openBench(context);
@@ -160,22 +154,22 @@ describe.concurrent('the lease of a bridge', () => {
     };
     const leaseOf = (nodeId: string) => new RedisLease({ redis: commands, keys, clock: systemClock, nodeId });
     const [one, other] = [leaseOf('node-a'), leaseOf('node-b')];
-    expect(await one.take()).toBe('fresh');
-    expect(await one.take()).toBe('kept');
+    expect(await one.take(false)).toBe('fresh');
+    expect(await one.take(false)).toBe('kept');
     await one.release();
-    expect(await other.take()).toBe('fresh');
+    expect(await other.take(false)).toBe('fresh');
     await other.release();
     const { turn } = one;
     isLosing = true;
-    await expect(one.take()).rejects.toThrow('closed');
+    await expect(one.take(false)).rejects.toThrow('closed');
     isLosing = false;
-    expect(await one.take()).toBe('fresh');
+    expect(await one.take(false)).toBe('fresh');
     expect(one.turn).not.toBe(turn);
     isLosing = true;
-    await expect(one.take()).rejects.toThrow('closed');
+    await expect(one.take(false)).rejects.toThrow('closed');
     isLosing = false;
     // Renewed in vain: nobody else had it.
-    expect(await one.take()).toBe('kept');
+    expect(await one.take(false)).toBe('kept');
   });
 
   it("keeps no place of one stream over the loss of another's: nothing would show it any more", async (context) => {
@@ -183,16 +177,15 @@ describe.concurrent('the lease of a bridge', () => {
     const keys = bridgeKeys('turnout', 'old');
     const { commands } = connection;
     const lease = new RedisLease({ redis: commands, keys, clock: systemClock, nodeId: 'node-a' });
-    const checkpoints = redisCheckpoints(commands, keys, lease);
-    await lease.take();
+    await lease.take(false);
     const before = await client.get(keys.last);
-    expect(await checkpoints.keep('quiet', '1-0', undefined)).toBe('kept');
+    expect(await lease.keep('quiet', '1-0', undefined)).toBe('kept');
     // As a failover leaves it.
     await client.set(keys.last, before ?? '');
     await client.del(keys.checkpoints);
-    expect(await checkpoints.keep('busy', '1-0', undefined)).toBe('rewound');
-    expect(await lease.take()).toBe('fresh');
-    expect(await checkpoints.keep('busy', '1-0', undefined)).toBe('kept');
+    expect(await lease.keep('busy', '1-0', undefined)).toBe('rewound');
+    expect(await lease.take(false)).toBe('fresh');
+    expect(await lease.keep('busy', '1-0', undefined)).toBe('kept');
   });
 });
 
@@ -236,7 +229,7 @@ describe.concurrent('a bridge from the old API', () => {
     const log = memoryLog();
     const { report } = bridgeOf({ ...readers, url }, log);
     await holds(log, ['7']);
-    await until(() => asked.length === 3, 'the next poll');
+    await until(() => asked.length, 'the next poll', 3);
     expect(asked).toEqual(['acme ?timeout=20', 'acme ?timeout=20', 'acme ?since=8&timeout=20']);
     expect(elsewhere).toBe(0);
     expect(report().counts).toMatchObject({ events: 1, badItems: 1, restarts: 1 });
@@ -272,7 +265,7 @@ describe.concurrent('a bridge from a Redis stream', () => {
     log.refuse('append');
     for (let n = 1; n <= 250; n += 1) await add(n);
     const first = bridgeOf(streamSource(url), log);
-    await until(() => log.calls('append') > 0, 'an append that is refused');
+    await until(() => log.calls('append'), 'an append that is refused');
     expect(first.report()).toMatchObject({ state: 'waiting', lastError: expect.stringContaining('log: ') });
     await first.close();
     log.heal();
@@ -287,7 +280,12 @@ describe.concurrent('a bridge from a Redis stream', () => {
     for (let n = 1; n <= 30; n += 1) await add(n);
     log.refuseAnswers('append');
     const { report } = bridgeOf(streamSource(url), log);
-    await until(() => log.calls('append') > 1, 'a second try');
+    // It looks at the log's end before it appends again.
+    await until(
+      () => [log.calls('append'), log.calls('read')],
+      'a second try',
+      ([appends = 0, reads = 0]) => appends > 0 && reads > 1,
+    );
     log.heal();
     await until(() => report().state === 'leading');
     await add(31);
@@ -307,7 +305,7 @@ describe.concurrent('a bridge from a Redis stream', () => {
     await holds(log, idsTo(5));
     const checkpoints = 'turnout:{!bridge-old}:checkpoints';
     const stands = (): Promise<string | null> => client.hget(checkpoints, 'old-stream:acme');
-    await until(async () => (await stands()) === '5-0', 'the checkpoint');
+    await until(() => stands(), 'the checkpoint', '5-0');
     // As a failover leaves it: log and checkpoint of a moment ago.
     const older = memoryLog();
     const events = idsTo(3).map((id) =>
@@ -345,7 +343,7 @@ describe.concurrent('a bridge from a Redis stream', () => {
     await holds(log, idsTo(2));
     const stands = (): Promise<string | null> =>
       client.hget('turnout:{!bridge-old}:checkpoints', 'old-stream:acme');
-    await until(async () => (await stands()) === '2-0', 'the checkpoint');
+    await until(() => stands(), 'the checkpoint', '2-0');
     const older = memoryLog();
     const events = idsTo(2).map((id) =>
       prepareEvent({ service: 'updates', type: 'update', payload: {} }, id),
@@ -353,7 +351,7 @@ describe.concurrent('a bridge from a Redis stream', () => {
     await older.append('acme', 'bridge/old', events);
     isLosing = true;
     await add(3);
-    await until(async () => (await stands()) === '3-0', 'the next checkpoint');
+    await until(() => stands(), 'the next checkpoint', '3-0');
     expect(isLosing).toBe(false);
     expect(await idsInLog(log, 'acme')).toEqual(idsTo(3));
     expect(report().counts.duplicates).toBe(0);
@@ -376,7 +374,7 @@ describe.concurrent('a bridge from a Redis stream', () => {
     await holds(log, idsTo(1));
     // No event: a hole, which is of another service than what the bridge brings.
     await client.xadd('old-stream:acme', '2-0', 'kind', '', 'data', '1');
-    await until(() => losses.length > 0, 'the answer that is lost');
+    await until(() => losses.length, 'the answer that is lost');
     await add(3);
     await holds(log, ['1-0', '3-0']);
     expect(lines.filter((line) => line.includes('Redis has lost'))).toEqual([]);
@@ -391,13 +389,17 @@ describe.concurrent('a bridge from a Redis stream', () => {
     // An hour ago, so that no lag of the test's own is taken for it.
     const id = `${Date.now() - 3_600_000}-0`;
     await client.xadd('old-stream:acme', id, 'kind', 'update', 'data', '1');
-    await until(() => report().lagSeconds > 3000, 'an item that waits');
+    await until(
+      () => report().lagSeconds,
+      'an item that waits',
+      (seen) => seen > 3000,
+    );
     await client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
-    await until(() => report().state === 'standby', 'it stands by');
+    await until(() => report().state, 'it stands by', 'standby');
     await client.hset('turnout:{!bridge-old}:checkpoints', 'old-stream:acme', id);
     log.heal();
     await client.del('turnout:{!bridge-old}:lease');
-    await until(() => report().state === 'leading', 'its next turn');
+    await until(() => report().state, 'its next turn', 'leading');
     expect(report().lagSeconds).toBe(0);
   });
 
@@ -428,6 +430,8 @@ describe.concurrent('a bridge from a Redis stream', () => {
     expect(lines.filter((line) => line.includes('it is read again'))).toHaveLength(1);
     // 3 and 4 came twice, and stand once; 5 waited for them.
     await holds(log, idsTo(5));
+    // Counted once the answer to the last checkpoint is here.
+    await until(() => report().counts.duplicates > 0, 'the duplicates are counted');
     expect(report().counts).toMatchObject({ events: 5, duplicates: 2 });
   });
 
@@ -472,7 +476,7 @@ describe.concurrent('a bridge from a Redis stream', () => {
     await add(1, 'beta');
     await holds(log, ['2-0']);
     await holds(log, ['1-0'], 'beta');
-    await until(() => report().counts.badItems === 2, 'two bad items');
+    await until(() => report().counts.badItems, 'two bad items', 2);
     const said = lines.filter((line) => line.includes('left out'));
     expect(said.map((line) => (JSON.parse(line) as { at: string }).at)).toEqual([
       'old-stream:acme 1-0',
@@ -514,12 +518,20 @@ describe.concurrent('a bridge from a Redis stream', () => {
     await source.client.xadd('old-stream:acme', '1-0', 'kind', 'k', 'data', '1');
     await holds(log, ['1-0']);
     await source.kill();
-    await until(() => report().lastError !== undefined, 'the fault is told');
+    await until(
+      () => report().lastError,
+      'the fault is told',
+      (seen) => seen !== null,
+    );
     await source.restart();
     await source.client.xadd('old-stream:acme', '2-0', 'kind', 'k', 'data', '2');
     await holds(log, ['1-0', '2-0']);
     expect(report().counts.restarts).toBeGreaterThan(0);
-    await until(() => report().lastError === undefined, 'the fault is over');
+    await until(
+      () => report().lastError,
+      'the fault to be over',
+      (seen) => seen === null,
+    );
   });
 });
 
@@ -527,14 +539,14 @@ describe.concurrent('a bridge from a Redis channel', () => {
   it('appends nothing once its clock says that the lease ran out, and stands by when another node has it', async (context) => {
     const { client, bridgeOf, say, pubsub } = await openBench(context);
     const log = memoryLog();
-    const { clock, pause } = pausable();
+    const clock = new FakeClock({ runs: true });
     const { report } = bridgeOf(pubsub, log, { clock });
-    await until(async () => (await say('before')) > 0, 'it listens');
+    await until(() => say('before'), 'it listens');
     await until(async () => (await idsInLog(log, 'acme')).includes('before'));
     await client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
-    pause();
+    clock.stall(60_000);
     await say('after');
-    await until(() => report().state === 'standby', 'it stands by');
+    await until(() => report().state, 'it stands by', 'standby');
     expect(await idsInLog(log, 'acme')).toEqual(['before']);
     expect(report()).toMatchObject({ leader: 'node-b', counts: { events: 1 } });
   });
@@ -542,14 +554,14 @@ describe.concurrent('a bridge from a Redis channel', () => {
   it('appends nothing when the lease ran out while it waited for an answer of its Redis', async (context) => {
     const { client, connection, bridgeOf, say, pubsub } = await openBench(context);
     const log = memoryLog();
-    const { clock, pause } = pausable();
+    const clock = new FakeClock({ runs: true });
     // The process is paused with the last question before an append under way, and wakes to its answer.
     const commands = {
       call: async (name: string, args: readonly (string | number)[]): Promise<unknown> => {
         const answer = await connection.commands.call(name, [...args]);
-        if (String(args[3]).startsWith('old-channel') && toPause) {
+        if (String(args[1]).startsWith('old-channel') && toPause) {
           await client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
-          pause();
+          clock.stall(60_000);
           toPause = false;
         }
         return answer;
@@ -557,11 +569,11 @@ describe.concurrent('a bridge from a Redis channel', () => {
     };
     let toPause = false;
     const { report } = bridgeOf(pubsub, log, { clock, redis: { commands } });
-    await until(async () => (await say('before')) > 0, 'it listens');
+    await until(() => say('before'), 'it listens');
     await until(async () => (await idsInLog(log, 'acme')).includes('before'));
     toPause = true;
     await say('after');
-    await until(() => report().state === 'standby', 'it stands by');
+    await until(() => report().state, 'it stands by', 'standby');
     expect(toPause, 'it was paused').toBe(false);
     expect(await idsInLog(log, 'acme')).toEqual(['before']);
   });
@@ -571,14 +583,14 @@ describe.concurrent('a bridge from a Redis channel', () => {
     const kept = memoryLog();
     const log = faultyLog(kept);
     const first = bridgeOf(pubsub, log);
-    await until(async () => (await say('before')) > 0, 'it listens');
+    await until(() => say('before'), 'it listens');
     await until(async () => (await idsInLog(kept, 'acme')).includes('before'));
     // Its last look at the lease is behind it.
     log.hold('append');
     await say('late');
-    await until(() => log.waiting('append') === 1, 'an append on its way');
+    await until(() => log.waiting('append'), 'an append on its way', 1);
     await client.set('turnout:{!bridge-old}:lease', 'node-b of-another-run');
-    await until(() => first.report().state === 'standby', 'it stands by');
+    await until(() => first.report().state, 'it stands by', 'standby');
     await client.del('turnout:{!bridge-old}:lease');
     bridgeOf(pubsub, kept, { nodeId: 'node-b' });
     const isHeard = async (): Promise<boolean> => {
@@ -598,7 +610,7 @@ describe.concurrent('a bridge from a Redis channel', () => {
     const log = memoryLog();
     const url = pubsub.url.replace(`:${redis.port}`, `:${way.port}`);
     const { report, lines } = bridgeOf({ ...pubsub, url }, log);
-    await until(async () => (await say('before')) > 0, 'it listens');
+    await until(() => say('before'), 'it listens');
     await until(async () => (await idsInLog(log, 'acme')).includes('before'));
     const bring = way.hold();
     await say('late');
@@ -630,7 +642,7 @@ describe.concurrent('a bridge from a Redis channel', () => {
     await first.close();
     const next = bridgeOf(pubsub, log, { nodeId: 'node-b' });
     await until(isHeard(next.report), 'the next to hear');
-    await until(() => next.report().counts.gaps === 1, 'a gap');
+    await until(() => next.report().counts.gaps, 'a gap', 1);
   });
 
   it('drops the oldest past its buffer while the log is away, and counts each as a gap', async (context) => {
@@ -638,14 +650,18 @@ describe.concurrent('a bridge from a Redis channel', () => {
     const log = faultyLog(memoryLog());
     log.hold('append');
     const { report } = bridgeOf(pubsub, log);
-    await until(async () => (await say('m0')) > 0, 'it listens');
-    await until(() => log.waiting('append') === 1, 'an append that waits');
+    await until(() => say('m0'), 'it listens');
+    await until(() => log.waiting('append'), 'an append that waits', 1);
     const sent = 10_500;
     for (let n = 1; n <= sent; n += 500)
       await Promise.all(Array.from({ length: 500 }, (_, at) => say(`m${n + at}`)));
-    await until(() => report().counts.gaps > 0, 'a gap');
+    await until(() => report().counts.gaps, 'a gap');
     log.heal();
-    await until(async () => (await idsInLog(log, 'acme')).at(-1) === `m${sent}`, 'the newest message');
+    await until(
+      async () => (await idsInLog(log, 'acme')).at(-1),
+      'the newest message',
+      (seen) => seen === `m${sent}`,
+    );
     const ids = await idsInLog(log, 'acme');
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids.length + report().counts.gaps).toBe(sent + 1);

@@ -29,6 +29,6 @@ it('a node that starts while Redis takes no writes signs with the key that the o
     clock: systemClock,
     onSecret: (secret) => void secrets.push(secret),
   });
-  await until(() => secrets.length > 0, 'the key');
+  await until(() => secrets.length, 'the key');
   expect(secrets).toEqual(['theirs']);
 });

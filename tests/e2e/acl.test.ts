@@ -152,7 +152,7 @@ describe('a user with only the documented commands', () => {
     gateways.push(late);
     const said = 'the Redis user may not hlen, xtrim under the prefix';
     expect(late.logs.filter(({ msg }) => String(msg).includes(said))).toHaveLength(1);
-    await until(async () => (await call(`${late.url}/readyz`)).status === 200, 'a node that serves');
+    await until(async () => (await call(`${late.url}/readyz`)).status, 'a node that serves', 200);
     expect((await call(`${late.url}/readyz`)).text).toContain(said);
   });
 });

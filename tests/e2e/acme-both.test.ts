@@ -1,10 +1,9 @@
 /** One company, two kinds of clients: those with the SDK on WebSocket, and those that nobody can update. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AcmeClient } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
 import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
-import { type NewTenant, someTenant } from '../support/acme/suite.ts';
+import { type NewTenant, someTenant, knownTenants } from '../support/acme/suite.ts';
 import { Crowd } from '../support/crowd.ts';
 import { type Gateway, startGateway, startReadyGateway } from '../support/node-process.ts';
 import { admin, metric, Publisher } from '../support/publisher.ts';
@@ -82,10 +81,7 @@ it('SDK clients on WebSocket and old clients on the old dialect see the same eve
   await admin(gateway.url, 'PUT', '/rollout/flags/legacy-serve', { percent: 100, reason: 'test' });
   await author.create('note', { n: 1 });
   await until(() => young.every(({ ids }) => ids.length === 1), 'the bridge to read the tenant');
-  await until(
-    async () => (await metric(gateway.url, 'turnout_bridge_fed')) === 1,
-    'the bridge to be heard of',
-  );
+  await until(() => metric(gateway.url, 'turnout_bridge_fed'), 'the bridge to be heard of', 1);
   const old = await Promise.all(
     ['ann', 'ann', 'ben'].map(async (user) => {
       const client = new AcmeClient(gateway.url);
@@ -157,7 +153,11 @@ it('an event for one user alone is given to that user alone, among old clients t
       return { asked: client.poll(1, 10) };
     }),
   );
-  await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === users.length, 'all to wait');
+  await until(
+    () => metric(gateway.url, 'turnout_polls_held'),
+    'all to wait',
+    (seen) => seen === users.length,
+  );
   await backend.publish(event('2', { to: ['ben'] }), event('3'), event('4', { to: ['ann'] }));
   const given = await Promise.all(held.map(async ({ asked }) => (await asked).updates.map(({ id }) => id)));
   expect(given).toEqual([[3, 4], [2, 3], [3]]);

@@ -2,10 +2,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Between, startBetween } from '../support/acme/between.ts';
 import { AcmeClient, AcmeReader } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
 import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
-import { type NewTenant, someTenant } from '../support/acme/suite.ts';
+import { type NewTenant, someTenant, knownTenants } from '../support/acme/suite.ts';
 import { Nginx } from '../support/nginx.ts';
 import { type Gateway, startReadyGateway } from '../support/node-process.ts';
 import { admin, metric } from '../support/publisher.ts';
@@ -93,7 +92,11 @@ it('switches from the old backend to Turnout and back under load, without one fa
     const who = percent === 0 ? 'upstream' : 'turnout';
     const before = await by(who);
     await nginx.switchTo('turnout_or_backend');
-    await until(async () => (await by(who)) > before + 100, `polls answered by ${who}`);
+    await until(
+      () => by(who),
+      `polls answered by ${who}`,
+      (seen) => seen > before + 100,
+    );
     await nginx.switchTo('backend');
     await sleep(200);
   }

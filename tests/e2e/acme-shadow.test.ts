@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { shadowBodySchema } from '../../schema/admin.ts';
 import { type Between, startBetween } from '../support/acme/between.ts';
 import { AcmeClient, type Update } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
+import { knownTenants } from '../support/acme/suite.ts';
 import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
@@ -52,7 +52,7 @@ it('says that all is the same, while it is', async () => {
   for (let n = 1; n <= 6; n += 1) await client.create('note', { n });
   // The first answers may come before the bridge has begun: the shadow waits for it.
   for (let since = 1; since <= 5; since += 1) expect((await client.poll(since, 1)).status).toBe(200);
-  await until(async () => (await found()).compared === 5, 'five comparisons');
+  await until(async () => (await found()).compared, 'five comparisons', 5);
   const { code, out } = await shadow();
   expect(out).toContain('acme-v1: no difference that a client would see');
   expect(out).not.toContain('NOT the same');
@@ -71,7 +71,11 @@ it.each<[string, string, (updates: Update[]) => unknown[]]>([
   const before = await found();
   between.meddle = meddle;
   expect((await client.poll(1, 1)).status).toBe(200);
-  await until(async () => (await found()).compared > before.compared, 'a comparison');
+  await until(
+    async () => (await found()).compared,
+    'a comparison',
+    (seen) => seen > before.compared,
+  );
   const { code, out } = await shadow();
   expect(out).toContain('acme-v1: NOT the same');
   expect(out).toMatch(new RegExp(String.raw`^  ${kind} 1`, 'm'));

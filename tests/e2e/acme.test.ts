@@ -1,10 +1,9 @@
 /** A company's own tests of its API pass wherever the API is served: by itself, and through Turnout, unchanged. */
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { AcmeClient } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
-import { acmeSuite, type NewTenant, someTenant } from '../support/acme/suite.ts';
+import { acmeSuite, type NewTenant, someTenant, knownTenants } from '../support/acme/suite.ts';
 import { call } from '../support/http-client.ts';
 import { type Settings, startGateway } from '../support/node-process.ts';
 import { admin, metric } from '../support/publisher.ts';

@@ -82,13 +82,18 @@ describe.concurrent('two nodes', () => {
     const answer = await a.rollout.control.change(setPercent(20), by);
     expect(answer).toMatchObject({ written: true, laggards: ['node-b'] });
     await until(
-      async () => (await a.rollout.store.acknowledged(answer.version, 0)).laggards.length === 0,
+      async () => (await a.rollout.fleet.acknowledged(answer.version, 0)).laggards.length,
       'node-b to be given up',
+      0,
     );
     b.link.mend();
-    await until(() => versionOf(b) === answer.version, 'node-b to catch up');
     await until(
-      async () => 'node-b' in (await a.rollout.store.acknowledged(answer.version, 0)).acks,
+      () => versionOf(b),
+      'node-b to catch up',
+      (found) => found === answer.version,
+    );
+    await until(
+      async () => 'node-b' in (await a.rollout.fleet.acknowledged(answer.version, 0)).acks,
       'node-b to be told of again',
     );
   });
@@ -97,14 +102,15 @@ describe.concurrent('two nodes', () => {
     const a = await fleet.open('node-a', env);
     const b = await fleet.open('node-b', { REALTIME_STREAMING_V2: 'false' });
     await until(
-      async () => (await a.rollout.store.acknowledged(1, 0)).capped.length === 1,
+      async () => (await a.rollout.fleet.acknowledged(1, 0)).capped.length,
       'the capped node to report',
+      1,
     );
     expect(await a.rollout.control.change(setPercent(11), by)).toMatchObject({
       capped: [{ node: 'node-b', variables: ['REALTIME_STREAMING_V2'] }],
     });
     await b.rollout.close();
-    expect(Object.keys((await a.rollout.store.acknowledged(1, 0)).acks)).toEqual(['node-a']);
+    expect(Object.keys((await a.rollout.fleet.acknowledged(1, 0)).acks)).toEqual(['node-a']);
   });
 
   it('answer what a node of an older release asks, which keeps no question in Redis', async ({ fleet }) => {
@@ -112,9 +118,9 @@ describe.concurrent('two nodes', () => {
     a.rollout.fleet.serve(() => 'here');
     const { client } = fleet.redis;
     const asked = JSON.stringify({ id: 'q1', from: 'node-old', question: { kind: 'counts' } });
-    await until(async () => (await client.publish('turnout:{!rules}:ask', asked)) > 0, 'somebody to hear');
+    await until(() => client.publish('turnout:{!rules}:ask', asked), 'somebody to hear');
     const answers = () => client.lrange('turnout:{!rules}:answers:q1', 0, -1);
-    await until(async () => (await answers()).length > 0, 'an answer');
+    await until(async () => (await answers()).length, 'an answer');
     expect(JSON.parse((await answers())[0] ?? '')).toEqual({ node: 'node-a', answer: 'here' });
   });
 
@@ -188,7 +194,7 @@ describe.concurrent('what a client has seen', () => {
     const { version } = await a.rollout.store.change(setPercent(0), by);
     // A poll is answered by what the node holds, and makes it look.
     b.rollout.admission.poll({ ...nobody, ...user }, { assignment: version, session: 's' });
-    await until(() => versionOf(b) === version, 'the read');
+    await until(() => versionOf(b), 'the read', version);
   });
 
   it('costs four reads a second at most, whatever clients make up', async ({ fleet }) => {
@@ -222,7 +228,7 @@ describe.concurrent('the environment', () => {
     const changed = await fleet.open('node-c', { ...env, REALTIME_ROLLOUT_PERCENT: '20' });
     expect([versionOf(changed), percentOf(changed)]).toEqual([first + 1, 20]);
     expect(changed.logged.join()).toContain('the environment has changed');
-    await until(() => percentOf(a) === 20, 'the push');
+    await until(() => percentOf(a), 'the push', 20);
     await a.rollout.control.change(setPercent(30), by);
     const late = await fleet.open('node-d', { ...env, REALTIME_ROLLOUT_PERCENT: '40' });
     expect([versionOf(late), percentOf(late)]).toEqual([first + 2, 30]);
@@ -239,7 +245,7 @@ describe.concurrent('the environment', () => {
     expect(node.rollout.decider.decide({ org: 'acme', sub: 'alice' }).reason).toBe('flags-unavailable');
     expect(node.rollout.store.health().isUp).toBe(false);
     link.mend();
-    await until(() => percentOf(node) === 10, 'the first rules');
+    await until(() => percentOf(node), 'the first rules', 10);
     await until(() => node.rollout.store.health().isUp, 'health');
   });
 });
@@ -263,7 +269,11 @@ describe.concurrent('a Redis that forgets', () => {
     const [a, b] = await fleet.pair(env);
     const { version } = await a.rollout.control.change(setPercent(70), by);
     await fleet.redis.restartEmpty();
-    await until(async () => (await stored(fleet)) === String(version), 'the document in Redis');
+    await until(
+      () => stored(fleet),
+      'the document in Redis',
+      (found) => found === String(version),
+    );
     expect([percentOf(a), percentOf(b)]).toEqual([70, 70]);
   });
 
@@ -275,13 +285,17 @@ describe.concurrent('a Redis that forgets', () => {
     for (const node of [a, b]) node.link.cut();
     await fleet.redis.restartEmpty();
     // First rules are numbered by the second: theirs will be the higher number.
-    await until(() => Date.now() / 1000 > version + 1, 'the clock to pass the version');
+    await until(
+      () => Date.now() / 1000,
+      'the clock to pass the version',
+      (found) => found > version + 1,
+    );
     const c = await fleet.open('node-c', env);
     expect(percentOf(c)).toBe(10);
     expect(versionOf(c)).toBeGreaterThan(version);
     for (const node of [a, b]) node.link.mend();
     await until(() => [a, b, c].every((node) => percentOf(node) === 70), 'the operator’s percent everywhere');
-    await until(() => new Set([a, b, c].map(versionOf)).size === 1, 'one version');
+    await until(() => new Set([a, b, c].map(versionOf)).size, 'one version', 1);
     expect(versionOf(c)).toBeGreaterThan(version + 1);
   });
 
@@ -293,7 +307,11 @@ describe.concurrent('a Redis that forgets', () => {
     const seen = new Set<number | undefined>();
     for (const node of [a, b]) node.rollout.store.subscribe((rules) => seen.add(rolloutPercent(rules)));
     await fleet.redis.restartRewound();
-    await until(async () => (await stored(fleet)) === String(version), 'the newer document in Redis');
+    await until(
+      () => stored(fleet),
+      'the newer document in Redis',
+      (found) => found === String(version),
+    );
     expect([percentOf(a), percentOf(b)]).toEqual([0, 0]);
     expect([...seen].filter((percent) => percent !== 0)).toEqual([]);
     // One of them put it back: the other may be without its connection still.
@@ -302,7 +320,11 @@ describe.concurrent('a Redis that forgets', () => {
       return b.rollout.store.health().isUp;
     }, 'the one that is asked to have Redis back');
     expect((await b.rollout.control.change(setPercent(5), by)).version).toBe(version + 1);
-    await until(() => versionOf(a) === version + 1, 'the other to hear of it');
+    await until(
+      () => versionOf(a),
+      'the other to hear of it',
+      (found) => found === version + 1,
+    );
   });
 });
 
@@ -311,17 +333,17 @@ it.concurrent('rules grown too old fail to long-poll where the operator says so,
 }) => {
   const node = await fleet.open('node-a', {
     ...env,
-    TURNOUT_RULES_MAX_AGE: '2500',
+    TURNOUT_RULES_MAX_AGE_MS: '2500',
     TURNOUT_RULES_STALE: 'long-poll',
   });
-  const held = await fleet.open('node-b', { ...env, TURNOUT_RULES_MAX_AGE: '2500' });
+  const held = await fleet.open('node-b', { ...env, TURNOUT_RULES_MAX_AGE_MS: '2500' });
   const user = users.find((one) => node.rollout.decider.decide(one).transport === 'websocket');
   if (user === undefined) throw new Error('nobody is on WebSocket');
   for (const one of [node, held]) one.link.cut();
-  await until(() => node.rollout.decider.decide(user).reason === 'flags-unavailable', 'the rules to be lost');
+  await until(() => node.rollout.decider.decide(user).reason, 'the rules to be lost', 'flags-unavailable');
   expect(held.rollout.decider.decide(user).reason).toBe('rollout');
   for (const one of [node, held]) one.link.mend();
-  await until(() => node.rollout.decider.decide(user).reason === 'rollout', 'the rules to be known again');
+  await until(() => node.rollout.decider.decide(user).reason, 'the rules to be known again', 'rollout');
 });
 
 const nobody: Identity = {

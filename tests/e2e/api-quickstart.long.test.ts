@@ -28,7 +28,6 @@ beforeAll(async () => {
   server = paste('exec node dist/src/main.js', { PATH, HOME, TURNOUT_PORT: '0', TURNOUT_DEMO_CROWD: '0' });
   await server.untilSaid(
     /export ADMIN_TOKEN=\S+\n[^]*"msg":"listening"|"msg":"listening"[^]*export ADMIN_TOKEN=\S+\n/,
-    20_000,
   );
   const lines = server.said().split('\n');
   const exported = lines
@@ -67,8 +66,8 @@ it('streams, and the SDK follows its user through a kill and back', async () => 
   const shown = shell.keep(stream);
   const [reader = '', kill = '', unkill = ''] = blocks('The SDK');
   const read = shell.keep(reader);
-  await shown.untilSaid(/"type":"ack"[^]*"type":"event"[^]*"amount":1200/, 20_000);
-  await read.untilSaid(/^1 finance revenue {"amount":1200}$/m, 20_000);
+  await shown.untilSaid(/"type":"ack"[^]*"type":"event"[^]*"amount":1200/);
+  await read.untilSaid(/^1 finance revenue {"amount":1200}$/m);
   await read.untilSaid(/transport: 'websocket'/);
   const said = answers<object>(await shell.block(kill));
   expect(said).toMatchObject([{ written: true }, { results: [{ seq: 2 }] }]);

@@ -176,7 +176,7 @@ describe.concurrent('turnout rollout', () => {
     const redis = await RedisServer.start();
     try {
       const rollout = at(await startWith({ TURNOUT_REDIS_URL: redis.url }));
-      await until(async () => (await rollout('get')).exit === 0, 'the rules');
+      await until(async () => (await rollout('get')).exit, 'the rules', 0);
       await redis.kill();
       const killed = await rollout('kill', '--reason', 'Redis is gone');
       expect(killed, killed.err).toMatchObject({ exit: 5, out: expect.stringContaining('NOT WRITTEN') });

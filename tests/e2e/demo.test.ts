@@ -33,7 +33,6 @@ vi.setConfig({ maxConcurrency: 2 });
 
 const crowdSize = 60;
 const sdkUsers = 40;
-const moveMs = 20_000;
 
 let browser: Browser;
 let profile = '';
@@ -92,9 +91,9 @@ class Demo {
     page.on('pageerror', (error) => complaints.push(error.message));
     await page.goto(this.url);
     await until(
-      async () => (await marks(page, '*')) === crowdSize,
+      () => marks(page, '*'),
       () => `the crowd on the page; ${complaints.join('; ')}`,
-      moveMs,
+      crowdSize,
     );
     return page;
   }
@@ -130,7 +129,6 @@ const allOn = (page: Page, transport: 'websocket' | 'long-poll'): Promise<void> 
   until(
     async () => (await marks(page, transport)) === sdkUsers && (await marks(page, 'moving')) === 0,
     `all ${sdkUsers} SDK users on ${transport}`,
-    moveMs,
   );
 
 /** Events that were published after this call reached the crowd and both panes. */
@@ -171,14 +169,14 @@ it('turns every SDK user at 100 %, brings all back by the kill, and loses and re
 
   await page.getByRole('slider', { name: 'SDK users on WebSocket' }).fill('100');
   await allOn(page, 'websocket');
-  await until(async () => (await text(page, 'sdk-transport')) === 'WebSocket', "the SDK pane's own move");
+  await until(() => text(page, 'sdk-transport'), "the SDK pane's own move", 'WebSocket');
   expect(await text(page, 'legacy-transport')).toBe('long-poll');
   expect(await marks(page, 'legacy')).toBe(crowdSize - sdkUsers);
   await expectEventsFlow(page);
 
   await page.getByRole('button', { name: 'Kill' }).click();
   await allOn(page, 'long-poll');
-  await until(async () => (await text(page, 'sdk-transport')) === 'long-poll', "the SDK pane's way back");
+  await until(() => text(page, 'sdk-transport'), "the SDK pane's way back", 'long-poll');
   await expectEventsFlow(page);
 
   await page.getByRole('button', { name: 'Bring back' }).click();

@@ -44,28 +44,29 @@ it('a client in the middle of a hand-over is told reset: epoch once, and has all
       places.push(seq);
     },
   });
-  await until(() => events.length === 5, 'the first events, by long-poll');
+  await until(() => events.length, 'the first events, by long-poll', 5);
 
   proxy.holdsStreams = true;
   await admin(url, 'PUT', '/rollout/percent', { percent: 100, reason: 'test' });
-  await until(async () => (await toldTo(url)).websocket === 5, 'the stream to be acknowledged, unheard');
+  await until(async () => (await toldTo(url)).websocket, 'the stream to be acknowledged, unheard', 5);
   await before.publishMany(1, 'finance');
   // The stream says it too, and is heard when its log is gone.
-  await until(async () => (await toldTo(url)).websocket === 6, 'the stream to have the event, unheard');
-  await until(() => events.length === 6, 'the event by long-poll');
+  await until(async () => (await toldTo(url)).websocket, 'the stream to have the event, unheard', 6);
+  await until(() => events.length, 'the event by long-poll', 6);
   expect(client.state.phase).toBe('moving');
 
   await redis.client.flushall();
   const after = new Publisher(url);
   await after.publishMany(1, 'finance');
-  await until(() => resets.length > 0, 'the reset, by long-poll');
+  await until(() => resets.length, 'the reset, by long-poll');
   proxy.holdsStreams = false;
   // For a moment: what the stream brings next is the lost log's, and not believed.
   await until(() => states.includes('live websocket'), 'the stream to have its turn');
   await after.publishMany(20, 'finance');
   await until(
-    () => events.at(-1)?.seq === 21,
+    () => events.at(-1)?.seq,
     () => crowd.describe(),
+    21,
   );
   const stats = { ...client.stats };
   // Whatever would come twice has time to.

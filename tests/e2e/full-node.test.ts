@@ -27,7 +27,7 @@ it('answers one held poll too many 503 overloaded, with Retry-After', async () =
   const token = await makeToken();
   const { cursor } = (await poll(gateway.url, token, { services: 'chat' })).body;
   const held = poll(gateway.url, token, { services: 'chat', cursor, wait: 30 });
-  await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'the held poll');
+  await until(() => metric(gateway.url, 'turnout_polls_held'), 'the held poll', 1);
   const refused = await poll<ErrorAnswer>(gateway.url, token, { services: 'chat', cursor, wait: 30 });
   expect(refused.status).toBe(503);
   expect(refused.body.error.code).toBe('overloaded');

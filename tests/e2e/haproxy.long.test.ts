@@ -177,14 +177,22 @@ it('gives a draining node nothing new, and no request fails', async () => {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   })();
-  await until(async () => (await taken(first)) > 5, 'traffic on the first node');
+  await until(
+    () => taken(first),
+    'traffic on the first node',
+    (seen) => seen > 5,
+  );
 
   // Longer than the drain: the old backend holds them until they have to be asked elsewhere.
   const quiet = new AcmeClient(front);
   expect(await quiet.login('eve', 'quiet')).toBe(200);
   const patient = Promise.all(readers.map(() => quiet.poll(0, 2)));
   const passing = (): Promise<number> => metric(first.url, 'legacy_requests_open');
-  await until(async () => (await passing()) >= 2, 'old polls held on the first node');
+  await until(
+    () => passing(),
+    'old polls held on the first node',
+    (seen) => seen >= 2,
+  );
 
   first.signal('SIGTERM');
   await haproxy.untilSaid(/turnout\/\S*node1 is DOWN/);

@@ -19,11 +19,11 @@ it('replays nothing after a move, either way', async () => {
   const publisher = new Publisher(url);
   await publisher.publishMany(50, 'finance');
   const { client, events, resets } = crowd.add(url, 'ann', ['finance'], { cursor: 'earliest' });
-  await until(() => events.length === 50, 'the events before the client came');
+  await until(() => events.length, 'the events before the client came', 50);
   await crowd.allOn('websocket');
   await publisher.publishMany(50, 'finance');
   await publisher.publishMany(50, 'not-hers');
-  await until(() => events.length === 100, 'the events that came live');
+  await until(() => events.length, 'the events that came live', 100);
   const replayed = (): Promise<number> => metric(url, 'turnout_events_replayed_total');
   const before = await replayed();
 
@@ -32,7 +32,11 @@ it('replays nothing after a move, either way', async () => {
   await admin(url, 'POST', '/rollout/unkill', { reason: 'test' });
   await crowd.allOn('websocket');
   await publisher.publishMany(10, 'finance');
-  await until(() => events.length >= 110, 'the events after the moves');
+  await until(
+    () => events.length,
+    'the events after the moves',
+    (seen) => seen >= 110,
+  );
   expect(client.stats.moves).toEqual({ up: 1, down: 1, same: 0 });
   expect({ replayed: (await replayed()) - before, repeats: client.stats.repeats, resets }).toEqual({
     replayed: 0,

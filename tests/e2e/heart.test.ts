@@ -11,7 +11,7 @@ import { startProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
 it('gives every client of two nodes what was published, in order and once, through moves, cuts and restarts [P1 P2 P3 P4]', async () => {
-  const { incomplete, resets, isLogWhole, counts, storm } = await runOnTwoNodes(30_000);
+  const { incomplete, resets, isLogWhole, counts, storm } = await runOnTwoNodes(15_000);
   expect(incomplete).toEqual([]);
   expect(resets).toEqual([]);
   expect(isLogWhole).toBe(true);
@@ -29,7 +29,7 @@ it('does so on one node with the embedded log, and a restart there tells every r
   const heart = new Heart(proxy.url, random);
   try {
     await heart.join(200, 50);
-    const storm = new Storm({ nodes: [node], proxy, random, forMs: 10_000, restarts: false });
+    const storm = new Storm({ nodes: [node], proxy, random, forMs: 5000, restarts: false });
     const { incomplete, resets, isLogWhole } = await pulse(heart, storm);
     expect(incomplete).toEqual([]);
     expect(resets).toEqual([]);
@@ -37,7 +37,7 @@ it('does so on one node with the embedded log, and a restart there tells every r
 
     await node.restart('SIGKILL');
     const isTold = (): boolean => heart.members.every((member) => member.resets.length > 0);
-    await until(isTold, () => `everybody to be told:\n${heart.describe()}`, 60_000);
+    await until(isTold, () => `everybody to be told:\n${heart.describe()}`);
     expect(new Set(heart.members.map((member) => member.resets.join()))).toEqual(new Set(['epoch']));
   } finally {
     await heart.stop();

@@ -27,7 +27,11 @@ afterAll(async () => {
 /** How a stream ends that sends `first` and nothing else. */
 async function closeAfter(first: unknown): Promise<Close> {
   const client = new StreamClient(gateway.url, { token });
-  await until(() => client.socket.readyState === client.socket.OPEN, 'the upgrade');
+  await until(
+    () => client.socket.readyState,
+    'the upgrade',
+    (seen) => seen === client.socket.OPEN,
+  );
   client.socket.send(typeof first === 'string' ? first : JSON.stringify(first));
   return client.nextClose();
 }
@@ -38,7 +42,11 @@ describe('upgrades', () => {
   it('to // is answered, not left hanging', async () => {
     for (const path of ['//', '//evil', '/', '/nowhere', '/v2/realtime/stream/..']) {
       const raw = await openRaw(gateway.url, upgradeText(path));
-      await until(() => raw.said() !== '', `an answer to the upgrade of ${path}`);
+      await until(
+        () => raw.said(),
+        `an answer to the upgrade of ${path}`,
+        (seen) => seen !== '',
+      );
       expect(raw.said(), path).toMatch(/^HTTP\/1\.1 4\d\d /);
       raw.socket.destroy();
     }
@@ -71,7 +79,11 @@ describe('upgrades', () => {
     };
     for (const path of ['/healthz', '/v2/realtime/stream', '/v1/realtime/poll']) {
       const raw = await openRaw(gateway.url, upgradeText(path, h2c));
-      await until(() => raw.said() !== '', `an answer to h2c at ${path}`);
+      await until(
+        () => raw.said(),
+        `an answer to h2c at ${path}`,
+        (seen) => seen !== '',
+      );
       expect(raw.said(), path).toMatch(/^HTTP\/1\.1 [24]\d\d /);
       raw.socket.destroy();
     }
@@ -83,7 +95,11 @@ describe('upgrades', () => {
         gateway.url,
         upgradeText(`/v2/realtime/stream?access_token=${token}`, headers),
       );
-      await until(() => raw.said() !== '', 'an answer');
+      await until(
+        () => raw.said(),
+        'an answer',
+        (seen) => seen !== '',
+      );
       expect(raw.said()).toMatch(/^HTTP\/1\.1 4\d\d .*\r\nSec-WebSocket-Version: 13\r\n/s);
       raw.socket.destroy();
     }
@@ -145,14 +161,22 @@ describe('first frames', () => {
   it('over 128 KiB close 1009, binary ones 1003', async () => {
     expect(await closeAfter({ ...chat, pad: 'x'.repeat(1024 * 1024) })).toMatchObject({ code: 1009 });
     const client = new StreamClient(gateway.url, { token });
-    await until(() => client.socket.readyState === client.socket.OPEN, 'the upgrade');
+    await until(
+      () => client.socket.readyState,
+      'the upgrade',
+      (seen) => seen === client.socket.OPEN,
+    );
     client.socket.send(Buffer.from(JSON.stringify(chat)));
     expect(await client.nextClose()).toMatchObject({ code: 1003 });
   });
 
   it('with a __proto__ are taken for what they say and change nothing', async () => {
     const client = new StreamClient(gateway.url, { token });
-    await until(() => client.socket.readyState === client.socket.OPEN, 'the upgrade');
+    await until(
+      () => client.socket.readyState,
+      'the upgrade',
+      (seen) => seen === client.socket.OPEN,
+    );
     client.socket.send('{"services":["chat"],"version":1,"__proto__":{"lastSeq":-1,"isAdmin":true}}');
     expect((await client.next('ack')).seq).toBe(0);
     client.destroy();
@@ -247,6 +271,6 @@ describe('later frames', () => {
 });
 
 it('a stream without a first frame is closed 4408 after ten seconds', async () => {
-  expect(await silent.nextClose(15_000)).toEqual({ code: 4408, reason: 'handshake_timeout' });
+  expect(await silent.nextClose()).toEqual({ code: 4408, reason: 'handshake_timeout' });
   expect(silent.frames).toEqual([]);
 });

@@ -138,7 +138,7 @@ describe('an opaque token or a cookie', () => {
     for (const client of streams)
       expect(await client.nextClose()).toEqual({ code: 4401, reason: 'unauthorized' });
     // Against the minute that the poll would be held, and a stream for ever.
-    expect(await within(held, 'the held poll', 20_000)).toMatchObject({ status: 200, body: { events: [] } });
+    expect(await within(held, 'the held poll')).toMatchObject({ status: 200, body: { events: [] } });
     expect(refusedAs(await poll({ cookie }))).toBe('unauthorized');
     expect(await stream({}, urls.websocket).nextClose()).toMatchObject({ code: 4401 });
   });
@@ -159,7 +159,11 @@ describe('an opaque token or a cookie', () => {
       reason: 'overloaded',
     });
     // Asked in vain, at the end of its time.
-    await until(() => whoami.askedOf(ann.cookie) > before, 'asking again');
+    await until(
+      () => whoami.askedOf(ann.cookie),
+      'asking again',
+      (seen) => seen > before,
+    );
     await new Publisher(gateway.url).publish({ service: 'chat', payload: 'still here' });
     expect((await client.nextEvents(1))[0]?.payload).toBe('still here');
     expect((await held).body.events).toHaveLength(1);

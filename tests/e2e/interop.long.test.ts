@@ -58,9 +58,9 @@ describe.each(clients)('%s', { timeout: 300_000 }, (_name, compress, open) => {
     const said = (): string => JSON.stringify({ ...seen, frames: seen.frames.length });
     try {
       await until(
-        () => ofType(seen, 'ack').length === 1,
+        () => ofType(seen, 'ack').length,
         () => `the ack: ${said()}`,
-        20_000,
+        1,
       );
       const [ack] = seen.frames;
       expect(ack).toMatchObject({ type: 'ack', seq: publisher.head, pingMs });
@@ -72,8 +72,9 @@ describe.each(clients)('%s', { timeout: 300_000 }, (_name, compress, open) => {
       }
       const due = publisher.expected('ann', services, ack?.type === 'ack' ? ack.seq : 0);
       await until(
-        () => eventsOf(seen).length >= due.length,
+        () => eventsOf(seen).length,
         () => `${due.length} events: ${said()}`,
+        (found) => found >= due.length,
       );
       expect(seqs(eventsOf(seen))).toEqual(due);
       const texts = eventsOf(seen).flatMap(({ payload }) =>
@@ -89,15 +90,17 @@ describe.each(clients)('%s', { timeout: 300_000 }, (_name, compress, open) => {
       // Past two rounds without an answer to the WebSocket's own ping it would be held dead.
       const pings = ofType(seen, 'ping').length;
       await until(
-        () => ofType(seen, 'ping').length >= pings + 5,
+        () => ofType(seen, 'ping').length,
         () => `pings: ${said()}`,
+        (found) => found >= pings + 5,
       );
       expect(seen.close).toBeUndefined();
 
       await admin(gateway.url, 'PUT', '/rollout/percent', { percent: 0, reason: 'test' });
       await until(
-        () => seen.close !== undefined,
+        () => seen.close,
         () => `the close: ${said()}`,
+        (found) => found !== undefined,
       );
       expect(ofType(seen, 'migrate')).toMatchObject([{ transport: 'long-poll', reason: 'rollback' }]);
       expect(seen.close).toEqual({ code: 4410, reason: 'moved' });
@@ -115,9 +118,9 @@ describe.each(clients)('%s', { timeout: 300_000 }, (_name, compress, open) => {
     });
     try {
       await until(
-        () => client.seen.close !== undefined,
+        () => client.seen.close,
         () => `the close: ${JSON.stringify(client.seen)}`,
-        20_000,
+        (found) => found !== undefined,
       );
       expect(client.seen.close).toEqual({ code: 4401, reason: 'unauthorized' });
       expect(client.seen.frames).toEqual([]);

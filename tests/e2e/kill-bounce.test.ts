@@ -24,9 +24,8 @@ it('is refused once by a killed node, though every other answer says websocket',
       (await admin<RolloutBody>(unknowing.url, 'GET', '/rollout')).body;
     const readyOf = async (url: string): Promise<string> =>
       (await call<{ status: string }>(`${url}/readyz`)).body.status;
-    for (const { url } of nodes)
-      await until(async () => (await readyOf(url)) === 'ok', 'a node to have its rules');
-    await until(async () => Object.keys((await rollout()).acks).length === 2, 'the nodes to know each other');
+    for (const { url } of nodes) await until(() => readyOf(url), 'a node to have its rules', 'ok');
+    await until(async () => Object.keys((await rollout()).acks).length, 'the nodes to know each other', 2);
     link.cut();
     const { body } = await admin(killed.url, 'POST', '/rollout/kill', { reason: 'test' });
     expect(body).toMatchObject({ written: false });
@@ -42,7 +41,11 @@ it('is refused once by a killed node, though every other answer says websocket',
     const publisher = new Publisher(unknowing.url);
     for (let told = 1; told <= 3; told += 1) {
       await publisher.publishMany(1, 'chat');
-      await until(() => events.length === told, 'the event that answers a poll');
+      await until(
+        () => events.length,
+        'the event that answers a poll',
+        (seen) => seen === told,
+      );
     }
     expect(client.stats).toMatchObject({ negotiations: 2, closes: { 4410: 1 } });
     expect(client.stats.opened).toEqual({ websocket: 1, 'long-poll': 1 });
@@ -54,7 +57,7 @@ it('is refused once by a killed node, though every other answer says websocket',
     link.mend();
     await until(async () => (await rollout()).killed, 'the other node to hear of the kill');
     // Its log has a connection of its own: a stream that came before it was back would be closed with 1013.
-    await until(async () => (await readyOf(killed.url)) === 'ok', 'the killed node to have its log back');
+    await until(() => readyOf(killed.url), 'the killed node to have its log back', 'ok');
     await admin(unknowing.url, 'POST', '/rollout/unkill', { reason: 'test' });
     await crowd.allOn('websocket');
     expect(client.stats.closes).toEqual({ 4410: 1 });

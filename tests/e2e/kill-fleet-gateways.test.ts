@@ -40,10 +40,11 @@ const it = test.extend('nodes', async ({ onTestFinished }): Promise<readonly [a:
     await Promise.all(nodes.map(stop));
   });
   for (const node of nodes) {
-    await until(async () => (await readyOf(node)) === 'ok', 'a node to have its log and its rules');
+    await until(() => readyOf(node), 'a node to have its log and its rules', 'ok');
     await until(
-      async () => Object.keys((await rollout(node)).acks).length === 2,
+      async () => Object.keys((await rollout(node)).acks).length,
       'the nodes to know of each other',
+      2,
     );
   }
   return nodes;
@@ -122,7 +123,7 @@ describe.concurrent('with Redis cut off', () => {
     expect(told).toMatchObject([{ isKilled: true, node: 'node-b', written: false }]);
     expect([await reasonOf(a), await reasonOf(b)]).toEqual(['rollout', 'kill-switch']);
     mend([a, b]);
-    await until(async () => (await reasonOf(a)) === 'kill-switch', 'node-a to hear of it');
+    await until(() => reasonOf(a), 'node-a to hear of it', 'kill-switch');
   });
 });
 
@@ -213,10 +214,10 @@ it.concurrent('a client bounces no more than once between a killed node and one 
   expect(client.refusals).toEqual(['4410 kill_switch']);
 
   a.link.mend();
-  await until(async () => (await reasonOf(b)) === 'kill-switch', 'node-b to hear of the kill');
+  await until(() => reasonOf(b), 'node-b to hear of the kill', 'kill-switch');
   await change(b, 'POST', '/rollout/unkill');
   // Its rules may be back before its log is: a new stream would be closed with 1013, which is no bounce.
-  await until(async () => (await readyOf(a)) === 'ok', 'node-a to have its log back');
+  await until(() => readyOf(a), 'node-a to have its log back', 'ok');
   if (await client.poll(10)) await client.settle();
   expect(client.transport).toBe('websocket');
   expect(client.requests).toEqual({ negotiate: 3, stream: 2, poll: 4 });
@@ -250,7 +251,7 @@ describe.concurrent('across nodes', () => {
     }
     await b.gateway.kill();
     expect(await sessionsOf(a)).toMatchObject({ sessions: [{ node: 'node-a' }], missing: ['node-b'] });
-    await until(async () => (await sessionsOf(a)).missing.length === 0, 'node-b to be forgotten');
+    await until(async () => (await sessionsOf(a)).missing.length, 'node-b to be forgotten', 0);
     expect((await rollout(a)).cohorts.canary.assigned).toBe(1);
   });
 
@@ -278,6 +279,6 @@ describe.concurrent('across nodes', () => {
     });
     expect(await b.gateway.exited).toBe(0);
     expect((await call(`${a.gateway.url}/readyz`)).status).toBe(200);
-    await until(async () => Object.keys((await rollout(a)).acks).length === 1, 'its name to be taken back');
+    await until(async () => Object.keys((await rollout(a)).acks).length, 'its name to be taken back', 1);
   });
 });

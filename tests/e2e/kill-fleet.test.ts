@@ -17,8 +17,9 @@ async function pairOf(fleet: RolloutFleet): Promise<Pair> {
   const pair = await fleet.pair(env);
   for (const { rollout } of pair)
     await until(
-      async () => Object.keys((await rollout.store.acknowledged(1, 0)).acks).length === 2,
+      async () => Object.keys((await rollout.fleet.acknowledged(1, 0)).acks).length,
       'the nodes to know of each other',
+      2,
     );
   return pair;
 }
@@ -85,7 +86,7 @@ describe.concurrent('with Redis away', () => {
     await Promise.all(pair.map((node) => node.rollout.control.kill(by)));
     expect(reasons(pair)).toEqual(['kill-switch', 'kill-switch']);
     await fleet.redis.restart();
-    await until(() => a.rollout.store.current()?.kills.length === 2, 'both kills in the rules');
+    await until(() => a.rollout.store.current()?.kills.length, 'both kills in the rules', 2);
     await a.rollout.control.unkill(by);
     await until(all(pair, 'rollout'), 'both to be free');
   });
@@ -169,8 +170,9 @@ it.concurrent('rules restored from an older backup bring neither the old percent
   const { version } = await b.rollout.control.unkill(by);
   await fleet.redis.restartRewound();
   await until(
-    async () => (await fleet.redis.client.hget('turnout:{!rules}:document', 'version')) === String(version),
+    () => fleet.redis.client.hget('turnout:{!rules}:document', 'version'),
     'the newer rules to be put back',
+    (seen) => seen === String(version),
   );
   await readAgain(pair);
   expect(reasons(pair)).toEqual(['percent', 'percent']);

@@ -28,14 +28,10 @@ it('receives its events once and in order through a rollout, a kill and a restar
   try {
     const publisher = new Publisher(gateway.url);
     // Until its first poll has placed it there is nothing that is its.
-    await until(
-      async () => {
-        await publisher.publish({ service: 'chat', type: 'probe' });
-        return client.events.length > 0;
-      },
-      'its first event',
-      30_000,
-    );
+    await until(async () => {
+      await publisher.publish({ service: 'chat', type: 'probe' });
+      return client.events.length > 0;
+    }, 'its first event');
     const first = client.events[0]?.seq ?? 0;
     const changes = [
       () => admin(gateway.url, 'PUT', '/rollout/percent', { percent: 100, reason: 'test' }),
@@ -48,16 +44,24 @@ it('receives its events once and in order through a rollout, a kill and a restar
       await publisher.publish({ service: 'news' });
     }
     const expected = publisher.expected('ann', ['chat', 'news'], first - 1);
-    await until(() => client.events.length >= expected.length, 'all events');
+    await until(
+      () => client.events.length,
+      'all events',
+      (seen) => seen >= expected.length,
+    );
     expect(client.events.map(({ seq }) => seq)).toEqual(expected);
     expect(client.said).toEqual([]);
 
     await gateway.kill();
     await until(() => client.said.some((line) => line.includes('next try')), 'its back-off');
     restarted = await startGateway(place);
-    await until(() => client.said.some((line) => line.includes('(epoch)')), 'its reset', 30_000);
+    await until(() => client.said.some((line) => line.includes('(epoch)')), 'its reset');
     await new Publisher(restarted.url).publish({ service: 'chat' });
-    await until(() => client.events.length > expected.length, 'the event after the restart');
+    await until(
+      () => client.events.length,
+      'the event after the restart',
+      (seen) => seen > expected.length,
+    );
     expect(client.events.at(-1)).toMatchObject({ seq: 1, service: 'chat' });
   } finally {
     client.child.kill('SIGKILL');

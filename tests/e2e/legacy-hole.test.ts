@@ -1,7 +1,7 @@
 /** What the company has and Turnout's log can't hold: nobody who is served misses it. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AcmeClient, AcmeReader } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
+import { knownTenants } from '../support/acme/suite.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
@@ -38,11 +38,8 @@ it('gives a served client an update that is too large for the log, in its place'
   const isSet = async (): Promise<boolean> =>
     (await admin(url, 'PUT', '/rollout/flags/legacy-serve', percent)).status === 200;
   await until(isSet, 'legacy-serve at 100 %');
-  await until(
-    async () => (await metric(url, 'turnout_bridge_events_total')) > 0,
-    'the first update in the log',
-  );
-  await until(async () => (await metric(url, 'turnout_bridge_fed')) > 0, 'a bridge that is known of');
+  await until(() => metric(url, 'turnout_bridge_events_total'), 'the first update in the log');
+  await until(() => metric(url, 'turnout_bridge_fed'), 'a bridge that is known of');
 
   const client = new AcmeClient(url);
   await client.login('bob', tenant);
@@ -50,16 +47,20 @@ it('gives a served client an update that is too large for the log, in its place'
   const served = (): Promise<number> =>
     metric(url, 'legacy_requests_total', 'route="/api/updates",answered_by="turnout"');
   try {
-    await until(() => reader.seen.length === 1, 'the first update');
+    await until(() => reader.seen.length, 'the first update', 1);
     await writer.create('note', { text: 'second' });
-    await until(() => reader.seen.length === 2, 'the second update');
+    await until(() => reader.seen.length, 'the second update', 2);
     await writer.create('note', { text: 'x'.repeat(100_000) });
-    await until(() => reader.seen.length === 3, 'the one that the log could not hold');
+    await until(() => reader.seen.length, 'the one that the log could not hold', 3);
     const before = await served();
     for (const text of ['fourth', 'fifth', 'sixth']) {
       const { length } = reader.seen;
       await writer.create('note', { text });
-      await until(() => reader.seen.length > length, text);
+      await until(
+        () => reader.seen.length,
+        text,
+        (seen) => seen > length,
+      );
     }
     expect(reader.seen.map(({ id }) => id)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(await metric(url, 'legacy_unserved_total', 'why="gap"')).toBeGreaterThan(0);

@@ -1,7 +1,7 @@
 /** Turnout's own Redis is away: old clients are with the old backend by their next poll, and come back by themselves. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AcmeClient } from '../support/acme/client.ts';
-import { knownTenants } from '../support/acme/known-tenants.ts';
+import { knownTenants } from '../support/acme/suite.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { call } from '../support/http-client.ts';
@@ -62,6 +62,6 @@ it('is told what is new by the old backend while the log is away, and by Turnout
 
   await ours.restart();
   await until(isUp, 'the log');
-  await until(async () => (await client.poll(1, 0)).updates.length === 2, 'both');
+  await until(async () => (await client.poll(1, 0)).updates.length, 'both', 2);
   await until(() => isServed(3), 'a served poll past the outage');
 });

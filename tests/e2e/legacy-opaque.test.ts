@@ -50,18 +50,19 @@ async function poll(since?: string) {
 const serve = (percent: number): Promise<unknown> =>
   admin(gateway.url, 'PUT', '/rollout/flags/legacy-serve', { percent, reason: 'test' });
 const bridged = (count: number): Promise<void> =>
-  until(async () => (await metric(gateway.url, 'turnout_bridge_events_total')) >= count, 'the bridge');
+  until(
+    () => metric(gateway.url, 'turnout_bridge_events_total'),
+    'the bridge',
+    (seen) => seen >= count,
+  );
 
 it("asks the old backend without Turnout's cursor, as a new client would, and serves on from it after", async () => {
   server.add('note', 'one');
   await bridged(1);
   await serve(100);
-  await until(
-    async () => (await metric(gateway.url, 'turnout_bridge_fed')) === 1,
-    'the bridge to be heard of',
-  );
+  await until(() => metric(gateway.url, 'turnout_bridge_fed'), 'the bridge to be heard of', 1);
   const asked = poll();
-  await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'a held poll');
+  await until(() => metric(gateway.url, 'turnout_polls_held'), 'a held poll', 1);
   server.add('note', 'two');
   const served = await asked;
   expect(served.texts).toEqual(['two']);

@@ -68,7 +68,7 @@ it('holds a poll past an event that the old API has no word for', async () => {
   await publish(10);
   await publish('no-number');
   const asked = poll('ann', 10, 30);
-  await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'a held poll');
+  await until(() => metric(gateway.url, 'turnout_polls_held'), 'a held poll', 1);
   await publish(11);
   expect(await asked).toEqual({ status: 200, ids: [11], next: 11 });
 });
@@ -99,7 +99,7 @@ it('gives a held poll to the old backend when the flag is taken back, or all is 
     const asked = fetch(`${gateway.url}/api/updates?since=30&timeout=10`, {
       headers: { authorization: `Bearer ${await makeToken({ sub: 'ann' })}` },
     });
-    await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'a held poll');
+    await until(() => metric(gateway.url, 'turnout_polls_held'), 'a held poll', 1);
     await back();
     // Its own answer would be 200 or 204.
     expect((await asked).status).toBe(502);

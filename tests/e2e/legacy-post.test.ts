@@ -106,14 +106,18 @@ async function poll(body: Asked) {
   return { status: given.status, text: await given.text() };
 }
 const bridged = (count: number): Promise<void> =>
-  until(async () => (await metric(gateway.url, 'turnout_bridge_events_total')) >= count, 'the bridge');
+  until(
+    () => metric(gateway.url, 'turnout_bridge_events_total'),
+    'the bridge',
+    (seen) => seen >= count,
+  );
 
 it('is compared by the cursor in its body', async () => {
   add('one');
   add('two');
   await bridged(2);
   expect((await poll({ pos: 1 })).text).toContain('two');
-  await until(async () => (await metric(gateway.url, 'legacy_shadow_total')) === 1, 'a comparison');
+  await until(() => metric(gateway.url, 'legacy_shadow_total'), 'a comparison', 1);
   expect(asked).toEqual([{ pos: 1 }]);
 });
 
@@ -132,11 +136,11 @@ it('is served; one whose body is too long to look into is the old backend’s, w
 it('is given to the old backend, with what is left of its wait, when the log is fed no more', async () => {
   asked.length = 0;
   const given = poll({ pos: 2, wait: 60_000 });
-  await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'a held poll');
+  await until(() => metric(gateway.url, 'turnout_polls_held'), 'a held poll', 1);
   isReaderRefused = true;
   // Its reader is asked again, and refused from then on.
   server.closeAllConnections();
-  await until(() => asked.length === 1, 'the old backend to be asked');
+  await until(() => asked.length, 'the old backend to be asked', 1);
   expect(asked).toEqual([{ pos: 2, wait: expect.any(Number) }]);
   expect(asked[0]?.wait).toBeLessThan(60_000);
   add('three');

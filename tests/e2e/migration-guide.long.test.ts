@@ -67,7 +67,7 @@ async function run(blocks: readonly Block[]): Promise<string[]> {
           .said()
           .split('\n')
           .some((line) => listeningUrl(line) !== undefined);
-      await until(isListening, () => `turnout serve; it said:\n${started.said()}`, 30_000);
+      await until(isListening, () => `turnout serve; it said:\n${started.said()}`);
     }
   }
   return said;
@@ -78,7 +78,11 @@ async function seenBy(url: string, count: number): Promise<AcmeReader> {
   const client = new AcmeClient(url);
   expect(await client.login('bob', 'acme')).toBe(200);
   const reader = new AcmeReader(client);
-  await until(() => reader.seen.length >= count, `${count} updates`);
+  await until(
+    () => reader.seen.length,
+    `${count} updates`,
+    (seen) => seen >= count,
+  );
   await reader.stop();
   return reader;
 }
@@ -115,7 +119,7 @@ it('3: compares in the shadow, and finds no difference', async () => {
   const said = await follow('3. Compare in the shadow');
   expect(said.at(-1)).toMatch(/acme: (no difference|nothing compared yet)/);
   const report = async (): Promise<string> => shell.block('turnout legacy shadow');
-  await until(async () => (await report()) === shadowSays, `the report:\n${shadowSays}`);
+  await until(() => report(), `the report:\n${shadowSays}`, shadowSays);
 });
 
 it('4: serves the old dialect, and goes back', async () => {
@@ -151,7 +155,11 @@ it('5: moves to WebSocket by the session that is there, and goes back', async ()
   });
   client.start();
   try {
-    await until(() => events.length >= 2, 'both updates');
+    await until(
+      () => events.length,
+      'both updates',
+      (seen) => seen >= 2,
+    );
     expect(client.state).toMatchObject({ phase: 'live', transport: 'websocket' });
     expect(await shell.block(back)).toContain('KILLED');
     await until(
@@ -163,7 +171,11 @@ it('5: moves to WebSocket by the session that is there, and goes back', async ()
       body: { kind: 'note', data: { text: 'third' } },
     });
     expect(status).toBe(201);
-    await until(() => events.length >= 3, 'the third');
+    await until(
+      () => events.length,
+      'the third',
+      (seen) => seen >= 3,
+    );
   } finally {
     client.stop();
   }

@@ -10,9 +10,6 @@ import { StreamClient } from '../support/stream-client.ts';
 import { makeToken, testSecret } from '../support/token-maker.ts';
 import { until } from '../support/until.ts';
 
-const startMs = 60_000;
-/** Longer than a drain takes. */
-const endMs = 20_000;
 const isTold = (url: string | undefined): boolean => url !== undefined;
 
 const enders: (() => unknown)[] = [];
@@ -45,18 +42,14 @@ async function start() {
   let text = '';
   // The whole line: what is read may end in its middle.
   const listening = (): string | undefined => text.split('\n').slice(0, -1).map(listeningUrl).find(isTold);
-  await until(
-    () => {
-      try {
-        text += bytes.toString('utf8', 0, readSync(reader, bytes));
-      } catch {
-        // Nothing there yet: the pipe is not waited for.
-      }
-      return listening() !== undefined;
-    },
-    'the node to listen',
-    startMs,
-  );
+  await until(() => {
+    try {
+      text += bytes.toString('utf8', 0, readSync(reader, bytes));
+    } catch {
+      // Nothing there yet: the pipe is not waited for.
+    }
+    return listening() !== undefined;
+  }, 'the node to listen');
   const url = listening() ?? '';
   return { child, url, close: () => closeSync(reader) };
 }
@@ -77,7 +70,11 @@ it('serves on when the reader of its output stalls', async () => {
   expect((await fetch(new URL('/healthz', url))).status).toBe(200);
   close();
   child.kill('SIGTERM');
-  await until(() => child.exitCode !== null, 'its end', endMs);
+  await until(
+    () => child.exitCode,
+    'its end',
+    (seen) => seen !== null,
+  );
 });
 
 it('serves on when the reader of its output is gone, and ends at SIGTERM', async () => {
@@ -86,6 +83,10 @@ it('serves on when the reader of its output is gone, and ends at SIGTERM', async
   await makeNoise(url, 200);
   expect((await fetch(new URL('/healthz', url))).status).toBe(200);
   child.kill('SIGTERM');
-  await until(() => child.exitCode !== null, 'its end', endMs);
+  await until(
+    () => child.exitCode,
+    'its end',
+    (seen) => seen !== null,
+  );
   expect(child.exitCode).toBe(0);
 });

@@ -29,7 +29,11 @@ it('a stream that reads again past retention has a prefix, then reset, then all 
     expect(before).toEqual(publisher.expected('ann', ['bulk']).slice(0, before.length));
     expect(before.length).toBeLessThan(published - retained);
     await publisher.publish({ service: 'bulk' }, { service: 'bulk' });
-    await until(() => client.events().length >= before.length + 2, 'what follows');
+    await until(
+      () => client.events().length,
+      'what follows',
+      (seen) => seen >= before.length + 2,
+    );
     expect(seqs(client.events()).slice(before.length)).toEqual([published + 1, published + 2]);
     expect(client.closed).toBeUndefined();
     expect(client.ofType('reset')).toHaveLength(1);

@@ -144,7 +144,7 @@ describe('a poll', () => {
     const { cursor } = (await ask(publisher, {})).body;
     const held = ask(publisher, { cursor, wait: 30 });
     // Lost where nobody listens: it must be held by then.
-    await until(async () => (await metric(gateway.url, 'turnout_polls_held')) === 1, 'the held poll');
+    await until(() => metric(gateway.url, 'turnout_polls_held'), 'the held poll', 1);
     await publisher.publish({ service: 'chat', type: 'typing', ephemeral: true });
     const { body } = await within(held, 'the held poll');
     expect(body.events).toEqual([]);

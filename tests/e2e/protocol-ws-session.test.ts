@@ -253,8 +253,9 @@ describe('what is counted', () => {
     expect(body.sessions).toHaveLength(1);
     for (const client of clients) client.destroy();
     await until(
-      async () => (await nodeMetrics()).activeConnections <= before.activeConnections,
+      async () => (await nodeMetrics()).activeConnections,
       'the closes',
+      (seen) => seen <= before.activeConnections,
     );
   });
 
@@ -263,7 +264,11 @@ describe('what is counted', () => {
     const closesBefore = await metric(gateway.url, 'ws_closes_total', 'code="1000"');
     await (await openStream(gateway.url, token, ['chat'], {}, { query: { access_token: token } })).close();
     const line = () => gateway.logs.find((entry) => entry['user_id'] === 'leaver' && entry['code'] === 1000);
-    await until(() => line() !== undefined, 'the close line');
+    await until(
+      () => line(),
+      'the close line',
+      (seen) => seen !== undefined,
+    );
     expect(line()).toMatchObject({ reason: expect.any(String), duration: expect.any(Number) });
     expect(await metric(gateway.url, 'ws_closes_total', 'code="1000"')).toBe(closesBefore + 1);
     expect(JSON.stringify(gateway.logs)).not.toContain(token.split('.')[2]);

@@ -170,7 +170,7 @@ describe('ping', () => {
     await until(() => client.ofType('ping').some(({ seq }) => seq === 7), 'a ping at the head');
     const ping = client.ofType('ping').at(-1);
     expect(keys(ping ?? {})).toBe('type,timestamp,seq,cursor');
-    await until(() => client.wirePings > 0, 'a WebSocket ping');
+    await until(() => client.wirePings, 'a WebSocket ping');
     await publisher.publish({ service: 'chat' });
     const resumed = await open(publisher, ['chat'], { cursor: ping?.cursor });
     expect((await resumed.next('ack')).seq).toBe(7);

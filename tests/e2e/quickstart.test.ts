@@ -20,7 +20,6 @@ import { listeningUrl } from '../support/started-process.ts';
 import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
-const startMs = 30_000;
 
 const fencesIn = (text: string): string[] =>
   [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((found) => found[1] ?? '');
@@ -52,7 +51,7 @@ class Shown {
   }
 
   async shows(what: string, fact: () => boolean): Promise<void> {
-    await until(fact, () => `${what}; wscat showed:\n${this.pasted.said()}`, 20_000);
+    await until(fact, () => `${what}; wscat showed:\n${this.pasted.said()}`);
   }
 }
 
@@ -93,14 +92,14 @@ describe("the README's commands", () => {
         .map(listeningUrl)
         .find((found) => found !== undefined);
     const said = (): string => `the server; it said:\n${server.said()}`;
-    await until(() => url() !== undefined && printed().length === 3, said, startMs);
+    await until(() => url() !== undefined && printed().length === 3, said);
     host = new URL(url() ?? '').host;
     // What `export` would put there when pasted.
     const exported = linesOf(server)
       .filter((line) => line.startsWith('export '))
       .map((line) => line.slice('export '.length).split('=', 2));
     env = { PATH, HOME, ...(Object.fromEntries(exported) as Record<string, string>) };
-  }, startMs + 10_000);
+  });
 
   afterEach(async () => {
     for (const pasted of open) await pasted.end();
@@ -162,15 +161,11 @@ describe("the README's commands", () => {
     const stream = show(connect);
     await stream.shows('two pings', () => stream.frames.filter(({ type }) => type === 'ping').length >= 2);
     const all = { totalConnections: 0, totalSubscriptions: 0 };
-    await until(
-      async () => {
-        const [now] = (await answersOf(metrics())) as NodeMetrics[];
-        Object.assign(all, now?.connectionPoolStats);
-        return all.totalConnections > 100;
-      },
-      'more than 100 connections',
-      startMs,
-    );
+    await until(async () => {
+      const [now] = (await answersOf(metrics())) as NodeMetrics[];
+      Object.assign(all, now?.connectionPoolStats);
+      return all.totalConnections > 100;
+    }, 'more than 100 connections');
     expect(all.totalSubscriptions).toBeLessThanOrEqual(10);
   });
 

@@ -33,7 +33,7 @@ afterAll(async () => {
 
 it('keeps the fleets of two databases apart: rules, events, and what is not stored', async () => {
   const [zero, one, alsoOne] = await Promise.all([node(0), node(1), node(1)]);
-  for (const gateway of gateways) await until(async () => (await ready(gateway)).status === 'ok', 'ready');
+  for (const gateway of gateways) await until(async () => (await ready(gateway)).status, 'ready', 'ok');
   const [token, producer] = [await makeToken(), await makeProducerToken()];
   const hold = async ({ url }: Gateway) => {
     const { cursor } = (await poll(url, token, { services: 'chat' })).body;
@@ -42,8 +42,8 @@ it('keeps the fleets of two databases apart: rules, events, and what is not stor
   const typing = { org: 'acme', service: 'chat', type: 'typing', payload: {}, ephemeral: true };
   const said = { org: 'acme', service: 'chat', type: 'said', payload: {} };
   const [atZero, atOne] = [await hold(zero), await hold(alsoOne)];
-  await until(async () => (await metric(zero.url, 'turnout_polls_held')) === 1, 'the poll at 0');
-  await until(async () => (await metric(alsoOne.url, 'turnout_polls_held')) === 1, 'the poll at 1');
+  await until(() => metric(zero.url, 'turnout_polls_held'), 'the poll at 0', 1);
+  await until(() => metric(alsoOne.url, 'turnout_polls_held'), 'the poll at 1', 1);
   await publishRaw(one.url, producer, typing);
   expect((await atOne.answer).body.ephemeral).toHaveLength(1);
   await publishRaw(zero.url, producer, said);
@@ -52,7 +52,7 @@ it('keeps the fleets of two databases apart: rules, events, and what is not stor
 
   const percentOf = async ({ url }: Gateway) => (await admin(url, 'GET', '/rollout')).body['percent'];
   await admin(one.url, 'PUT', '/rollout/percent', { percent: 30, reason: 'theirs' });
-  await until(async () => (await percentOf(alsoOne)) === 30, 'the other node of theirs to hear of it');
+  await until(() => percentOf(alsoOne), 'the other node of theirs to hear of it', 30);
   // Behind theirs on the same server: what was to be heard of it has been.
   await admin(zero.url, 'PUT', '/rollout/enabled', { enabled: true, reason: 'ours' });
   expect(await percentOf(zero)).toBe(100);

@@ -52,7 +52,7 @@ it.each([
     NODE_EXTRA_CA_CERTS: certificates.authority,
   });
   try {
-    await until(async () => (await detailOf(gateway.url)) === detail, 'the log');
+    await until(() => detailOf(gateway.url), 'the log', detail);
     const token = await makeToken({ org });
     const { cursor } = (await poll(gateway.url, token, { services: 'chat' })).body;
     // Held: the event comes by a subscription, which is another connection.

@@ -9,7 +9,7 @@ import { Crowd } from '../support/crowd.ts';
 import { type Gateway, type Settings, startGateway } from '../support/node-process.ts';
 import { admin, Publisher } from '../support/publisher.ts';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts';
-import { skippingClock } from '../support/skipping-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { makeShortToken, makeToken } from '../support/token-maker.ts';
 import { sleep, until } from '../support/until.ts';
 
@@ -100,7 +100,6 @@ it('tells every client reset: epoch after a node died with its log, and goes on'
   await until(
     () => crowd.members.every(({ resets }) => resets.length > 0),
     () => crowd.describe(),
-    20_000,
   );
   for (const { resets, events } of crowd.members) {
     expect(resets).toEqual(['epoch']);
@@ -127,7 +126,7 @@ it('asks for a new token when one expired on long-poll, and loses nothing', asyn
   const gateway = await life.serve({ REALTIME_ROLLOUT_PERCENT: '0', REALTIME_STREAMING_V2: 'true' });
   const { asked, token } = endingSoon(1);
   const { client } = crowd.add(gateway.url, 'ann', ['finance'], { token });
-  await until(() => client.state.phase === 'live', 'live');
+  await until(() => client.state.phase, 'live', 'live');
   const publisher = new Publisher(gateway.url);
   while (asked.length < 2) {
     await publisher.publish({ service: 'finance' });
@@ -157,11 +156,19 @@ it('renews the token of an open stream, which lives on past the end of the old o
   expect(states.at(-1)).toBe('live websocket');
 });
 
+/** Moves the clock on, at most every two real seconds: what is asked again needs some to be answered. */
+function skipSlowly(clock: FakeClock, ms: number): void {
+  if (performance.now() < (nextSkipMs.get(clock) ?? 0)) return;
+  nextSkipMs.set(clock, performance.now() + 2000);
+  clock.advance(ms);
+}
+const nextSkipMs = new WeakMap<FakeClock, number>();
+
 it('leaves a stream whose peer fell silent without a goodbye, and loses nothing', async ({ life }) => {
   const { crowd } = life;
   const gateway = await life.serve({ TURNOUT_PING_MS: '300', WS_AUTORECONNECT: 'true' });
   const proxy = await life.behindProxy(gateway);
-  const clock = skippingClock();
+  const clock = new FakeClock({ runs: true });
   const { client, events } = crowd.add(proxy.url, 'ann', ['finance'], { clock });
   await crowd.allOn('websocket');
   const publisher = new Publisher(gateway.url);
@@ -170,12 +177,15 @@ it('leaves a stream whose peer fell silent without a goodbye, and loses nothing'
   // For longer than this test may take: nothing comes of waiting.
   expect(proxy.stall(1, () => 0, 300_000)).toBeGreaterThan(0);
   await publisher.publishMany(5, 'finance');
-  await until(async () => {
-    // The kept connection that it negotiated on may be as dead: that has 10 s.
-    if (client.state.phase === 'negotiating') clock.skip(11_000);
-    await sleep(300);
-    return events.length === 10;
-  }, crowd.describe());
+  await until(
+    () => {
+      // The kept connection that it negotiated on may be as dead: that has 10 s.
+      if (client.state.phase === 'negotiating') skipSlowly(clock, 11_000);
+      return events.length;
+    },
+    () => crowd.describe(),
+    10,
+  );
   await crowd.allOn('websocket');
   await expectComplete(crowd, publisher);
   // Once at least: a node that stalls for less than a second is silent, too.
@@ -186,7 +196,7 @@ it('leaves a poll whose peer fell silent without a goodbye, and loses nothing', 
   const { crowd } = life;
   const gateway = await life.serve({ REALTIME_ROLLOUT_PERCENT: '0', REALTIME_STREAMING_V2: 'true' });
   const proxy = await life.behindProxy(gateway);
-  const clock = skippingClock();
+  const clock = new FakeClock({ runs: true });
   const { client, events } = crowd.add(proxy.url, 'ann', ['finance'], { clock });
   await crowd.allOn('long-poll');
   const publisher = new Publisher(gateway.url);
@@ -194,12 +204,15 @@ it('leaves a poll whose peer fell silent without a goodbye, and loses nothing', 
   await expectComplete(crowd, publisher);
   expect(proxy.stall(1, () => 0, 300_000)).toBeGreaterThan(0);
   await publisher.publishMany(5, 'finance');
-  await until(async () => {
-    // Past the 25 s of its wait and 10 more. Another kept connection may be as dead: then once more.
-    clock.skip(36_000);
-    await sleep(300);
-    return events.length === 10;
-  }, crowd.describe());
+  await until(
+    () => {
+      // Past the 25 s of its wait and 10 more. Another kept connection may be as dead: then once more.
+      skipSlowly(clock, 36_000);
+      return events.length;
+    },
+    () => crowd.describe(),
+    10,
+  );
   await expectComplete(crowd, publisher);
   expect(client.stats.closes['network']).toBeGreaterThan(0);
 });
@@ -210,8 +223,9 @@ it('gives up in one clear state when its token is refused and no other comes', a
   const token = makeShortToken(1);
   const { client, states } = crowd.add(gateway.url, 'ann', ['finance'], { token: () => token });
   await until(
-    () => client.state.phase === 'failed',
+    () => client.state.phase,
     () => crowd.describe(),
+    'failed',
   );
   expect(client.state.failure?.cause).toBe('unauthorized');
   await sleep(300);
@@ -231,7 +245,7 @@ it('is served what its token allows, after a move down as before, and told of th
   await admin(gateway.url, 'PUT', '/rollout/percent', { percent: 0, reason: 'test' });
   await crowd.allOn('long-poll');
   await publisher.publish({ service: 'vault' }, { service: 'finance' });
-  await until(() => events.length === 2, 'what is allowed');
+  await until(() => events.length, 'what is allowed', 2);
   expect(events.map(({ service }) => service)).toEqual(['finance', 'finance']);
   expect(client.state.phase).toBe('live');
   expect(problems).toEqual([expect.stringContaining('service_forbidden')]);
@@ -315,7 +329,7 @@ it.for(['100', '0'])(
     const { crowd } = life;
     const gateway = await life.serve({ REALTIME_ROLLOUT_PERCENT: percent, REALTIME_STREAMING_V2: 'true' });
     const { client, events } = crowd.add(gateway.url, 'ann', ['finance']);
-    await until(() => client.state.phase === 'live', 'live');
+    await until(() => client.state.phase, 'live', 'live');
     const say = (service: string, word: string): Promise<Published> =>
       client.publish({ service, type: 'said', payload: word });
     const heard = (): unknown[] => events.map(({ payload }) => payload);
@@ -333,7 +347,7 @@ it.for(['100', '0'])(
     await until(async () => {
       const { seq = 0 } = await say('finance', 'left');
       await say('chat', 'mark');
-      await until(() => heard().at(-1) === 'mark', 'the mark');
+      await until(() => heard().at(-1), 'the mark', 'mark');
       return !events.some((event) => event.seq === seq);
     }, 'the end of the subscription');
     expect(heard()).not.toContain('before');

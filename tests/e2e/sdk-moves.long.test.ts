@@ -73,7 +73,7 @@ it('delivers every event once, in order, to clients that are moved both ways and
   }
   await admin(url, 'POST', '/rollout/unkill', { reason: 'test' });
   await admin(url, 'PUT', '/rollout/percent', { percent: 100, reason: 'test' });
-  await crowd.allOn('websocket', 30_000);
+  await crowd.allOn('websocket');
   isOver = true;
   await publishing;
   await expectComplete(publisher);

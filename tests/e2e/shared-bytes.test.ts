@@ -26,8 +26,9 @@ async function hold(publisher: Publisher, users: readonly string[]): Promise<Pro
   const tokens = await Promise.all(users.map((user) => tokenOf(publisher, user)));
   const held = tokens.map((token) => poll(gateway.url, token, { services, cursor: body.cursor, wait: 10 }));
   await until(
-    async () => (await metric(gateway.url, 'turnout_polls_held')) === users.length,
+    () => metric(gateway.url, 'turnout_polls_held'),
     'the polls to be held',
+    (seen) => seen === users.length,
   );
   return held;
 }

@@ -40,7 +40,7 @@ describe('a stream', () => {
     for (let turn = 0; turn < 10; turn += 1) await publisher.publish(...batch);
     await sleep(pingMs * 1.1);
     client.socket.resume();
-    await until(() => client.ofType('ping').at(-1)?.seq === 150, 'a ping at the head');
+    await until(() => client.ofType('ping').at(-1)?.seq, 'a ping at the head', 150);
 
     let last = 0;
     const untrue: string[] = [];

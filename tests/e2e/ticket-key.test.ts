@@ -52,6 +52,6 @@ it('a ticket of one node opens a stream at the other', async () => {
   const { client } = redis;
   const shared = await client.get('turnout:ticket-key');
   await client.flushall();
-  await until(async () => (await client.exists('turnout:ticket-key')) === 1, 'the key to be back');
+  await until(() => client.exists('turnout:ticket-key'), 'the key to be back', 1);
   expect(await client.get('turnout:ticket-key')).toBe(shared);
 });

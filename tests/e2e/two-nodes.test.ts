@@ -31,7 +31,7 @@ describe.concurrent('two nodes on one Redis', () => {
     ]);
     // It listens before it has read the rules: until then everybody is on long-poll.
     for (const node of [nodeA, nodeB])
-      await until(async () => (await ready(node)).status === 200, 'both nodes ready');
+      await until(async () => (await ready(node)).status, 'both nodes ready', 200);
   }, 240_000);
   afterAll(async () => {
     await Promise.all([nodeA.kill(), nodeB.kill()]);
@@ -176,7 +176,7 @@ describe.concurrent('a node that starts without its Redis', () => {
     const url = `redis://:${wrong}@127.0.0.1:${redis.port}`;
     const gateway = await startGateway({ ...settings(url), TURNOUT_LOG_LEVEL: 'debug' });
     try {
-      await until(async () => (await ready(gateway)).status === 200, 'the node to serve');
+      await until(async () => (await ready(gateway)).status, 'the node to serve', 200);
       const { body, text } = await ready(gateway);
       expect(body).toMatchObject({
         status: 'degraded',
@@ -187,7 +187,7 @@ describe.concurrent('a node that starts without its Redis', () => {
       expect(JSON.stringify(gateway.logs)).not.toContain(wrong);
 
       await redis.client.config('SET', 'requirepass', wrong);
-      await until(async () => (await ready(gateway)).body.status === 'ok', 'the password to be right');
+      await until(async () => (await ready(gateway)).body.status, 'the password to be right', 'ok');
     } finally {
       await gateway.kill();
       await redis.stop();
@@ -203,7 +203,7 @@ describe.concurrent('a node that starts while Redis is away', () => {
     try {
       const token = await makeToken();
       // 503 at first: it may try for its rules before it says that it serves without.
-      await until(async () => (await ready(gateway)).status === 200, 'the node to serve');
+      await until(async () => (await ready(gateway)).status, 'the node to serve', 200);
       const { status, body } = await ready(gateway);
       expect([status, body.status, body.log.up]).toEqual([200, 'degraded', false]);
       const refused = await publishRaw(gateway.url, await makeProducerToken(), {

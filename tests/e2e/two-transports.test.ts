@@ -9,7 +9,7 @@ import { sleep } from '../support/until.ts';
 
 const readerCount = 200;
 const eventsPerSecond = 300;
-const durationMs = 10_000;
+const durationMs = 6000;
 const batchEvents = 6;
 const services = ['finance', 'guest', 'staff', 'chat', 'chat/thread-7', 'uploads', 'ops', 'news'];
 

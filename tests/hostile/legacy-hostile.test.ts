@@ -20,9 +20,9 @@ const opened: { node: LegacyNode; upstream: RawUpstream }[] = [];
 /** Nothing leaks: no request is open, and the backend is left with kept connections that hold nothing. */
 afterEach(async () => {
   for (const { node, upstream } of opened.splice(0)) {
-    await until(() => node.passthrough.open === 0, 'nothing open');
+    await until(() => node.passthrough.open, 'nothing open', 0);
     await node.close();
-    await until(() => upstream.sockets.size === 0, 'no connection to the backend');
+    await until(() => upstream.sockets.size, 'no connection to the backend', 0);
     upstream.close();
   }
 });
@@ -85,17 +85,17 @@ describe('a backend that cannot be asked', () => {
       queueMs: 300,
     });
     const held = await Promise.all([openRaw(node.url, get()), openRaw(node.url, get())]);
-    await until(() => upstream.asked.length === 2, 'both held');
+    await until(() => upstream.asked.length, 'both held', 2);
     const waiting = refusal(url);
-    await until(() => node.passthrough.open === 3, 'one queued');
+    await until(() => node.passthrough.open, 'one queued', 3);
     const answer = await call<ErrorAnswer>(url);
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
     expect(await waiting).toMatchObject({ status: 503, code: 'overloaded' });
     expect(upstream.asked.length).toBe(2);
     for (const { socket } of held) socket.destroy();
     // Their places are free again.
-    await until(() => node.passthrough.open === 0, 'nothing open');
-    await until(() => upstream.sockets.size === 0, 'clients that leave take their requests with them');
+    await until(() => node.passthrough.open, 'nothing open', 0);
+    await until(() => upstream.sockets.size, 'clients that leave take their requests with them', 0);
   });
 });
 
@@ -159,7 +159,7 @@ describe('a backend whose answer is no answer', () => {
     const told = await refusal(url);
     expect(told).toMatchObject(unreachable);
     expect(told.text).toContain('headers');
-    await until(() => upstream.sockets.size === 0, 'the connection closed');
+    await until(() => upstream.sockets.size, 'the connection closed', 0);
   });
 
   it('a header a byte at a time: 504 when the time is up, however busy it looks', async () => {
@@ -172,7 +172,7 @@ describe('a backend whose answer is no answer', () => {
       { silenceMs: 300 },
     );
     expect(await refusal(url)).toMatchObject({ status: 504, code: 'upstream_timeout' });
-    await until(() => upstream.sockets.size === 0, 'the connection closed');
+    await until(() => upstream.sockets.size, 'the connection closed', 0);
   });
 
   it('a redirect to itself is the client’s to follow: asked once, passed on as it is', async () => {
@@ -205,9 +205,9 @@ describe('20 MB answers', () => {
     onTestFinished(() => void client.destroy());
     client.pause();
     client.write(get());
-    await until(() => node.passthrough.open === 1, 'the answer to be on its way');
-    await until(() => node.passthrough.open === 0, 'the client to be given up');
-    await until(() => upstream.sockets.size === 0, 'the backend to be free');
+    await until(() => node.passthrough.open, 'the answer to be on its way', 1);
+    await until(() => node.passthrough.open, 'the client to be given up', 0);
+    await until(() => upstream.sockets.size, 'the backend to be free', 0);
     expect(client.bytesRead).toBeLessThan(bigBytes);
   });
 
@@ -229,7 +229,7 @@ describe('20 MB answers', () => {
       client.write(get());
       clients.push(client);
     }
-    await until(() => upstream.asked.length === 21, 'all asked');
+    await until(() => upstream.asked.length, 'all asked', 21);
     // 400 MB are on their way. All that fits between has been taken when the backend's kernel takes no more.
     const left = (): number => [...upstream.sockets].reduce((sum, socket) => sum + socket.writableLength, 0);
     let last = -1;
@@ -248,7 +248,7 @@ describe('20 MB answers', () => {
       'nothing open',
     );
     // Those who left have let the backend go; the one kept connection has nothing to say.
-    await until(() => left() === 0, 'nothing more to send');
+    await until(() => left(), 'nothing more to send', 0);
   });
 });
 

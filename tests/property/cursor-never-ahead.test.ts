@@ -5,6 +5,7 @@ import { PollClient } from '../support/poll-client.ts';
 import { Publisher, admin, seqs } from '../support/publisher.ts';
 import { type Random, seededRandom, testRandom } from '../support/random.ts';
 import { type StreamClient, openStream } from '../support/stream-client.ts';
+import { byTier } from '../support/tier.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { sleep, until } from '../support/until.ts';
 
@@ -58,7 +59,7 @@ async function resumeByStream(token: string, own: string[], cursor: string, head
   return seqs(client.events());
 }
 
-it.each([0, 1, 2])(
+it.each(byTier([0, 1], [0, 1, 2, 3, 4]))(
   'resumes from every frame of run %i with nothing missing and nothing twice',
   async (run) => {
     const random = testRandom(`cursor-never-ahead ${run}`);

@@ -118,15 +118,19 @@ async function expectServed(fleet: AcmeFleet): Promise<void> {
   await until(() => fleet.serve(100), 'legacy-serve at 100 %');
   await fleet.untilBridged();
   const before = await fleet.polls('turnout');
-  await until(async () => (await fleet.polls('turnout')) >= before + 20, 'polls that Turnout answers');
+  await until(
+    () => fleet.polls('turnout'),
+    'polls that Turnout answers',
+    (seen) => seen >= before + 20,
+  );
 }
 
 async function heard(fleet: AcmeFleet, { tenant, reader }: Seat): Promise<Heard> {
   const published = await fleet.published(tenant);
   await until(
-    () => reader.seen.length >= published.length,
+    () => reader.seen.length,
     () => `${published.length} updates of ${tenant}; there are ${reader.seen.length}`,
-    15_000,
+    (seen) => seen >= published.length,
   );
   return { tenant, seen: reader.seen, published };
 }
@@ -141,7 +145,6 @@ async function heardLater(fleet: AcmeFleet, tenant: string): Promise<Heard> {
       return seen.push(...updates) >= published.length;
     },
     () => `${published.length} updates of ${tenant}; there are ${seen.length}`,
-    15_000,
   );
   return { tenant, seen, published };
 }

@@ -109,15 +109,11 @@ export class AcmeFleet {
   }
 
   async untilBridged(): Promise<void> {
-    await until(
-      async () => {
-        const urls = this.nodes.flatMap(({ gateway }) => gateway?.url ?? []);
-        const leading = urls.map((url) => this.told(metric(url, 'turnout_bridge_fed')));
-        return (await Promise.all(leading)).some((is) => is === 1);
-      },
-      'somebody who bridges',
-      20_000,
-    );
+    await until(async () => {
+      const urls = this.nodes.flatMap(({ gateway }) => gateway?.url ?? []);
+      const leading = urls.map((url) => this.told(metric(url, 'turnout_bridge_fed')));
+      return (await Promise.all(leading)).some((is) => is === 1);
+    }, 'somebody who bridges');
   }
 
   /** A client that reads for as long as it is wanted. */

@@ -150,15 +150,11 @@ export class BridgeFleet {
 
   /** Each bridge has one node, and its leader listens. */
   async untilLed(): Promise<void> {
-    await until(
-      async () => {
-        const leaders = await this.leaders();
-        const areLed = bridgeNames.every((name) => leaders.get(name)?.length === 1);
-        return areLed && (await this.publish('probe')) > 0;
-      },
-      'one leader a bridge',
-      20_000,
-    );
+    await until(async () => {
+      const leaders = await this.leaders();
+      const areLed = bridgeNames.every((name) => leaders.get(name)?.length === 1);
+      return areLed && (await this.publish('probe')) > 0;
+    }, 'one leader a bridge');
   }
 
   /** Publishes on all three, until `rest`. */
@@ -214,8 +210,12 @@ export class BridgeFleet {
     for (const org of streamOrgs) wanted.set(org, (await this.streamed(org)).length);
     for (const org of pollOrgs) wanted.set(org, this.api.of(org).length);
     for (const [org, count] of wanted)
-      await until(async () => (await this.ids(org)).length >= count, `${count} events of ${org}`, 20_000);
+      await until(
+        async () => (await this.ids(org)).length,
+        `${count} events of ${org}`,
+        (seen) => seen >= count,
+      );
     const last = this.published.at(-1)?.id ?? '';
-    await until(async () => (await this.ids(channelOrg)).includes(last), `${last} of the channel`, 20_000);
+    await until(async () => (await this.ids(channelOrg)).includes(last), `${last} of the channel`);
   }
 }

@@ -52,14 +52,13 @@ export class Crowd {
   }
 
   /** Resolves once all are served by this transport alone. */
-  allOn(transport: string, withinMs = 15_000): Promise<void> {
+  allOn(transport: string): Promise<void> {
     return until(
       () =>
         this.members.every(
           ({ client: { state } }) => state.phase === 'live' && state.transport === transport,
         ),
       () => `everybody on ${transport}:\n${this.describe()}`,
-      withinMs,
     );
   }
 
@@ -84,7 +83,6 @@ export class Crowd {
     await until(
       () => this.members.every((one) => one.events.length >= expected(one).length),
       () => `all ${publisher.published.length} events:\n${this.describe()}`,
-      30_000,
     );
     // Whatever would come twice has time to.
     await sleep(300);

@@ -1,6 +1,7 @@
 /**
- * Commands that a test needs and npm doesn't bring. A missing one is fetched from Debian when we are root; else the
- * test fails with one line that says what to install. It never skips.
+ * Programs that a test needs and npm doesn't bring. A missing one is fetched from Debian when we are root; else the test
+ * fails with one line that says what to install. It never skips. tests/support/programs.ts fetches what a run needs before
+ * its first test, since an installation takes longer than a test's hooks may.
  */
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
@@ -12,7 +13,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 const attempts = 4;
-const installMs = 180_000;
+const installMs = 600_000;
 
 /** @returns the command's path, or undefined where PATH doesn't have it. */
 export async function findCommand(command: string): Promise<string | undefined> {
@@ -61,22 +62,28 @@ export async function ensureFromDebian(
 ): Promise<string> {
   const found = await find();
   if (found !== undefined) return found;
-  const isRoot = process.getuid?.() === 0;
-  const advice = `${what} is missing: install it with \`apt-get install ${debianPackage}\``;
-  if (!isRoot || (await findCommand('apt-get')) === undefined) throw new Error(advice);
+  await installFromDebian([debianPackage], what);
+  const installed = await find();
+  if (installed === undefined) throw new Error(`the package ${debianPackage} does not bring ${what}`);
+  return installed;
+}
 
-  let failure: unknown;
-  for (let attempt = 1; attempt <= attempts; attempt += 1) {
+/**
+ * Installs packages in one call of apt-get, with retries.
+ * @param what what is missing, for who reads the failure
+ * @throws one line that says what to install
+ */
+export async function installFromDebian(packages: readonly string[], what: string): Promise<void> {
+  const advice = `${what} is missing: install it with \`apt-get install ${packages.join(' ')}\``;
+  const isRoot = process.getuid?.() === 0;
+  if (!isRoot || (await findCommand('apt-get')) === undefined) throw new Error(advice);
+  for (let attempt = 1; ; attempt += 1)
     try {
       await aptGet('update');
-      await aptGet('install', '--yes', '--no-install-recommends', debianPackage);
-      const installed = await find();
-      if (installed !== undefined) return installed;
-      failure = new Error(`the package ${debianPackage} does not bring ${what}`);
-    } catch (thrown) {
-      failure = thrown;
+      await aptGet('install', '--yes', '--no-install-recommends', ...packages);
+      return;
+    } catch (failure) {
+      if (attempt === attempts) throw new Error(`${advice} (fetching it failed)`, { cause: failure });
+      await pause(2000 * attempt);
     }
-    if (attempt < attempts) await pause(2000 * attempt);
-  }
-  throw new Error(`${advice} (fetching it failed)`, { cause: failure });
 }

@@ -9,12 +9,12 @@ import { opsRoutes } from '../../src/http/ops.ts';
 import { pollRoute } from '../../src/http/poll.ts';
 import { publishRoutes } from '../../src/http/publish.ts';
 import { createLogger } from '../../src/logger.ts';
-import { createMetrics } from '../../src/metrics/metrics.ts';
+import { Metrics } from '../../src/metrics/metrics.ts';
 
 function describedApp(): Hono<AppEnv> {
   // No route is asked here, so what only its answer needs may be missing.
   const unasked = {} as never;
-  const metrics = createMetrics();
+  const metrics = new Metrics();
   const app = createApp({
     basePath: '',
     origins: [],

@@ -1,5 +1,6 @@
 /** The HTTP side of a node over a memory log, without its transports and its rollout: asked through `app.request`. */
 import { createAuthenticator } from '../../src/auth/authenticator.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { type AppDeps, authenticating, createApp } from '../../src/http/app.ts';
 import { docsRoutes } from '../../src/http/docs.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
@@ -8,9 +9,9 @@ import { publishRoutes } from '../../src/http/publish.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
-import { createMetrics } from '../../src/metrics/metrics.ts';
+import { Metrics } from '../../src/metrics/metrics.ts';
 import { Publisher } from '../../src/publish/publisher.ts';
-import { manualClock } from './manual-clock.ts';
+import { FakeClock } from './fake-clock.ts';
 import { makeToken, testSecret, type TokenClaims } from './tokens.ts';
 
 export interface EdgeOptions {
@@ -23,7 +24,7 @@ export interface EdgeOptions {
 }
 
 export function edgeApp(options: EdgeOptions = {}) {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const log =
     options.log ??
     createMemoryLog({
@@ -34,17 +35,8 @@ export function edgeApp(options: EdgeOptions = {}) {
     });
   const lines: string[] = [];
   const logger = createLogger('debug', { write: (line) => void lines.push(line) });
-  const metrics = createMetrics();
-  const authenticator = createAuthenticator(
-    {
-      TURNOUT_JWT_SECRET: testSecret,
-      TURNOUT_JWT_PUBLIC_KEY: undefined,
-      TURNOUT_JWKS_URL: undefined,
-      TURNOUT_JWT_LEEWAY_S: 0,
-      TURNOUT_TICKET_SECRET: undefined,
-    },
-    clock,
-  );
+  const metrics = new Metrics();
+  const authenticator = createAuthenticator(readConfig({ TURNOUT_JWT_SECRET: testSecret }), clock);
   const authenticate = authenticating(authenticator);
   const publisher = new Publisher({ log, clock, metrics });
   const limits = createRequestLimits({
@@ -76,10 +68,7 @@ export function edgeApp(options: EdgeOptions = {}) {
       feeds: () => 3,
     }),
   );
-  app.route(
-    '/',
-    docsRoutes(() => app),
-  );
+  app.route('/', docsRoutes(app));
 
   const token = (claims: TokenClaims = {}) => makeToken(claims, { nowMs: clock.now() });
   /** Posts `body` as JSON; text goes as it is. */

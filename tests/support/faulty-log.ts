@@ -16,7 +16,7 @@
 import { fail } from '../../src/errors.ts';
 import type { EventLog, TailMessage } from '../../src/log/event-log.ts';
 
-export type LogCall = 'append' | 'publishEphemeral' | 'read' | 'tail';
+type LogCall = 'append' | 'publishEphemeral' | 'read' | 'tail';
 
 export interface FaultyLog extends EventLog {
   readonly refuse: (...calls: LogCall[]) => void;

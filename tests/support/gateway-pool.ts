@@ -1,10 +1,10 @@
 /** Gateways that tests running side by side take in turn, so that not each has to start one. */
 import { type Gateway, type Settings, startGateway } from './node-process.ts';
-import { until } from './until.ts';
 
 export class GatewayPool {
   private readonly all: readonly Gateway[];
   private readonly free: Gateway[];
+  private readonly waiting: ((gateway: Gateway) => void)[] = [];
 
   private constructor(gateways: readonly Gateway[]) {
     this.all = gateways;
@@ -18,21 +18,13 @@ export class GatewayPool {
 
   /** Waits for one that nobody has. Whoever takes it gives it back; its state is as the last one left it. */
   async take(): Promise<Gateway> {
-    let taken: Gateway | undefined;
-    await until(
-      () => {
-        taken = this.free.shift();
-        return taken !== undefined;
-      },
-      'a gateway that no test has',
-      100_000,
-    );
-    if (taken === undefined) throw new Error('a fact that held does not');
-    return taken;
+    return this.free.shift() ?? new Promise((resolve) => this.waiting.push(resolve));
   }
 
   give(gateway: Gateway): void {
-    this.free.push(gateway);
+    const next = this.waiting.shift();
+    if (next === undefined) this.free.push(gateway);
+    else next(gateway);
   }
 
   async kill(): Promise<void> {

@@ -15,9 +15,6 @@ export interface HeartRun {
   readonly storm: Storm['counts'];
 }
 
-/** Enough for whoever waits with backoff when the storm ends. */
-const recoverMs = 60_000;
-
 export async function runOnTwoNodes(forMs: number): Promise<HeartRun> {
   const random = testRandom('heart');
   const redis = await RedisServer.start({ appendOnly: true });
@@ -46,7 +43,7 @@ export async function pulse(heart: Heart, storm: Storm): Promise<HeartRun> {
     isOver = true;
   });
   await publishing;
-  const incomplete = await heart.incomplete(recoverMs);
+  const incomplete = await heart.incomplete();
   const counts = heart.counts();
   console.log(`heart: ${JSON.stringify({ ...counts, ...storm.counts })}`);
   return {

@@ -8,7 +8,7 @@ import { LegacyApi, type LegacyDeps } from '../../src/legacy/api.ts';
 import { openServer } from '../../src/http/server.ts';
 import type { PassthroughBounds } from '../../src/legacy/proxy/passthrough.ts';
 import { createLogger } from '../../src/logger.ts';
-import { createMetrics } from '../../src/metrics/metrics.ts';
+import { Metrics } from '../../src/metrics/metrics.ts';
 
 export interface LegacyNodeOptions {
   readonly bounds?: Partial<PassthroughBounds>;
@@ -51,7 +51,7 @@ export function plainProfile(upstream: string, more: { readonly source?: Profile
 
 export async function openLegacyNode(profile: Profile, options: LegacyNodeOptions = {}): Promise<LegacyNode> {
   const clock = systemClock;
-  const metrics = createMetrics();
+  const metrics = new Metrics();
   const api = new LegacyApi({
     profiles: [profile],
     stands: options.stands ?? { offer: async () => ({}) },

@@ -1,5 +1,5 @@
 /** docs/METRICS.md as src/metrics/metrics.ts declares the metrics now. */
-import { createMetrics } from '../../src/metrics/metrics.ts';
+import { Metrics } from '../../src/metrics/metrics.ts';
 
 interface Declared {
   readonly name: string;
@@ -9,7 +9,7 @@ interface Declared {
 }
 
 export async function metricsDocument(): Promise<string> {
-  const { registry } = createMetrics();
+  const { registry } = new Metrics();
   const types = new Map((await registry.getMetricsAsJSON()).map(({ name, type }) => [name, String(type)]));
   const declared = registry.getMetricsAsArray() as unknown as readonly Declared[];
   const rows = [...declared]

@@ -115,7 +115,6 @@ export async function startGateway(settings: Settings = {}, options: StartOption
     await until(
       () => listening() !== undefined || isOver(),
       () => `"listening"; it said:\n${said()}`,
-      60_000,
     );
   } catch (late) {
     child.kill('SIGKILL');

@@ -52,7 +52,7 @@ export const lossless = { ...sound, lost: 0, resets: '0' };
 const now = (): number => performance.now();
 
 /** What a single Redis can suffer; it stays frozen for `frozenMs`. */
-export function faultsOf(redis: RedisServer, frozenMs: number) {
+function faultsOf(redis: RedisServer, frozenMs: number) {
   const faults = {
     killed: {
       name: 'kill -9, back with its file',
@@ -139,11 +139,19 @@ async function killClients(redis: RedisServer, type: 'pubsub' | 'normal', outage
   };
   const whole = await connected();
   for (let turn = 0; turn < 3; turn += 1) {
-    await until(async () => (await connected()) >= whole, 'the nodes to be connected again');
+    await until(
+      () => connected(),
+      'the nodes to be connected again',
+      (seen) => seen >= whole,
+    );
     const killed = Number(await redis.client.call('CLIENT', ['KILL', 'TYPE', type, 'SKIPME', 'yes']));
     if (killed < 2) throw new Error(`CLIENT KILL found ${killed} connections of two nodes`);
     const before = outage.publisher.all.length;
-    await until(() => outage.publisher.all.length > before, 'a publish after the kill');
+    await until(
+      () => outage.publisher.all.length,
+      'a publish after the kill',
+      (seen) => seen > before,
+    );
   }
   return now();
 }

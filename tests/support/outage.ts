@@ -85,7 +85,11 @@ export class Outage {
   /** Both nodes serve, and say that they miss the log; publishes are refused. */
   async untilFelt(): Promise<void> {
     const { refused } = this.publisher;
-    await until(() => this.publisher.refused > refused, 'a publish to be refused');
+    await until(
+      () => this.publisher.refused,
+      'a publish to be refused',
+      (seen) => seen > refused,
+    );
     await this.untilAll('degraded');
   }
 
@@ -107,12 +111,15 @@ export class Outage {
     await sleep(calmMs);
 
     const healedMs = await options.strike(this);
-    await until(() => this.firstSince(healedMs) !== undefined, 'a publish after the fault', 20_000);
+    await until(
+      () => this.firstSince(healedMs),
+      'a publish after the fault',
+      (seen) => seen !== undefined,
+    );
     const marker = this.firstSince(healedMs);
     await until(
       () => readers.every((reader) => isAt(reader, marker)),
       () => this.stragglers(marker),
-      20_000,
     );
     const recoveredS = (performance.now() - healedMs) / 1000;
     await this.untilAll('ok');
@@ -125,7 +132,6 @@ export class Outage {
     await until(
       () => readers.every((reader) => isAt(reader, last)),
       () => this.stragglers(last),
-      20_000,
     );
     for (const reader of readers) reader.stop();
     await reading;
@@ -146,18 +152,14 @@ export class Outage {
 
   private async untilAll(status: 'ok' | 'degraded'): Promise<void> {
     for (const { url } of this.options.gateways)
-      await until(
-        async () => {
-          const ready = await call<Ready>(`${url}/readyz`);
-          // A node that starts says so for a moment; one that serves never does again.
-          const isStarting = ready.body.status === 'starting' && this.publisher.all.length === 0;
-          if (ready.status !== 200 && !isStarting)
-            throw new Error(`/readyz was answered ${ready.status} ${ready.text}`);
-          return ready.body.status === status;
-        },
-        `/readyz to say ${status}`,
-        20_000,
-      );
+      await until(async () => {
+        const ready = await call<Ready>(`${url}/readyz`);
+        // A node that starts says so for a moment; one that serves never does again.
+        const isStarting = ready.body.status === 'starting' && this.publisher.all.length === 0;
+        if (ready.status !== 200 && !isStarting)
+          throw new Error(`/readyz was answered ${ready.status} ${ready.text}`);
+        return ready.body.status === status;
+      }, `/readyz to say ${status}`);
   }
 
   private async readKept(): Promise<Kept> {

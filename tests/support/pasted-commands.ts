@@ -2,9 +2,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { until } from './until.ts';
 
-/** What is to be said may be said by a program that starts first. */
-const startMs = 30_000;
-
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) endGroup(child, 'SIGKILL');
@@ -25,7 +22,7 @@ export interface Pasted {
   said(): string;
   type(line: string): void;
   /** Waits for `pattern` in what was said. @throws with what was said instead. */
-  untilSaid(pattern: RegExp, withinMs?: number): Promise<RegExpExecArray>;
+  untilSaid(pattern: RegExp): Promise<RegExpExecArray>;
   readonly exited: Promise<number | null>;
   end(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -51,11 +48,10 @@ export function paste(commands: string, env: NodeJS.ProcessEnv): Pasted {
     type: (line) => {
       child.stdin.write(`${line}\n`);
     },
-    untilSaid: async (pattern, withinMs = startMs) => {
+    untilSaid: async (pattern) => {
       await until(
         () => pattern.test(heard),
         () => `${pattern}; it said:\n${heard}`,
-        withinMs,
       );
       const found = pattern.exec(heard);
       if (found === null) throw new Error('what was said is gone');

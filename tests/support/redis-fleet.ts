@@ -37,7 +37,6 @@ export class RedisCluster {
       await until(
         async () => /cluster_state:ok/.test(await client.cluster('INFO')),
         `the Cluster to be whole on port ${port}`,
-        30_000,
       );
     return new RedisCluster(servers);
   }
@@ -106,15 +105,11 @@ export class RedisSentinels {
     }
     const fleet = new RedisSentinels(master, replica, sentinels, folder);
     for (const { client } of sentinels)
-      await until(
-        async () => {
-          const [state] = (await client.call('SENTINEL', ['MASTERS'])) as string[][];
-          const text = (state ?? []).join(' ');
-          return text.includes('num-slaves 1') && text.includes('num-other-sentinels 2');
-        },
-        'the Sentinels to know each other and the replica',
-        30_000,
-      );
+      await until(async () => {
+        const [state] = (await client.call('SENTINEL', ['MASTERS'])) as string[][];
+        const text = (state ?? []).join(' ');
+        return text.includes('num-slaves 1') && text.includes('num-other-sentinels 2');
+      }, 'the Sentinels to know each other and the replica');
     return fleet;
   }
 

@@ -154,7 +154,6 @@ export class RedisServer {
         return answer === 'PONG';
       },
       () => `redis-server on port ${this.port}; it said:\n${said}`,
-      20_000,
     );
   }
 

@@ -148,7 +148,7 @@ export class RoamingReader {
       if (frame.type === 'reset') this.faults.push(`a stream sent reset ${frame.reason}`);
       if (frame.type === 'event' || frame.type === 'ping') this.moveTo(frame.cursor, frame.seq);
     };
-    await until(() => stream.frames.length > 0 || stream.closed !== undefined, 'an ack', 20_000);
+    await until(() => stream.frames.length > 0 || stream.closed !== undefined, 'an ack');
     const first = stream.frames[0];
     if (first?.type !== 'ack')
       this.faults.push(`a stream began with ${stream.texts[0] ?? stream.closed?.code}`);

@@ -63,14 +63,22 @@ async function open(tokens: readonly string[]): Promise<void> {
         const one: Slow = { token, client, seqs: [], cursor: '', reset: undefined };
         client.onFrame = (frame) => hear(one, frame);
         slow.push(one);
-        await until(() => one.cursor !== '', 'an ack', 30_000);
+        await until(
+          () => one.cursor,
+          'an ack',
+          (seen) => seen !== '',
+        );
       }),
     );
 }
 
 async function reopen(some: readonly Slow[]): Promise<void> {
   for (const one of some) {
-    await until(() => one.client.closed !== undefined, 'the close', 20_000);
+    await until(
+      () => one.client.closed,
+      'the close',
+      (seen) => seen !== undefined,
+    );
     one.client = connect(one.token, one.cursor);
     one.client.onFrame = (frame) => hear(one, frame);
   }

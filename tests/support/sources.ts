@@ -96,7 +96,7 @@ export function parseSource(path: string, text: string): SourceFile {
 }
 
 /** Paths of the TypeScript files below `folders`, from the root. A folder that doesn't exist yet has none. */
-function listSources(folders: readonly string[]): string[] {
+export function listSources(folders: readonly string[]): string[] {
   return folders.flatMap((folder) => {
     try {
       const entries = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });

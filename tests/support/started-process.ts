@@ -2,10 +2,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { setTimeout as pause } from 'node:timers/promises';
 
 const startMs = 60_000;
-const endMs = 30_000;
 
 /**
  * Reads the program's standard output until it logs that it listens.
@@ -54,13 +52,4 @@ export async function stop(
     await ended;
   }
   return child.exitCode ?? child.signalCode ?? 0;
-}
-
-/** Waits until `isTrue` holds. @throws after `endMs`, saying what was waited for. */
-export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + endMs;
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await pause(20);
-  }
 }

@@ -99,11 +99,10 @@ export class StreamClient {
   }
 
   /** The `count`th frame of `type`, waited for. @throws when the stream closes first. */
-  async next<T extends ServerFrame['type']>(type: T, count = 1, withinMs = 10_000): Promise<FrameOf<T>> {
+  async next<T extends ServerFrame['type']>(type: T, count = 1): Promise<FrameOf<T>> {
     await until(
       () => this.ofType(type).length >= count || this.closed !== undefined,
       () => `${type} number ${count}; frames: ${this.texts.join(' ').slice(0, 1000)}`,
-      withinMs,
     );
     const frame = this.ofType(type)[count - 1];
     if (frame === undefined)
@@ -113,16 +112,19 @@ export class StreamClient {
     return frame;
   }
 
-  async nextClose(withinMs = 10_000): Promise<Close> {
-    await until(() => this.closed !== undefined, 'the close', withinMs);
+  async nextClose(): Promise<Close> {
+    await until(
+      () => this.closed,
+      'the close',
+      (seen) => seen !== undefined,
+    );
     return this.closed ?? { code: 0, reason: '' };
   }
 
-  async nextEvents(count: number, withinMs = 10_000): Promise<Envelope[]> {
+  async nextEvents(count: number): Promise<Envelope[]> {
     await until(
       () => this.events().length >= count || this.closed !== undefined,
       () => `${count} events; there are ${this.events().length}`,
-      withinMs,
     );
     if (this.events().length < count)
       throw new Error(`closed with ${this.closed?.code} after ${this.events().length} of ${count} events`);

@@ -50,8 +50,6 @@ export class TurnoutCommand {
     await until(
       () => fact(this.out),
       () => `${what}; it said:\n${[...this.out, ...this.err].slice(-20).join('\n')}`,
-      // Longer than its longest pause before it tries again.
-      30_000,
     );
   }
 
@@ -65,7 +63,7 @@ export class TurnoutCommand {
 /** Runs it to its end. */
 export function turnout(args: readonly string[], variables: Variables = {}, input?: string): Promise<Ended> {
   const command = new TurnoutCommand(args, variables, input);
-  return within(command.ended, `the end of turnout ${args.join(' ')}`, 30_000);
+  return within(command.ended, `the end of turnout ${args.join(' ')}`);
 }
 
 /** As an operator of this gateway. */

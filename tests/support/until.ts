@@ -1,29 +1,44 @@
-/** Waiting for facts, not for time. */
+/** Waiting for facts, not for time. Every wait of a test has the same deadline; a timed-out wait prints what it saw last. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
 
 export { sleep };
 
-/** Resolves once `fact` holds. @throws after `withinMs`, naming what was waited for. */
-export async function until(
-  fact: () => boolean | Promise<boolean>,
-  what: string | (() => string) = 'a fact',
-  withinMs = 10_000,
+/** Longer than anything takes on a busy machine; the tests' own timeouts in vitest.config.ts are longer still. */
+const deadlineMs = 30_000;
+
+/**
+ * Repeats `probe` until it answers what is wanted.
+ * @param what the wait's name in the error, or a function that also describes the state at the deadline
+ * @param wanted the answer, or a function that tells it; without it any truthy answer ends the wait
+ * @throws at the deadline, with the last answer
+ */
+export async function until<T>(
+  probe: () => T | Promise<T>,
+  what: string | (() => string) = () => String(probe),
+  wanted: NoInfer<T> | ((seen: T) => boolean) = Boolean,
 ): Promise<void> {
-  const began = Date.now();
-  while (!(await fact())) {
-    const waitedMs = Date.now() - began;
-    if (waitedMs > withinMs)
-      throw new Error(`waited ${withinMs} ms in vain for ${typeof what === 'string' ? what : what()}`);
-    // A fact is often a request: what takes long is asked less often, and leaves the cores to what it waits for.
+  const holds =
+    typeof wanted === 'function' ? (wanted as (seen: T) => boolean) : Object.is.bind(undefined, wanted);
+  const began = performance.now();
+  for (;;) {
+    const seen = await probe();
+    if (holds(seen)) return;
+    const waitedMs = performance.now() - began;
+    if (waitedMs > deadlineMs) {
+      const last = inspect(seen, { depth: 4, breakLength: Number.POSITIVE_INFINITY }).slice(0, 2000);
+      throw new Error(`${inVain(what)}; last seen: ${last}`);
+    }
+    // A probe is often a request: a long wait asks less often, and leaves the cores to what it waits for.
     await sleep(waitedMs < 300 ? 5 : 20);
   }
 }
 
-/** `promise`, or a rejection that names what was waited for when it took longer than `withinMs`. */
-export async function within<T>(promise: Promise<T>, what: string, withinMs = 10_000): Promise<T> {
+/** @returns what `promise` resolves to. @throws at the deadline, naming what was waited for */
+export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${withinMs} ms in vain for ${what}`)), withinMs);
+    timer = setTimeout(() => reject(new Error(inVain(what))), deadlineMs);
   });
   try {
     return await Promise.race([promise, late]);
@@ -31,3 +46,6 @@ export async function within<T>(promise: Promise<T>, what: string, withinMs = 10
     clearTimeout(timer);
   }
 }
+
+const inVain = (what: string | (() => string)): string =>
+  `waited ${deadlineMs / 1000} s in vain for ${typeof what === 'string' ? what : what()}`;

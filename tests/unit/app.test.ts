@@ -11,7 +11,7 @@ import { originPolicy } from '../../src/http/origins.ts';
 import { openServer } from '../../src/http/server.ts';
 import { fail } from '../../src/errors.ts';
 import { edgeApp, type EdgeOptions } from '../support/edge-app.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { openRaw } from '../support/raw-socket.ts';
 
 describe('an error', () => {
@@ -161,7 +161,7 @@ describe('a flood from one address', () => {
     headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded },
   });
   const setUp = (trustedProxies: string[] = []) => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     return { clock, limits: createRequestLimits({ perSecond: 2, trustedProxies, clock }) };
   };
 

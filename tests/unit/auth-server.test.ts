@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Credential } from '../../src/auth/credential.ts';
 import { AuthServer, type AuthServerOptions } from '../../src/auth/server.ts';
 import { systemClock } from '../../src/clock.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { cut, WhoamiServer } from '../support/whoami-server.ts';
 
 let whoami: WhoamiServer;
@@ -28,7 +28,7 @@ const anns = Credential.bearer('anns');
 
 describe('asking', () => {
   it('is done once for 200 who bring one credential at the same time, and once in the cache time', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const server = open({ clock });
     whoami.delayMs = 20;
     const all = await Promise.all(Array.from({ length: 200 }, () => server.identify(anns)));
@@ -80,7 +80,7 @@ describe('asking', () => {
   });
 
   it('is not done again at once for one that was refused', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const server = open({ clock });
     const stranger = Credential.bearer('who?');
     for (let turn = 0; turn < 5; turn += 1)
@@ -99,7 +99,7 @@ describe('asking', () => {
   });
 
   it('keeps what it knows while thousands guess, and keeps no more than its bound', async () => {
-    const server = open({ clock: manualClock() });
+    const server = open({ clock: new FakeClock() });
     await server.identify(anns);
     for (let round = 0; round < 11; round += 1)
       await Promise.allSettled(
@@ -132,7 +132,7 @@ describe('asking', () => {
 
 describe('a kept connection', () => {
   it('that the server closes under a question is no outage: it is asked once more', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const told: string[] = [];
     const server = open({ clock, onAsked: (outcome) => told.push(outcome) });
     await server.identify(anns);
@@ -147,7 +147,7 @@ describe('a kept connection', () => {
   });
 
   it('is not asked on and on where every question is cut', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const server = open({ clock });
     await server.identify(anns);
     clock.advance(10_000);
@@ -222,7 +222,7 @@ describe('an answer', () => {
   });
 
   it('that names somebody else by now ends who was connected by it', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const identity = await open({ clock }).identify(anns);
     whoami.people.set('Bearer anns', { user: 'ben', org: 'acme' });
     clock.advance(10_000);

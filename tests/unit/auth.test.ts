@@ -3,10 +3,10 @@ import { createHmac, createPublicKey } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type AuthConfig, createAuthenticator } from '../../src/auth/authenticator.ts';
-import { readConfig } from '../../src/config/config.ts';
+import { createAuthenticator } from '../../src/auth/authenticator.ts';
+import { type Config, readConfig } from '../../src/config/config.ts';
 import type { Ticket } from '../../src/auth/identity.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import {
   type Algorithm,
   forgedToken,
@@ -18,21 +18,15 @@ import {
   type TokenClaims,
 } from '../support/tokens.ts';
 
-const withSecret: AuthConfig = {
-  TURNOUT_JWT_SECRET: testSecret,
-  TURNOUT_JWT_PUBLIC_KEY: undefined,
-  TURNOUT_JWKS_URL: undefined,
-  TURNOUT_JWT_LEEWAY_S: 0,
-  TURNOUT_TICKET_SECRET: undefined,
-};
-const withPem = (pem: string): AuthConfig => ({
+const withSecret = readConfig({ TURNOUT_JWT_SECRET: testSecret });
+const withPem = (pem: string): Config => ({
   ...withSecret,
   TURNOUT_JWT_SECRET: undefined,
   TURNOUT_JWT_PUBLIC_KEY: pem,
 });
 
-function setUp(settings: Partial<AuthConfig> = {}) {
-  const clock = manualClock();
+function setUp(settings: Partial<Config> = {}) {
+  const clock = new FakeClock();
   const auth = createAuthenticator({ ...withSecret, ...settings }, clock);
   const token = (claims: TokenClaims = {}, key?: SigningKey) =>
     makeToken(claims, { nowMs: clock.now(), ...(key && { key }) });
@@ -121,7 +115,7 @@ describe('a token', () => {
   });
 
   it('that the key of a demo signed is good, whatever issuer and audience are set', async () => {
-    const clock = manualClock();
+    const clock = new FakeClock();
     const settings = { TURNOUT_JWT_SECRET: undefined, TURNOUT_JWT_ISSUER: 'x', TURNOUT_JWT_AUDIENCE: ['y'] };
     const auth = createAuthenticator({ ...withSecret, ...settings }, clock, testSecret);
     const printed = await makeToken({}, { nowMs: clock.now() });
@@ -262,7 +256,7 @@ async function serveKeySet(keys: readonly (readonly [Algorithm, SigningKey])[], 
 }
 
 /** A house, a ticket and its text. */
-async function withTicket(settings: Partial<AuthConfig> = {}, tokenLivesS = 3600) {
+async function withTicket(settings: Partial<Config> = {}, tokenLivesS = 3600) {
   const house = setUp(settings);
   const claims = { services: ['chat'], publish: ['chat/*'], roles: ['viewer'], orgs: ['x'] };
   const exp = house.clock.now() / 1000 + tokenLivesS;

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { event, eventRun, listen, page, roomy, seqsOf } from '../conformance/event-log-harness.ts';
 import { type FaultyLog, faultyLog } from '../support/faulty-log.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 const unavailable = { code: 'log_unavailable' };
 
@@ -11,7 +11,7 @@ describe('faulty log', () => {
   let log: FaultyLog;
   beforeEach(() => {
     const retention = { retentionMs: 60_000, retentionEvents: 1000, retentionBytes: 1 << 20 };
-    log = faultyLog(createMemoryLog({ clock: manualClock(), ...retention }));
+    log = faultyLog(createMemoryLog({ clock: new FakeClock(), ...retention }));
   });
   afterEach(() => log.close());
 

@@ -69,16 +69,20 @@ it('tells reset to a reader that joins a read of the log which began before the 
   const [first, second] = [new ReadingClient(), new ReadingClient()];
   reading(first).pump();
   reading(second);
-  await until(() => pagesOfOld === 1, 'the read of the old log');
+  await until(() => pagesOfOld, 'the read of the old log', 1);
 
   log = found;
   const newHead = await found.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 });
   listener({ kind: 'interrupted' });
-  await until(() => feed.head.epoch === newHead.head.epoch, 'the new epoch');
+  await until(
+    () => feed.head.epoch,
+    'the new epoch',
+    (seen) => seen === newHead.head.epoch,
+  );
   answerOld();
 
-  await until(() => first.resets.length > 0, 'the reset of the one that was reading');
-  await until(() => second.resets.length > 0, 'the reset of the one that joined its read');
+  await until(() => first.resets.length, 'the reset of the one that was reading');
+  await until(() => second.resets.length, 'the reset of the one that joined its read');
   expect(second.seqs).toEqual([]);
 });
 
@@ -116,7 +120,7 @@ it.each([
   };
   const [old, elsewhere] = [new ReadingClient(), new ReadingClient()];
   read((await feed.place({ at: 'earliest' })).position, old);
-  await until(() => old.seqs.length === 10, 'what the log had');
+  await until(() => old.seqs.length, 'what the log had', 10);
 
   // The log is another now, and this feed was not told. A cursor of the new one comes from a node that was.
   log = found;
@@ -127,10 +131,14 @@ it.each([
   const { position, reset } = await feed.place({ at: 'cursor', position: cursor });
   expect(reset).toBeUndefined();
   read(position, elsewhere);
-  await until(() => elsewhere.seqs.length >= 3, 'the rest of the new log');
+  await until(
+    () => elsewhere.seqs.length,
+    'the rest of the new log',
+    (seen) => seen >= 3,
+  );
   expect(elsewhere.seqs).toEqual([4, 5, 6]);
   expect(elsewhere.resets).toEqual([]);
-  await until(() => old.resets.length > 0, 'those who read the old one to be told');
+  await until(() => old.resets.length, 'those who read the old one to be told');
   expect(old.resets.map(({ reason }) => reason)).toEqual([isForked ? 'ahead' : 'epoch']);
   expect(elsewhere.frames.at(-1)?.cursor).toContain(page.head.epoch);
 });
@@ -191,16 +199,20 @@ it('tells reset to a reader that was placed by the log that was lost, once its f
   const { feed, newHead, tell, swap, waiting, holdAnswers, read } = await swapping();
   holdAnswers(({ at }) => at === 'lastSeq');
   const placing = feed.place({ at: 'lastSeq', seq: 8 });
-  await until(() => waiting.length === 1, 'the question where it stands');
+  await until(() => waiting.length, 'the question where it stands', 1);
   swap();
   tell({ kind: 'interrupted' });
-  await until(() => feed.head.epoch === newHead.epoch, 'the new epoch');
+  await until(
+    () => feed.head.epoch,
+    'the new epoch',
+    (seen) => seen === newHead.epoch,
+  );
   holdAnswers(() => false);
   waiting[0]?.();
 
   const client = new ReadingClient();
   read((await placing).position, client).pump();
-  await until(() => client.resets.length > 0, 'the reset');
+  await until(() => client.resets.length, 'the reset');
   expect(client.resets).toMatchObject([{ reason: 'epoch', head: { seq: 3 } }]);
 });
 
@@ -209,7 +221,7 @@ it('tells reset to a reader as far as its feed, in a history that the log has lo
   const client = new ReadingClient();
   // Read by a node that stood on the old master: the tenth, as here, and another one.
   read({ ...feed.head, tag: 'lost' }, client).pump();
-  await until(() => client.resets.length > 0, 'the reset');
+  await until(() => client.resets.length, 'the reset');
   expect(client.resets).toMatchObject([{ reason: 'fork', head: { seq: 10 } }]);
   expect((await lost.read(org, { at: 'head' }, { maxEvents: 1, maxBytes: 1 })).head).toEqual(feed.head);
 });
@@ -226,12 +238,16 @@ it.each([
   swap();
   holdAnswers((_start, limits) => limits.maxEvents === 500);
   tell({ kind: 'interrupted' });
-  await until(() => feed.head.tag === newHead.tag, 'the new history');
-  await until(() => waiting.length === 1, 'the read of the reader');
+  await until(
+    () => feed.head.tag,
+    'the new history',
+    (seen) => seen === newHead.tag,
+  );
+  await until(() => waiting.length, 'the read of the reader', 1);
   reader.setServices(new Set(['a', 'b']));
   holdAnswers(() => false);
   waiting[0]?.();
-  await until(() => client.resets.length > 0, 'the reset');
+  await until(() => client.resets.length, 'the reset');
   expect(client.resets).toMatchObject([{ reason: told.reason, head: { seq: 3 } }]);
 });
 
@@ -242,7 +258,7 @@ it('does not ask the log on and on about a message of a history that it does not
   if (page.kind !== 'page') throw new Error('the log has three entries');
   tell({ kind: 'appended', previous: page.from, entries: page.entries });
   // At once, and once more a while later.
-  await until(() => reads() - before === 2, 'the second question');
+  await until(() => reads() - before, 'the second question', 2);
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(reads() - before).toBe(2);
   const previous = feed.head;
@@ -261,8 +277,12 @@ it('has in the end what it heard of, though the log that it asked at first was b
   if (last.kind !== 'page') throw new Error('the log has twelve entries');
   fallBehind(true);
   tell({ kind: 'appended', previous: last.from, entries: last.entries });
-  await until(() => reads() > before, 'the question');
+  await until(
+    () => reads(),
+    'the question',
+    (seen) => seen > before,
+  );
   fallBehind(false);
-  await until(() => feed.head.seq === 12, 'what the log has');
+  await until(() => feed.head.seq, 'what the log has', 12);
   expect(feed.head.epoch).toBe(last.head.epoch);
 });

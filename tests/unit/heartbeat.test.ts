@@ -2,26 +2,26 @@
 import { expect, it } from 'vitest';
 import { Heartbeat } from '../../src/transports/heartbeat.ts';
 import { Wheel } from '../../src/transports/wheel.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 const pingMs = 1000;
 
 function beating() {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const wheel = new Wheel(clock);
   const peer = { progress: 0, pings: 0, isDead: false };
-  const heartbeat = new Heartbeat({
-    wheel,
-    clock,
-    pingMs,
-    progress: () => peer.progress,
-    ping: () => {
-      peer.pings += 1;
+  const heartbeat = new Heartbeat(
+    { wheel, clock, pingMs },
+    {
+      progress: () => peer.progress,
+      ping: () => {
+        peer.pings += 1;
+      },
+      dead: () => {
+        peer.isDead = true;
+      },
     },
-    dead: () => {
-      peer.isDead = true;
-    },
-  });
+  );
   heartbeat.start();
   return { clock, peer, heartbeat };
 }

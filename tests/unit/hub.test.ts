@@ -191,9 +191,9 @@ describe('a reader', () => {
   it('that was closed is not among those of its feed again, whatever it is still asked', async () => {
     const { feed, reader } = await read(hubOver(memory()), ['a']);
     reader.close();
-    expect(feed.isIdle).toBe(true);
+    expect(feed.groups.isEmpty).toBe(true);
     reader.setServices(new Set(['a', 'b']));
-    expect(feed.isIdle).toBe(true);
+    expect(feed.groups.isEmpty).toBe(true);
   });
 });
 

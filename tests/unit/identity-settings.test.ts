@@ -4,9 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Credential } from '../../src/auth/credential.ts';
 import { createAuthenticator, type KeyedAuthenticator } from '../../src/auth/authenticator.ts';
 import { type Environment, readConfig } from '../../src/config/config.ts';
-import { crossOrigin } from '../../src/http/cross-origin.ts';
-import { cookiePolicy } from '../../src/http/origins.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { cookiePolicy, crossOrigin } from '../../src/http/origins.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { forgedToken, makeToken, testSecret } from '../support/tokens.ts';
 import { WhoamiServer } from '../support/whoami-server.ts';
 
@@ -22,7 +21,7 @@ afterEach(async () => {
 });
 
 function open(env: Environment) {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const auth = createAuthenticator(readConfig(env), clock);
   opened.push(auth);
   const who = async (claims: object): Promise<string> => {

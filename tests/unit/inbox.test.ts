@@ -3,12 +3,12 @@ import type { WebSocket } from 'ws';
 import { expect, it } from 'vitest';
 import { limits } from '../../schema/codes.ts';
 import { Inbox } from '../../src/transports/inbox.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 it('sees a flood that lies across the border of two windows', () => {
-  const clock = manualClock();
+  const clock = new FakeClock();
   // The count asks nothing of the socket.
-  const inbox = new Inbox({ ws: {} as WebSocket, clock, handle: () => undefined, hasRoom: () => true });
+  const inbox = new Inbox({} as WebSocket, clock, { hasRoom: true }, () => undefined);
   const half = limits.controlFramesPerWindow / 2;
   const send = (count: number): boolean => Array.from({ length: count }, () => inbox.isFlood()).some(Boolean);
   clock.advance(60_000);

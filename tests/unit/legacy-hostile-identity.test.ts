@@ -4,7 +4,7 @@ import type { Profile } from '../../schema/profile.ts';
 import { createAuthenticator } from '../../src/auth/authenticator.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { LegacyIdentity } from '../../src/legacy/serve/identity.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { makeToken, testSecret } from '../support/tokens.ts';
 import { cut, WhoamiServer } from '../support/whoami-server.ts';
 
@@ -24,7 +24,7 @@ afterEach(async () => {
 });
 
 function open(auth?: Partial<Auth>, resolve: Partial<Resolve> | undefined = {}) {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const asked = { url: whoami.url, user: '$.user', org: '$.org', cacheSeconds: 60, ...resolve };
   const legacy = new LegacyIdentity(
     { auth: auth && { from: 'cookie', name: 'sid', ...('jwt' in auth ? {} : { resolve: asked }), ...auth } },

@@ -12,7 +12,7 @@ import { HttpWire, httpRequest } from '../../loadtest/http-wire.ts';
 import { median, newHistogram, slope } from '../../loadtest/report.ts';
 import { startOthers } from '../../loadtest/scenarios/others.ts';
 import { Swarm } from '../../loadtest/swarm.ts';
-import { until } from '../../loadtest/until.ts';
+import { until } from '../support/until.ts';
 import { WireFetch } from '../../loadtest/wire-fetch.ts';
 
 const eventFrame = (...seqs: number[]): string =>
@@ -68,7 +68,7 @@ describe('the swarm', () => {
     const swarm = await openSwarm(3);
     const frames = [[1], [2, 3], Array.from({ length: 3000 }, (_, index) => index + 4)];
     for (const ws of sockets.clients) for (const seqs of frames) ws.send(eventFrame(...seqs));
-    expect(await until(() => swarm.deliveries === 3 * 3003, 5000)).toBe(true);
+    await until(() => swarm.deliveries, 'the deliveries', 3 * 3003);
     expect(swarm.misplaced).toBe(0);
     swarm.close();
   });
@@ -79,7 +79,7 @@ describe('the swarm', () => {
       for (const seq of [1, 3, 3]) ws.send(eventFrame(seq));
       ws.close(4410);
     }
-    expect(await until(() => swarm.closes.length === 1, 5000)).toBe(true);
+    await until(() => swarm.closes.length, 'the close', 1);
     expect([swarm.deliveries, swarm.misplaced, swarm.closes]).toEqual([3, 2, [4410]]);
   });
 

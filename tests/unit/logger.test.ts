@@ -1,6 +1,7 @@
 /** What a log line says of a close, and what no line may ever hold. */
 import { describe, expect, it } from 'vitest';
-import { createLogger, logClose } from '../../src/logger.ts';
+import { createLogger } from '../../src/logger.ts';
+import { type CloseReport, logClose } from '../../src/transports/close-report.ts';
 import { fail } from '../../src/errors.ts';
 import { makeToken } from '../support/tokens.ts';
 
@@ -48,16 +49,17 @@ describe('a log line', () => {
 });
 
 describe('the close line', () => {
-  const close = {
+  const close: CloseReport = {
     connection: 'c1',
     org: 'acme',
     user: 'u1',
     session: 's1',
-    transport: 'websocket',
-    threadId: 't-7',
+    services: new Set(['chat/t-7', 'finance']),
     code: 4401,
     reason: 'unauthorized',
     durationMs: 61_234.5,
+    isPlanned: false,
+    wasLive: true,
   };
 
   it('says who, where, why and how long', () => {
@@ -85,7 +87,7 @@ describe('the close line', () => {
       org: '',
       user: '',
       session: undefined,
-      threadId: undefined,
+      services: new Set(['chat/t-7', 'chat/t-8']),
       reason: undefined,
     });
     expect(last()).not.toHaveProperty('user_id');

@@ -104,7 +104,11 @@ describe('a poll with a cursor, while the log is away,', () => {
     const answered: string[] = [];
     log.refuse('read');
     const before = ask(1000).then(() => answered.push('before'));
-    await until(() => log.calls('read') > 1, 'a read that failed');
+    await until(
+      () => log.calls('read'),
+      'a read that failed',
+      (seen) => seen > 1,
+    );
     await pause(systemClock, 600);
     log.heal();
     const after = ask(800).then(() => answered.push('after'));
@@ -116,7 +120,7 @@ describe('a poll with a cursor, while the log is away,', () => {
     const { log, longPoll, ask } = await polls();
     log.hold('read');
     const answer = ask(30_000);
-    await until(() => log.waiting('read') > 0, 'the read');
+    await until(() => log.waiting('read'), 'the read');
     void longPoll.drain(1000);
     expect((await within(answer, 'the answer')).mustClose).toBe(true);
   });
@@ -133,7 +137,7 @@ it('a poll that has just asked where it stands is told so, though the node begin
   const { log, longPoll, ask } = await polls();
   log.holdAnswers('read');
   const answer = ask(0, 60_000, { at: 'earliest' });
-  await until(() => log.waiting('read') === 1, 'the question');
+  await until(() => log.waiting('read'), 'the question', 1);
   const drained = longPoll.drain(1000).then(() => longPoll.close());
   await pause(systemClock, 50);
   log.heal();
@@ -150,7 +154,11 @@ it('a poll of an old API is let go while it waits for the log, as one that is he
   closers.push(() => release.close());
   log.refuse('read');
   const answer = ask(30_000, 60_000, undefined, release.watched(pollClientOf(undefined)));
-  await until(() => log.calls('read') > 1, 'a read that failed');
+  await until(
+    () => log.calls('read'),
+    'a read that failed',
+    (seen) => seen > 1,
+  );
   mayHold = false;
   const { body } = await within(answer, 'the answer');
   expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1 });
@@ -161,7 +169,7 @@ describe('a poll with a bare seq', () => {
     const { log, hub, ask } = await polls();
     const feed = await hub.acquire('acme');
     await log.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 2 }, 'id-2')]);
-    await until(() => feed.head.seq === 2, 'the event in the ring');
+    await until(() => feed.head.seq, 'the event in the ring', 2);
     const since = { at: 'lastSeq', seq: 1 } as const;
     expect(JSON.parse((await ask(0, 60_000, since)).body.toString())).toMatchObject({ seq: 2 });
     log.refuse('read');
@@ -173,7 +181,7 @@ it('a poll that meets a fault of ours is refused with it, and not held to its wa
   const { log, hub, ask } = await polls();
   log.hold('read');
   const asked = ask(60_000, 60_000, { at: 'earliest' });
-  await until(() => log.waiting('read') === 1, 'the question where it stands');
+  await until(() => log.waiting('read'), 'the question where it stands', 1);
   const refusal = within(asked, 'the refusal').catch((thrown: unknown) => thrown);
   log.heal();
   log.spoil('read');
@@ -214,7 +222,11 @@ it('a poll placed in the log that came back is held there, though its feed begin
   const asked = ask(30_000, 60_000, { at: 'cursor', position: head }).then(({ body }) => (answer = body));
   await pause(systemClock, 50);
   repair();
-  await until(() => feed.head.epoch === head.epoch, 'the feed to begin anew');
+  await until(
+    () => feed.head.epoch,
+    'the feed to begin anew',
+    (seen) => seen === head.epoch,
+  );
   await pause(systemClock, 200);
   expect(answer).toBeUndefined();
   longPoll.close();
@@ -259,9 +271,13 @@ it('a poll that looks again since its feed began anew is answered by what came w
   const asked = ask(5000, 60_000, { at: 'cursor', position: head });
   await pause(systemClock, 50);
   repair();
-  await until(() => answerPoll !== undefined, 'the read of the poll');
+  await until(
+    () => answerPoll,
+    'the read of the poll',
+    (seen) => seen !== undefined,
+  );
   await found.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 3 }, 'id-3')]);
-  await until(() => feed.head.seq === 3, 'the event in the ring');
+  await until(() => feed.head.seq, 'the event in the ring', 3);
   answerPoll?.();
   const { body } = await within(asked, 'the answer');
   expect(JSON.parse(body.toString())).toMatchObject({ events: [{ id: 'id-3' }], seq: 3 });

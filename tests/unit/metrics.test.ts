@@ -1,12 +1,12 @@
 /** What `/metrics` counts, and that no label is ever the peer's own words. */
 import { describe, expect, it } from 'vitest';
-import { closeLabels, createMetrics } from '../../src/metrics/metrics.ts';
+import { closeLabels, Metrics } from '../../src/metrics/metrics.ts';
 
 const closed = { code: 1013, reason: 'overloaded', durationMs: 5, isPlanned: false, wasLive: false };
 
 describe('metrics', () => {
   it('counts each close by code and by a reason of our own table', async () => {
-    const metrics = createMetrics();
+    const metrics = new Metrics();
     metrics.streamClosed(closed);
     metrics.streamClosed({
       code: 4410,
@@ -41,7 +41,7 @@ describe('metrics', () => {
   });
 
   it('shows what the hot paths counted', async () => {
-    const metrics = createMetrics();
+    const metrics = new Metrics();
     metrics.traffic.frames.assistant_message += 3;
     metrics.traffic.delivered['long-poll'] += 7;
     metrics.traffic.compressedFrames += 2;
@@ -56,7 +56,7 @@ describe('metrics', () => {
   });
 
   it('spreads latencies over buckets that add up', async () => {
-    const metrics = createMetrics();
+    const metrics = new Metrics();
     metrics.appendToWrite.observe('websocket', 0.004, 10);
     metrics.appendToWrite.observe('websocket', 60);
     const text = await metrics.text();
@@ -66,7 +66,7 @@ describe('metrics', () => {
   });
 
   it('asks for gauges when it is read, and knows the process', async () => {
-    const metrics = createMetrics();
+    const metrics = new Metrics();
     metrics.onCollect(() => metrics.setConnections([{ transport: 'websocket', cohort: 'canary' }]));
     const text = await metrics.text();
     expect(text).toContain('turnout_connections{transport="websocket",cohort="canary"} 1');
@@ -75,7 +75,7 @@ describe('metrics', () => {
   });
 
   it('keeps two gateways of one process apart', async () => {
-    const [one, other] = [createMetrics(), createMetrics()];
+    const [one, other] = [new Metrics(), new Metrics()];
     one.streamClosed(closed);
     expect(await other.text()).not.toContain('reason="overloaded"');
   });

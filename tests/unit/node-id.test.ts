@@ -1,8 +1,7 @@
 /** Nodes that were given no name never share one: they would take each other's acknowledgements for their own. */
 import { expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { readConfig } from '../../src/config/config.ts';
-import { madeUpNodeId } from '../../src/config/node-id.ts';
+import { madeUpNodeId, readConfig } from '../../src/config/config.ts';
 
 it('tells nodes of one host name and one process id apart, by names that the setting would take', () => {
   const names = Array.from({ length: 20 }, () => madeUpNodeId(systemClock));

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { Hub } from '../../src/hub/hub.ts';
-import { Pages } from '../../src/hub/pages.ts';
+import { PageCache, Pages } from '../../src/hub/pages.ts';
 import { Reader } from '../../src/hub/reader.ts';
 import type { Position } from '../../src/log/cursor.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
@@ -32,6 +32,9 @@ function memory(retentionEvents = 100_000): EventLog {
   closers.push(() => log.close());
   return log;
 }
+
+const pagesOf = (log: Pick<EventLog, 'read'>, maxBytes?: number): Pages =>
+  new Pages(new PageCache(log, systemClock, maxBytes), org);
 
 let made = 0;
 async function append(log: EventLog, count: number, pad = 0): Promise<void> {
@@ -96,7 +99,7 @@ describe('5,000 readers of one org that resume 100 events back', () => {
       }),
     );
     await append(log, 1);
-    await until(() => clients.every(({ client }) => client.seqs.at(-1) === 1001), 'all to be fed', 30_000);
+    await until(() => clients.every(({ client }) => client.seqs.at(-1) === 1001), 'all to be fed');
     for (const { client, position } of clients) expect(client.seqs).toEqual(run(position.seq + 1, 1001));
     const reads = log.calls('read') - before;
     console.log(`5,000 readers resumed: ${reads} reads of the log`);
@@ -108,37 +111,33 @@ describe('pages', () => {
   it('answer as the log does from every place, whole to the limits', async () => {
     const log = memory();
     await append(log, 300);
-    const pages = new Pages({ log, clock: systemClock });
+    const pages = pagesOf(log);
     for (const position of await places(log))
       for (const maxEvents of [1, 130, 1000]) {
         const limits = { ...roomy, maxEvents };
         const start = { at: 'cursor', position } as const;
-        expect(await pages.read(org, start, limits, nothingDropped)).toEqual(
-          await log.read(org, start, limits),
-        );
+        expect(await pages.read(start, limits, nothingDropped)).toEqual(await log.read(org, start, limits));
       }
   });
 
   it('keep to the bytes asked for, and come in parts where events are large', async () => {
     const log = memory();
     await append(log, 60, 50_000);
-    const pages = new Pages({ log, clock: systemClock });
+    const pages = pagesOf(log);
     for (const seq of run(0, 59)) {
       const start = { at: 'lastSeq', seq } as const;
       const limits = { maxEvents: 50, maxBytes: 300_000 };
-      expect(await pages.read(org, start, limits, nothingDropped)).toEqual(
-        await log.read(org, start, limits),
-      );
+      expect(await pages.read(start, limits, nothingDropped)).toEqual(await log.read(org, start, limits));
     }
   });
 
   it('leave every refusal to the log: fork, epoch, ahead, expired', async () => {
     const log = memory(200);
     await append(log, 100);
-    const pages = new Pages({ log, clock: systemClock });
+    const pages = pagesOf(log);
     const [, , place] = await places(log);
     const ask = async (position: Position, floor = nothingDropped) => {
-      const answer = await pages.read(org, { at: 'cursor', position }, roomy, floor);
+      const answer = await pages.read({ at: 'cursor', position }, roomy, floor);
       return answer.kind === 'reset' ? answer.reason : answer.entries.length;
     };
     expect(await ask(place!)).toBe(98);
@@ -154,11 +153,11 @@ describe('pages', () => {
     const log = faultyLog(memory(200));
     await append(log, 300);
     const kept = await places(log);
-    const pages = new Pages({ log, clock: systemClock });
+    const pages = pagesOf(log);
     const before = log.calls('read');
     for (const position of kept.slice(0, 28))
       expect(
-        seqsOf(await pages.read(org, { at: 'cursor', position }, { ...roomy, maxEvents: 1 }, nothingDropped)),
+        seqsOf(await pages.read({ at: 'cursor', position }, { ...roomy, maxEvents: 1 }, nothingDropped)),
       ).toEqual([position.seq + 1]);
     expect(log.calls('read') - before).toBe(2);
   });
@@ -166,17 +165,17 @@ describe('pages', () => {
   it('are read anew once forgotten, also by who asked while an older read was on its way', async () => {
     const log = faultyLog(memory());
     await append(log, 10);
-    const pages = new Pages({ log, clock: systemClock });
-    const ask = () => pages.read(org, { at: 'lastSeq', seq: 0 }, roomy, nothingDropped);
+    const pages = pagesOf(log);
+    const ask = () => pages.read({ at: 'lastSeq', seq: 0 }, roomy, nothingDropped);
     await ask();
     await ask();
     expect(log.calls('read')).toBe(1);
-    pages.forget(org);
+    pages.forget();
     log.holdAnswers('read');
     const old = ask();
     await until(() => log.waiting('read') === 1);
     await append(log, 5);
-    pages.forget(org);
+    pages.forget();
     log.heal();
     expect(seqsOf(await ask())).toEqual(run(1, 15));
     expect(seqsOf(await old)).toEqual(run(1, 10));
@@ -189,24 +188,21 @@ describe('pages', () => {
     await append(found, 7);
     let log = lost;
     const answers: (() => void)[] = [];
-    const pages = new Pages({
-      clock: systemClock,
-      log: {
-        async read(...call) {
-          const answer = await log.read(...call);
-          await new Promise<void>((goOn) => answers.push(goOn));
-          return answer;
-        },
+    const pages = pagesOf({
+      async read(...call) {
+        const answer = await log.read(...call);
+        await new Promise<void>((goOn) => answers.push(goOn));
+        return answer;
       },
     });
     const since = { at: 'lastSeq', seq: 1 } as const;
-    const ask = (): Promise<ReadAnswer> => pages.read(org, since, roomy, nothingDropped);
+    const ask = (): Promise<ReadAnswer> => pages.read(since, roomy, nothingDropped);
     const first = ask();
-    await until(() => answers.length === 1, 'the read of what is lost');
+    await until(() => answers.length, 'the read of what is lost', 1);
     log = found;
-    pages.forget(org);
+    pages.forget();
     const second = ask();
-    await until(() => answers.length === 2, 'the read of what was found');
+    await until(() => answers.length, 'the read of what was found', 2);
     answers[0]?.();
     expect(seqsOf(await first)).toEqual(run(2, 5));
     const third = ask();
@@ -218,10 +214,10 @@ describe('pages', () => {
   it('ask the log for eight at a time, and go on after a failure', async () => {
     const log = faultyLog(memory());
     await append(log, 2000);
-    const pages = new Pages({ log, clock: systemClock });
+    const pages = pagesOf(log);
     log.holdAnswers('read');
     const asking = run(0, 14).map((page) =>
-      pages.read(org, { at: 'lastSeq', seq: page * 128 }, { ...roomy, maxEvents: 5 }, nothingDropped),
+      pages.read({ at: 'lastSeq', seq: page * 128 }, { ...roomy, maxEvents: 5 }, nothingDropped),
     );
     await until(() => log.waiting('read') === 8);
     expect(log.calls('read')).toBe(8);
@@ -230,21 +226,19 @@ describe('pages', () => {
     log.heal();
     for (const outcome of await settled) expect(outcome.status).toBe('fulfilled');
     log.refuse('read');
-    await expect(pages.read(org, { at: 'lastSeq', seq: 1920 }, roomy, nothingDropped)).rejects.toMatchObject({
+    await expect(pages.read({ at: 'lastSeq', seq: 1920 }, roomy, nothingDropped)).rejects.toMatchObject({
       code: 'log_unavailable',
     });
     log.heal();
-    expect(seqsOf(await pages.read(org, { at: 'lastSeq', seq: 1920 }, roomy, nothingDropped))).toHaveLength(
-      80,
-    );
+    expect(seqsOf(await pages.read({ at: 'lastSeq', seq: 1920 }, roomy, nothingDropped))).toHaveLength(80);
   });
 
   it('hold no more than their bytes', async () => {
     const log = faultyLog(memory());
     await append(log, 128 * 4, 1000);
-    const pages = new Pages({ log, clock: systemClock, maxBytes: 300_000 });
+    const pages = pagesOf(log, 300_000);
     const ask = (page: number) =>
-      pages.read(org, { at: 'lastSeq', seq: page * 128 }, { ...roomy, maxEvents: 5 }, nothingDropped);
+      pages.read({ at: 'lastSeq', seq: page * 128 }, { ...roomy, maxEvents: 5 }, nothingDropped);
     for (const page of [0, 1, 2]) await ask(page);
     const before = log.calls('read');
     await ask(2);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Position } from '../../src/log/cursor.ts';
 import { HeadChecks, type HeardOrg } from '../../src/log/redis-heads.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 const place = (seq: number): Position => ({ epoch: 'epoch', seq, ms: 1, tag: `tag${seq}` });
 const orgs = 5000;
@@ -11,7 +11,7 @@ const orgs = 5000;
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 function watch() {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const heads = new Map<string, Position>();
   const asked: string[] = [];
   const told: string[] = [];

@@ -47,10 +47,10 @@ it.each([
     await first?.next('ack');
     log.hold('read');
     const stream = opened({ cursor: 'earliest' });
-    await until(() => log.waiting('read') === 1, 'the question');
+    await until(() => log.waiting('read'), 'the question', 1);
     stream.destroy();
     const others = isFeedOpen ? 1 : 0;
-    await until(async () => (await counts()).activeConnections === others, 'the end of the stream');
+    await until(async () => (await counts()).activeConnections, 'the end of the stream', others);
     log.heal();
     if (first !== undefined) {
       await log.append('acme', 'p', [prepareEvent({ service: 'chat', type: 't', payload: 1 }, 'one')]);
@@ -59,7 +59,7 @@ it.each([
       expect(await metric(gateway.url, 'turnout_append_to_write_seconds_count')).toBe(1);
       first.destroy();
     }
-    await until(async () => (await counts()).connectionPoolStats.totalOrgs === 0, 'the end of the feed');
+    await until(async () => (await counts()).connectionPoolStats.totalOrgs, 'the end of the feed', 0);
     expect(log.health().subscriptions).toBe(0);
   } finally {
     log.heal();

@@ -3,13 +3,13 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
 import { Wheel } from '../../src/transports/wheel.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
 it('keeps nothing of a deadline that was called off, however far away it was', () => {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const wheel = new Wheel(clock);
   collect();
   const before = process.memoryUsage().heapUsed;
@@ -24,7 +24,7 @@ it('keeps nothing of a deadline that was called off, however far away it was', (
 });
 
 it('runs what a deadline itself plans for now', () => {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const wheel = new Wheel(clock);
   let ran = 0;
   wheel.after(100, () => {

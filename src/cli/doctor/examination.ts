@@ -2,8 +2,8 @@
 import { fleetFindings } from './fleet.ts';
 import { gatewayFindings, keySetFindings, portFinding } from './network.ts';
 import { settingsFindings } from './settings.ts';
-import { type Finding, warning } from '../findings.ts';
-import { gatewayClient, type GatewayOptions } from '../gateway-client.ts';
+import { type Finding, findingsAbout } from '../findings.ts';
+import { GatewayClient, type GatewayOptions } from '../gateway-client.ts';
 import { redisUrlFindings } from './redis-probe.ts';
 import { setting, type Terminal } from '../terminal.ts';
 
@@ -17,15 +17,14 @@ export async function examine(terminal: Terminal, options: GatewayOptions): Prom
   const found = await Promise.all([
     config === undefined ? [] : portFinding(config).then((one) => [one]),
     config === undefined ? [] : keySetFindings(config),
-    isAsked ? gatewayFindings(gatewayClient(terminal, options, []), clock) : [],
+    isAsked ? gatewayFindings(new GatewayClient(terminal, options, []), clock) : [],
     redisUrl === undefined ? [noRedis] : redisUrlFindings(redisUrl, prefix, clock),
     config === undefined ? [] : fleetFindings(config, clock),
   ]);
   return [...findings, ...found.flat()];
 }
 
-const noRedis = warning(
-  'log',
+const noRedis = findingsAbout('log').warning(
   'TURNOUT_REDIS_URL is not set: each process keeps a log of its own, and loses it when it ends',
   'for more than one process, or to keep events over a restart: TURNOUT_REDIS_URL',
 );

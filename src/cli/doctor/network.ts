@@ -5,7 +5,7 @@ import { readySchema } from '../../../schema/http.ts';
 import type { Clock } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
 import { CommandError } from '../exits.ts';
-import { error, type Finding, ok, warning } from '../findings.ts';
+import { type Finding, findingsAbout } from '../findings.ts';
 import type { GatewayClient } from '../gateway-client.ts';
 import { spanText } from '../spans.ts';
 
@@ -15,22 +15,21 @@ const clockWarnMs = 2000;
 const clockErrorMs = 30_000;
 
 /** Takes the port for a moment. */
-export async function portFinding({
-  TURNOUT_HOST: host,
-  TURNOUT_PORT: port,
-  ...config
-}: Config): Promise<Finding> {
-  if (port === 0) return ok('port', 'a free one is taken at the start');
+export async function portFinding(config: Config): Promise<Finding> {
+  const { TURNOUT_HOST: host, TURNOUT_PORT: port, TURNOUT_BASE_PATH: basePath } = config;
+  const { ok, error } = findingsAbout('port');
+  if (port === 0) return ok('a free one is taken at the start');
   const where = `${host}:${port}`;
   const problem = await bindProblem(host, port);
-  if (problem === undefined) return ok('port', `${where} is free`);
+  if (problem === undefined) return ok(`${where} is free`);
   if (problem !== 'EADDRINUSE')
-    return error('port', `${where} cannot be taken: ${problem}`, 'check TURNOUT_HOST and TURNOUT_PORT');
+    return error(`${where} cannot be taken: ${problem}`, 'check TURNOUT_HOST and TURNOUT_PORT');
   const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   const literal = reachable.includes(':') ? `[${reachable}]` : reachable;
-  if (await isGateway(`http://${literal}:${port}${config.TURNOUT_BASE_PATH}/healthz`))
-    return ok('port', `${where} is in use, by a Turnout gateway`);
-  return error('port', `${where} is in use, by something else`, 'end that, or choose another TURNOUT_PORT');
+  const { json } = await asked(`http://${literal}:${port}${basePath}/healthz`);
+  if (z.object({ status: z.literal('ok') }).safeParse(json).success)
+    return ok(`${where} is in use, by a Turnout gateway`);
+  return error(`${where} is in use, by something else`, 'end that, or choose another TURNOUT_PORT');
 }
 
 function bindProblem(host: string, port: number): Promise<string | undefined> {
@@ -41,27 +40,25 @@ function bindProblem(host: string, port: number): Promise<string | undefined> {
   });
 }
 
-async function isGateway(url: string): Promise<boolean> {
+/** An answer of JSON; neither where none came. */
+async function asked(url: string): Promise<{ readonly answer?: Response; readonly json?: unknown }> {
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
-    return z.object({ status: z.literal('ok') }).safeParse(await answer.json()).success;
+    return { answer, json: await answer.json() };
   } catch {
-    return false;
+    return {};
   }
 }
 
 export async function keySetFindings({ TURNOUT_JWKS_URL: url }: Config): Promise<Finding[]> {
   if (url === undefined) return [];
+  const { ok, error } = findingsAbout('key set');
   const next = 'without it no token can be verified: check TURNOUT_JWKS_URL and the way there';
-  try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
-    const parsed = z.object({ keys: z.array(z.unknown()) }).safeParse(await answer.json());
-    if (!answer.ok || !parsed.success)
-      return [error('key set', `answers ${answer.status} and no key set`, next)];
-    return [ok('key set', `${parsed.data.keys.length} keys`)];
-  } catch {
-    return [error('key set', 'cannot be fetched', next)];
-  }
+  const { answer, json } = await asked(url);
+  if (answer === undefined) return [error('cannot be fetched', next)];
+  const parsed = z.object({ keys: z.array(z.unknown()) }).safeParse(json);
+  if (answer.ok && parsed.success) return [ok(`${parsed.data.keys.length} keys`)];
+  return [error(`answers ${answer.status} and no key set`, next)];
 }
 
 /** As much as is looked at: what a later gateway says besides is no fault. */
@@ -74,36 +71,33 @@ export async function gatewayFindings(client: GatewayClient, clock: Clock): Prom
     const endMs = clock.now();
     const ready = lookedAt.safeParse(await answer.json().catch(() => undefined));
     const date = Date.parse(answer.headers.get('date') ?? '');
-    const findings = [readyFinding(client.url, ready.data)];
+    const found = readyFinding(client.url, ready.data);
+    if (!Number.isFinite(date)) return [found];
     // The header was cut to the second: half of one later is the best guess.
-    if (Number.isFinite(date))
-      findings.push(clockFinding('clock', 'the gateway', date + 500 - (startMs + endMs) / 2));
-    return findings;
+    return [found, clockFinding('clock', 'the gateway', date + 500 - (startMs + endMs) / 2)];
   } catch (thrown) {
     if (!(thrown instanceof CommandError)) throw thrown;
-    return [error('gateway', thrown.message, thrown.hint)];
+    return [findingsAbout('gateway').error(thrown.message, thrown.details.hint)];
   }
 }
 
 function readyFinding(url: string, ready: z.infer<typeof lookedAt> | undefined): Finding {
+  const { ok, warning, error } = findingsAbout('gateway');
   if (ready === undefined)
-    return error(
-      'gateway',
-      `${url} answers, but not as a Turnout gateway`,
-      'check --url, the base path included',
-    );
+    return error(`${url} answers, but not as a Turnout gateway`, 'check --url, the base path included');
   const { status, log, rules } = ready;
-  if (status === 'ok') return ok('gateway', `${url} serves, rules v${rules.version}`);
-  const parts = [log.up ? '' : `log: ${log.detail}`, rules.up ? '' : `rules: ${rules.detail}`];
-  const why = parts.filter((part) => part !== '').join('; ');
-  return warning('gateway', `${url} is ${status}${why === '' ? '' : ` (${why})`}`);
+  if (status === 'ok') return ok(`${url} serves, rules v${rules.version}`);
+  const parts = [log.up ? [] : `log: ${log.detail}`, rules.up ? [] : `rules: ${rules.detail}`];
+  const why = parts.flat().join('; ');
+  return warning(`${url} is ${status}${why === '' ? '' : ` (${why})`}`);
 }
 
 /** @param offsetMs how far the other's clock is ahead of ours */
-export function clockFinding(about: string, whose: string, offsetMs: number): Finding {
+export function clockFinding(what: string, whose: string, offsetMs: number): Finding {
+  const { ok, warning, error } = findingsAbout(what);
   const apart = Math.abs(offsetMs);
-  if (apart < clockWarnMs) return ok(about, `together with ${whose}'s`);
+  if (apart < clockWarnMs) return ok(`together with ${whose}'s`);
   const message = `${whose}'s is ${spanText(apart)} ${offsetMs > 0 ? 'ahead of' : 'behind'} ours`;
   const next = 'run NTP on both: tokens expire and moves fall due by these clocks';
-  return apart < clockErrorMs ? warning(about, message, next) : error(about, message, next);
+  return apart < clockErrorMs ? warning(message, next) : error(message, next);
 }

@@ -1,25 +1,21 @@
 /** `turnout legacy …`: profiles of the API that was there before, tried and proposed. */
 import type { Command } from 'commander';
-import { CommandError, type Exit } from '../exits.ts';
-import { findingLines, reportOf } from '../findings.ts';
-import { gatewayClient } from '../gateway-client.ts';
-import { isClean, shadowLines } from './shadow-view.ts';
+import { CommandError } from '../exits.ts';
+import { outcomeOf } from '../findings.ts';
+import { adminTokens, GatewayClient } from '../gateway-client.ts';
 import { type CommonOptions, type OutputOptions, reportsTo, withGateway, withOutput } from '../options.ts';
-import { printable } from '../printable.ts';
-import type { Terminal } from '../terminal.ts';
+import { printable, type Terminal } from '../terminal.ts';
+import { isClean, shadowLines } from './shadow-view.ts';
 
-interface CheckOptions extends OutputOptions {
-  readonly url?: string;
-  readonly header?: readonly string[];
+const header = ['--header <line>', "sent to it, as 'cookie: sid=…'; may be repeated", collected] as const;
+
+function collected(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
 }
 
-interface RecordOptions extends OutputOptions {
-  readonly url: string;
+interface Target extends OutputOptions {
   readonly header?: readonly string[];
-  readonly name: string;
 }
-
-const collected = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
 export function addLegacyCommands(program: Command, terminal: Terminal): void {
   const legacy = program
@@ -32,44 +28,42 @@ export function addLegacyCommands(program: Command, terminal: Terminal): void {
     )
     .argument('<profile>', 'its file: YAML or JSON')
     .option('--url <old>', 'try it there: the old backend, or one of its addresses')
-    .option('--header <line>', "sent to it, as 'cookie: sid=…'; may be repeated", collected)
+    .option(...header)
     .action(
-      reportsTo(terminal, async (options: CheckOptions, file: string): Promise<Exit> => {
+      reportsTo(terminal, async (options: Target & { readonly url?: string }, file: string) => {
         // Not before it is asked for: a kill must start at once.
         const { checkProfile } = await import('./check.ts');
-        const report = reportOf(await checkProfile(terminal, file, options));
-        const lines =
-          options.output === 'json' ? [JSON.stringify(report)] : findingLines(report).map(printable);
-        await terminal.print(...lines);
-        return report.healthy ? 'done' : 'usage';
+        return outcomeOf(await checkProfile(terminal, file, options));
       }),
     );
 
   withOutput(legacy.command('record'))
     .description('propose a profile from a few answers of an old API, to go on from by hand')
     .requiredOption('--url <old>', 'an address as a client asks it, its query included')
-    .option('--header <line>', "sent to it, as 'cookie: sid=…'; may be repeated", collected)
+    .option(...header)
     .option('--name <name>', 'of the profile', 'old-api')
     .action(
-      reportsTo(terminal, async (options: RecordOptions): Promise<Exit> => {
+      reportsTo(terminal, async (options: Target & { readonly url: string; readonly name: string }) => {
+        const { name } = options;
+        const { OldApi, parseHeaders, parseOldUrl } = await import('./old-api.ts');
         const { recordProfile } = await import('./record.ts');
-        if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(options.name))
+        if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name))
           throw new CommandError('usage', '--name is lower case letters, digits and dashes');
-        const { yaml, profile, notes } = await recordProfile(terminal, options);
+        const api = new OldApi(terminal, parseOldUrl(options.url), parseHeaders(options.header));
+        const { yaml, profile, notes } = await recordProfile(api, name);
         terminal.say(...notes.map((note) => printable(`# ${note}`)));
-        await terminal.print(options.output === 'json' ? JSON.stringify({ profile, notes }) : yaml.trimEnd());
-        return 'done';
+        return { json: { profile, notes }, lines: () => [yaml.trimEnd()] };
       }),
     );
 
-  withOutput(withGateway(legacy.command('shadow')))
+  withGateway(legacy.command('shadow'))
     .description(
       'what the shadows found: would Turnout have answered as the old backend did? exit 1 where not',
     )
     .action(
-      reportsTo(terminal, async (options: CommonOptions): Promise<Exit> => {
+      reportsTo(terminal, async (options: CommonOptions) => {
         const { shadowBodySchema } = await import('../../../schema/admin.ts');
-        const client = gatewayClient(terminal, options, ['TURNOUT_ADMIN_TOKEN', 'TURNOUT_TOKEN']);
+        const client = new GatewayClient(terminal, options, adminTokens);
         const found = await client.call(shadowBodySchema, '/admin/v1/legacy/shadow');
         const lines = options.output === 'json' ? [JSON.stringify(found)] : shadowLines(found);
         await terminal.print(...lines.map(printable));

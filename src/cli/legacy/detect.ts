@@ -1,21 +1,36 @@
 /** What an old API's answer seems to be made of: the list of events, the cursor, the fields of an event. Guesses, pure. */
 import { cursorFormats } from '../../legacy/dialect/cursor.ts';
+import { parseExact } from '../../legacy/dialect/exact-json.ts';
+import { compileSteps, memberOf } from '../../legacy/dialect/json-path.ts';
 import type { Template } from '../../legacy/dialect/template.ts';
+import { CommandError } from '../exits.ts';
+import { bodyOf, type OldAnswer } from './old-api.ts';
 
 type Steps = readonly (string | number)[];
-export type Format = 'integer' | 'timestamp' | 'stream-id' | 'string';
+type Format = 'integer' | 'timestamp' | 'stream-id' | 'string';
 
 interface Scalar {
   readonly steps: Steps;
   readonly value: string | number;
 }
 
-export interface ItemFields {
-  readonly id: string | undefined;
-  /** Whose value a client comes back with. */
-  readonly cursor: string | undefined;
-  readonly type: string | undefined;
-  readonly payload: string | undefined;
+/** Names of an item's fields; the cursor's is the one whose value a client comes back with. */
+type ItemFields = Readonly<Record<'id' | 'cursor' | 'type' | 'payload', string | undefined>>;
+/** Names of query parameters. */
+export type QueryNames = Readonly<Record<'cursor' | 'wait' | 'limit', string | undefined>>;
+
+/** What was found in the first answer. */
+export interface Found {
+  readonly list: Steps | undefined;
+  readonly items: readonly unknown[];
+  readonly cursor: { readonly in: 'query' | 'header'; readonly name: string; readonly wrap: string };
+  readonly value: string | undefined;
+  readonly format: Format;
+  /** In the body; a header's is `etag`. */
+  readonly place: Steps | undefined;
+  /** The cursor's word in the body's template. */
+  readonly word: string;
+  readonly fields: ItemFields;
 }
 
 const names = {
@@ -31,29 +46,23 @@ const names = {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The list nearest to the top; one with something in it goes first. */
-export function findList(body: unknown): Steps | undefined {
-  const lists: { steps: Steps; isFull: boolean }[] = [];
-  const look = (value: unknown, steps: Steps): void => {
-    if (Array.isArray(value)) lists.push({ steps, isFull: value.length > 0 });
-    else if (isRecord(value) && steps.length < 3)
-      for (const [name, inner] of Object.entries(value)) look(inner, [...steps, name]);
-  };
-  look(body, []);
-  const nearest = lists.toSorted((a, b) => a.steps.length - b.steps.length);
-  return (nearest.find(({ isFull }) => isFull) ?? nearest[0])?.steps;
+/** Every value outside of lists, with where it stands; what is too deep down is left out. */
+function* valuesIn(value: unknown, steps: Steps = []): Generator<{ steps: Steps; value: unknown }> {
+  yield { steps, value };
+  if (isRecord(value) && steps.length < 4)
+    for (const [name, inner] of Object.entries(value)) yield* valuesIn(inner, [...steps, name]);
 }
 
-/** Texts and numbers outside of lists. */
-function scalarsOf(body: unknown, steps: Steps = []): Scalar[] {
-  if (typeof body === 'string' || typeof body === 'number') return [{ steps, value: body }];
-  if (!isRecord(body) || steps.length > 3) return [];
-  return Object.entries(body).flatMap(([name, inner]) => scalarsOf(inner, [...steps, name]));
+/** The list nearest to the top; one with something in it goes first. */
+function findList(body: unknown): Steps | undefined {
+  const lists = [...valuesIn(body)].filter(({ steps, value }) => Array.isArray(value) && steps.length < 4);
+  const nearest = lists.toSorted((a, b) => a.steps.length - b.steps.length);
+  return (nearest.find(({ value }) => Array.isArray(value) && value.length > 0) ?? nearest[0])?.steps;
 }
 
 /** Where in a body the next cursor stands: a field of the last item's value first, then one that is called so. */
-export function findCursor(body: unknown, lastItem: unknown): Scalar | undefined {
-  const scalars = scalarsOf(body);
+function findCursor(body: unknown, lastItem: unknown): Scalar | undefined {
+  const scalars = [...valuesIn(body)].filter((one): one is Scalar => isScalar(one.value));
   const ids = isRecord(lastItem) ? Object.values(lastItem).filter(isScalar).map(String) : [];
   const isNamed = ({ steps }: Scalar): boolean => names.cursor.test(String(steps.at(-1) ?? ''));
   return (
@@ -67,11 +76,7 @@ const isScalar = (value: unknown): value is string | number =>
   typeof value === 'string' || typeof value === 'number';
 
 /** Which query parameter is which, by its name. */
-export function findParameters(query: URLSearchParams): {
-  cursor: string | undefined;
-  wait: string | undefined;
-  limit: string | undefined;
-} {
+export function findParameters(query: URLSearchParams): QueryNames {
   const left = new Set(query.keys());
   const take = (form: RegExp): string | undefined => {
     const name = [...left].find((one) => form.test(one));
@@ -86,7 +91,7 @@ export function findParameters(query: URLSearchParams): {
  * @param seen the value of an answer's cursor, which its last item has in one of its fields, often
  * @param given the value that was asked with: a field of the same format is where it came from
  */
-export function findFields(item: unknown, seen: string | undefined, given: string | undefined): ItemFields {
+function findFields(item: unknown, seen: string | undefined, given: string | undefined): ItemFields {
   const entries = isRecord(item) ? Object.entries(item) : [];
   const named = (form: RegExp): string | undefined => entries.find(([name]) => form.test(name))?.[0];
   const id = named(names.id);
@@ -99,7 +104,7 @@ export function findFields(item: unknown, seen: string | undefined, given: strin
   return { id: id ?? cursor, cursor, type: named(names.type), payload: named(names.payload) };
 }
 
-export function formatOf(value: string | number, where: string): Format {
+function formatOf(value: string | number, where: string): Format {
   const text = String(value);
   // An integer of ten digits or more in a field that is called a time counts seconds or milliseconds.
   if (/^\d{10,16}$/.test(text) && /time|date|_at$|^at$|^ts$/i.test(where)) return 'timestamp';
@@ -108,22 +113,66 @@ export function formatOf(value: string | number, where: string): Format {
   return cursorFormats.timestamp.canonical(text) === undefined ? 'string' : 'timestamp';
 }
 
-/** The body as a template: the list and the cursor as places, all else as it was seen. */
+/** @param parameter that carries the cursor. @throws CommandError for what is no JSON */
+export function examine(url: URL, answer: OldAnswer, parameter: string | undefined, notes: string[]): Found {
+  const body = bodyOf(answer, parseExact);
+  if (answer.body !== undefined && body === undefined)
+    throw new CommandError('usage', 'the old API answers with something else than JSON');
+  const list = findList(body);
+  const items = itemsAt(list, body);
+  const item = items.at(-1);
+  if (items.length === 0)
+    notes.push(
+      'no events were seen: their list and fields are guesses; once more with a cursor that has some after it',
+    );
+  const inBody = findCursor(body, item);
+  const tag = /^(?:W\/)?"(.*)"$/.exec(answer.headers['etag'] ?? '')?.[1];
+  const etag = parameter === undefined ? tag : undefined;
+  const seen = etag ?? inBody?.value;
+  const given = url.searchParams.get(parameter ?? '') ?? undefined;
+  const fields = findFields(item, seen === undefined ? undefined : String(seen), given);
+  const last = fields.cursor === undefined ? undefined : memberOf(item, fields.cursor);
+  const value = seen ?? (isScalar(last) ? last : undefined);
+  const format = value === undefined ? 'string' : formatOf(value, fields.cursor ?? '');
+  if (value === undefined) notes.push('no cursor was found: request.cursor is a guess');
+  // Long numbers are looked at as they are.
+  const isText = inBody !== undefined && typeof compileSteps(inBody.steps)(bodyOf(answer)) === 'string';
+  return {
+    list,
+    items,
+    cursor:
+      etag === undefined
+        ? { in: 'query', name: parameter ?? 'since', wrap: '{}' }
+        : { in: 'header', name: 'If-None-Match', wrap: '"{}"' },
+    value: value === undefined ? undefined : String(value),
+    format,
+    place: etag === undefined ? inBody?.steps : undefined,
+    word: isText && format !== 'string' && format !== 'stream-id' ? '$cursor:text' : '$cursor',
+    fields,
+  };
+}
+
+export function itemsAt(list: Steps | undefined, body: unknown): readonly unknown[] {
+  const items = list && compileSteps(list)(body);
+  return Array.isArray(items) ? items : [];
+}
+
+/** The body as a template, all as it was seen but for the words of places. @param words by `placeOf` */
 export function templateOf(
   value: unknown,
-  places: readonly { readonly steps: Steps; readonly word: string }[],
+  words: ReadonlyMap<string, string> = new Map(),
   steps: Steps = [],
 ): Template {
-  const place = places.find(
-    (one) => one.steps.length === steps.length && one.steps.join('\n') === steps.join('\n'),
-  );
-  if (place !== undefined) return place.word;
+  const word = words.get(placeOf(steps));
+  if (word !== undefined) return word;
   if (typeof value === 'string') return value.startsWith('$') ? `$${value}` : value;
-  if (Array.isArray(value)) return value.map((item, index) => templateOf(item, places, [...steps, index]));
+  if (Array.isArray(value)) return value.map((item, index) => templateOf(item, words, [...steps, index]));
   if (isRecord(value))
     return Object.fromEntries(
-      Object.entries(value).map(([name, inner]) => [name, templateOf(inner, places, [...steps, name])]),
+      Object.entries(value).map(([name, inner]) => [name, templateOf(inner, words, [...steps, name])]),
     );
   // JSON has nothing else.
   return value as number | boolean | null;
 }
+
+export const placeOf = (steps: Steps): string => JSON.stringify(steps);

@@ -1,50 +1,30 @@
 /** The parts of a proposed profile, from what was found in an old API's answers. */
 import { pathOf } from '../../legacy/dialect/json-path.ts';
 import type { Template } from '../../legacy/dialect/template.ts';
-import { bodyOf } from './answers.ts';
-import { type findParameters, type Format, type ItemFields, templateOf } from './detect.ts';
-import type { OldAnswer } from './old-api.ts';
-
-export type Steps = readonly (string | number)[];
-
-/** What was found in the first answer. */
-export interface Found {
-  readonly list: Steps | undefined;
-  readonly items: readonly unknown[];
-  readonly cursor: { readonly in: 'query' | 'header'; readonly name: string; readonly wrap: string };
-  readonly value: string | undefined;
-  readonly format: Format;
-  /** In the body; a header's is `etag`. */
-  readonly place: Steps | undefined;
-  /** The cursor's word in the body's template. */
-  readonly word: string;
-  readonly fields: ItemFields;
-}
+import { type Found, placeOf, type QueryNames, templateOf } from './detect.ts';
+import { bodyOf, type OldAnswer, type OldApi } from './old-api.ts';
 
 export function answerOf(answer: OldAnswer, { list, place, word, cursor }: Found): object {
-  const headers =
-    cursor.in === 'header' && answer.headers['etag'] !== undefined ? { ETag: '$cursor' } : undefined;
-  const places = [
-    ...(list === undefined ? [] : [{ steps: list, word: '$events' }]),
-    ...(place === undefined ? [] : [{ steps: place, word }]),
-  ];
-  const hasBody = answer.body !== undefined;
+  const words = new Map<string, string>();
+  if (list !== undefined) words.set(placeOf(list), '$events');
+  if (place !== undefined) words.set(placeOf(place), word);
+  const hasTag = cursor.in === 'header' && answer.headers['etag'] !== undefined;
   return {
     status: answer.status,
-    ...(headers && { headers }),
-    ...(hasBody && { body: templateOf(bodyOf(answer), places) }),
+    ...(hasTag && { headers: { ETag: '$cursor' } }),
+    ...(answer.body !== undefined && { body: templateOf(bodyOf(answer), words) }),
   };
 }
 
 export function requestOf(
-  url: URL,
-  { wait, limit }: ReturnType<typeof findParameters>,
+  { url }: OldApi,
+  { wait, limit }: QueryNames,
   found: Found,
   notes: string[],
 ): object {
-  const { cursor, format, fields } = found;
-  const value =
-    isWhole(found) && fields.cursor !== undefined ? pathOf(['payload', fields.cursor]) : undefined;
+  const { wrap, ...place } = found.cursor;
+  const { cursor } = found.fields;
+  const value = isWhole(found) && cursor !== undefined ? pathOf(['payload', cursor]) : undefined;
   const given = Number(url.searchParams.get(wait ?? '') ?? Number.NaN);
   // Nobody holds a poll for minutes.
   const unit = given > 120 ? 'ms' : 's';
@@ -55,11 +35,10 @@ export function requestOf(
     notes.push(`request.limit: what holds without ${limit}, and its most, are guesses`);
   return {
     cursor: {
-      in: cursor.in,
-      name: cursor.name,
-      format,
+      ...place,
+      format: found.format,
       ...(value !== undefined && { value }),
-      ...(cursor.wrap !== '{}' && { wrap: cursor.wrap }),
+      ...(wrap !== '{}' && { wrap }),
     },
     ...(wait !== undefined && {
       wait: { in: 'query', name: wait, unit, default: Math.min(given || most / 2, most), max: most },
@@ -74,12 +53,11 @@ const isNumber = (value: unknown): boolean =>
   typeof value === 'number' || (typeof value === 'string' && /^-?\d{16,}$/.test(value));
 
 /** True where an item has more than an id, a type and a payload: it goes through as it is. */
-const isWhole = ({ items, fields: { id, type, payload } }: Found): boolean => {
+function isWhole({ items, fields: { id, type, payload } }: Found): boolean {
   const item = items.at(-1);
-  const known = [id, type, payload];
-  if (payload === undefined || id === undefined) return true;
-  return typeof item !== 'object' || item === null || Object.keys(item).some((name) => !known.includes(name));
-};
+  if (payload === undefined || id === undefined || typeof item !== 'object' || item === null) return true;
+  return Object.keys(item).some((name) => ![id, type, payload].includes(name));
+}
 
 export function eventOf(found: Found): Template {
   const { id, type, payload } = found.fields;
@@ -94,18 +72,16 @@ export function eventOf(found: Found): Template {
   return Object.fromEntries(Object.keys(item).map((name) => [name, places[name] ?? '$.payload']));
 }
 
-export function sourceOf(headers: Readonly<Record<string, string>>, found: Found): object {
+export function sourceOf({ headers }: OldApi, found: Found): object {
   const { fields, list, place, cursor } = found;
   const refOf = (name: string | undefined, otherwise: string): string =>
     name === undefined ? otherwise : (pathOf([name]) ?? name);
-  const next = place === undefined ? undefined : pathOf(place);
-  const secrets = Object.keys(headers).map((name) => [
-    name,
-    `\${OLD_${name.toUpperCase().replaceAll('-', '_')}}`,
-  ]);
+  const next = place && pathOf(place);
+  const variable = (name: string): string => `\${OLD_${name.toUpperCase().replaceAll('-', '_')}}`;
+  const secrets: object = Object.fromEntries(Object.keys(headers).map((name) => [name, variable(name)]));
   return {
     kind: 'long-poll',
-    readers: [{ org: 'acme', headers: Object.fromEntries(secrets) as Record<string, string> }],
+    readers: [{ org: 'acme', headers: secrets }],
     items: pathOf(list ?? []) ?? '$',
     ...(next !== undefined && { next }),
     ...(cursor.in === 'header' && { nextHeader: 'ETag' }),
@@ -115,7 +91,7 @@ export function sourceOf(headers: Readonly<Record<string, string>>, found: Found
   };
 }
 
-export function authOf(headers: Readonly<Record<string, string>>, url: URL, notes: string[]): object {
+export function authOf({ url, headers }: OldApi, notes: string[]): object {
   const resolve = { url: `${url.origin}/whoami`, user: '$.id', org: '$.org' };
   const cookie = /^([^=;\s]+)=/.exec(headers['cookie'] ?? '')?.[1];
   const isBearer = /^bearer /i.test(headers['authorization'] ?? '');

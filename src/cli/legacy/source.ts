@@ -4,10 +4,10 @@ import type { Profile } from '../../../schema/profile.ts';
 import { pause } from '../../clock.ts';
 import { sourceOf } from '../../legacy/bridge/bridge.ts';
 import { faultText } from '../../legacy/bridge/health.ts';
-import { LegacyItemError } from '../../legacy/dialect/dialect.ts';
+import { type Dialect, LegacyItemError } from '../../legacy/dialect/dialect.ts';
 import { createDialect } from '../../legacy/dialect/profile-dialect.ts';
 import type { SourceFeed } from '../../legacy/bridge/source.ts';
-import { error, type Finding, ok, warning } from '../findings.ts';
+import { type Finding, findingsAbout } from '../findings.ts';
 import type { Terminal } from '../terminal.ts';
 
 const longestMs = 6000;
@@ -15,6 +15,7 @@ const longestMs = 6000;
 const moreMs = 500;
 
 export async function sourceFindings({ clock, stopped }: Terminal, profile: Profile): Promise<Finding[]> {
+  const { ok, warning, error } = findingsAbout('source');
   const { source } = profile;
   if (source === undefined) return [];
   const dialect = createDialect(profile);
@@ -28,21 +29,15 @@ export async function sourceFindings({ clock, stopped }: Terminal, profile: Prof
   const bad = new Set<string>();
   const feed: SourceFeed = {
     signal: end.signal,
-    async position() {
-      return undefined;
-    },
+    position: () => Promise.resolve(undefined),
     // One batch says it; a long stream isn't read to its end.
     async take({ items, org }) {
       count += items.length;
-      for (const { item } of items)
-        try {
-          const found = dialect.eventFrom(item);
-          if (org === undefined && found.org === undefined) bad.add('an item names no org');
-        } catch (thrown) {
-          if (!(thrown instanceof LegacyItemError)) throw thrown;
-          bad.add(thrown.message);
-        }
-      if (items.length > 0) end.abort();
+      for (const { item } of items) {
+        const found = itemFault(dialect, item, org === undefined);
+        if (found !== undefined) bad.add(found);
+      }
+      if (items.length > 0) stop();
     },
     gap: () => undefined,
     worked() {
@@ -51,35 +46,36 @@ export async function sourceFindings({ clock, stopped }: Terminal, profile: Prof
     },
     failed(thrown) {
       fault = faultText(thrown);
-      end.abort();
+      stop();
     },
   };
   const running = sourceOf(source, dialect, clock).run(feed);
   try {
     await pause(clock, longestMs, end.signal);
-    end.abort();
+    stop();
     await running;
   } finally {
     stopped.removeEventListener('abort', stop);
   }
-  if (fault !== undefined)
-    return [warning('source', `${source.kind} can't be read from here: ${fault}`, 'source')];
-  if (bad.size > 0) return [...bad].map((message) => error('source', message, 'source'));
-  if (count > 0) return [ok('source', `read: ${count} items, each an event`)];
-  const isHeld = source.kind === 'long-poll' && !hasWorked;
-  if (source.kind === 'redis-pubsub' && hasWorked)
-    return [ok('source', 'subscribed; nothing was published meanwhile')];
-  return [
-    isHeld
-      ? warning(
-          'source',
-          'it holds the reader, and has said nothing yet',
-          'once more while there are some events',
-        )
-      : warning(
-          'source',
-          'it can be read, and has nothing yet',
-          'the key, and the Redis, if there should be some',
-        ),
-  ];
+  if (fault !== undefined) return [warning(`${source.kind} can't be read from here: ${fault}`, 'source')];
+  if (bad.size > 0) return [...bad].map((message) => error(message, 'source'));
+  if (count > 0) return [ok(`read: ${count} items, each an event`)];
+  if (source.kind === 'redis-pubsub' && hasWorked) return [ok('subscribed; nothing was published meanwhile')];
+  if (source.kind === 'long-poll' && !hasWorked)
+    return [
+      warning('it holds the reader, and has said nothing yet', 'once more while there are some events'),
+    ];
+  const next = 'the key, and the Redis, if there should be some';
+  return [warning('it can be read, and has nothing yet', next)];
+}
+
+/** What keeps an item from being an event; undefined: nothing does. @param needsOrg its source's reader or key names none */
+export function itemFault(dialect: Dialect, item: unknown, needsOrg = false): string | undefined {
+  try {
+    const { org } = dialect.eventFrom(item);
+    return needsOrg && org === undefined ? 'an item names no org' : undefined;
+  } catch (thrown) {
+    if (!(thrown instanceof LegacyItemError)) throw thrown;
+    return thrown.message;
+  }
 }

@@ -2,27 +2,25 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
 import {
-  type AuditEntry,
   auditBodySchema,
   type ChangeAnswer,
   changeAnswerSchema,
   decisionBodySchema,
   listEntrySchema,
   percentSchema,
-  type RolloutBody,
   rolloutBodySchema,
   sessionsBodySchema,
 } from '../../../schema/admin.ts';
 import { transportFlag } from '../../rollout/rules/features.ts';
 import { changeLines, exitOfChange } from './change-view.ts';
 import { decisionLines } from './decision-view.ts';
-import { CommandError, type Exit } from '../exits.ts';
-import { type GatewayClient, gatewayClient, type TokenNames } from '../gateway-client.ts';
+import { CommandError } from '../exits.ts';
+import { adminTokens, GatewayClient } from '../gateway-client.ts';
 import {
   type CommonOptions,
+  type Outcome,
   reportsTo,
   withGateway,
-  withOutput,
   withReason,
   withVersion,
 } from '../options.ts';
@@ -31,21 +29,14 @@ import type { Terminal } from '../terminal.ts';
 import { isCappedEverywhere, rolloutLines } from './view.ts';
 import { watchRollout } from './watch.ts';
 
-const tokenNames: TokenNames = ['TURNOUT_ADMIN_TOKEN', 'TURNOUT_TOKEN'];
-
 interface WriteOptions extends CommonOptions {
   readonly reason: string;
   readonly ifVersion?: number;
 }
 
-interface FlagOptions extends WriteOptions {
-  readonly on?: boolean;
-  readonly off?: boolean;
-}
-
-interface Write {
-  readonly method: 'PUT' | 'POST';
+interface Change {
   readonly path: string;
+  /** With one it is put in its place, without it is posted. */
   readonly body?: Readonly<Record<string, unknown>>;
   /** In the past tense, for the person who asked. */
   readonly did: string;
@@ -53,26 +44,41 @@ interface Write {
   readonly flag?: string;
 }
 
-const reads = (command: Command): Command => withOutput(withGateway(command));
-const writes = (command: Command): Command => withVersion(withReason(reads(command)));
+/** Changes that take nothing but a reason; the path of most is their name. */
+const plainChanges: readonly (Omit<Change, 'path'> & { name: string; about: string; path?: string })[] = [
+  {
+    name: 'enable',
+    about: 'turn the flag on',
+    path: '/rollout/enabled',
+    body: { enabled: true },
+    did: 'flag turned on',
+  },
+  {
+    name: 'disable',
+    about: 'turn the flag off: everybody to long-poll at the move rate',
+    path: '/rollout/enabled',
+    body: { enabled: false },
+    did: 'flag turned off',
+  },
+  { name: 'kill', about: 'everybody to long-poll, now, on every node', did: 'KILLED' },
+  { name: 'unkill', about: 'end every kill: people come back at the move rate', did: 'kill undone' },
+  { name: 'pause', about: 'who is connected stays where they are', did: 'moves paused' },
+  { name: 'resume', about: 'end the pause', did: 'moves go on' },
+];
+
+const writes = (command: Command): Command => withVersion(withReason(withGateway(command)));
 
 export function addRolloutCommands(program: Command, terminal: Terminal): void {
   const rollout = program.command('rollout').description('look at the rollout and change it');
-  const write = (options: WriteOptions, change: Write): Promise<Exit> =>
-    writeChange(terminal, options, change);
 
-  reads(rollout.command('get'))
+  withGateway(rollout.command('get'))
     .description('percent, kill, nodes, cohorts, moves, and what to do next')
     .option('-w, --watch', 'go on showing it, until Ctrl-C')
     .action(
       reportsTo(terminal, async (options: CommonOptions & { watch?: boolean }) => {
-        const client = gatewayClient(terminal, options, tokenNames);
-        const show = (seen: Seen): Promise<void> => showRollout(terminal, options, seen);
-        if (options.watch === true)
-          return watchRollout(terminal, () => readRollout(client), show, options.output);
-        const seen = await readRollout(client);
-        await show(seen);
-        return isCappedEverywhere(seen.body) ? 'partial' : 'done';
+        const client = new GatewayClient(terminal, options, adminTokens);
+        const read = (): Promise<Outcome> => readRollout(terminal, client);
+        return options.watch === true ? watchRollout(terminal, read, options) : read();
       }),
     );
 
@@ -80,14 +86,10 @@ export function addRolloutCommands(program: Command, terminal: Terminal): void {
     .description('set the percentage of users who get WebSocket')
     .argument('<percent>', '0 to 100, in steps of 0.01', parsePercent)
     .action(
-      reportsTo(terminal, (options: WriteOptions, percent: number) =>
-        write(options, {
-          method: 'PUT',
-          path: '/rollout/percent',
-          body: { percent },
-          did: `percent set to ${percent} %`,
-        }),
-      ),
+      reportsTo(terminal, (options: WriteOptions, percent: number) => {
+        const did = `percent set to ${percent} %`;
+        return writeChange(terminal, options, { path: '/rollout/percent', body: { percent }, did });
+      }),
     );
 
   writes(rollout.command('flag'))
@@ -97,150 +99,104 @@ export function addRolloutCommands(program: Command, terminal: Terminal): void {
     .option('--on', 'turn it on')
     .option('--off', 'turn it off')
     .action(
-      reportsTo(terminal, (options: FlagOptions, name: string, percent: number | undefined) => {
-        const { on = false, off = false } = options;
-        if (on && off) throw new CommandError('usage', 'give --on or --off, not both');
-        if (!on && !off && percent === undefined)
-          throw new CommandError('usage', 'give a percentage, --on or --off');
-        const said = [
-          ...(percent === undefined ? [] : [`${percent} %`]),
-          ...(on ? ['on'] : off ? ['off'] : []),
-        ];
-        return write(options, {
-          method: 'PUT',
-          path: `/rollout/flags/${encodeURIComponent(name)}`,
-          body: { ...(percent !== undefined && { percent }), ...((on || off) && { enabled: on }) },
-          did: `${name} set to ${said.join(', ')}`,
-          ...(name !== transportFlag && { flag: name }),
-        });
-      }),
-    );
-
-  for (const [name, enabled] of [
-    ['enable', true],
-    ['disable', false],
-  ] as const)
-    writes(rollout.command(name))
-      .description(`turn the flag ${enabled ? 'on' : 'off: everybody to long-poll at the move rate'}`)
-      .action(
-        reportsTo(terminal, (options: WriteOptions) =>
-          write(options, {
-            method: 'PUT',
-            path: '/rollout/enabled',
-            body: { enabled },
-            did: `flag turned ${enabled ? 'on' : 'off'}`,
-          }),
-        ),
-      );
-
-  // A kill takes no version: it must never lose a race.
-  withReason(reads(rollout.command('kill')))
-    .description('everybody to long-poll, now, on every node')
-    .action(
-      reportsTo(terminal, (options: WriteOptions) =>
-        write(options, { method: 'POST', path: '/rollout/kill', did: 'KILLED' }),
+      reportsTo(
+        terminal,
+        (options: WriteOptions & { on?: boolean; off?: boolean }, name: string, percent?: number) => {
+          const { on = false, off = false } = options;
+          if (on && off) throw new CommandError('usage', 'give --on or --off, not both');
+          if (!on && !off && percent === undefined)
+            throw new CommandError('usage', 'give a percentage, --on or --off');
+          const said = [percent === undefined ? [] : `${percent} %`, on ? 'on' : [], off ? 'off' : []];
+          return writeChange(terminal, options, {
+            path: `/rollout/flags/${encodeURIComponent(name)}`,
+            body: { ...(percent !== undefined && { percent }), ...((on || off) && { enabled: on }) },
+            did: `${name} set to ${said.flat().join(', ')}`,
+            ...(name !== transportFlag && { flag: name }),
+          });
+        },
       ),
     );
 
-  for (const [name, did, description] of [
-    ['unkill', 'kill undone', 'end every kill: people come back at the move rate'],
-    ['pause', 'moves paused', 'who is connected stays where they are'],
-    ['resume', 'moves go on', 'end the pause'],
-  ] as const)
-    writes(rollout.command(name))
-      .description(description)
-      .action(
-        reportsTo(terminal, (options: WriteOptions) =>
-          write(options, { method: 'POST', path: `/rollout/${name}`, did }),
-        ),
-      );
+  for (const { name, about, path = `/rollout/${name}`, ...change } of plainChanges) {
+    const command = withReason(withGateway(rollout.command(name))).description(about);
+    // A kill takes no version: it must never lose a race.
+    if (name !== 'kill') withVersion(command);
+    command.action(
+      reportsTo(terminal, (options: WriteOptions) => writeChange(terminal, options, { path, ...change })),
+    );
+  }
 
-  reads(rollout.command('why'))
+  withGateway(rollout.command('why'))
     .description('which transport a user gets, and why')
     .argument('<org/user>', 'the user, with the org', parseUser)
     .action(
       reportsTo(terminal, async (options: CommonOptions, [org, user]: readonly [string, string]) => {
-        const client = gatewayClient(terminal, options, tokenNames);
-        const decision = await get(
-          client,
-          decisionBodySchema,
-          `/decisions/${encodeURIComponent(org)}/${encodeURIComponent(user)}`,
-        );
-        if (options.output === 'json') {
-          await terminal.print(JSON.stringify(decision));
-          return 'done';
-        }
-        const query = new URLSearchParams({ org, user }).toString();
-        const seen = await optional(get(client, sessionsBodySchema, `/sessions?${query}`));
-        await terminal.print(...decisionLines(decision, seen?.sessions, terminal.clock.now()));
-        return 'done';
+        const client = new GatewayClient(terminal, options, adminTokens);
+        const path = `/admin/v1/decisions/${encodeURIComponent(org)}/${encodeURIComponent(user)}`;
+        const decision = await client.call(decisionBodySchema, path);
+        const lines = async (): Promise<string[]> => {
+          const query = new URLSearchParams({ org, user }).toString();
+          const seen = await optional(client, sessionsBodySchema, `/admin/v1/sessions?${query}`);
+          return decisionLines(decision, seen?.sessions, terminal.clock.now());
+        };
+        return { json: decision, lines };
       }),
     );
 }
 
-interface Seen {
-  readonly body: RolloutBody;
-  readonly audit: readonly AuditEntry[];
-}
-
-async function readRollout(client: GatewayClient): Promise<Seen> {
+async function readRollout({ clock }: Terminal, client: GatewayClient): Promise<Outcome> {
   const [body, audit] = await Promise.all([
-    get(client, rolloutBodySchema, '/rollout'),
-    optional(get(client, auditBodySchema, '/audit')),
+    client.call(rolloutBodySchema, '/admin/v1/rollout'),
+    optional(client, auditBodySchema, '/admin/v1/audit'),
   ]);
-  return { body, audit: audit?.entries ?? [] };
+  const lines = (): string[] => rolloutLines(body, audit?.entries ?? [], clock.now());
+  return { json: body, lines, exit: isCappedEverywhere(body) ? 'partial' : 'done' };
 }
 
-async function showRollout(
+async function writeChange(
   terminal: Terminal,
-  { output }: CommonOptions,
-  { body, audit }: Seen,
-): Promise<void> {
-  if (output === 'json') await terminal.print(JSON.stringify(body));
-  else await terminal.print(...rolloutLines(body, audit, terminal.clock.now()));
-}
-
-async function writeChange(terminal: Terminal, options: WriteOptions, change: Write): Promise<Exit> {
-  const { method, path, body, did, flag } = change;
-  const client = gatewayClient(terminal, options, tokenNames);
+  options: WriteOptions,
+  { path, body, did, flag }: Change,
+): Promise<Outcome> {
+  const client = new GatewayClient(terminal, options, adminTokens);
   const startMs = terminal.clock.monotonic();
-  const sent = { method, body: { ...body, reason: options.reason }, ifVersion: options.ifVersion };
   let answer: ChangeAnswer;
   try {
-    answer = await client.call(changeAnswerSchema, `/admin/v1${path}`, sent);
+    answer = await client.call(changeAnswerSchema, `/admin/v1${path}`, {
+      method: body === undefined ? 'POST' : 'PUT',
+      body: { ...body, reason: options.reason },
+      ifVersion: options.ifVersion,
+    });
   } catch (thrown) {
     throw await withTheFirst(client, thrown);
   }
   const tookMs = terminal.clock.monotonic() - startMs;
-  if (options.output === 'json') await terminal.print(JSON.stringify(answer));
-  else {
-    const after = await optional(get(client, rolloutBodySchema, '/rollout'));
-    await terminal.print(...changeLines(did, answer, tookMs, after, flag));
-  }
-  return exitOfChange(answer);
+  const lines = async (): Promise<string[]> => {
+    const after = await optional(client, rolloutBodySchema, '/admin/v1/rollout');
+    return changeLines(did, answer, tookMs, after, flag);
+  };
+  return { json: answer, lines, exit: exitOfChange(answer) };
 }
 
 /** A conflict, with who was first: the audit trail knows. */
 async function withTheFirst(client: GatewayClient, thrown: unknown): Promise<unknown> {
-  if (!(thrown instanceof CommandError) || thrown.code !== 'version_conflict') return thrown;
-  const audit = await optional(get(client, auditBodySchema, '/audit'));
+  if (!(thrown instanceof CommandError) || thrown.details.code !== 'version_conflict') return thrown;
+  const audit = await optional(client, auditBodySchema, '/admin/v1/audit');
   const first = audit?.entries[0];
   if (first === undefined) return thrown;
   const { version, who, action, reason, at } = first;
-  return new CommandError(
-    'conflict',
-    `nothing was changed: ${who} was first with v${version} (${action}, "${reason}") at ${momentText(at)}`,
-    { code: thrown.code, hint: thrown.hint },
-  );
+  const what = `v${version} (${action}, "${reason}") at ${momentText(at)}`;
+  return new CommandError('conflict', `nothing was changed: ${who} was first with ${what}`, thrown.details);
 }
 
-const get = <T>(client: GatewayClient, schema: z.ZodType<T>, path: string): Promise<T> =>
-  client.call(schema, `/admin/v1${path}`);
-
 /** For what only adds to an answer: an answer without it is better than none. */
-async function optional<T>(asked: Promise<T>): Promise<T | undefined> {
+async function optional<T>(
+  client: GatewayClient,
+  schema: z.ZodType<T>,
+  path: string,
+): Promise<T | undefined> {
   try {
-    return await asked;
+    return await client.call(schema, path);
   } catch (thrown) {
     if (thrown instanceof CommandError) return undefined;
     throw thrown;

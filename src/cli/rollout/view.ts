@@ -1,5 +1,5 @@
 /** The rollout for a person at three in the morning: what is happening, since when, why, and what to do next. Pure. */
-import type { AuditEntry, RolloutBody } from '../../../schema/admin.ts';
+import type { AuditEntry, ChangeAnswer, RolloutBody } from '../../../schema/admin.ts';
 import { transportFlag } from '../../rollout/rules/features.ts';
 import { momentText, sinceText, spanText } from '../spans.ts';
 
@@ -10,9 +10,7 @@ const nodesOf = ({ acks, laggards }: Pick<RolloutBody, 'acks' | 'laggards'>): st
   [...new Set([...Object.keys(acks), ...laggards])].toSorted();
 
 /** True where no node can serve WebSocket, whatever the rules say. */
-export function isCappedEverywhere(
-  answer: Pick<RolloutBody, 'acks' | 'laggards'> & { readonly capped?: RolloutBody['capped'] | undefined },
-): boolean {
+export function isCappedEverywhere(answer: Pick<ChangeAnswer, 'acks' | 'laggards' | 'capped'>): boolean {
   const capped = new Set((answer.capped ?? []).map(({ node }) => node));
   return capped.size > 0 && nodesOf(answer).every((node) => capped.has(node));
 }
@@ -33,13 +31,21 @@ function headline(body: RolloutBody): string {
 
 /** @param audit newest first; empty where it could not be read. */
 export function rolloutLines(body: RolloutBody, audit: readonly AuditEntry[], nowMs: number): string[] {
+  /** `, set 2026-01-01 00:00:00Z (5 min ago) by ann: "step 3"`, by the newest entry of these actions. */
+  const lastChange = (...actions: readonly AuditEntry['action'][]): string => {
+    const entry = audit.find(({ action }) => actions.includes(action));
+    return entry === undefined ? '' : `, set ${sinceText(entry.at, nowMs)} ${byWhom(entry)}`;
+  };
+  const { rules } = body;
+  const away = rules.up ? '' : `; cannot be read now: ${rules.detail}`;
+  const others = Object.entries(body.flags).filter(([name]) => name !== transportFlag);
   return [
     headline(body),
-    ...killLines(body, audit, nowMs),
-    row('rules', rulesText(body, nowMs)),
-    row('percent', `${body.percent} %${lastChange(audit, ['percent', 'start'], nowMs)}`),
-    row('flag', `${onOff(body.enabled)}${lastChange(audit, ['enabled', 'start'], nowMs)}`),
-    ...body.paused.map((cause) => row('paused', `by ${cause}${lastChange(audit, ['pause'], nowMs)}`)),
+    ...(body.killed ? killLines(body, lastChange('kill'), nowMs) : []),
+    row('rules', `v${body.version}, changed ${sinceText(body.changedAt, nowMs)}${away}`),
+    row('percent', `${body.percent} %${lastChange('percent', 'start')}`),
+    row('flag', `${onOff(body.enabled)}${lastChange('enabled', 'start')}`),
+    ...body.paused.map((cause) => row('paused', `by ${cause}${lastChange('pause')}`)),
     row('nodes', nodesText(body)),
     ...cappedLines(body.capped),
     ...cohortLines(body),
@@ -48,15 +54,10 @@ export function rolloutLines(body: RolloutBody, audit: readonly AuditEntry[], no
     row('allowlist', namesText(body.allowlist)),
     row('denylist', namesText(body.denylist)),
     ...(body.holdback > 0 ? [row('holdback', `${body.holdback} %`)] : []),
-    ...otherFlags(body).map(([name, flag]) =>
-      row('flag', `${name}: ${onOff(flag.enabled)}, ${flag.percent} %`),
-    ),
+    ...others.map(([name, flag]) => row('flag', `${name}: ${onOff(flag.enabled)}, ${flag.percent} %`)),
     row('next', nextStep(body)),
   ];
 }
-
-const rulesText = ({ version, changedAt, rules }: RolloutBody, nowMs: number): string =>
-  `v${version}, changed ${sinceText(changedAt, nowMs)}${rules.up ? '' : `; cannot be read now: ${rules.detail}`}`;
 
 const row = (name: string, text: string): string => `${name.padEnd(10)}${text}`;
 const onOff = (isOn: boolean): string => (isOn ? 'on' : 'off');
@@ -67,46 +68,30 @@ function killsOnlyHere({ killedBy }: Pick<RolloutBody, 'killedBy'>): string[] {
   return killedBy.node.filter((cause) => !inRules.has(cause));
 }
 
-function killLines({ killed, killedBy }: RolloutBody, audit: readonly AuditEntry[], nowMs: number): string[] {
-  if (!killed) return [];
+function killLines({ killedBy }: RolloutBody, lastKill: string, nowMs: number): string[] {
   return [
-    ...killedBy.rules.map((kill) =>
-      row('killed', `by the rules, on every node, since ${sinceText(kill.at, nowMs)}, ${byWhom(kill)}`),
+    ...killedBy.rules.map(
+      (kill) => `by the rules, on every node, since ${sinceText(kill.at, nowMs)}, ${byWhom(kill)}`,
     ),
     ...killsOnlyHere({ killedBy }).map((cause) =>
-      row(
-        'killed',
-        cause.includes('/')
-          ? `on the node that answered, by its kill file ${cause}`
-          : `on the node that answered, by kill ${cause}: the rules don't have it, others may not know${lastChange(audit, ['kill'], nowMs)}`,
-      ),
+      cause.includes('/')
+        ? `on the node that answered, by its kill file ${cause}`
+        : `on the node that answered, by kill ${cause}: the rules don't have it, others may not know${lastKill}`,
     ),
-  ];
+  ].map((text) => row('killed', text));
 }
 
 const byWhom = ({ who, reason }: { who: string; reason: string }): string => `by ${who}: "${reason}"`;
 
-/** `, set 2026-01-01 00:00:00Z (5 min ago) by ann: "step 3"`, by the newest entry of these actions. */
-function lastChange(
-  audit: readonly AuditEntry[],
-  actions: readonly AuditEntry['action'][],
-  nowMs: number,
-): string {
-  const entry = audit.find(({ action }) => actions.includes(action));
-  return entry === undefined ? '' : `, set ${sinceText(entry.at, nowMs)} ${byWhom(entry)}`;
-}
-
-export function nodesText({
-  version,
-  acks,
-  laggards,
-}: Pick<RolloutBody, 'version' | 'acks' | 'laggards'>): string {
-  const nodes = nodesOf({ acks, laggards });
+export function nodesText(answer: Pick<RolloutBody, 'version' | 'acks' | 'laggards'>): string {
+  const { version, acks, laggards } = answer;
+  const nodes = nodesOf(answer);
+  const followed = `${nodes.length - laggards.length}/${nodes.length} have v${version}`;
+  if (laggards.length === 0) return followed;
   const behind = laggards.map(
     (node) => `${node} (${acks[node] === undefined ? 'silent' : `at v${acks[node]}`})`,
   );
-  const followed = `${nodes.length - laggards.length}/${nodes.length} have v${version}`;
-  return behind.length === 0 ? followed : `${followed}; behind: ${behind.join(', ')}`;
+  return `${followed}; behind: ${behind.join(', ')}`;
 }
 
 export const cappedLines = (capped: RolloutBody['capped']): string[] =>
@@ -145,9 +130,6 @@ function namesText(names: readonly string[]): string {
   return `${names.length}: ${names.slice(0, namesShown).join(', ')}${more}`;
 }
 
-const otherFlags = ({ flags }: RolloutBody) =>
-  Object.entries(flags).filter(([name]) => name !== transportFlag);
-
 function nextStep(body: RolloutBody): string {
   const file = body.killedBy.node.find((cause) => cause.includes('/'));
   if (body.killed && file !== undefined)
@@ -157,15 +139,11 @@ function nextStep(body: RolloutBody): string {
   if (body.killed) return "once the cause is found: turnout rollout unkill --reason '…'";
   if (!body.rules.up)
     return 'bring Redis back: `turnout doctor` on a node; to stop WebSocket meanwhile: turnout kill --local on each';
-  if (isCappedEverywhere(body))
-    return `unset ${variablesOf(body).join(' and ')} on the nodes and restart them`;
+  const variables = new Set(body.capped.flatMap((node) => node.variables));
+  if (isCappedEverywhere(body)) return `unset ${[...variables].join(' and ')} on the nodes and restart them`;
   if (!body.enabled) return "to turn it on: turnout rollout enable --reason '…'";
   if (body.laggards.length > 0) return `see why ${body.laggards.join(', ')} lags: \`turnout doctor\` on it`;
   if (body.paused.length > 0) return "to go on: turnout rollout resume --reason '…'";
   if (body.moves.inProgress > 0) return 'wait until the moves are done: turnout rollout get -w';
   return "nothing needs you; back at once: turnout rollout kill --reason '…'";
 }
-
-const variablesOf = ({ capped }: RolloutBody): string[] => [
-  ...new Set(capped.flatMap(({ variables }) => variables)),
-];

@@ -1,11 +1,27 @@
-/** What a batch's items are as events, and which of them go into the log together. Pure. */
+/**
+ * What a batch's items are as events, and which of them go into the log together. Pure.
+ *
+ * An item that the log can't hold leaves a hole: a mark in its place. Clients of the old API are not served across one, so
+ * that nobody silently misses what the old backend still has.
+ */
+import { createHash } from 'node:crypto';
 import { limits } from '../../../schema/codes.ts';
 import { type PreparedEvent, preparedBytes, prepareEvent } from '../../log/entry.ts';
 import { type Dialect, LegacyItemError } from '../dialect/dialect.ts';
-import { holeAt, holeOf } from './hole.ts';
 import type { SourceItem } from './source.ts';
 
 const batchEvents = 100;
+
+/** A service that no profile and no client has business with. */
+export const holeService = 'turnout/hole';
+
+/** @param id the item's own, where it is known: a cursor that names the item then stands behind the hole */
+const holeOf = (id: string): PreparedEvent =>
+  prepareEvent({ service: holeService, type: 'turnout.hole', payload: null }, id);
+
+/** The same for an item without an id: by where it stands in the source, so that what is read twice is one hole. */
+export const holeAt = (place: string): PreparedEvent =>
+  holeOf(`hole-${createHash('sha256').update(place).digest('base64url')}`);
 
 /** The event, or a hole and why; without an org there is nowhere to put either. */
 export function eventOf(

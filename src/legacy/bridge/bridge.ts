@@ -2,6 +2,7 @@
  * Bridges: what an old API's own source brings, into the log, without a change of its backend. Of each profile one node
  * bridges at a time; the others stand by and take over within seconds.
  */
+import type { BridgeHealth } from '../../../schema/http.ts';
 import { setMaxListeners } from 'node:events';
 import type { Profile, ProfileSource } from '../../../schema/profile.ts';
 import type { Cancel, Clock } from '../../clock.ts';
@@ -9,10 +10,8 @@ import type { EventLog } from '../../log/event-log.ts';
 import type { Logger } from '../../logger.ts';
 import type { RedisConnection } from '../../redis/connections.ts';
 import { BridgeFeed } from './feed.ts';
-import { type BridgeCounts, type BridgeHealth, BridgeTally, faultText } from './health.ts';
-import { type Checkpoints, localCheckpoints, redisCheckpoints } from './checkpoint.ts';
+import { type BridgeCounts, BridgeTally, faultText } from './health.ts';
 import type { Dialect } from '../dialect/dialect.ts';
-import { type Feeding, LocalFeeding, RedisFeeding } from './feeding.ts';
 import { bridgeKeys, type Lease, LocalLease, RedisLease, renewMs } from './lease.ts';
 import { createDialect } from '../dialect/profile-dialect.ts';
 import type { Source } from './source.ts';
@@ -69,45 +68,37 @@ interface Leading {
 
 class Bridge {
   readonly name: string;
-  private readonly options: BridgesOptions;
   private readonly kind: ProfileSource['kind'];
   private readonly dialect: Dialect;
   private readonly lease: Lease;
-  private readonly checkpoints: Checkpoints;
   private readonly source: Source;
-  private readonly feeding: Feeding;
   private readonly tally: BridgeTally;
   private leading: Leading | undefined;
-  private turn: Promise<void> = Promise.resolve();
-  private isTurning = false;
+  private asking: Promise<void> | undefined;
   private isClosed = false;
-  private readonly stopTurns: Cancel;
+  private readonly stopAsking: Cancel;
 
-  constructor(profile: Profile, source: ProfileSource, options: BridgesOptions) {
+  constructor(
+    profile: Profile,
+    source: ProfileSource,
+    private readonly options: BridgesOptions,
+  ) {
     const { redis, prefix, nodeId, clock } = options;
-    this.options = options;
     this.name = profile.name;
     this.kind = source.kind;
     this.dialect = createDialect(profile);
     this.tally = new BridgeTally(clock);
     this.source = sourceOf(source, this.dialect, clock);
-    if (redis === undefined) {
-      this.lease = new LocalLease(nodeId);
-      this.feeding = new LocalFeeding();
-      this.checkpoints = localCheckpoints();
-    } else {
-      const keys = bridgeKeys(prefix, profile.name);
-      const lease = new RedisLease({ redis: redis.commands, keys, clock, nodeId });
-      this.lease = lease;
-      this.feeding = new RedisFeeding(redis.commands, keys.fed, clock);
-      this.checkpoints = redisCheckpoints(redis.commands, keys, lease);
-    }
-    this.stopTurns = clock.every(renewMs, () => this.takeTurn());
-    this.takeTurn();
+    this.lease =
+      redis === undefined
+        ? new LocalLease(nodeId)
+        : new RedisLease({ redis: redis.commands, keys: bridgeKeys(prefix, profile.name), clock, nodeId });
+    this.stopAsking = clock.every(renewMs, () => this.ask());
+    this.ask();
   }
 
   get isFed(): boolean {
-    return this.feeding.isFed;
+    return this.lease.isFed;
   }
 
   report(): BridgeReport {
@@ -119,78 +110,61 @@ class Bridge {
       profile: this.dialect.profile.name,
       kind: this.kind,
       state,
-      leader: lease.holder,
+      leader: lease.holder ?? null,
       isFed: this.isFed,
       lagSeconds: isLeading ? tally.lagSeconds : 0,
-      lastError: tally.lastError,
+      lastError: tally.lastError ?? null,
       counts: { ...tally.counts },
     };
   }
 
   async close(): Promise<void> {
     this.isClosed = true;
-    this.stopTurns();
-    await this.turn;
+    this.stopAsking();
+    await this.asking;
     await this.endLeading();
     if (this.options.isOn) await this.lease.release();
   }
 
-  private takeTurn(): void {
+  private ask(): void {
     // One command at a time: an answer that comes late must not undo a later one.
-    if (this.isTurning || this.isClosed) return;
-    this.isTurning = true;
-    const turn = async (): Promise<void> => {
-      if (this.options.isOn) await this.decide();
-      await this.feeding.exchange(this.leading?.feed.isWell ?? false);
-      this.isTurning = false;
-    };
-    this.turn = turn();
+    if (this.isClosed) return;
+    this.asking ??= this.decide().finally(() => (this.asking = undefined));
   }
 
   private async decide(): Promise<void> {
+    const { lease, tally, options } = this;
     try {
-      const outcome = await this.lease.take();
-      if (this.tally.lastError?.startsWith(leaseFault) === true) this.tally.lastError = undefined;
-      // Somebody else bridged in between: what was read here is theirs by now.
-      const isOver = outcome !== 'kept' || this.leading?.end.signal.aborted === true;
-      if (isOver) await this.endLeading();
+      if (!options.isOn) return await lease.look();
+      const outcome = await lease.take(this.leading?.feed.isWell ?? false);
+      if (tally.lastError?.startsWith(leaseFault) === true) tally.lastError = undefined;
+      // Another node bridged in between: what was read here is its own by now.
+      if (outcome !== 'kept') await this.endLeading();
       if (outcome !== 'held') this.lead();
     } catch (error) {
       // The lease runs out by itself, and nothing is appended without it.
-      if (this.leading !== undefined) this.tally.lastError = `${leaseFault}${faultText(error)}`;
+      if (this.leading !== undefined) tally.lastError = `${leaseFault}${faultText(error)}`;
     }
   }
 
   private lead(): void {
     if (this.leading !== undefined || this.isClosed) return;
     const { log, clock, logger } = this.options;
-    const { dialect, lease, checkpoints, tally } = this;
+    const { dialect, lease, tally, name } = this;
     const end = new AbortController();
     const { signal } = end;
     // A thousand readers wait for the end of it.
     setMaxListeners(0, signal);
-    const onLost = (): void => this.takeTurn();
-    const onRewound = (): void => {
-      logger.warn(
-        { profile: dialect.profile.name },
-        'Redis has lost what the bridge had kept: it is read again',
-      );
+    const onOver = (isRewound: boolean): void => {
+      if (isRewound)
+        logger.warn({ profile: name }, 'Redis has lost what the bridge had kept: it is read again');
+      lease.renounce();
       end.abort();
+      this.ask();
     };
-    const feed = new BridgeFeed({
-      dialect,
-      log,
-      lease,
-      checkpoints,
-      clock,
-      logger,
-      tally,
-      signal,
-      onLost,
-      onRewound,
-    });
+    const feed = new BridgeFeed({ dialect, log, lease, clock, logger, tally, signal, onOver });
     tally.lastError = undefined;
-    logger.info({ profile: dialect.profile.name, kind: this.kind }, 'this node bridges');
+    logger.info({ profile: name, kind: this.kind }, 'this node bridges');
     this.leading = { end, feed, over: this.source.run(feed) };
   }
 

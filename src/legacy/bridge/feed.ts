@@ -1,16 +1,14 @@
 /**
- * From a source's batches to the log, for as long as one lease lasts: an append first, then the checkpoint, never the
- * other way round; nothing of either while another node could hold the lease.
+ * From a source's batches to the log, for as long as one turn of the lease lasts: an append first, then the checkpoint, never
+ * the other way round. Whatever fails is done again as a whole: the log stores each id once, and nothing of an earlier turn.
  */
-import { type Clock, pause } from '../../clock.ts';
+import type { Clock } from '../../clock.ts';
 import type { PreparedEvent } from '../../log/entry.ts';
 import { type EventLog, Fenced } from '../../log/event-log.ts';
 import type { Logger } from '../../logger.ts';
-import { chunksOf, eventOf } from './batch.ts';
+import { chunksOf, eventOf, holeAt, holeService } from './batch.ts';
 import { type BridgeTally, faultText } from './health.ts';
-import type { Checkpoints } from './checkpoint.ts';
 import type { Dialect } from '../dialect/dialect.ts';
-import { holeAt, holeService } from './hole.ts';
 import type { Lease } from './lease.ts';
 import { idsAtTail } from './log-tail.ts';
 import { retryUntilAborted } from '../../async/retry.ts';
@@ -20,38 +18,27 @@ export interface BridgeFeedParts {
   readonly dialect: Dialect;
   readonly log: Pick<EventLog, 'append' | 'read'>;
   readonly lease: Lease;
-  readonly checkpoints: Checkpoints;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly tally: BridgeTally;
   /** Ends this feed. */
   readonly signal: AbortSignal;
-  /** The lease turned out to be another node's. */
-  readonly onLost: () => void;
-  /** Redis has lost what it had acknowledged: the source is read again from where it knows of. */
-  readonly onRewound: () => void;
+  /**
+   * This turn is over: another node has one. `isRewound`: Redis has lost what it had acknowledged, and the source is read
+   * again from the place that Redis knows of.
+   */
+  readonly onOver: (isRewound: boolean) => void;
 }
 
-/** How one batch fares. */
-interface Way {
-  /** Where its lane will stand behind it. */
-  readonly position: string | undefined;
-  /** Tries that failed, or had to wait for the lease: Redis may have been another one before. */
-  troubles: number;
-  /** Events of it, holes included, that were new to the log. */
-  stored: number;
-}
-
-const leaseLookMs = 25;
 const maxLoggedPerBatch = 3;
 const quietMs = 10_000;
+const nothing: ReadonlySet<string> = new Set();
 
 export class BridgeFeed implements SourceFeed {
   readonly signal: AbortSignal;
   /** It has read, and can't hand on. */
   isWaiting = false;
   private hasSource = false;
-  private readonly parts: BridgeFeedParts;
   private readonly publisher: string;
   private readonly service: string;
   /** By lane and org: what stood in the log when the lane was taken up. */
@@ -59,16 +46,13 @@ export class BridgeFeed implements SourceFeed {
   private readonly positions = new Map<string, string>();
   /** Orgs that have lost something of their source, and whose log has no mark of it yet. */
   private readonly torn = new Set<string>();
-  private readonly turn: number;
-  private readonly fence: number | undefined;
+  private readonly turn: number | undefined;
   private isTold = false;
   private quietUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(parts: BridgeFeedParts) {
-    this.parts = parts;
+  constructor(private readonly parts: BridgeFeedParts) {
     this.signal = parts.signal;
     this.turn = parts.lease.turn;
-    this.fence = parts.lease.fence;
     const { name, source, request } = parts.dialect.profile;
     this.publisher = `bridge/${name}`;
     this.service = source?.service ?? request.services.fixed[0] ?? '';
@@ -80,7 +64,7 @@ export class BridgeFeed implements SourceFeed {
   }
 
   async position(lane: string): Promise<string | undefined> {
-    const position = await this.untilDone(() => this.parts.checkpoints.read(lane));
+    const position = await this.untilDone(() => this.parts.lease.position(lane));
     if (position === undefined) this.positions.delete(lane);
     else this.positions.set(lane, position);
     return position;
@@ -88,23 +72,20 @@ export class BridgeFeed implements SourceFeed {
 
   async take(batch: SourceBatch): Promise<void> {
     const { tally } = this.parts;
-    tally.begins(batch.lane, batch.items[0]?.ms);
-    const byOrg = this.prepared(batch);
-    const way: Way = { position: batch.position, troubles: 0, stored: 0 };
-    let seen: number | undefined;
-    const store = async (): Promise<void> => {
-      while (seen !== way.troubles) {
-        // What Redis had acknowledged, and what stood in its log, may be lost with the Redis that it was.
-        if (seen !== undefined) for (const org of byOrg.keys()) this.tails.delete(tailKey(batch.lane, org));
-        seen = way.troubles;
-        await Promise.all([...byOrg].map(([org, events]) => this.store(batch.lane, org, events, way)));
-      }
+    const { lane, items, position } = batch;
+    tally.begins(lane, items[0]?.ms);
+    const byOrg = [...this.prepared(batch)];
+    const stored = new Set<string>();
+    const attempt = async (): Promise<void> => {
+      await Promise.all(byOrg.map(([org, events]) => this.store(batch, org, events, stored)));
+      if (position !== undefined) await this.keep(lane, position);
     };
-    await store();
-    if (batch.position !== undefined) await this.keep(batch.lane, batch.position, store, way);
-    const count = [...byOrg.values()].reduce((sum, events) => sum + events.length, 0);
-    tally.counts.duplicates += Math.max(0, count - way.stored);
-    tally.ends(batch.lane, batch.items.at(-1)?.ms);
+    await this.untilDone(attempt, () => {
+      // What stood in the log may be lost with the Redis that it was.
+      for (const [org] of byOrg) this.tails.delete(tailKey(lane, org));
+    });
+    tally.counts.duplicates += byOrg.reduce((sum, [, { length }]) => sum + length, -stored.size);
+    tally.ends(lane, items.at(-1)?.ms);
   }
 
   gap(what: string, count = 1, org?: string): void {
@@ -160,93 +141,66 @@ export class BridgeFeed implements SourceFeed {
     logger.warn({ profile: dialect.profile.name, at, why }, 'an item of the source is left out');
   }
 
-  private async store(lane: string, org: string, events: readonly PreparedEvent[], way: Way): Promise<void> {
+  /** @param stored gets the ids that were new to the log */
+  private async store(
+    { lane, position }: SourceBatch,
+    org: string,
+    events: readonly PreparedEvent[],
+    stored: Set<string>,
+  ): Promise<void> {
+    const { log, lease, tally } = this.parts;
     const key = tailKey(lane, org);
-    let tail = this.tails.get(key);
-    if (tail === undefined) {
-      tail = await this.untilDone(() => idsAtTail(this.parts.log, org, this.service), way);
-      this.tails.set(key, tail);
+    const tail = this.tails.get(key) ?? (await idsAtTail(log, org, this.service));
+    for (const chunk of chunksOf(events.filter(({ id }) => !tail.has(id)))) {
+      // A log that lost its end would take these without those before them, and be out of order for ever. The batch's own
+      // position stands there where the answer to keeping it was lost.
+      const stands = await lease.position(lane);
+      const isKept = stands !== undefined && stands === position;
+      if (!isKept && stands !== this.positions.get(lane)) this.end(true);
+      // Not left to the fence alone: it shuts at the other node's first append.
+      if (!lease.isValid) throw new Error('it ran out');
+      const { results } = await log.append(org, this.publisher, chunk, this.turn);
+      for (const [at, { id, duplicate }] of results.entries()) {
+        if (duplicate === true) continue;
+        stored.add(id);
+        if (chunk[at]?.service !== holeService) tally.counts.events += 1;
+      }
     }
-    const known = tail;
-    const news = events.filter(({ id }) => !known.has(id));
-    for (const chunk of chunksOf(news)) await this.append(lane, org, chunk, way);
     // Past the first new one nothing of the lane can stand in the log already.
     const last = events.at(-1);
-    if (known.size > 0 && last !== undefined && !known.has(last.id)) this.tails.set(key, new Set());
+    this.tails.set(key, last !== undefined && tail.has(last.id) ? tail : nothing);
   }
 
-  private append(lane: string, org: string, events: readonly PreparedEvent[], way: Way): Promise<void> {
-    const { log, tally, checkpoints } = this.parts;
-    return this.untilDone(async () => {
-      // A log that lost its end would take these without those before them, and be out of order for ever.
-      const stands = await checkpoints.read(lane);
-      // A try to keep its place may have done so, though its answer was lost.
-      const isKept = stands !== undefined && stands === way.position;
-      if (!isKept && stands !== this.positions.get(lane)) this.rewound();
-      // The answer may have waited in the socket of a process that was paused, while another node went on.
-      if (!this.isLed) throw new Error('the lease ran out');
-      const { results } = await log
-        .append(org, this.publisher, events, this.fence)
-        .catch((error: unknown) => this.refused(error));
-      const repeated = results.filter(({ duplicate }) => duplicate === true).length;
-      const holes = events.filter(({ service }) => service === holeService).length;
-      tally.counts.events += Math.max(0, results.length - repeated - holes);
-      way.stored += results.length - repeated;
-    }, way);
-  }
-
-  /** @param store appends what isn't surely in the log any more */
-  private async keep(lane: string, position: string, store: () => Promise<void>, way: Way): Promise<void> {
-    const { checkpoints, onLost } = this.parts;
-    await this.untilDone(async () => {
-      await store();
-      const outcome = await checkpoints.keep(lane, position, this.positions.get(lane));
-      if (outcome === 'kept') return;
-      if (outcome === 'rewound') this.rewound();
-      onLost();
-      throw new Error('another node has the lease');
-    }, way);
+  private async keep(lane: string, position: string): Promise<void> {
+    const outcome = await this.parts.lease.keep(lane, position, this.positions.get(lane));
+    if (outcome !== 'kept') this.end(outcome === 'rewound');
     this.positions.set(lane, position);
   }
 
-  /** A pause between that look and the sending leaves it to the log to know whose turn it is. */
-  private refused(error: unknown): never {
-    if (error instanceof Fenced) {
-      this.parts.lease.renounce();
-      this.parts.onLost();
-    }
-    throw error;
+  private end(isRewound: boolean): never {
+    if (!this.signal.aborted) this.parts.onOver(isRewound);
+    throw new Error('this turn is over');
   }
 
-  private rewound(): never {
-    this.parts.onRewound();
-    throw new Error('Redis has gone back in time');
-  }
-
-  /** Asked last before each append is sent: after a pause of this process another node may have gone on. */
-  private get isLed(): boolean {
-    const { lease } = this.parts;
-    return lease.isValid && lease.turn === this.turn;
-  }
-
-  /** Does it again until it is done, each time only while the lease is surely ours. Rejects when the feed ends. */
-  private async untilDone<T>(run: () => Promise<T>, way?: Way): Promise<T> {
-    const { clock, signal, tally } = this.parts;
+  /** Does it again until it is done. Rejects when the feed ends. */
+  private async untilDone<T>(run: () => Promise<T>, onFailure?: () => void): Promise<T> {
+    const { clock, signal, tally, lease } = this.parts;
     let done: { readonly value: T } | undefined;
     const attempt = async (): Promise<void> => {
-      if (way !== undefined && !this.isLed) way.troubles += 1;
-      while (!this.isLed && !signal.aborted) await pause(clock, leaseLookMs, signal);
-      if (signal.aborted) return;
       done = { value: await run() };
       if (this.isWaiting) tally.lastError = undefined;
       this.isWaiting = false;
     };
-    const onFailure = (error: unknown): void => {
-      if (way !== undefined) way.troubles += 1;
-      this.isWaiting = true;
-      tally.lastError = `log: ${faultText(error)}`;
-    };
-    await retryUntilAborted(attempt, { clock, signal, onFailure });
+    await retryUntilAborted(attempt, {
+      clock,
+      signal,
+      onFailure: (error) => {
+        if (error instanceof Fenced) this.parts.onOver(false);
+        onFailure?.();
+        this.isWaiting = true;
+        tally.lastError = `${lease.isValid ? 'log' : 'lease'}: ${faultText(error)}`;
+      },
+    });
     if (done === undefined) throw new Error('the bridge has ended');
     return done.value;
   }

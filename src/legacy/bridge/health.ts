@@ -1,27 +1,7 @@
 /** What a bridge says of itself: its numbers, and one line for `/readyz` that names no payload and no secret. */
-import type { ProfileSource } from '../../../schema/profile.ts';
 import type { Clock } from '../../clock.ts';
 import { codeIn } from '../../errors.ts';
 import { scrubText } from '../../logger.ts';
-
-/**
- * `leading`: this node bridges. `standby`: another one does, or none yet. `waiting`: it bridges, and waits for Turnout's
- * Redis. `off`: TURNOUT_BRIDGE says so.
- */
-export type BridgeState = 'leading' | 'standby' | 'waiting' | 'off';
-
-export interface BridgeHealth {
-  readonly profile: string;
-  readonly kind: ProfileSource['kind'];
-  readonly state: BridgeState;
-  /** The node that bridges, as last heard. */
-  readonly leader: string | undefined;
-  /** Some node reads the source; while none does, old polls are left to the old backend. */
-  readonly isFed: boolean;
-  /** From the source's time of the newest item (where it tells none, of its reading) to its append, seconds. */
-  readonly lagSeconds: number;
-  readonly lastError: string | undefined;
-}
 
 /** Totals since the node started. */
 export interface BridgeCounts {
@@ -35,13 +15,10 @@ export interface BridgeCounts {
 export class BridgeTally {
   readonly counts = { events: 0, duplicates: 0, badItems: 0, gaps: 0, restarts: 0 };
   lastError: string | undefined;
-  private readonly clock: Pick<Clock, 'now'>;
   private readonly waiting = new Map<string, number>();
   private keptLagMs = 0;
 
-  constructor(clock: Pick<Clock, 'now'>) {
-    this.clock = clock;
-  }
+  constructor(private readonly clock: Pick<Clock, 'now'>) {}
 
   /** @param ms the source's time of the oldest item that waits in the lane */
   begins(lane: string, ms: number | undefined): void {

@@ -1,118 +1,95 @@
 /**
- * Which node bridges a profile: one at a time, by a key in Redis that runs out by itself. Who holds it may act only while
- * its own clock, which a pause does not stop, says that the key still stands.
+ * What the nodes share about a profile's bridge: which node has the lease, and in which turn; how far each lane of the source
+ * is in the log; whether the source is read. The lease runs out by itself. It only keeps nodes from doing work twice: should
+ * two act on it at once, the log refuses the earlier turn and stores each id once.
  */
 import type { Clock } from '../../clock.ts';
 import type { RedisCommands } from '../../redis/connections.ts';
+import { RedisScript } from '../../redis/script.ts';
 
 /**
- * `fresh`: it is ours now, and another node had it last, or none, or Redis has lost what was kept in our turn. `kept`: ours,
- * and nobody else's since we had it. `held`: another node's.
+ * `fresh`: this node's, in a new turn: another node had the lease last, or none, or Redis has lost what was kept in the turn
+ * before. `kept`: this node's, and its turn goes on. `held`: another node's.
  */
 export type LeaseOutcome = 'fresh' | 'kept' | 'held';
 
+/**
+ * `lost`: the lease is another node's, and nothing was written. `rewound`: another position stands there than before, or
+ * less was kept than is known, as after a failover that lost what was written last, of the log as well; nothing was written.
+ */
+export type Kept = 'kept' | 'lost' | 'rewound';
+
 export interface Lease {
-  /** True while nobody else can hold it. */
+  /** True while no other node can hold it. */
   readonly isValid: boolean;
-  /** Another number whenever it became ours anew: what began under one turn must not go on under the next. */
-  readonly turn: number;
-  /** Higher than any node's turn before: the log refuses what comes of an earlier one. Undefined: nobody takes turns. */
-  readonly fence: number | undefined;
+  /** Higher than any node's turn before: the log refuses what comes of an earlier one. Undefined: there are no turns. */
+  readonly turn: number | undefined;
   /** The node that holds it, as last heard; undefined: none. */
   readonly holder: string | undefined;
-  /** Takes or renews it. @throws while Redis is away: it runs out then. */
-  take(): Promise<LeaseOutcome>;
-  /** This turn is over, whoever has the next. */
+  /** Some node reads the source. While none does, clients would wait for what the log doesn't get. */
+  readonly isFed: boolean;
+  /** Takes or renews it. @param isReading this node reads the source. @throws while Redis is away: the lease runs out then */
+  take(isReading: boolean): Promise<LeaseOutcome>;
+  /** Asks whether the source is read, for a node that never takes the lease. @throws while Redis is away */
+  look(): Promise<void>;
+  /** Ends this turn, whichever node has the next. */
   renounce(): void;
   /** Lets another node have it at once. Never throws. */
   release(): Promise<void>;
+  /** Returns the position after which the lane goes on; undefined: at its beginning. @throws while Redis is away */
+  position(lane: string): Promise<string | undefined>;
+  /** @param previous what was read or kept before. @throws while Redis is away */
+  keep(lane: string, position: string, previous: string | undefined): Promise<Kept>;
 }
 
 /** The keys of one profile's bridge. `!` is in no org's name, so that the hash tag is nobody else's. */
-export interface BridgeKeys {
-  readonly lease: string;
-  /** Who had the lease last, which of its turns that was, and how many places were kept in it. */
-  readonly last: string;
-  /** The number of the latest turn. */
-  readonly fence: string;
-  /** A hash: how far each lane of the source is in the log. */
-  readonly checkpoints: string;
-  /** There while the source is read. */
-  readonly fed: string;
-}
-
-export function bridgeKeys(prefix: string, profile: string): BridgeKeys {
+export function bridgeKeys(prefix: string, profile: string) {
   const key = (name: string): string => `${prefix}:{!bridge-${profile}}:${name}`;
   return {
     lease: key('lease'),
+    /** The latest turn, and how many places were kept in it. */
     last: key('last'),
-    fence: key('fence'),
+    /** A hash: how far each lane of the source is in the log. */
     checkpoints: key('checkpoints'),
+    /** There while the source is read. */
     fed: key('fed'),
   };
 }
 
+/** Longer than another node needs to take over from one that ends in order, so that `isFed` stays true meanwhile. */
 const leaseMs = 2500;
-/** How often it is renewed, and asked for by those who have it not. */
+/** How often it is renewed, and asked for by the other nodes. */
 export const renewMs = 500;
 // A node's clock and Redis's may run at speeds that differ a little.
 const marginMs = 250;
 
-/**
- * `keptIn(last, turn)`: how many places were kept in that turn, as `last` says; nil where another turn came after it. Less
- * than the holder knows of: Redis went back in time, and the log with it.
- */
-export const keptInLua = `
-local function keptIn(last, turn)
-  if not last or string.sub(last, 1, #turn + 1) ~= turn .. ' ' then return nil end
-  return tonumber(string.sub(last, #turn + 2))
-end`;
+const scripts = {
+  take: RedisScript.read(import.meta.url, 'take'),
+  keep: RedisScript.read(import.meta.url, 'keep'),
+  release: new RedisScript(
+    'release',
+    `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`,
+  ),
+};
 
-/**
- * KEYS lease, last, fence. ARGV holder (`node run`), ms, its turn, places known to be kept in it, the turn that begins where
- * that one is over. A turn is known by both: one whose answer was lost must not be taken for the one before.
- * Returns {1 taken, 2 kept, 0 held; its holder; the turn's number, where it is taken: the time, so that a Redis that went
- * back gives none again}.
- */
-const takeLua = `${keptInLua}
-local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] then return { 0, held } end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-local kept = keptIn(redis.call('GET', KEYS[2]), ARGV[3])
-if kept and kept >= tonumber(ARGV[4]) then return { 2, ARGV[1] } end
-redis.call('SET', KEYS[2], ARGV[5] .. ' 0')
-local time = redis.call('TIME')
-local before = tonumber(redis.call('GET', KEYS[3]) or 0)
-local fence = string.format('%.0f', math.max(before + 1, time[1] * 1000 + math.floor(time[2] / 1000)))
-redis.call('SET', KEYS[3], fence)
-return { 1, ARGV[1], fence }`;
-
-/** KEYS lease. ARGV holder. */
-const releaseLua = `
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`;
-
-export interface RedisLeaseOptions {
+interface RedisLeaseOptions {
   readonly redis: RedisCommands;
-  readonly keys: BridgeKeys;
+  readonly keys: ReturnType<typeof bridgeKeys>;
   readonly clock: Clock;
   readonly nodeId: string;
 }
 
 export class RedisLease implements Lease {
-  /** Of this run: a node that was started again is another holder. */
-  readonly token: string;
   holder: string | undefined;
-  turn = 0;
-  fence: number | undefined;
-  private readonly options: RedisLeaseOptions;
-  private asked = 0;
-  /** Places of this turn: those that were sent, and how far they are known to be kept. */
-  private sent = 0;
+  turn: number | undefined;
+  /** Of this run: a node that was started again is another holder. */
+  private readonly token: string;
+  /** Places that are known to be kept in this turn. */
   private kept = 0;
   private validUntilMs = Number.NEGATIVE_INFINITY;
+  private fedUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: RedisLeaseOptions) {
-    this.options = options;
+  constructor(private readonly options: RedisLeaseOptions) {
     this.token = `${options.nodeId} ${options.clock.id()}`;
   }
 
@@ -120,83 +97,112 @@ export class RedisLease implements Lease {
     return this.options.clock.monotonic() < this.validUntilMs;
   }
 
-  async take(): Promise<LeaseOutcome> {
+  get isFed(): boolean {
+    return this.options.clock.monotonic() < this.fedUntilMs;
+  }
+
+  async take(isReading: boolean): Promise<LeaseOutcome> {
     const { redis, keys, clock } = this.options;
     // From before the command was sent: Redis counts from later.
-    const untilMs = clock.monotonic() + leaseMs - marginMs;
-    this.asked += 1;
-    const next = this.asked;
-    const turns = [this.turnName, this.kept, `${this.token} ${next}`];
-    const args = [takeLua, 3, keys.lease, keys.last, keys.fence, this.token, leaseMs, ...turns];
-    const reply = await redis.call('EVAL', args);
+    const nowMs = clock.monotonic();
+    const asked = this.turn;
+    const args = [this.token, leaseMs, asked ?? 0, this.kept, isReading ? 1 : 0];
+    const reply = await scripts.take.run(redis, [keys.lease, keys.last, keys.fed], args);
     // The shape is the script's own.
-    const [answer, holder, fence] = reply as [number, string, string?];
+    const [outcome, holder, turn, fed] = reply as [LeaseOutcome, string, string, string | null];
     this.holder = holder.split(' ')[0];
-    this.validUntilMs = answer === 0 ? Number.NEGATIVE_INFINITY : untilMs;
-    if (answer === 2) return 'kept';
-    this.turn = next;
-    this.fence = fence === undefined ? undefined : Number(fence);
-    this.sent = 0;
-    this.kept = 0;
-    return answer === 0 ? 'held' : 'fresh';
+    this.heardFed(fed, nowMs);
+    // The turn was renounced while it was renewed: the next `take` begins another.
+    if (outcome === 'held' || (outcome === 'kept' && this.turn !== asked)) {
+      this.renounce();
+      return 'held';
+    }
+    this.validUntilMs = nowMs + leaseMs - marginMs;
+    if (outcome === 'fresh') {
+      this.turn = Number(turn);
+      this.kept = 0;
+    }
+    return outcome;
   }
 
-  /** What the script that keeps a place is told: this turn, how many it knows to be kept, and its own number. */
-  sends(): readonly [turn: string, kept: number, number: number] {
-    this.sent += 1;
-    return [this.turnName, this.kept, this.sent];
-  }
-
-  /** That place is kept. */
-  keeps([turn, , number]: readonly [turn: string, kept: number, number: number]): void {
-    if (turn === this.turnName) this.kept = Math.max(this.kept, number);
+  async look(): Promise<void> {
+    const { redis, keys, clock } = this.options;
+    const nowMs = clock.monotonic();
+    this.heardFed(await redis.call('GET', [keys.fed]), nowMs);
   }
 
   renounce(): void {
     this.validUntilMs = Number.NEGATIVE_INFINITY;
-    this.asked += 1;
-    this.turn = this.asked;
-  }
-
-  private get turnName(): string {
-    return `${this.token} ${this.turn}`;
+    this.turn = undefined;
   }
 
   async release(): Promise<void> {
-    this.validUntilMs = Number.NEGATIVE_INFINITY;
+    this.renounce();
     const { redis, keys } = this.options;
     // Away or not: it runs out by itself.
-    await redis.call('EVAL', [releaseLua, 1, keys.lease, this.token]).catch(() => undefined);
+    await scripts.release.run(redis, [keys.lease], [this.token]).catch(() => undefined);
     this.holder = undefined;
+  }
+
+  async position(lane: string): Promise<string | undefined> {
+    const { redis, keys } = this.options;
+    const position = await redis.call('HGET', [keys.checkpoints, lane]);
+    return typeof position === 'string' ? position : undefined;
+  }
+
+  async keep(lane: string, position: string, previous = ''): Promise<Kept> {
+    const { redis, keys } = this.options;
+    const { turn } = this;
+    const args = [this.token, turn ?? 0, this.kept, lane, position, previous];
+    const reply = await scripts.keep.run(redis, [keys.lease, keys.last, keys.checkpoints], args);
+    // The shape is the script's own.
+    const [outcome, kept = 0] = reply as [Kept, number?];
+    if (outcome === 'kept' && turn === this.turn) this.kept = Math.max(this.kept, kept);
+    return outcome;
+  }
+
+  private heardFed(fed: unknown, nowMs: number): void {
+    this.fedUntilMs = fed === null ? Number.NEGATIVE_INFINITY : nowMs + leaseMs;
   }
 }
 
-/** Without Redis the log is this process's own, and so is its bridge. */
+/** Without Redis the log is this process's own, and so are its bridge and the positions, which last as long. */
 export class LocalLease implements Lease {
   readonly holder: string;
-  readonly turn = 0;
-  readonly fence = undefined;
-  private isTaken = false;
+  readonly turn = undefined;
+  isValid = false;
+  isFed = false;
+  private readonly positions = new Map<string, string>();
 
   constructor(nodeId: string) {
     this.holder = nodeId;
   }
 
-  get isValid(): boolean {
-    return this.isTaken;
-  }
-
-  async take(): Promise<LeaseOutcome> {
-    const outcome = this.isTaken ? 'kept' : 'fresh';
-    this.isTaken = true;
+  async take(isReading: boolean): Promise<LeaseOutcome> {
+    const outcome = this.isValid ? 'kept' : 'fresh';
+    this.isValid = true;
+    this.isFed = isReading;
     return outcome;
   }
 
+  async look(): Promise<void> {
+    // No other node feeds this log.
+  }
+
   renounce(): void {
-    this.isTaken = false;
+    this.isValid = false;
   }
 
   async release(): Promise<void> {
-    this.isTaken = false;
+    this.renounce();
+  }
+
+  async position(lane: string): Promise<string | undefined> {
+    return this.positions.get(lane);
+  }
+
+  async keep(lane: string, position: string): Promise<Kept> {
+    this.positions.set(lane, position);
+    return 'kept';
   }
 }

@@ -21,18 +21,15 @@ export interface AnswerTap {
 }
 
 export class TappedAnswer {
-  private readonly tap: AnswerTap;
-  private readonly status: number;
-  private readonly headers: FlatHeaders;
   private readonly pieces: Buffer[] = [];
   private bytes = 0;
   private isCut = false;
 
-  constructor(tap: AnswerTap, status: number, headers: FlatHeaders) {
-    this.tap = tap;
-    this.status = status;
-    this.headers = headers;
-  }
+  constructor(
+    private readonly tap: AnswerTap,
+    private readonly status: number,
+    private readonly headers: FlatHeaders,
+  ) {}
 
   take(chunk: Buffer): void {
     if (this.isCut) return;

@@ -11,19 +11,15 @@ import { hasBody } from './forwarding.ts';
 const maxBytes = 64 * 1024;
 
 export class LegacyExchange {
-  readonly profile: Profile;
-  readonly request: IncomingMessage;
-  /** To see a client that leaves; only `api.ts` writes to it. */
-  readonly response: ServerResponse;
   private readonly pieces: Buffer[] = [];
   private rest: AsyncIterableIterator<Buffer> | undefined;
   private reading: Promise<string | undefined> | undefined;
 
-  constructor(profile: Profile, request: IncomingMessage, response: ServerResponse) {
-    this.profile = profile;
-    this.request = request;
-    this.response = response;
-  }
+  constructor(
+    readonly profile: Profile,
+    readonly request: IncomingMessage /** To see a client that leaves; only `api.ts` writes to it. */,
+    readonly response: ServerResponse,
+  ) {}
 
   /** The query, and the headers with lower-case names. */
   get head(): Pick<LegacyRequest, 'query' | 'headers'> {

@@ -50,15 +50,12 @@ const lastMs = 500;
 const lookMs = 20;
 
 export class Passthrough {
-  private readonly deps: PassthroughDeps;
   private readonly upstreams = new Map<string, Upstream>();
   private readonly relays = new Set<Relay>();
   private isDraining = false;
   private isLast = false;
 
-  constructor(deps: PassthroughDeps) {
-    this.deps = deps;
-  }
+  constructor(private readonly deps: PassthroughDeps) {}
 
   /** Requests that are on their way. */
   get open(): number {

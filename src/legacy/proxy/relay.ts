@@ -47,7 +47,6 @@ const staleWithinMs = 1000;
 const repeatable = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 export class Relay implements Dispatcher.DispatchHandler {
-  private readonly options: RelayOptions;
   private readonly response: ServerResponse;
   private readonly beganMs: number;
   private sentMs = 0;
@@ -57,8 +56,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   private mayRepeat: boolean;
   private isOver = false;
 
-  constructor(options: RelayOptions) {
-    this.options = options;
+  constructor(private readonly options: RelayOptions) {
     this.beganMs = options.clock.monotonic();
     const { request, response } = options.exchange;
     this.response = response;

@@ -2,7 +2,7 @@
 import type { Profile } from '../../../schema/profile.ts';
 import { ConfigError } from '../../config/config.ts';
 
-export interface LegacyRoute {
+interface LegacyRoute {
   readonly profile: Profile;
   /** As the profile writes it, `/api/*`: the label of metrics. */
   readonly pattern: string;

@@ -2,7 +2,7 @@
 import { limits } from '../../../schema/codes.ts';
 import { type Chunk, type Form, partsFor } from '../../hub/chunk.ts';
 import type { LogEntry } from '../../log/entry.ts';
-import { holeService } from '../bridge/hole.ts';
+import { holeService } from '../bridge/batch.ts';
 import type { Dialect } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
 
@@ -14,13 +14,10 @@ export interface EncodedEvents {
 }
 
 export class LegacyEncoder {
-  private readonly dialect: Dialect;
   private readonly written = new WeakMap<LogEntry, string>();
   private readonly forms = new Map<number, Form>();
 
-  constructor(dialect: Dialect) {
-    this.dialect = dialect;
-  }
+  constructor(private readonly dialect: Dialect) {}
 
   /** How a chunk is encoded of which one answer may hold so many events. */
   form(maxEvents: number): Form {

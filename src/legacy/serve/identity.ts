@@ -24,7 +24,6 @@ export interface LegacyIdentityDeps {
 
 export class LegacyIdentity {
   private readonly auth: ProfileAuth | undefined;
-  private readonly deps: LegacyIdentityDeps;
   private readonly server: AuthServer | undefined;
   /** By the credential's digest. */
   private readonly verified = new LRUCache<string, { readonly identity: Identity; readonly untilMs: number }>(
@@ -33,10 +32,12 @@ export class LegacyIdentity {
     },
   );
 
-  constructor({ auth }: Pick<Profile, 'auth'>, deps: LegacyIdentityDeps) {
+  constructor(
+    { auth }: Pick<Profile, 'auth'>,
+    private readonly deps: LegacyIdentityDeps,
+  ) {
     const { clock, onAsked } = deps;
     this.auth = auth;
-    this.deps = deps;
     this.server =
       auth?.resolve &&
       new AuthServer({
@@ -45,7 +46,7 @@ export class LegacyIdentity {
         org: orgPlace(auth.resolve.org),
         cacheMs: auth.resolve.cacheSeconds * 1000,
         clock,
-        ...(onAsked && { onAsked }),
+        onAsked,
       });
   }
 

@@ -9,7 +9,7 @@ import type { LogEntry } from '../../log/entry.ts';
 import { type EventLog, placeOnly, type ReadAnswer } from '../../log/event-log.ts';
 import type { Dialect } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
-import { holeService } from '../bridge/hole.ts';
+import { holeService } from '../bridge/batch.ts';
 
 type Page = Extract<ReadAnswer, { kind: 'page' }>;
 
@@ -28,15 +28,14 @@ const maxScanned = 5000;
 const stepEvents = [16, 64, 256, 1000, 1000, 1000];
 
 export class Places {
-  private readonly log: Pick<EventLog, 'read'>;
-  private readonly dialect: Dialect;
   private readonly services: ReadonlySet<string>;
   private readonly known = new LRUCache<string, Position>({ max: maxKnown });
   private readonly searches = new SingleFlight<Position | undefined>();
 
-  constructor(log: Pick<EventLog, 'read'>, dialect: Dialect) {
-    this.log = log;
-    this.dialect = dialect;
+  constructor(
+    private readonly log: Pick<EventLog, 'read'>,
+    private readonly dialect: Dialect,
+  ) {
     this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
   }
 

@@ -10,16 +10,14 @@ const lookMs = 250;
 const overMs = 1000;
 
 export class LegacyRelease {
-  private readonly mayHold: () => boolean;
-  private readonly clock: Clock;
   private readonly held = new Set<() => void>();
   private stopLooking: Cancel | undefined;
   private isReleasing = false;
 
-  constructor(mayHold: () => boolean, clock: Clock) {
-    this.mayHold = mayHold;
-    this.clock = clock;
-  }
+  constructor(
+    private readonly mayHold: () => boolean,
+    private readonly clock: Clock,
+  ) {}
 
   /** The client as whoever holds its poll should see it: gone, too, once the poll is to be let go. */
   watched(client: PollClient): PollClient {

@@ -9,7 +9,7 @@ import type { Chunk } from '../../hub/chunk.ts';
 import type { Dialect, LegacyAnswer, LegacyAsk } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
 import { ownCursor } from '../proxy/rewrite.ts';
-import { holeService } from '../bridge/hole.ts';
+import { holeService } from '../bridge/batch.ts';
 import { LegacyEncoder } from './encoder.ts';
 import type { Places } from './places.ts';
 import type { Unserved } from '../../metrics/legacy.ts';
@@ -40,7 +40,6 @@ const heldMs = 1000;
 export const unserved = (why: Unserved): Served & { isServed: false } => ({ isServed: false, why });
 
 export class LegacyServe {
-  private readonly deps: LegacyServeDeps;
   private readonly encoder: LegacyEncoder;
   private readonly services: ReadonlySet<string>;
   private readonly isOpaque: boolean;
@@ -48,8 +47,7 @@ export class LegacyServe {
   private readonly shared = new WeakMap<Chunk, LegacyAnswer>();
   private readonly holes = new WeakMap<Chunk, boolean>();
 
-  constructor(deps: LegacyServeDeps) {
-    this.deps = deps;
+  constructor(private readonly deps: LegacyServeDeps) {
     const { dialect } = deps;
     this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
     this.encoder = new LegacyEncoder(dialect);

@@ -11,7 +11,7 @@ import type { Clock } from '../../clock.ts';
 import type { EventLog } from '../../log/event-log.ts';
 import { firstInexactNumber } from '../../log/exact-numbers.ts';
 import type { LegacyMetrics } from '../../metrics/legacy.ts';
-import type { Decider } from '../../rollout/decide/decider.ts';
+import type { Decider } from '../../rollout/decide/decide.ts';
 import type { LongPoll } from '../../transports/long-poll.ts';
 import { pollClientOf } from '../../transports/poll-request.ts';
 import type { LegacyAnswer } from '../dialect/dialect.ts';
@@ -48,12 +48,10 @@ const maxWatchedBytes = 256 * 1024;
 const maxWatchedBytesTogether = 32 * 1024 * 1024;
 
 export class LegacyStands {
-  private readonly deps: LegacyStandsDeps;
   private readonly stands: ReadonlyMap<Profile, Stand>;
   private readonly room: TapRoom = { leftBytes: maxWatchedBytesTogether };
 
-  constructor(deps: LegacyStandsDeps) {
-    this.deps = deps;
+  constructor(private readonly deps: LegacyStandsDeps) {
     this.stands = new Map(deps.profiles.map((profile) => [profile, openStand(profile, deps)]));
   }
 

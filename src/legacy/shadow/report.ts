@@ -20,11 +20,8 @@ const nothingFound = (): ShadowSummary => ({
 
 export class ShadowReport {
   private readonly found = nothingFound();
-  private readonly onResult: OnResult;
 
-  constructor(onResult: OnResult) {
-    this.onResult = onResult;
-  }
+  constructor(private readonly onResult: OnResult) {}
 
   add(differences: readonly Difference[], nowMs: number): void {
     const { found } = this;

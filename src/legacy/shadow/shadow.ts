@@ -46,7 +46,6 @@ const toleranceMs = 1000;
 
 export class Shadow {
   readonly report: ShadowReport;
-  private readonly deps: ShadowDeps;
   private readonly percent: number;
   private readonly withinMs: number;
   private readonly ignored: ReadonlySet<string>;
@@ -54,10 +53,12 @@ export class Shadow {
   private readonly keyOf: ((item: unknown) => string | undefined) | undefined;
   private underway = 0;
 
-  constructor(deps: ShadowDeps, onResult: OnResult = () => undefined) {
+  constructor(
+    private readonly deps: ShadowDeps,
+    onResult: OnResult = () => undefined,
+  ) {
     const { profile } = deps.dialect;
     const { shadow } = profile;
-    this.deps = deps;
     this.percent = shadow?.percent ?? 0;
     this.withinMs = (shadow?.withinSeconds ?? 0) * 1000;
     this.ignored = new Set(shadow?.ignore);

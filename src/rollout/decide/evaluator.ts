@@ -3,11 +3,15 @@
  * it never fetches, sends no metrics, keeps no file and owns no timer.
  */
 import { EventEmitter } from 'node:events';
-import { type ClientFeaturesResponse, type Context, Unleash, type UnleashConfig } from 'unleash-client';
-import { FineRollout } from './fine-rollout.ts';
+import {
+  type ClientFeaturesResponse,
+  type Context,
+  Strategy,
+  Unleash,
+  type UnleashConfig,
+} from 'unleash-client';
 import { type Feature, groupOf } from '../rules/features.ts';
-import { bucketCount, bucketOf } from '../rules/hash.ts';
-import { type User, userId } from '../rules/user.ts';
+import { bucketCount, bucketOf, type User, userId } from '../rules/user.ts';
 
 type Repository = NonNullable<UnleashConfig['repository']>;
 type Toggle = ClientFeaturesResponse['features'][number];
@@ -56,7 +60,40 @@ export class RulesRepository extends EventEmitter implements Repository {
   }
 }
 
-export type Warn = (fields: object, message: string) => void;
+/**
+ * Unleash's `flexibleRollout` in steps of 0.01 %. Takes the stock strategy's name, and so its place: at whole percents the
+ * two give the same answer to everybody.
+ */
+class FineRollout extends Strategy {
+  /** @param random a number in [0, 1), for toggles whose stickiness is `random`; ours never are. */
+  constructor(private readonly random: () => number) {
+    super('flexibleRollout');
+  }
+
+  override isEnabled(parameters: Record<string, unknown>, context: Context): boolean {
+    const percent = Number(parameters['rollout']);
+    const id = this.stickyId(textOf(parameters['stickiness']) || 'default', context);
+    // `!(x > 0)` and not `x <= 0`: what isn't a number lets nobody in.
+    if (id === undefined || id === '' || !(percent > 0)) return false;
+    const groupId = textOf(parameters['groupId']) || textOf(context['featureToggle']);
+    return bucketOf(groupId, id) < Math.round(percent * 100);
+  }
+
+  private stickyId(stickiness: string, context: Context): string | undefined {
+    if (stickiness === 'random') return String(this.random());
+    if (stickiness === 'default') return context.userId || context.sessionId || String(this.random());
+    const value: unknown = context[stickiness] ?? context.properties?.[stickiness];
+    return value === undefined || value === null ? undefined : textOf(value);
+  }
+}
+
+/** As Unleash reads a parameter or a context field: whatever it is, as text; nothing where there is none. */
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
+}
+
+type Warn = (fields: object, message: string) => void;
 
 /** The SDK over our repository and with our strategy. Ready from the repository's first `replace` on. */
 export function openUnleash(repository: RulesRepository, random: () => number, warn: Warn): Unleash {

@@ -2,13 +2,14 @@
  * This node's own kill switch: the set of causes that hold it at long-poll whatever the rules say. A kill that was heard
  * here works before it is written anywhere, and when it can't be.
  */
+import { Listeners } from '../../async/listeners.ts';
 import type { Kill, Rules } from '../rules/rules.ts';
 
 export class KillLatch {
   /** By id, each with whether it has stood in the rules: one that has and is gone was undone elsewhere. */
   private readonly kills = new Map<string, { readonly kill: Kill; readonly wasInRules: boolean }>();
   private file: string | undefined;
-  private readonly listeners = new Set<() => void>();
+  private readonly listeners = new Listeners();
 
   get isSet(): boolean {
     return this.kills.size > 0 || this.file !== undefined;
@@ -29,8 +30,7 @@ export class KillLatch {
 
   /** Calls `listener` whenever the latch falls or opens. */
   subscribe(listener: () => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    return this.listeners.add(listener);
   }
 
   pull(kill: Kill): void {
@@ -71,6 +71,6 @@ export class KillLatch {
   private changing(change: () => void): void {
     const before = this.isSet;
     change();
-    if (this.isSet !== before) for (const listener of this.listeners) listener();
+    if (this.isSet !== before) this.listeners.tell();
   }
 }

@@ -1,16 +1,18 @@
 /**
  * `turnout kill --local`: kills every node of this machine without network, token or Redis, over a Unix socket that each
- * node keeps in a folder of its user's. This is the caller's side; local-kill-door.ts is the node's.
+ * node keeps in a folder of its user's. Only that user (and root) can reach it, to pull this switch and for nothing else.
+ * First the caller's side, then the node's.
  */
-import { lstatSync, readdirSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { LeveledLogger } from '../../logger.ts';
 
 /** One line of JSON each way. */
-export const localKillRequestSchema = z.object({ reason: z.string().min(1).max(500) });
-export const localKillAnswerSchema = z.object({
+const localKillRequestSchema = z.object({ reason: z.string().min(1).max(500) });
+const localKillAnswerSchema = z.object({
   node: z.string(),
   /** Version of the rules that the node decides by. */
   version: z.int(),
@@ -22,7 +24,7 @@ export type LocalKill =
   | ({ readonly isKilled: true; readonly socket: string } & z.infer<typeof localKillAnswerSchema>)
   | { readonly isKilled: false; readonly socket: string; readonly problem: string };
 
-export interface LocalKillOptions {
+interface LocalKillOptions {
   readonly reason: string;
   /** Where the nodes keep their sockets; absent: where they do by default. */
   readonly folder?: string | undefined;
@@ -34,7 +36,7 @@ const ending = '.kill';
 const folderStart = 'turnout-';
 
 /** Longest line that either side reads. */
-export const localKillLineBytes = 4096;
+const localKillLineBytes = 4096;
 
 /** Where the nodes of a user keep their sockets unless TURNOUT_RUN_DIR says otherwise. */
 export const defaultRunFolder = (): string => join(tmpdir(), `${folderStart}${process.getuid?.() ?? 'user'}`);
@@ -109,10 +111,86 @@ function removeStale(path: string): void {
 }
 
 /** What either side said; undefined where that is no JSON. */
-export function parseLine(text: string): unknown {
+function parseLine(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+/** Undefined `path`: it could not be opened, and the log says why. The kill file and the API still work. */
+export type LocalKillDoor = ReturnType<typeof openLocalKillDoor>;
+
+interface LocalKillDoorOptions {
+  readonly folder: string;
+  readonly pid: number;
+  readonly nodeId: string;
+  readonly logger: LeveledLogger;
+  /** Pulls the switch. */
+  readonly kill: (reason: string) => Promise<{ readonly version: number; readonly written: boolean }>;
+}
+
+const silenceMs = 5000;
+
+/** Opens it, or logs why it can't. Never throws: a node without this door is worth more than no node. */
+export function openLocalKillDoor(options: LocalKillDoorOptions) {
+  const { folder, pid, logger } = options;
+  const path = socketOf(folder, pid);
+  const unheard = (error: unknown): void =>
+    logger.warn({ path, err: error }, 'turnout kill --local will not be heard');
+  const server = createServer({ allowHalfOpen: true }, (socket) => hear(socket, options));
+  server.maxConnections = 16;
+  server.on('error', unheard);
+  server.unref();
+  try {
+    ownFolder(folder);
+    // Left by a process of this id that is no more.
+    rmSync(path, { force: true });
+    server.listen(path, () => {
+      try {
+        chmodSync(path, 0o600);
+      } catch (error) {
+        // Taken away since: by a tidy machine, or a node that has this process id in another container.
+        unheard(error);
+      }
+    });
+  } catch (error) {
+    unheard(error);
+    return { path: undefined, close: () => undefined };
+  }
+  return { path, close: () => void server.close() };
+}
+
+/** @throws when somebody else could put a socket of theirs there, or take ours away. */
+function ownFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const found = lstatSync(folder);
+  if (!found.isDirectory()) throw new Error('the folder is not a folder');
+  const uid = process.getuid?.();
+  if (uid !== undefined && found.uid !== uid) throw new Error('the folder belongs to another user');
+  if ((found.mode & 0o022) !== 0) throw new Error('others may write to the folder');
+}
+
+function hear(socket: Socket, { nodeId, logger, kill }: LocalKillDoorOptions): void {
+  let heard = '';
+  socket.setEncoding('utf8');
+  socket.setTimeout(silenceMs, () => socket.destroy());
+  socket.on('error', () => socket.destroy());
+  socket.on('data', (text: string) => {
+    heard += text;
+    const end = heard.indexOf('\n');
+    if (end === -1 && heard.length <= localKillLineBytes) return;
+    socket.removeAllListeners('data').resume();
+    const request = localKillRequestSchema.safeParse(parseLine(heard.slice(0, end)));
+    if (end === -1 || !request.success) return void socket.destroy();
+    kill(request.data.reason).then(
+      ({ version, written }) =>
+        socket.end(`${JSON.stringify(localKillAnswerSchema.parse({ node: nodeId, version, written }))}\n`),
+      (error: unknown) => {
+        logger.error({ err: error }, 'a local kill failed');
+        socket.destroy();
+      },
+    );
+  });
 }

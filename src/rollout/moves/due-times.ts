@@ -2,14 +2,11 @@
  * When a user is due to move (docs/PROTOCOL.md, 9): the same moment on every node that holds the same rules, by the clock of
  * the store. What only this node has heard, a latch, is spread by a window of its own.
  */
-import type { Asked, Decision } from '../decide/decide.ts';
-import { type Decider, unasked } from '../decide/decider.ts';
-import { type PastState, pastStates } from '../rules/history.ts';
-import { murmur32 } from '../rules/hash.ts';
-import type { OpenChange } from '../rules/open-change.ts';
-import { type Connected, killWindowOf, moveWindowOf, type Pace } from '../rules/pacing.ts';
-import type { Rules } from '../rules/rules.ts';
-import { type User, userId } from '../rules/user.ts';
+import { LRUCache } from 'lru-cache';
+import { type Asked, type Decider, type Decision, unasked } from '../decide/decide.ts';
+import { killWindowOf, moveWindowOf, type Pace, type PastState, pastStates } from '../rules/open-changes.ts';
+import type { OpenChange, Rules } from '../rules/rules.ts';
+import { murmur32, type User, userId } from '../rules/user.ts';
 
 /** Something that this node alone has heard of, and its window. */
 interface LocalCause {
@@ -18,14 +15,12 @@ interface LocalCause {
   readonly windowMs: number;
 }
 
-export interface DueTimesParts {
+interface DueTimesParts {
   readonly decider: Decider;
-  readonly rules: () => Rules | undefined;
   /** The store's clock, Unix milliseconds. */
   readonly nowMs: () => number;
+  /** Of this node: `connected` to it. */
   readonly pace: Pace;
-  /** Who is connected to this node. */
-  readonly connectedHere: () => Connected;
 }
 
 /** What these rules say to everybody: made once, and not for each of thousands who are due in the same seconds. */
@@ -39,33 +34,31 @@ interface Known {
 
 /** Due already. */
 const atOnce = Number.NEGATIVE_INFINITY;
+/** Due once no pause holds it. */
+export const held = Number.POSITIVE_INFINITY;
 
 export class DueTimes {
-  private readonly parts: DueTimesParts;
   private known: Known | undefined;
+  private readonly announced = new Announced();
   private readonly causes = new Map<string, LocalCause>();
   private ended: LocalCause | undefined;
 
-  constructor(parts: DueTimesParts) {
-    this.parts = parts;
-  }
+  constructor(private readonly parts: DueTimesParts) {}
 
   nowMs(): number {
     return this.parts.nowMs();
   }
 
-  /**
-   * Takes the causes that hold this node at long-poll whatever the rules say: kills by their ids, and others. New ones get a
-   * window from now on.
-   * @param isOwn whether the end of a cause is heard of here alone: then it is spread here alone, too
-   */
-  hear(causes: readonly string[], isOwn: (cause: string) => boolean): void {
-    const { pace, connectedHere, nowMs } = this.parts;
-    const { streams, polls } = connectedHere();
+  /** Takes what holds this node at long-poll whatever the rules say: the latch's causes, and rules that are lost. */
+  hear(latched: readonly string[], areRulesLost: boolean): void {
+    const causes = areRulesLost ? [...latched, rulesLost] : latched;
+    const { pace, nowMs } = this.parts;
+    const { streams, polls } = pace.connected();
     const standing = new Set(causes);
     const before = [...this.causes.keys()];
     for (const key of before) if (!standing.has(key)) this.causes.delete(key);
-    if (standing.size === 0 && before.some(isOwn))
+    // The end of these is heard of here alone: it is spread here alone, too.
+    if (standing.size === 0 && before.some((key) => key === rulesLost || key.includes('/')))
       this.ended = { key: `end of ${before.join()}`, sinceMs: nowMs(), windowMs: moveWindowOf(pace, polls) };
     for (const key of causes)
       if (!this.causes.has(key))
@@ -76,10 +69,14 @@ export class DueTimes {
     return this.dueAtMs(user, decision, asked) <= this.parts.nowMs();
   }
 
-  /** When who is connected follows this decision, Unix milliseconds by the store's clock; `atOnce` where no window holds it. */
+  /**
+   * When a connected user follows this decision, Unix milliseconds by the store's clock: `held` while a pause keeps the user
+   * from it, `atOnce` where no window does.
+   */
   dueAtMs(user: User, decision: Decision, asked: Asked = unasked): number {
-    const rules = this.parts.rules();
+    const rules = this.parts.decider.rules;
     if (rules === undefined) return atOnce;
+    if (this.parts.decider.isHeld(decision)) return held;
     const { reason, transport } = decision;
     if (reason === 'flags-unavailable') {
       const [dueMs] = this.localDues(user, (key) => key === rulesLost);
@@ -93,6 +90,14 @@ export class DueTimes {
       this.changeDue(user, asked, transport, rules),
       isEnding ? momentOf(user, ended.key, ended.sinceMs, ended.windowMs) : atOnce,
     );
+  }
+
+  /**
+   * Whether a held poll of a user who is due on WebSocket is answered early to say so: once for each session and assignment.
+   * @param seen the version of the rules that the client has seen; undefined for one that knows none (legacy)
+   */
+  announce(user: User, session: string | undefined, seen: number | undefined, assignment: number): boolean {
+    return seen !== undefined && seen < assignment && this.announced.claim(user, session, assignment);
   }
 
   /** The earliest open change since which the decision has stayed the same. */
@@ -142,8 +147,25 @@ export class DueTimes {
   }
 }
 
+/** Remembers which sessions were told that they may move up. The oldest are forgotten first, which costs one early answer. */
+export class Announced {
+  private readonly told: LRUCache<string, number>;
+
+  constructor(max = 100_000) {
+    this.told = new LRUCache({ max });
+  }
+
+  /** True the first time for this session (a client without one: this user) and this or a newer assignment. */
+  claim(user: User, session: string | undefined, assignment: number): boolean {
+    const key = `${userId(user)}/${session ?? ''}`;
+    if ((this.told.get(key) ?? 0) >= assignment) return false;
+    this.told.set(key, assignment);
+    return true;
+  }
+}
+
 /** The cause that stands while the rules are too old to decide by. */
-export const rulesLost = 'rules lost';
+const rulesLost = 'rules lost';
 
 const dueBy = ({ assignment, kills: [kill], changedAt, windowMs }: OpenChange, user: User): number =>
   momentOf(user, kill ?? String(assignment), changedAt, windowMs);

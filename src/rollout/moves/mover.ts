@@ -3,21 +3,17 @@
  * answers held polls that may move up. It decides nothing itself and never touches an event.
  */
 import type { Cancel, Clock } from '../../clock.ts';
-import type { Announced } from './announced.ts';
-import type { Decision } from '../decide/decide.ts';
-import { type Decider, unasked } from '../decide/decider.ts';
-import type { DueTimes } from './due-times.ts';
 import type { LeveledLogger } from '../../logger.ts';
-import { type MoveProgress, MoveTally } from './tally.ts';
-import type { MovableSession, MovableSessions } from './movable-sessions.ts';
-import { type Stay, stayOf } from '../rules/pacing.ts';
+import { type Decider, unasked } from '../decide/decide.ts';
+import { type Stay, stayOf } from '../rules/open-changes.ts';
+import { type DueTimes, held } from './due-times.ts';
 import { Schedule, slotMs } from './schedule.ts';
+import type { MovableSession, MovableSessions } from './sessions.ts';
 
-export interface MoverParts {
+interface MoverParts {
   readonly sessions: MovableSessions;
   readonly decider: Decider;
   readonly dueTimes: DueTimes;
-  readonly announced: Announced;
   readonly clock: Clock;
   readonly logger: LeveledLogger;
   readonly stay: Stay;
@@ -28,9 +24,7 @@ const chunk = 500;
 const chunkMs = 8;
 
 export class Mover {
-  private readonly parts: MoverParts;
-  private readonly schedule: Schedule<MovableSession>;
-  private readonly tally: MoveTally;
+  private readonly schedule: Schedule;
   private readonly unwatch: () => void;
   private walking: Iterator<MovableSession> | undefined;
   /** Those who came, or whose moment has come, and were not looked at yet. */
@@ -41,22 +35,16 @@ export class Mover {
   private plannedMs: number | undefined;
   private isClosed = false;
 
-  constructor(parts: MoverParts) {
-    this.parts = parts;
+  constructor(private readonly parts: MoverParts) {
     this.schedule = new Schedule(parts.dueTimes.nowMs());
-    this.tally = new MoveTally(this.schedule);
     this.unwatch = parts.sessions.watch({
       came: (session) => this.meet(session),
-      left: (session) => {
-        this.schedule.delete(session);
-        this.tally.left(session);
-      },
+      left: (session) => this.schedule.left(session),
     });
   }
 
   /** Something that decisions depend on has changed: begins a walk at once, and drops one that is still going. */
   run(): void {
-    this.tally.restart();
     this.schedule.restart(this.parts.dueTimes.nowMs());
     this.waiting = [];
     this.walking = this.parts.sessions.all()[Symbol.iterator]();
@@ -77,10 +65,10 @@ export class Mover {
   }
 
   /** The moves under way here, by direction. */
-  progress(): readonly MoveProgress[] {
+  progress(): ReturnType<Schedule['progress']> {
     const { decider, stay } = this.parts;
     // A kill comes before every other reason: what one waits for, all do.
-    return this.tally.progress((one) => stayOf(stay, decider.decide(one, unasked).reason === 'kill-switch'));
+    return this.schedule.progress((one) => stayOf(stay, decider.decide(one).reason === 'kill-switch'));
   }
 
   close(): void {
@@ -115,7 +103,7 @@ export class Mover {
     for (let seen = 0; seen < chunk && clock.monotonic() <= untilMs; seen += 1) {
       const session = this.next();
       if (session === undefined) {
-        if (this.schedule.size > 0) this.planStep(slotMs);
+        if (this.schedule.hasWaiting) this.planStep(slotMs);
         return;
       }
       this.consider(session);
@@ -151,10 +139,9 @@ export class Mover {
     const isKill = reason === 'kill-switch';
     // Rules older than the ones that let it in may not take it back; a kill is obeyed at any version.
     if (!isKill && session.assignment !== undefined && session.assignment > assignment) return;
-    const dueMs = dueTimes.dueAtMs(session, decision, asked);
-    if (this.mustWait(session, decision, dueMs)) return;
+    if (this.mustWait(session, dueTimes.dueAtMs(session, decision, asked))) return;
     const withinMs = stayOf(stay, isKill);
-    this.tally.told(session, dueTimes.nowMs() + withinMs);
+    this.schedule.told(session, dueTimes.nowMs() + withinMs);
     session.migrate({
       transport: 'long-poll',
       withinMs,
@@ -164,27 +151,23 @@ export class Mover {
   }
 
   private moveUp(session: MovableSession): void {
-    const { decider, dueTimes, announced } = this.parts;
+    const { decider, dueTimes } = this.parts;
     if (session.assignment === undefined) return;
     // A poll says nothing about its client's support: negotiation asks.
-    const decision = decider.decide(session, unasked);
+    const decision = decider.decide(session);
     const { transport, reason, assignment } = decision;
     if (transport !== 'websocket' || session.assignment >= assignment) return;
-    if (this.mustWait(session, decision, dueTimes.dueAtMs(session, decision))) return;
-    if (!announced.claim(session, session.session, assignment)) return;
-    this.tally.told(session, dueTimes.nowMs());
+    if (this.mustWait(session, dueTimes.dueAtMs(session, decision))) return;
+    if (!dueTimes.announce(session, session.session, session.assignment, assignment)) return;
+    this.schedule.told(session, dueTimes.nowMs());
     session.migrate({ transport: 'websocket', withinMs: 0, reason, assignment });
   }
 
-  /** A pause holds it, or its moment is still to come. */
-  private mustWait(session: MovableSession, decision: Decision, dueMs: number): boolean {
-    const { decider, dueTimes } = this.parts;
-    if (decider.isHeld(decision)) {
-      this.tally.hold(session);
-      return true;
-    }
-    if (dueMs <= dueTimes.nowMs()) return false;
-    this.schedule.add(session, dueMs);
+  /** Its moment is still to come, or comes once a pause is over. */
+  private mustWait(session: MovableSession, dueMs: number): boolean {
+    if (dueMs <= this.parts.dueTimes.nowMs()) return false;
+    if (dueMs === held) this.schedule.hold(session);
+    else this.schedule.wait(session, dueMs);
     return true;
   }
 }

@@ -1,48 +1,53 @@
 /** The rules document where it lies in Redis, and its audit trail: what the scripts are given, and what they answer. */
 import { z } from 'zod';
 import { type AuditEntry, auditEntrySchema } from '../../../schema/admin.ts';
-import type { BoundedRedis } from './bounded-redis.ts';
+import { RedisScript } from '../../redis/script.ts';
+import type { RulesKeys, RulesRedis } from './redis.ts';
 import { isKilled, type Rules, rulesSchema } from './rules.ts';
-import type { RulesKeys } from './redis.ts';
-import { auditEntries, scripts } from './scripts.ts';
 
-const readReply = z.tuple([z.number(), z.string()]);
-const changeReply = z.tuple([z.number(), z.string()]);
+const script = (file: string): RedisScript => RedisScript.read(import.meta.url, file, `rules-${file}`);
+const scripts = {
+  read: script('read'),
+  change: script('change'),
+  restore: script('restore'),
+  note: script('note'),
+  trail: script('trail'),
+};
+/** Lines of the audit trail that are kept, about. */
+const auditEntries = '10000';
+
+/** Of `read` and of `change`. */
+const numberAndText = z.tuple([z.number(), z.string()]);
 const linesReply = z.array(z.string());
-
-export type Replaced =
-  | { readonly isWritten: true }
-  /** Another stands there. */
-  | { readonly isWritten: false; readonly stored: Rules | undefined };
 
 /** Every call throws log_unavailable where Redis does not answer. */
 export class RulesDocument {
-  private readonly redis: Pick<BoundedRedis, 'run'>;
-  private readonly keys: RulesKeys;
-
-  constructor(redis: Pick<BoundedRedis, 'run'>, keys: RulesKeys) {
-    this.redis = redis;
-    this.keys = keys;
-  }
+  constructor(
+    private readonly redis: Pick<RulesRedis, 'run'>,
+    private readonly keys: RulesKeys,
+  ) {}
 
   /** What stands there, for `storedRules`, and Redis's time. */
   async read(): Promise<{ readonly nowMs: number; readonly json: string }> {
-    const [nowMs, json] = readReply.parse(await this.redis.run(scripts.read, [this.keys.document], []));
+    const [nowMs, json] = numberAndText.parse(await this.redis.run(scripts.read, [this.keys.document], []));
     return { nowMs, json };
   }
 
-  /** Compare-and-set: writes `rules` and tells the nodes where `before` still stands (undefined: nothing does). */
-  async replace(before: Rules | undefined, rules: Rules, entry: AuditEntry): Promise<Replaced> {
+  /**
+   * Compare-and-set: writes `rules` and tells the nodes where `before` still stands (undefined: nothing does). Else the answer
+   * holds what stands there.
+   */
+  async replace(before: Rules | undefined, rules: Rules, entry: AuditEntry) {
     const args = [
       ...(before === undefined ? ['', ''] : [String(before.version), orderable(before.nonce)]),
       ...documentArgs(rules),
       JSON.stringify(entry),
       this.keys.changed,
-      String(auditEntries),
+      auditEntries,
     ];
     const reply = await this.redis.run(scripts.change, [this.keys.document, this.keys.audit], args);
-    const [isWritten, other] = changeReply.parse(reply);
-    return isWritten === 1 ? { isWritten: true } : { isWritten: false, stored: storedRules(other) };
+    const [isWritten, other] = numberAndText.parse(reply);
+    return { isWritten: isWritten === 1, stored: storedRules(other) };
   }
 
   /** Writes `rules` again where older ones, or none, stand. @returns whether it did. */
@@ -52,7 +57,7 @@ export class RulesDocument {
   }
 
   async note(line: AuditEntry): Promise<void> {
-    await this.redis.run(scripts.note, [this.keys.audit], [JSON.stringify(line), String(auditEntries)]);
+    await this.redis.run(scripts.note, [this.keys.audit], [JSON.stringify(line), auditEntries]);
   }
 
   /** Newest first. */

@@ -5,32 +5,33 @@
 import { isDeepStrictEqual } from 'node:util';
 import { listEntrySchema } from '../../../schema/admin.ts';
 import type { Config } from '../../config/config.ts';
+import type { LeveledLogger } from '../../logger.ts';
 import { autoreconnectFlag, type Feature, percentOf, transportFlag, withPercent } from './features.ts';
 import { featureOf, isFlagOn, rolloutPercent, type Rules } from './rules.ts';
-import type { Change, Content } from './transitions.ts';
+import type { Change } from './transitions.ts';
 
-export type RolloutSettings = Pick<
+type RolloutSettings = Pick<
   Config,
   'REALTIME_STREAMING_V2' | 'REALTIME_ROLLOUT_PERCENT' | 'REALTIME_WHITELIST' | 'WS_AUTORECONNECT'
 >;
 
 /** The variables that hold this node at long-poll; empty: none does. */
 export function capsOf(settings: RolloutSettings): readonly string[] {
-  const caps: string[] = [];
-  if (settings.REALTIME_STREAMING_V2 === false) caps.push('REALTIME_STREAMING_V2');
-  if (settings.REALTIME_ROLLOUT_PERCENT === 0) caps.push('REALTIME_ROLLOUT_PERCENT');
-  return caps;
-}
-
-/** Entries of the whitelist that name nobody, so that the start can say so. */
-export function unreadableUsers(settings: RolloutSettings): readonly string[] {
-  return (settings.REALTIME_WHITELIST ?? []).filter((entry) => !listEntrySchema.safeParse(entry).success);
+  return [
+    ...(settings.REALTIME_STREAMING_V2 === false ? ['REALTIME_STREAMING_V2'] : []),
+    ...(settings.REALTIME_ROLLOUT_PERCENT === 0 ? ['REALTIME_ROLLOUT_PERCENT'] : []),
+  ];
 }
 
 /** The first rules: the toggles of flags/feature.json as the environment changes them. */
-export function firstRules(features: readonly Feature[], settings: RolloutSettings): Change {
-  const unreadable = new Set(unreadableUsers(settings));
-  const allowlist = [...new Set(settings.REALTIME_WHITELIST)].filter((entry) => !unreadable.has(entry));
+export function firstRules(
+  features: readonly Feature[],
+  settings: RolloutSettings,
+  logger: LeveledLogger,
+): Change {
+  const { readable: allowlist, unreadable } = usersOf(settings);
+  if (unreadable.length > 0)
+    logger.warn({ entries: unreadable.length }, 'REALTIME_WHITELIST: entries that name no user are left out');
   const content = {
     features: features.map((feature) => fromEnvironment(feature, settings)),
     allowlist,
@@ -44,23 +45,52 @@ export function firstRules(features: readonly Feature[], settings: RolloutSettin
   return { content, action: 'start', from: null, to: { flags: Object.fromEntries(flags), allowlist } };
 }
 
+/** What the environment writes at this start; what it may not write any more is a warning that says which holds. */
+export function changeAtStart(
+  first: Change,
+  stored: Rules | undefined,
+  settings: RolloutSettings,
+  logger: LeveledLogger,
+): Change | undefined {
+  if (stored === undefined) return first;
+  if (stored.origin === 'environment') {
+    if (saysTheSame(stored, first)) return undefined;
+    logger.warn({ replaces: stored.version }, 'the environment has changed: it writes the rules anew');
+    return first;
+  }
+  const variables = unheeded(stored, settings);
+  if (variables.length > 0)
+    logger.warn(
+      { variables, version: stored.version },
+      'the rules were changed by an operator since and hold: these variables are not followed',
+    );
+  return undefined;
+}
+
+/** Entries of the whitelist, each once: those that name a user, and those that name nobody. */
+function usersOf({ REALTIME_WHITELIST: users = [] }: RolloutSettings) {
+  const isReadable = (entry: string): boolean => listEntrySchema.safeParse(entry).success;
+  const entries = [...new Set(users)];
+  return {
+    readable: entries.filter(isReadable),
+    unreadable: users.filter((entry) => !isReadable(entry)),
+  };
+}
+
 /** Whether the environment would write what these rules say already. */
-export function saysTheSame(rules: Rules, { content }: Change): boolean {
-  const { features, allowlist, denylist, holdback, kills, unkilled, pauses } = rules;
-  const said: Content = { features, allowlist, denylist, holdback, kills, unkilled, pauses };
+function saysTheSame(rules: Rules, { content }: Change): boolean {
   // Through JSON, as the rules were: what it leaves out is no difference.
-  return isDeepStrictEqual(JSON.parse(JSON.stringify(said)), JSON.parse(JSON.stringify(content)));
+  const asKept = (value: object): unknown => JSON.parse(JSON.stringify(value));
+  return isDeepStrictEqual(asKept({ ...rules, ...content }), asKept(rules));
 }
 
 /** The variables that are set and that these rules, which others wrote, don't follow. */
-export function unheeded(rules: Rules, settings: RolloutSettings): readonly string[] {
+function unheeded(rules: Rules, settings: RolloutSettings): readonly string[] {
   const { REALTIME_STREAMING_V2: flag, REALTIME_ROLLOUT_PERCENT: percent } = settings;
   const { REALTIME_WHITELIST: users, WS_AUTORECONNECT: share } = settings;
   const reconnect = featureOf(rules, autoreconnectFlag);
-  const held = new Set(rules.allowlist);
-  const unread = new Set(unreadableUsers(settings));
-  const readable = new Set(users?.filter((user) => !unread.has(user)));
-  const isListOther = users !== undefined && !isDeepStrictEqual(held, readable);
+  const isListOther =
+    users !== undefined && !isDeepStrictEqual(new Set(rules.allowlist), new Set(usersOf(settings).readable));
   return [
     ...(flag !== undefined && flag !== isFlagOn(rules) ? ['REALTIME_STREAMING_V2'] : []),
     ...(percent !== undefined && percent !== rolloutPercent(rules) ? ['REALTIME_ROLLOUT_PERCENT'] : []),

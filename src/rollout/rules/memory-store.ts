@@ -1,43 +1,25 @@
 /** The rules of one process on the embedded log: nothing outlives a restart but what the environment says again. */
-import type { AuditEntry, CappedNode } from '../../../schema/admin.ts';
+import type { AuditEntry } from '../../../schema/admin.ts';
+import { Listeners } from '../../async/listeners.ts';
 import type { Clock } from '../../clock.ts';
-import { fail } from '../../errors.ts';
-import type { Pace } from './pacing.ts';
+import type { Pace } from './open-changes.ts';
 import type { Rules } from './rules.ts';
-import type { Acknowledged, RulesHealth, RulesStore } from './store.ts';
-import { type Author, type Change, firstStory, stamp, type Transition } from './transitions.ts';
+import type { RulesHealth, RulesStore } from './store.ts';
+import { type Author, byEnvironment, type Change, conflict, stamp, type Transition } from './transitions.ts';
 
 /** Lines of the trail that are kept; the oldest go first. */
 const maxEntries = 10_000;
 
-export interface MemoryRulesOptions {
-  readonly clock: Clock;
-  readonly nodeId: string;
-  readonly capped: readonly CappedNode[];
-  readonly pace: Pace;
-  readonly first: Change;
-  readonly by: Author;
-}
-
 export class MemoryRulesStore implements RulesStore {
   readonly ready = Promise.resolve();
-  private readonly clock: Clock;
-  private readonly nodeId: string;
-  private readonly capped: readonly CappedNode[];
-  private readonly pace: Pace;
   private rules: Rules;
   private readonly trail: AuditEntry[] = [];
-  private readonly listeners = new Set<(rules: Rules) => void>();
-  private applied = 0;
+  private readonly listeners = new Listeners<[Rules]>();
 
-  constructor(options: MemoryRulesOptions) {
-    const { clock, nodeId, capped, pace, first, by } = options;
-    this.clock = clock;
-    this.nodeId = nodeId;
-    this.capped = capped;
-    this.pace = pace;
-    // Seconds, so that a restart within the life of a client never goes back below what it was told.
-    this.rules = this.write(first, Math.floor(clock.now() / 1000), by, undefined);
+  constructor(
+    private readonly options: { readonly clock: Clock; readonly pace: Pace; readonly first: Change },
+  ) {
+    this.rules = this.write(options.first, byEnvironment, undefined);
   }
 
   current(): Rules {
@@ -49,14 +31,13 @@ export class MemoryRulesStore implements RulesStore {
   }
 
   nowMs(): number {
-    return this.clock.now();
+    return this.options.clock.now();
   }
 
   async refresh(): Promise<void> {}
 
   subscribe(listener: (rules: Rules) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    return this.listeners.add(listener);
   }
 
   /** Never: whoever asks this store reaches it. */
@@ -65,42 +46,31 @@ export class MemoryRulesStore implements RulesStore {
   }
 
   async change(transition: Transition, by: Author, expected?: number): Promise<Rules> {
-    if (expected !== undefined && expected !== this.rules.version)
-      throw fail('version_conflict', this.whoWasFirst(expected));
+    const { version } = this.rules;
+    if (expected !== undefined && expected !== version)
+      throw conflict(version, expected, await this.audit(maxEntries));
     const change = transition(this.rules);
     if (change === undefined) return this.rules;
-    this.rules = this.write(change, this.rules.version + 1, by, this.rules);
-    for (const listener of this.listeners) listener(this.rules);
+    this.rules = this.write(change, by, this.rules);
+    this.listeners.tell(this.rules);
     return this.rules;
   }
 
   async note(entry: Omit<AuditEntry, 'version' | 'at'>): Promise<void> {
-    this.keep({ version: this.rules.version, at: new Date(this.clock.now()).toISOString(), ...entry });
+    this.keep({ version: this.rules.version, at: new Date(this.nowMs()).toISOString(), ...entry });
   }
 
   async audit(limit: number): Promise<readonly AuditEntry[]> {
     return this.trail.slice(-limit).toReversed();
   }
 
-  acknowledge(version: number): void {
-    this.applied = version;
-  }
-
-  async acknowledged(version: number): Promise<Acknowledged> {
-    return {
-      acks: { [this.nodeId]: this.applied },
-      laggards: this.applied < version ? [this.nodeId] : [],
-      capped: this.capped,
-    };
-  }
-
-  async close(): Promise<void> {
+  close(): void {
     this.listeners.clear();
   }
 
-  private write(change: Change, version: number, by: Author, before: Rules | undefined): Rules {
-    const at = { version, nonce: this.clock.tag(48), nowMs: this.clock.now(), before };
-    const [rules, entry] = stamp(change, at, by, this.pace);
+  private write(change: Change, by: Author, before: Rules | undefined): Rules {
+    const { clock, pace } = this.options;
+    const [rules, entry] = stamp(change, { nonce: clock.tag(48), nowMs: clock.now(), before }, by, pace);
     this.keep(entry);
     return rules;
   }
@@ -108,14 +78,5 @@ export class MemoryRulesStore implements RulesStore {
   private keep(entry: AuditEntry): void {
     this.trail.push(entry);
     if (this.trail.length > maxEntries) this.trail.shift();
-  }
-
-  private whoWasFirst(expected: number): string {
-    const { version } = this.rules;
-    return firstStory(
-      version,
-      expected,
-      this.trail.findLast((entry) => entry.version === version),
-    );
   }
 }

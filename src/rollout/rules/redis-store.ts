@@ -3,21 +3,19 @@
  * and on each reconnect. A node that finds an older document than its own puts its own back, so neither an emptied Redis
  * nor one that lost writes takes a rollback from anybody (docs/ARCHITECTURE.md, 'The rules document').
  */
-import type { AuditEntry, CappedNode } from '../../../schema/admin.ts';
+import { Listeners } from '../../async/listeners.ts';
+import type { AuditEntry } from '../../../schema/admin.ts';
 import type { Clock } from '../../clock.ts';
 import { fail } from '../../errors.ts';
-import type { KeyPrints } from '../../auth/key-prints.ts';
-import { BoundedRedis } from './bounded-redis.ts';
 import type { LeveledLogger } from '../../logger.ts';
-import { NodeRegister } from './node-register.ts';
-import type { Connected, Pace } from './pacing.ts';
-import { PacedReads } from './paced-reads.ts';
-import { isNewer, type Rules } from './rules.ts';
 import { parseRules, RulesDocument, storedRules } from './document.ts';
-import { RulesReach } from './reach.ts';
-import type { RulesKeys, RulesRedis } from './redis.ts';
-import type { Acknowledged, RulesHealth, RulesStore } from './store.ts';
-import { type Author, type Change, firstStory, stamp, type Transition } from './transitions.ts';
+import type { RulesLink } from './link.ts';
+import { PacedRuns } from '../../async/paced-runs.ts';
+import type { Pace } from './open-changes.ts';
+import type { RulesKeys } from './redis.ts';
+import { isNewer, type Rules } from './rules.ts';
+import type { RulesHealth, RulesStore } from './store.ts';
+import { type Author, byEnvironment, type Change, conflict, stamp, type Transition } from './transitions.ts';
 
 const readEveryMs = 2000;
 const readPaceMs = 250;
@@ -26,17 +24,13 @@ const startMs = 2000;
 /** Compare-and-sets that one change may lose: each loss means that another was written. */
 const maxTries = 20;
 
-export interface RedisRulesOptions {
-  readonly redis: RulesRedis;
+interface RedisRulesOptions {
+  readonly link: RulesLink;
   readonly keys: RulesKeys;
   readonly clock: Clock;
-  readonly nodeId: string;
   readonly logger: LeveledLogger;
-  readonly capped: readonly CappedNode[];
-  /** Windows of what this node writes; `connected` is asked of the whole fleet. */
-  readonly pace: Omit<Pace, 'connected'>;
-  readonly connectedHere: () => Connected;
-  readonly prints: KeyPrints;
+  /** Windows of what this node writes. */
+  readonly pace: Pace;
   /**
    * Asked once, when the rules were first read: what the environment has to write. Undefined `stored`: nothing was ever
    * written. It is asked again when another node was first.
@@ -44,63 +38,36 @@ export interface RedisRulesOptions {
   readonly found: (stored: Rules | undefined) => Change | undefined;
 }
 
-const byEnvironment: Author = { who: 'environment', reason: 'start' };
 const byRestore: Author = { who: 'environment', reason: 'a start had overwritten what an operator wrote' };
 
 export class RedisRulesStore implements RulesStore {
   readonly ready: Promise<void>;
-  readonly register: NodeRegister;
-  private readonly options: RedisRulesOptions;
-  private readonly redis: RulesRedis;
+  private readonly link: RulesLink;
   private readonly document: RulesDocument;
-  private readonly keys: RulesKeys;
-  private readonly reads: PacedReads;
-  private readonly pace: Pace;
-  private readonly listeners = new Set<(rules: Rules) => void>();
-  private readonly reach: RulesReach;
-  private readonly closers: (() => void)[] = [];
+  private readonly reads: PacedRuns;
+  private readonly listeners = new Listeners<[Rules]>();
+  private readonly closers: readonly (() => void)[];
   private held: Rules | undefined;
   private hasFounded = false;
   /** Redis's clock minus ours, from the last read. */
   private offsetMs = 0;
   private becomeReady: () => void = () => {};
 
-  constructor(options: RedisRulesOptions) {
-    this.options = options;
-    const { redis, keys, clock, nodeId, capped, connectedHere, prints } = options;
-    this.keys = keys;
-    this.reach = new RulesReach(clock, options.logger);
-    this.reads = new PacedReads(clock, readPaceMs, () => this.read());
-    const caps = capped.flatMap(({ variables }) => variables);
-    this.redis = new BoundedRedis(redis, clock, (error) => this.reach.failed(error));
-    this.document = new RulesDocument(this.redis, this.keys);
-    this.register = new NodeRegister({
-      redis: this.redis,
-      keys: this.keys,
-      clock,
-      nodeId,
-      caps,
-      connectedHere,
-      prints,
-      onTwin: (isThere) => this.reach.twin(nodeId, isThere),
-    });
-    this.pace = { ...options.pace, connected: () => this.register.connected() };
+  /** Begins to read and to listen. */
+  constructor(private readonly options: RedisRulesOptions) {
+    const { link, keys, clock } = options;
+    this.link = link;
+    this.document = new RulesDocument(link, keys);
+    this.reads = new PacedRuns(clock, readPaceMs, () => this.read());
     this.ready = new Promise((resolve) => {
       this.becomeReady = resolve;
     });
-  }
-
-  /** Begins to read and to listen. */
-  open(): void {
-    const { redis } = this;
-    const { clock } = this.options;
     const look = (): void => void this.reads.next();
-    this.closers.push(
-      redis.subscribe(this.keys.changed, (message) => this.hear(message), look),
+    this.closers = [
+      link.subscribe(keys.changed, (message) => this.hear(message), look),
       clock.every(readEveryMs, look),
       clock.after(startMs, () => this.becomeReady()),
-    );
-    this.register.open();
+    ];
     look();
   }
 
@@ -109,9 +76,7 @@ export class RedisRulesStore implements RulesStore {
   }
 
   health(): RulesHealth {
-    const health = this.reach.health(this.held !== undefined);
-    if (!this.register.hasTwin) return health;
-    return { ...health, detail: `${health.detail}; another living node has this node's id` };
+    return this.link.health(this.held !== undefined);
   }
 
   nowMs(): number {
@@ -123,12 +88,11 @@ export class RedisRulesStore implements RulesStore {
   }
 
   subscribe(listener: (rules: Rules) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    return this.listeners.add(listener);
   }
 
   onReached(listener: () => void): () => void {
-    return this.reach.subscribe(listener);
+    return this.link.onReached.add(listener);
   }
 
   async change(transition: Transition, by: Author, expected?: number): Promise<Rules> {
@@ -144,7 +108,7 @@ export class RedisRulesStore implements RulesStore {
           await this.fetch();
           continue;
         }
-        throw fail('version_conflict', await this.whoWasFirst(held.version, expected));
+        throw conflict(held.version, expected, await this.audit(50));
       }
       const change = transition(held);
       if (change === undefined) return held;
@@ -155,32 +119,18 @@ export class RedisRulesStore implements RulesStore {
   }
 
   async note(entry: Omit<AuditEntry, 'version' | 'at'>): Promise<void> {
-    const line: AuditEntry = {
-      version: this.held?.version ?? 0,
-      at: new Date(this.nowMs()).toISOString(),
-      ...entry,
-    };
-    await this.document.note(line);
+    const version = this.held?.version ?? 0;
+    await this.document.note({ version, at: new Date(this.nowMs()).toISOString(), ...entry });
   }
 
   audit(limit: number): Promise<readonly AuditEntry[]> {
     return this.document.trail(limit);
   }
 
-  acknowledge(version: number): void {
-    this.register.acknowledge(version);
-  }
-
-  async acknowledged(version: number, withinMs: number): Promise<Acknowledged> {
-    // While Redis is known to be away an answer must not take its timeouts too: it may be a kill's.
-    return this.reach.isUp ? this.register.acknowledged(version, withinMs) : this.register.known(version);
-  }
-
-  async close(): Promise<void> {
-    for (const close of this.closers.splice(0).toReversed()) close();
+  close(): void {
+    for (const close of this.closers.toReversed()) close();
     this.listeners.clear();
-    this.reach.close();
-    await this.register.close();
+    this.link.onReached.clear();
   }
 
   /** One read of the document. Never rejects. */
@@ -189,12 +139,12 @@ export class RedisRulesStore implements RulesStore {
       await this.fetch();
       await this.found();
     } catch (error) {
-      this.reach.failed(error);
+      this.link.failed(error);
       return;
     }
-    this.reach.succeeded();
+    this.link.succeeded();
     this.becomeReady();
-    this.reach.tell();
+    this.link.onReached.tell();
   }
 
   /** @throws log_unavailable */
@@ -202,7 +152,7 @@ export class RedisRulesStore implements RulesStore {
     const { clock } = this.options;
     const { nowMs, json } = await this.document.read();
     this.offsetMs = nowMs - clock.now();
-    this.reach.answered();
+    this.link.answered();
     await this.meet(storedRules(json));
   }
 
@@ -221,26 +171,23 @@ export class RedisRulesStore implements RulesStore {
 
   /** Undefined: another document stood there, and was met. @throws log_unavailable */
   private async write(change: Change, by: Author, before: Rules | undefined): Promise<Rules | undefined> {
-    // Seconds at first, so that an emptied Redis never goes back below what clients were told.
-    const nowMs = this.nowMs();
-    const version = before === undefined ? Math.floor(nowMs / 1000) : before.version + 1;
-    const nonce = this.options.clock.tag(48);
-    const [rules, entry] = stamp(change, { version, nonce, nowMs, before }, by, this.pace);
+    const { clock, pace } = this.options;
+    const [rules, entry] = stamp(change, { nonce: clock.tag(48), nowMs: this.nowMs(), before }, by, pace);
     const outcome = await this.document.replace(before, rules, entry);
-    if (outcome.isWritten) {
-      this.reach.wrote();
-      this.adopt(rules);
-      return rules;
+    if (!outcome.isWritten) {
+      await this.meet(outcome.stored);
+      return undefined;
     }
-    await this.meet(outcome.stored);
-    return undefined;
+    this.link.wrote();
+    this.adopt(rules);
+    return rules;
   }
 
   private hear(message: string): void {
     try {
-      this.meet(parseRules(message)).catch((error: unknown) => this.reach.failed(error));
+      this.meet(parseRules(message)).catch((error: unknown) => this.link.failed(error));
     } catch (error) {
-      this.reach.failed(error);
+      this.link.failed(error);
     }
   }
 
@@ -270,15 +217,6 @@ export class RedisRulesStore implements RulesStore {
   private adopt(rules: Rules): void {
     if (this.held !== undefined && !isNewer(rules, this.held)) return;
     this.held = rules;
-    for (const listener of this.listeners) listener(rules);
-  }
-
-  private async whoWasFirst(version: number, expected: number): Promise<string> {
-    const lines = await this.audit(50);
-    return firstStory(
-      version,
-      expected,
-      lines.find((line) => line.version === version),
-    );
+    this.listeners.tell(rules);
   }
 }

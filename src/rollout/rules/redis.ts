@@ -1,10 +1,5 @@
 /** What the shared rules need of Redis, as a port: a few scripts and one kind of subscription. gateway.ts joins it to the client. */
-
-/** One duty, in Lua; all its keys lie in one slot. */
-export interface RedisScript {
-  readonly name: string;
-  readonly lua: string;
-}
+import type { RedisScript } from '../../redis/script.ts';
 
 export interface RulesRedis {
   /**
@@ -20,32 +15,25 @@ export interface RulesRedis {
   subscribe(channel: string, onMessage: (message: string) => void, onStanding: () => void): () => void;
 }
 
-/** Keys and channels of the rules. `!` is in no org's name, so that the hash tag is nobody else's. */
-export interface RulesKeys {
-  readonly document: string;
-  readonly audit: string;
-  readonly acks: string;
-  readonly nodes: string;
-  /** Channel: each document that was written. */
-  readonly changed: string;
-  /** Channel: questions to all nodes. */
-  readonly ask: string;
-  answers(questionId: string): string;
-  /** There while somebody waits for answers to it. */
-  asked(questionId: string): string;
-}
+export type RulesKeys = ReturnType<typeof rulesKeys>;
 
-/** @param channelEnd of the channels' names, where the prefix alone doesn't tell this fleet's from another's */
-export function rulesKeys(prefix: string, channelEnd = ''): RulesKeys {
+/**
+ * Keys and channels of the rules. `!` is in no org's name, so that the hash tag is nobody else's.
+ * @param channelEnd of the channels' names, where the prefix alone doesn't tell this fleet's from another's
+ */
+export function rulesKeys(prefix: string, channelEnd = '') {
   const key = (name: string): string => `${prefix}:{!rules}:${name}`;
   return {
     document: key('document'),
     audit: key('audit'),
     acks: key('acks'),
     nodes: key('nodes'),
+    /** Channel: each document that was written. */
     changed: `${key('changed')}${channelEnd}`,
+    /** Channel: questions to all nodes. */
     ask: `${key('ask')}${channelEnd}`,
-    answers: (questionId) => key(`answers:${questionId}`),
-    asked: (questionId) => key(`asked:${questionId}`),
+    answers: (questionId: string): string => key(`answers:${questionId}`),
+    /** There while somebody waits for answers to it. */
+    asked: (questionId: string): string => key(`asked:${questionId}`),
   };
 }

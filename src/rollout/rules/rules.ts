@@ -1,10 +1,10 @@
 /**
- * The rules document: everything that decides who gets which transport, as one versioned value. Pure data; rules-store.ts
- * keeps it, transitions.ts makes the next one.
+ * The rules document: everything that decides who gets which transport, as one versioned value. Pure data; a store keeps it,
+ * transitions.ts makes the next one.
  */
 import { z } from 'zod';
+import { transportSchema } from '../../../schema/frames.ts';
 import { type Feature, featureSchema, percentOf, transportFlag } from './features.ts';
-import { openChangeSchema } from './open-change.ts';
 import { type User, userId } from './user.ts';
 
 /** One pull of the kill switch; the switch is on while any of them stands. */
@@ -15,6 +15,36 @@ const killSchema = z.object({
   reason: z.string(),
 });
 export type Kill = z.infer<typeof killSchema>;
+
+const listDiffSchema = z.object({ added: z.array(z.string()), removed: z.array(z.string()) });
+export type ListDiff = z.infer<typeof listDiffSchema>;
+
+/**
+ * A change of the rules whose window is still open (docs/PROTOCOL.md, 9): when it was made, how long its moves are spread
+ * over, and what it replaced, so that every node can tell whom it concerns.
+ */
+const openChangeSchema = z.object({
+  /** The version that it made. */
+  assignment: z.int(),
+  /** Unix milliseconds by the store's clock; a pause that held it has moved it on. */
+  changedAt: z.number(),
+  windowMs: z.number().min(0),
+  /** Where those whom it concerns go, mostly, and about how many of them are connected. */
+  to: transportSchema,
+  users: z.int().min(0),
+  /** Ids of the kills that it pulled: its users are hashed with the first. */
+  kills: z.array(z.string()),
+  /** What it replaced, as far as decisions depend on it. */
+  before: z.object({
+    /** The flag of the transport. */
+    feature: featureSchema.optional(),
+    isKilled: z.boolean().optional(),
+    holdback: z.number().optional(),
+    allowlist: listDiffSchema.optional(),
+    denylist: listDiffSchema.optional(),
+  }),
+});
+export type OpenChange = Readonly<z.infer<typeof openChangeSchema>>;
 
 export const rulesSchema = z.object({
   /** Only ever rises; what the wire calls an assignment. */
@@ -42,6 +72,8 @@ export const rulesSchema = z.object({
   openChanges: z.array(openChangeSchema).default([]),
 });
 export type Rules = Readonly<z.infer<typeof rulesSchema>>;
+
+export const endOf = ({ changedAt, windowMs }: OpenChange): number => changedAt + windowMs;
 
 export const featureOf = (rules: Pick<Rules, 'features'>, name: string): Feature | undefined =>
   rules.features.find((feature) => feature.name === name);

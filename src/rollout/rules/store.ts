@@ -1,16 +1,7 @@
 /** The port of the rules: one document a deployment, changed by compare-and-set, told to every node, with an audit trail. */
-import type { AuditEntry, CappedNode } from '../../../schema/admin.ts';
+import type { AuditEntry } from '../../../schema/admin.ts';
 import type { Rules } from './rules.ts';
 import type { Author, Transition } from './transitions.ts';
-
-export interface Acknowledged {
-  /** Version that each node last applied, by node id. */
-  readonly acks: Readonly<Record<string, number>>;
-  /** Nodes that live and haven't applied the version asked about. */
-  readonly laggards: readonly string[];
-  /** Living nodes that their environment holds at long-poll. */
-  readonly capped: readonly CappedNode[];
-}
 
 export interface RulesHealth {
   /** Whether the rules could be read when last tried. */
@@ -63,11 +54,5 @@ export interface RulesStore {
   /** The trail, newest first. */
   audit(limit: number): Promise<readonly AuditEntry[]>;
 
-  /** This node decides by `version` now. */
-  acknowledge(version: number): void;
-
-  /** Resolves once every living node decides by `version` or a newer one, or after `withinMs` with the laggards named. */
-  acknowledged(version: number, withinMs: number): Promise<Acknowledged>;
-
-  close(): Promise<void>;
+  close(): void;
 }

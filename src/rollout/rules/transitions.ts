@@ -5,10 +5,10 @@
 import type { AuditEntry } from '../../../schema/admin.ts';
 import { fail } from '../../errors.ts';
 import { type Feature, percentOf, transportFlag, withPercent } from './features.ts';
-import { openChangesAfter, type Pace } from './pacing.ts';
+import { openChangesAfter, type Pace } from './open-changes.ts';
 import { featureOf, type Kill, type Rules } from './rules.ts';
 
-export type Content = Omit<Rules, 'version' | 'nonce' | 'changedAt' | 'origin' | 'pausedAt' | 'openChanges'> &
+type Content = Omit<Rules, 'version' | 'nonce' | 'changedAt' | 'origin' | 'pausedAt' | 'openChanges'> &
   Partial<Pick<Rules, 'openChanges'>>;
 
 export interface Change {
@@ -26,6 +26,9 @@ export interface Author {
   readonly who: string;
   readonly reason: string;
 }
+
+/** The author of what a node writes when it starts. */
+export const byEnvironment: Author = { who: 'environment', reason: 'start' };
 
 /** Kills, and ended ones, kept in the document: pulling a switch that is on must not grow it for ever. */
 const maxKills = 100;
@@ -126,10 +129,9 @@ export const resume =
     return { content: { ...rules, pauses: to }, action: 'resume', from: rules.pauses, to };
   };
 
-export interface Stamp {
-  readonly version: number;
+interface Stamp {
   readonly nonce: string;
-  /** Unix milliseconds. */
+  /** Unix milliseconds by the store's clock. */
   readonly nowMs: number;
   /** What the change takes the place of; undefined for the first rules. */
   readonly before: Rules | undefined;
@@ -137,40 +139,26 @@ export interface Stamp {
 
 /** The change as a document and as a line of the audit trail. */
 export function stamp(
-  change: Change,
-  { version, nonce, nowMs, before }: Stamp,
-  by: Author,
+  { content, action, from, to }: Change,
+  { nonce, nowMs, before }: Stamp,
+  { who, reason }: Author,
   pace: Pace,
 ): [Rules, AuditEntry] {
-  const { action, from, to } = change;
-  const origin = action === 'start' ? 'environment' : 'operator';
+  // Seconds at first, so that neither a restart nor an emptied Redis goes back below what clients were told.
+  const version = before === undefined ? Math.floor(nowMs / 1000) : before.version + 1;
   const write = { version, nowMs, isUnkill: action === 'unkill' };
-  const open =
-    before === undefined ? { openChanges: [] } : openChangesAfter(before, change.content, write, pace);
-  const { features, allowlist, denylist, holdback, kills, unkilled, pauses } = change.content;
-  const rules: Rules = {
-    version,
-    nonce,
-    changedAt: nowMs,
-    origin,
-    features,
-    allowlist,
-    denylist,
-    holdback,
-    kills,
-    unkilled,
-    pauses,
-    ...open,
-  };
+  const open = before === undefined ? { openChanges: [] } : openChangesAfter(before, content, write, pace);
+  const origin = action === 'start' ? 'environment' : 'operator';
   return [
-    rules,
-    { version, at: new Date(nowMs).toISOString(), who: by.who, action, from, to, reason: by.reason },
+    { ...content, version, nonce, changedAt: nowMs, origin, pausedAt: undefined, ...open },
+    { version, at: new Date(nowMs).toISOString(), who, action, from, to, reason },
   ];
 }
 
-/** What a version conflict tells its loser. @param last the line of the trail that made `version`, where it is known */
-export function firstStory(version: number, expected: number, last: AuditEntry | undefined): string {
+/** The error of a version conflict: what its loser is told. @param trail newest first */
+export function conflict(version: number, expected: number, trail: readonly AuditEntry[]): Error {
+  const last = trail.find((line) => line.version === version);
   const story =
     last === undefined ? '' : ` ${last.who} wrote it at ${last.at} (${last.action}: ${last.reason})`;
-  return `the rules are at version ${version}, not ${expected}.${story}`;
+  return fail('version_conflict', `the rules are at version ${version}, not ${expected}.${story}`);
 }

@@ -23,7 +23,6 @@ const steady: RolloutBody = {
     'realtime-streaming-v2': { enabled: true, percent: 12.5 },
     'ws-autoreconnect': { enabled: true, percent: 10 },
   },
-  plan: null,
   paused: [],
   acks: { 'node-a': 42, 'node-b': 42 },
   laggards: [],

@@ -4,14 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createAuthenticator } from '../../../src/auth/authenticator.ts';
-import { pauseMs } from '../../../src/cli/backoff.ts';
 import { CommandError, errorJson, errorLines, exits } from '../../../src/cli/exits.ts';
 import { parsePosition } from '../../../src/cli/follow.ts';
 import { makeKillFile, removeKillFile, standingKillFile } from '../../../src/cli/kill-file.ts';
 import { countingNumber } from '../../../src/cli/options.ts';
-import { printable } from '../../../src/cli/printable.ts';
 import { parseSpan, sinceText, spanText } from '../../../src/cli/spans.ts';
 import { eventLine } from '../../../src/cli/tail-command.ts';
+import { pauseMs, printable } from '../../../src/cli/terminal.ts';
 import { inspectToken, mintToken } from '../../../src/cli/token-claims.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { readConfig } from '../../../src/config/config.ts';
@@ -82,10 +81,10 @@ describe('exits', () => {
 
 describe('parsePosition', () => {
   it('tells a seq from a cursor', () => {
-    expect(parsePosition(undefined)).toEqual({ at: 'now' });
-    expect(parsePosition('earliest')).toEqual({ at: 'earliest' });
-    expect(parsePosition('42')).toEqual({ at: 'seq', seq: 42 });
-    expect(parsePosition('c1.x')).toEqual({ at: 'cursor', cursor: 'c1.x' });
+    expect(parsePosition(undefined)).toEqual({});
+    expect(parsePosition('earliest')).toEqual({ cursor: 'earliest' });
+    expect(parsePosition('42')).toEqual({ lastSeq: 42 });
+    expect(parsePosition('c1.x')).toEqual({ cursor: 'c1.x' });
   });
 });
 

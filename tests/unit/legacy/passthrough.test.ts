@@ -113,7 +113,7 @@ describe('an answer', () => {
     pieces[0]?.('second');
     await until(() => raw.said().includes('second'), 'the second piece');
     raw.socket.destroy();
-    await until(() => node.passthrough.open === 0, 'nothing open');
+    await until(() => node.passthrough.open, 'nothing open', 0);
   });
 
   it('may be early hints first: those stay here', async () => {
@@ -230,9 +230,9 @@ describe('a request', () => {
       response.on('close', () => closed.push(request));
     });
     const raw = await openRaw(node.url, 'GET /api/updates HTTP/1.1\r\nHost: old\r\n\r\n');
-    await until(() => node.passthrough.open === 1, 'held');
+    await until(() => node.passthrough.open, 'held', 1);
     raw.socket.destroy();
-    await until(() => closed.length === 1, 'the backend’s end');
+    await until(() => closed.length, 'the backend’s end', 1);
     expect(await node.metrics()).toContain('status="gone"} 1');
   });
 });
@@ -245,7 +245,11 @@ describe('a drain', () => {
     });
     const held = call(`${node.url}/api/updates`);
     // The node has it before the backend does.
-    await until(() => answer !== undefined, 'the backend to be asked');
+    await until(
+      () => answer,
+      'the backend to be asked',
+      (seen) => seen !== undefined,
+    );
     const drained = node.passthrough.drain(5000);
     answer?.();
     const { text, headers } = await held;
@@ -256,7 +260,7 @@ describe('a drain', () => {
   it('answers what is still held when its time is up', async () => {
     const { node } = await behindRaw(() => undefined);
     const held = call(`${node.url}/api/updates`);
-    await until(() => node.passthrough.open === 1, 'held');
+    await until(() => node.passthrough.open, 'held', 1);
     await node.passthrough.drain(50);
     const { status, headers } = await held;
     expect([status, headers.connection, headers['retry-after']]).toEqual([503, 'close', '1']);
@@ -354,7 +358,7 @@ describe('a poll', () => {
     await call(`${node.url}/api/updates?long`);
     // Not a poll.
     await call(`${node.url}/api/other`);
-    await until(() => seen.length === 2, 'both seen');
+    await until(() => seen.length, 'both seen', 2);
     expect(seen.map(({ body, isWhole }) => [String(body), isWhole])).toEqual([
       ['all', true],
       ['undefined', false],

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Ticket } from '../../../src/auth/identity.ts';
-import { Announced } from '../../../src/rollout/moves/announced.ts';
+import { Announced } from '../../../src/rollout/moves/due-times.ts';
 import { pause, setEnabled, setList, setPercent } from '../../../src/rollout/rules/transitions.ts';
 import type { Admission } from '../../../src/transports/admission.ts';
 import { by, identity, stage, type Stage } from './support.ts';

@@ -1,9 +1,9 @@
 /** When each user moves: spread evenly over the window, alike on every node, and put off by nothing that isn't theirs. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { Decider } from '../../../src/rollout/decide/decider.ts';
+import { Decider } from '../../../src/rollout/decide/decide.ts';
 import { DueTimes, momentOf } from '../../../src/rollout/moves/due-times.ts';
 import { Evaluator } from '../../../src/rollout/decide/evaluator.ts';
-import { pastToggles } from '../../../src/rollout/rules/history.ts';
+import { pastToggles } from '../../../src/rollout/rules/open-changes.ts';
 import { KillLatch } from '../../../src/rollout/kill/latch.ts';
 import { rulesSchema } from '../../../src/rollout/rules/rules.ts';
 import {
@@ -91,13 +91,7 @@ function dueTimesOnceRead(document: string, nowMs: number): { dueAtMs: (sub: str
   });
   const connected = () => ({ streams: 7, polls: 3 });
   const pace = { connected, moveRate: 1, killWindowMs: 1, pollCapacity: 1 };
-  const dueTimes = new DueTimes({
-    decider,
-    rules: ofRules,
-    nowMs: () => nowMs,
-    pace,
-    connectedHere: connected,
-  });
+  const dueTimes = new DueTimes({ decider, nowMs: () => nowMs, pace });
   return {
     dueAtMs: (sub) => dueTimes.dueAtMs({ org: 'acme', sub }, decider.decide({ org: 'acme', sub })),
   };

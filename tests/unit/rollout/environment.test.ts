@@ -20,7 +20,7 @@ describe('the environment', () => {
   it('absent: the flag is off at 0 %, and the node is not capped', async () => {
     const { rollout } = started({});
     expect(rollout.decider.decide(alice).reason).toBe('flag-off');
-    expect((await rollout.store.acknowledged(0, 0)).capped).toEqual([]);
+    expect((await rollout.fleet.acknowledged(0, 0)).capped).toEqual([]);
   });
 
   it('a percentage alone does not turn the flag on', () => {
@@ -62,7 +62,7 @@ describe('the environment', () => {
   ])('%o caps the node, even for the whitelist', async (env, variables) => {
     const { rollout, logged } = started({ ...env, REALTIME_WHITELIST: 'alice' });
     expect(rollout.decider.decide(alice).reason).toBe('node-capped');
-    expect((await rollout.store.acknowledged(0, 0)).capped).toEqual([{ node: 'node-a', variables }]);
+    expect((await rollout.fleet.acknowledged(0, 0)).capped).toEqual([{ node: 'node-a', variables }]);
     expect(logged.join()).toContain('long-poll only');
   });
 

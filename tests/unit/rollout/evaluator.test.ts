@@ -10,7 +10,7 @@ import {
   transportFlag,
   withPercent,
 } from '../../../src/rollout/rules/features.ts';
-import { bucketOf, murmur32 } from '../../../src/rollout/rules/hash.ts';
+import { bucketOf, murmur32 } from '../../../src/rollout/rules/user.ts';
 
 const flagAt = (percent: number): Feature[] =>
   readFeatureFile().map((flag) =>

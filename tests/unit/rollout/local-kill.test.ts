@@ -4,8 +4,12 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { killLocalNodes, socketOf } from '../../../src/rollout/kill/local.ts';
-import { type LocalKillDoor, openLocalKillDoor } from '../../../src/rollout/kill/local-door.ts';
+import {
+  killLocalNodes,
+  type LocalKillDoor,
+  openLocalKillDoor,
+  socketOf,
+} from '../../../src/rollout/kill/local.ts';
 import { until } from '../../support/until.ts';
 
 let folder: string;
@@ -61,7 +65,7 @@ describe('kill --local', () => {
   it('ends no node whose socket is taken away while it opens', async () => {
     const opening = open('node-a', 1);
     rmSync(socketOf(folder, 1));
-    await until(() => logged.length > 0, 'a log line');
+    await until(() => logged.length, 'a log line');
     expect(logged).toEqual(['turnout kill --local will not be heard']);
     // `open` waits for the socket that is gone.
     writeFileSync(socketOf(folder, 1), '');
@@ -96,7 +100,11 @@ describe('the door', () => {
   it('is its user’s alone', async () => {
     const path = await open('node-a', 1);
     expect(statSync(folder).mode & 0o777).toBe(0o700);
-    await until(() => (statSync(path).mode & 0o777) === 0o600, 'the socket’s mode');
+    await until(
+      () => statSync(path).mode & 0o777,
+      'the socket’s mode',
+      (seen) => seen === 0o600,
+    );
   });
 
   it('stays shut where others could put a socket in its place', async () => {

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { openRedis } from '../../../src/redis/connections.ts';
+import { RedisScript } from '../../../src/redis/script.ts';
 import { RulesConnection } from '../../../src/rollout/rules/connection.ts';
 
 it('names the cause: not that a command found no connection', async () => {
@@ -12,7 +13,7 @@ it('names the cause: not that a command found no connection', async () => {
     onError: () => undefined,
   });
   const rules = new RulesConnection(connection, systemClock);
-  const asked = rules.run({ name: 'one', lua: 'return 1' }, [], []);
+  const asked = rules.run(new RedisScript('one', 'return 1'), [], []);
   await expect(asked).rejects.toThrow('ECONNREFUSED');
   rules.close();
   connection.close();

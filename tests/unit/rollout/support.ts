@@ -1,70 +1,11 @@
-/** Hands for the rollout's tests: a clock that moves when told, sessions that record their orders, rules in one line. */
+/** Hands for the rollout's tests: sessions that record their orders, rules in one line. */
 import type { Transport } from '../../../schema/frames.ts';
-import type { Cancel, Clock } from '../../../src/clock.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { type Config, readConfig } from '../../../src/config/config.ts';
 import { ServiceClaim, type Identity } from '../../../src/auth/identity.ts';
 import { Sessions, type LiveSession, type MigrateOrder } from '../../../src/hub/sessions.ts';
 import { createRollout, type Rollout } from '../../../src/rollout/rollout.ts';
-
-/** Time stands still until `advance`. */
-export class HandClock implements Clock {
-  private ms = Date.UTC(2026, 0, 1);
-  private nextId = 1;
-  private readonly timers = new Map<
-    number,
-    { dueMs: number; everyMs: number | undefined; run: () => void }
-  >();
-
-  now(): number {
-    return this.ms;
-  }
-  monotonic(): number {
-    return this.ms;
-  }
-  random(): number {
-    return 0.5;
-  }
-  id(): string {
-    return `id-${this.nextId++}`;
-  }
-  tag(): string {
-    return `tag-${this.nextId++}`;
-  }
-  after(ms: number, run: () => void): Cancel {
-    return this.add(ms, undefined, run);
-  }
-  every(ms: number, run: () => void): Cancel {
-    return this.add(ms, ms, run);
-  }
-
-  get pending(): number {
-    return this.timers.size;
-  }
-
-  /** Runs what falls due, in order of time. */
-  advance(ms: number): void {
-    const endMs = this.ms + ms;
-    for (;;) {
-      const [due] = [...this.timers]
-        .filter(([, timer]) => timer.dueMs <= endMs)
-        .toSorted(([, a], [, b]) => a.dueMs - b.dueMs);
-      if (due === undefined) break;
-      const [id, timer] = due;
-      this.ms = Math.max(this.ms, timer.dueMs);
-      if (timer.everyMs === undefined) this.timers.delete(id);
-      else timer.dueMs += timer.everyMs;
-      timer.run();
-    }
-    this.ms = endMs;
-  }
-
-  private add(ms: number, everyMs: number | undefined, run: () => void): Cancel {
-    const id = this.nextId++;
-    this.timers.set(id, { dueMs: this.ms + ms, everyMs, run });
-    return () => this.timers.delete(id);
-  }
-}
+import { FakeClock } from '../../support/fake-clock.ts';
 
 export const identity = (sub: string, org = 'acme', roles: readonly string[] = []): Identity => ({
   org,
@@ -112,7 +53,7 @@ export function session(sub: string, transport: Transport, more: Partial<LiveSes
 export interface Stage {
   readonly rollout: Rollout;
   readonly sessions: Sessions;
-  readonly clock: HandClock;
+  readonly clock: FakeClock;
   readonly config: Config;
   readonly logged: string[];
 }
@@ -120,7 +61,7 @@ export interface Stage {
 /** A rollout at work, from an environment. Close it. */
 export function stage(env: Record<string, string> = {}): Stage {
   const config = readConfig(env);
-  const clock = new HandClock();
+  const clock = new FakeClock();
   const sessions = new Sessions();
   const logged: string[] = [];
   const log = (_fields: object, message: string): void => void logged.push(message);

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { TwinWatch } from '../../../src/rollout/rules/twin-watch.ts';
-import { manualClock } from '../../support/manual-clock.ts';
+import { TwinWatch } from '../../../src/rollout/fleet/twin-watch.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
 it('tells a living twin from the run before, and once when each begins and ends', () => {
-  const clock = manualClock();
+  const clock = new FakeClock();
   const told: boolean[] = [];
   const watch = new TwinWatch(clock, (isThere) => told.push(isThere));
   const reports = (...befores: (string | undefined)[]): void => {

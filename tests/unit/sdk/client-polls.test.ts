@@ -1,6 +1,7 @@
 /** The client on long-poll, against a server that a test directs: what its polls carry, and when it comes back. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type Client, type ClientClock, type ClientOptions, systemClock } from '../../../clients/js/index.ts';
+import type { Client, ClientOptions } from '../../../clients/js/index.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { until } from '../../support/until.ts';
 import { type ScriptedGateway, type ScriptedPoll, startClient, startScripted } from './scripted-gateway.ts';
 
@@ -23,23 +24,19 @@ function connect(more: Partial<ClientOptions> = {}): Client {
 }
 
 async function poll(index: number): Promise<ScriptedPoll> {
-  await until(() => gateway.polls.length > index, `poll ${index}`);
+  await until(
+    () => gateway.polls.length,
+    `poll ${index}`,
+    (seen) => seen > index,
+  );
   const found = gateway.polls[index];
   if (found === undefined) throw new Error('no poll');
   return found;
 }
 
-/** Keeps what is waited for in `waits`; a wait of `fromMs` to `toMs` is over at once. */
-function hurriedClock(waits: number[], fromMs: number, toMs: number): ClientClock {
-  return {
-    ...systemClock,
-    random: () => 0.5,
-    after(ms, run) {
-      waits.push(ms);
-      return systemClock.after(ms >= fromMs && ms <= toMs ? 0 : ms, run);
-    },
-  };
-}
+/** A running clock; a wait of `fromMs` to `toMs` is over at once. */
+const hurriedClock = (fromMs: number, toMs: number): FakeClock =>
+  new FakeClock({ runs: true, shorten: (ms) => (ms >= fromMs && ms <= toMs ? 0 : ms) });
 
 it('reports with each poll what it handed over since the last, and each span once', async () => {
   connect();
@@ -55,9 +52,10 @@ it('reports with each poll what it handed over since the last, and each span onc
 });
 
 it('waits as long as Retry-After asks for, past its own backoff', async () => {
-  const waits: number[] = [];
   // The scripted backoff is a minute.
-  connect({ clock: hurriedClock(waits, 60_000, 300_000) });
+  const clock = hurriedClock(60_000, 300_000);
+  const { waits } = clock;
+  connect({ clock });
   (await poll(0)).answer([], 2);
   const held = await poll(1);
   gateway.status = 429;
@@ -75,21 +73,21 @@ it('waits as long as Retry-After asks for, past its own backoff', async () => {
 });
 
 it('asks at once no second time where a first answer said when to come back', async () => {
-  const waits: number[] = [];
-  connect({ clock: hurriedClock(waits, 1, 0) });
+  const clock = hurriedClock(1, 0);
+  connect({ clock });
   (await poll(0)).refuse(503, { 'retry-after': '90' });
   await until(() => client?.state.phase === 'waiting');
-  expect(waits.at(-1)).toBe(90_000);
+  expect(clock.waits.at(-1)).toBe(90_000);
   expect(client?.stats.negotiations).toBe(1);
 });
 
 it('gives up a poll that nobody answers', async () => {
-  const waits: number[] = [];
-  connect({ clock: hurriedClock(waits, 30_000, 40_000) });
+  const clock = hurriedClock(30_000, 40_000);
+  connect({ clock });
   (await poll(0)).answer([], 2);
   // Its deadline, the 25 s of its wait and 10 more, has passed at once.
   await until(() => client?.stats.closes['network'] === 1);
-  expect(waits).toContain(35_000);
+  expect(clock.waits).toContain(35_000);
   (await poll(2)).answer([3]);
   await until(() => client?.cursor === 'e1:3');
 });

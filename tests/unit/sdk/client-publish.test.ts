@@ -5,8 +5,8 @@ import {
   type ClientOptions,
   PublishError,
   type PublishInput,
-  systemClock,
 } from '../../../clients/js/index.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { until, within } from '../../support/until.ts';
 import { type ScriptedGateway, startClient, startScripted } from './scripted-gateway.ts';
 
@@ -81,10 +81,7 @@ it.each(['stalled', 'cut'] as const)(
   async (how) => {
     gateway.publishAnswer = how;
     // The ten seconds that an answer has are over soon.
-    const clock = {
-      ...systemClock,
-      after: (ms: number, run: () => void) => systemClock.after(ms === 10_000 ? 200 : ms, run),
-    };
+    const clock = new FakeClock({ runs: true, shorten: (ms) => (ms === 10_000 ? 200 : ms) });
     client = startClient(gateway, { clock });
     client.stop();
     const refused: unknown = await within(client.publish(said), 'an answer').catch(

@@ -1,7 +1,8 @@
 /** The client over real sockets, against a server that a test directs. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Client, type ClientOptions, systemClock } from '../../../clients/js/index.ts';
+import type { Client, ClientOptions } from '../../../clients/js/index.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { sleep, until } from '../../support/until.ts';
 import { eventFrame, place, type ScriptedGateway, startClient, startScripted } from './scripted-gateway.ts';
 
@@ -188,28 +189,13 @@ it('tells of no failure where a question was out and the application stopped', a
 });
 
 it('leaves no timer, no listener and no connection behind', async () => {
-  const timers = new Set<symbol>();
-  const clock = {
-    ...systemClock,
-    after(ms: number, run: () => void) {
-      const key = Symbol('timer');
-      timers.add(key);
-      const cancel = systemClock.after(ms, () => {
-        timers.delete(key);
-        run();
-      });
-      return () => {
-        timers.delete(key);
-        cancel();
-      };
-    },
-  };
+  const clock = new FakeClock({ runs: true });
   const network = new EventTarget();
   connect({ clock, network });
   await until(isLive);
   const [stream] = gateway.streams;
   client?.stop();
-  expect(timers.size).toBe(0);
+  expect(clock.pending).toBe(0);
   await until(() => stream?.readyState === WebSocket.CLOSED);
   network.dispatchEvent(new Event('online'));
 
@@ -221,7 +207,7 @@ it('leaves no timer, no listener and no connection behind', async () => {
   client?.start();
   client?.stop();
   await sleep(50);
-  expect(timers.size).toBe(0);
+  expect(clock.pending).toBe(0);
   expect(client?.state.phase).toBe('idle');
   expect(gateway.streams).toHaveLength(1);
 });

@@ -18,19 +18,12 @@ const graceMs = 15_000;
 // An API that answers "nothing" at once is not asked at once again.
 const idleMs = 500;
 
-/** An answer that can't be read; its message names no payload. */
-class AnswerError extends Error {}
-
 export class LongPollSource implements Source {
-  private readonly source: PollSource;
-  private readonly dialect: Dialect;
-  private readonly clock: Clock;
-
-  constructor(source: PollSource, dialect: Dialect, clock: Clock) {
-    this.source = source;
-    this.dialect = dialect;
-    this.clock = clock;
-  }
+  constructor(
+    private readonly source: PollSource,
+    private readonly dialect: Dialect,
+    private readonly clock: Clock,
+  ) {}
 
   async run(feed: SourceFeed): Promise<void> {
     const { clock } = this;
@@ -40,17 +33,13 @@ export class LongPollSource implements Source {
       headersTimeout: this.waitMs + graceMs,
       bodyTimeout: graceMs,
     });
-    const onFailure = (error: unknown): void => feed.failed(error);
+    const { signal } = feed;
+    const retrying = { clock, signal, onFailure: (error: unknown): void => feed.failed(error) };
+    const reading = this.source.readers.map((reader) =>
+      retryUntilAborted((worked) => this.read(reader, agent, feed, worked), retrying),
+    );
     try {
-      await Promise.all(
-        this.source.readers.map((reader) =>
-          retryUntilAborted((worked) => this.read(reader, agent, feed, worked), {
-            clock,
-            signal: feed.signal,
-            onFailure,
-          }),
-        ),
-      );
+      await Promise.all(reading);
     } finally {
       await agent.destroy();
     }
@@ -68,16 +57,15 @@ export class LongPollSource implements Source {
     while (!feed.signal.aborted) {
       const askedMs = clock.monotonic();
       const reading = this.reading(await this.ask(reader, cursor, agent, feed.signal));
-      if (reading.kind === 'unreadable') throw new AnswerError(`the old API answered: ${reading.why}`);
+      // Names no payload.
+      if (reading.kind === 'unreadable') throw new Error(`the old API answered: ${reading.why}`);
       const next = reading.cursor ?? cursor;
-      if (reading.kind === 'events') {
-        const at = (index: number): string => `${lane} after ${cursor ?? 'the beginning'}, item ${index + 1}`;
-        const ms = clock.now();
-        const items = reading.items.map((item, index): SourceItem => ({ item, at: at(index), ms }));
+      const at = (index: number): string => `${lane} after ${cursor ?? 'the beginning'}, item ${index + 1}`;
+      const ms = clock.now();
+      const events = reading.kind === 'events' ? reading.items : [];
+      const items = events.map((item, index): SourceItem => ({ item, at: at(index), ms }));
+      if (items.length > 0 || next !== cursor)
         await feed.take({ lane, org: reader.org, items, position: next });
-      } else if (next !== undefined && next !== cursor) {
-        await feed.take({ lane, org: reader.org, items: [], position: next });
-      }
       worked();
       feed.worked();
       // Neither waits for nothing nor goes on: asked again at once it would say the same.

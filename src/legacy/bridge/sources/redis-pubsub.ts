@@ -3,11 +3,11 @@
  * is away, is gone, and each such time counts as a gap.
  */
 import type { ProfileSource } from '../../../../schema/profile.ts';
-import { type Clock, pause } from '../../../clock.ts';
-import { openRedis, type RedisConnection } from '../../../redis/connections.ts';
-import { retryUntilAborted } from '../../../async/retry.ts';
+import type { Clock } from '../../../clock.ts';
+import { openRedis } from '../../../redis/connections.ts';
+import { RedisSubscription } from '../../../redis/subscription.ts';
 import type { Source, SourceFeed, SourceItem } from '../source.ts';
-import { orgPattern } from './org-pattern.ts';
+import { type OrgPattern, orgPattern } from './org-pattern.ts';
 
 type PubsubSource = Extract<ProfileSource, { kind: 'redis-pubsub' }>;
 
@@ -27,86 +27,63 @@ const listened = 'listened';
 const unheard = 'the subscription was made anew: what was published meanwhile went unheard';
 
 export class RedisPubsubSource implements Source {
-  private readonly source: PubsubSource;
-  private readonly clock: Clock;
+  private readonly pattern: OrgPattern;
   private heard: Heard[] = [];
   private heardBytes = 0;
   private count = 0;
   private wake: () => void = () => undefined;
 
-  constructor(source: PubsubSource, clock: Clock) {
-    this.source = source;
-    this.clock = clock;
+  constructor(
+    private readonly source: PubsubSource,
+    private readonly clock: Clock,
+  ) {
+    this.pattern = orgPattern(source.channel);
   }
 
   async run(feed: SourceFeed): Promise<void> {
     const { clock } = this;
+    const { url, channel } = this.source;
     // Of another time of listening: who bridged in between has had them.
     this.heard = [];
     this.heardBytes = 0;
-    let isFirst = true;
-    const attempt = async (worked: () => void): Promise<void> => {
-      await this.listen(feed, () => {
-        if (!isFirst) feed.gap(unheard);
+    let fault: Error | undefined;
+    const connection = openRedis({ url, clock, timeoutMs, onError: (error) => (fault ??= error) });
+    const { pattern } = this;
+    const subscription = new RedisSubscription({
+      open: () => connection.openSubscriber(),
+      mayMove: connection.target.kind === 'cluster',
+      kind: pattern.hasOrg ? 'pattern' : 'channel',
+      clock,
+      onRefused: (error) => feed.failed(error),
+      onLost() {
+        feed.failed(fault ?? new Error('the subscription was cut'));
+        fault = undefined;
+      },
+    });
+    subscription.want(pattern.hasOrg ? pattern.glob : channel, {
+      onMessage: (text, name) => this.hear(feed, name, text),
+      onHeard: (isAgain) => {
+        if (isAgain) feed.gap(unheard);
         // Not waited for: while Turnout's Redis is away messages are heard all the same.
         else void this.tellEarlier(feed).catch(() => undefined);
-        isFirst = false;
-        worked();
         feed.worked();
-      });
-    };
-    const listening = retryUntilAborted(attempt, {
-      clock,
-      signal: feed.signal,
-      onFailure: (err) => feed.failed(err),
+      },
     });
-    await Promise.all([listening, this.handOn(feed)]);
+    // A connection that a router has forgotten looks well until it is asked something.
+    const stopProbing = clock.every(probeMs, () => subscription.sendProbe());
+    try {
+      await this.handOn(feed);
+    } finally {
+      stopProbing();
+      subscription.close();
+      connection.close();
+    }
   }
 
   /** Somebody listened before, another node or an earlier run: between the two nobody did. Rejects when the feed ends. */
   private async tellEarlier(feed: SourceFeed): Promise<void> {
     if ((await feed.position(listened)) !== undefined) feed.gap(unheard);
     else await feed.take({ lane: listened, org: undefined, items: [], position: 'once' });
-  }
-
-  /** Listens until the connection fails or the feed ends. */
-  private async listen(feed: SourceFeed, onStanding: () => void): Promise<void> {
-    let onFault: (error: Error) => void = () => undefined;
-    const fault = new Promise<never>((_, reject) => {
-      onFault = reject;
-    });
-    fault.catch(() => undefined);
-    const { url, channel } = this.source;
-    const connection: RedisConnection = openRedis({ url, clock: this.clock, timeoutMs, onError: onFault });
-    const subscriber = connection.openSubscriber();
-    const pattern = orgPattern(channel);
-    subscriber.on('message', (name: string, text: string) => this.hear(feed, name, text));
-    subscriber.on('pmessage', (_: string, name: string, text: string) => this.hear(feed, name, text));
-    subscriber.once('close', () => onFault(new Error('the subscription was cut')));
-    let onEnd: () => void = () => undefined;
-    const ended = new Promise<void>((resolve) => {
-      onEnd = resolve;
-    });
-    feed.signal.addEventListener('abort', onEnd);
-    const listening = async (): Promise<void> => {
-      await subscriber.connect();
-      await (pattern.hasOrg ? subscriber.psubscribe(pattern.glob) : subscriber.subscribe(channel));
-      onStanding();
-      while (!feed.signal.aborted) {
-        await pause(this.clock, probeMs, feed.signal);
-        // A connection that a router has forgotten looks well until it is asked something.
-        await subscriber.ping();
-      }
-    };
-    try {
-      if (!feed.signal.aborted) await Promise.race([listening(), fault, ended]);
-    } finally {
-      feed.signal.removeEventListener('abort', onEnd);
-      // What its socket still brings is older than what the next subscription hears, or was another node's to bridge.
-      subscriber.removeAllListeners('message').removeAllListeners('pmessage');
-      subscriber.disconnect();
-      connection.close();
-    }
   }
 
   private hear(feed: SourceFeed, channel: string, text: string): void {
@@ -124,7 +101,7 @@ export class RedisPubsubSource implements Source {
 
   /** In the order of hearing, one batch at a time, over every reconnect. */
   private async handOn(feed: SourceFeed): Promise<void> {
-    const pattern = orgPattern(this.source.channel);
+    const { pattern } = this;
     const stop = (): void => this.wake();
     feed.signal.addEventListener('abort', stop);
     while (!feed.signal.aborted) {

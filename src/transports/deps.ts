@@ -1,0 +1,48 @@
+/** What a stream and a poll need of the node around them. */
+import type { PublishEvent } from '../../schema/envelope.ts';
+import type { Clock } from '../clock.ts';
+import type { TurnoutError } from '../errors.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { Sessions } from '../hub/sessions.ts';
+import type { Identity, Ticket } from '../auth/identity.ts';
+import type { Traffic } from '../metrics/traffic.ts';
+import type { Admission } from './admission.ts';
+import type { CloseReport } from './close-report.ts';
+import type { Wheel } from './wheel.ts';
+
+interface TransportDeps {
+  readonly hub: Hub;
+  readonly sessions: Sessions;
+  readonly admission: Admission;
+  readonly clock: Clock;
+  readonly wheel: Wheel;
+  readonly traffic: Traffic;
+}
+
+export interface StreamDeps extends TransportDeps {
+  readonly pingMs: number;
+  readonly maxPerUser: number;
+  /** @throws unauthorized */
+  verifyToken(token: string): Promise<Identity>;
+  /** An end user's publish. @throws TurnoutError */
+  publish(identity: Identity, event: PublishEvent): Promise<{ id: string; seq?: number }>;
+  /** Once for each stream, when its socket is gone. */
+  onClosed(report: CloseReport): void;
+  /** Something that should not happen did; the stream was closed with 1011 or the frame answered by an error. */
+  onFault(error: TurnoutError): void;
+  onAdvice(why: 'draining'): void;
+}
+
+export interface LongPollDeps extends TransportDeps {
+  /** False while reads of the log are known to fail. */
+  readonly isLogReachable: () => boolean;
+  readonly maxHeld: number;
+  /** An answer is ready. `waitedMs` counts only where events were there when the poll came. */
+  onAnswered(answer: { hadEvents: boolean; waitedMs: number }): void;
+}
+
+/** Who opened the stream, once its token or ticket was verified. */
+export interface Visitor {
+  readonly identity: Identity;
+  readonly ticket: Ticket | undefined;
+}

@@ -1,0 +1,34 @@
+/** The tree is the table: each room says what it owns, and its files are neither heaps nor crumbs. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { listSources, root } from '../support/sources.ts';
+import { importTable } from './import-table.ts';
+
+const maxLines = 250;
+const minLines = 15;
+const readmeLines = 15;
+
+const linesOf = (path: string): number => readFileSync(join(root, path), 'utf8').trimEnd().split('\n').length;
+const files = listSources(['src', 'schema', 'clients']);
+
+it('no file is longer than 250 lines', () => {
+  expect(files.filter((path) => linesOf(path) > maxLines)).toEqual([]);
+});
+
+it('no file is shorter than 15 lines', () => {
+  expect(files.filter((path) => linesOf(path) < minLines)).toEqual([]);
+});
+
+it('src has only the entry and the leaves that every room needs loose in it', () => {
+  const loose = files.filter((path) => /^src\/[^/]+$/.test(path));
+  expect(loose).toEqual(['src/clock.ts', 'src/errors.ts', 'src/logger.ts', 'src/main.ts']);
+});
+
+const rooms = Object.keys(importTable).filter((room) => /^(src|clients)\/(?!js\/)/.test(room));
+
+it.each(rooms)('%s says in at most 15 lines what it owns and where to start', (room) => {
+  const readme = join(room, 'README.md');
+  expect(existsSync(join(root, readme)), readme).toBe(true);
+  expect(linesOf(readme)).toBeLessThanOrEqual(readmeLines);
+});
