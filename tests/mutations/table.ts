@@ -556,7 +556,7 @@ export const mutations: readonly Mutation[] = [
     name: 'a rollback leaves held polls where they are',
     file: 'src/legacy/serve/stands.ts',
     find: 'const mayHold = (): boolean => decider.servesAnyLegacy() && isFed(profile.name);',
-    replace: 'const mayHold = (): boolean => isFed(profile.name);',
+    replace: 'const mayHold = (): boolean => decider !== undefined && isFed(profile.name);',
     test: 'tests/e2e/legacy-personal.test.ts',
     expectRed: 'gives a held poll to the old backend',
   },
