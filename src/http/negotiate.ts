@@ -75,9 +75,11 @@ export function negotiateRoute(deps: NegotiateDeps): Hono {
     });
     const cursor = body.cursor === undefined ? await headCursor(deps.log, identity.org) : undefined;
     deps.onNegotiated?.(decision, body);
-    const { bucket: _, ...decided } = decision;
     const answer: NegotiateResponse = {
-      ...decided,
+      transport: decision.transport,
+      cohort: decision.cohort,
+      reason: decision.reason,
+      assignment: decision.assignment,
       urls: {
         websocket: `${deps.basePath}/v2/realtime/stream?ticket=${encodeURIComponent(ticket)}`,
         'long-poll': `${deps.basePath}/v1/realtime/poll`,
