@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { type Claims, claimsSchema, type Role, roleSchema } from '../../schema/token.ts';
-import { nameOf, type OrgPlace, valueAt } from './claims.ts';
+import { nameOf, orgIn, type OrgPlace, valueAt } from './claims.ts';
 import { Credential } from './credential.ts';
 import { jwtForm, keptTokens, payloadOf, verifierOf } from './jwt.ts';
 import { type AskOutcome, AuthServer } from './server.ts';
@@ -139,9 +139,8 @@ function mappedClaims(payload: JWTPayload, config: Config): unknown {
   // An issuer's own `roles` may mean something else: TURNOUT_CLAIM_GRANTS says where ours are.
   const grants = grantsPath === undefined ? payload : valueAt(payload, grantsPath);
   const { services, publish, roles, orgs } = (grants ?? {}) as Partial<Record<keyof Claims, unknown>>;
-  const place = orgPlace(config, config.TURNOUT_CLAIM_ORG);
   const sub = nameOf(valueAt(payload, config.TURNOUT_CLAIM_USER));
-  const org = 'fixed' in place ? place.fixed : nameOf(valueAt(payload, place.path));
+  const org = orgIn(payload, orgPlace(config, config.TURNOUT_CLAIM_ORG));
   return { sub, org, exp: payload.exp, services, publish, roles, orgs };
 }
 

@@ -26,15 +26,13 @@ export function nameOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
+/** Returns the org as text; undefined where none stands there. */
+export const orgIn = (value: unknown, place: OrgPlace): string | undefined =>
+  'fixed' in place ? place.fixed : nameOf(valueAt(value, place.path));
+
 /** Returns user and org; undefined where one is missing or is no valid name (docs/PROTOCOL.md, 1). */
-export function whoIn(
-  value: unknown,
-  userPath: string,
-  orgPlace: OrgPlace,
-): { readonly user: string; readonly org: string } | undefined {
+export function whoIn(value: unknown, userPath: string, orgPlace: OrgPlace) {
   const user = userSchema.safeParse(nameOf(valueAt(value, userPath)));
-  const org = orgSchema.safeParse(
-    'fixed' in orgPlace ? orgPlace.fixed : nameOf(valueAt(value, orgPlace.path)),
-  );
+  const org = orgSchema.safeParse(orgIn(value, orgPlace));
   return user.success && org.success ? { user: user.data, org: org.data } : undefined;
 }

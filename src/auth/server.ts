@@ -33,11 +33,7 @@ export interface AuthServerOptions {
   readonly onAsked?: ((outcome: AskOutcome, why: string) => void) | undefined;
 }
 
-interface Known {
-  readonly user: string;
-  readonly org: string;
-  readonly untilMs: number;
-}
+type Known = NonNullable<ReturnType<typeof whoIn>> & { readonly untilMs: number };
 
 const answerBytes = 64 * 1024;
 const knownCredentials = 10_000;

@@ -1,13 +1,8 @@
 /** Reads the public keys that verify tokens, each with the one algorithm that its kind allows. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 
-export interface PublicKey {
-  readonly key: KeyObject;
-  readonly algorithm: 'RS256' | 'ES256' | 'EdDSA';
-}
-
 /** @throws Error whose message says what the key must be, and never what it was */
-export function readPublicKey(pem: string): PublicKey {
+export function readPublicKey(pem: string) {
   if (pem.includes('PRIVATE KEY')) throw new Error('must be a public key; this one is private');
   // An environment file often holds a PEM on one line, its line ends written as \\n.
   const key = parse(pem.replaceAll('\\n', '\n'));

@@ -31,12 +31,12 @@ const ledger = new Ledger();
 const stop = new AbortController();
 const moves: Move[] = [];
 const views: (() => Member)[] = [];
+const ignore = (): void => undefined;
 const clients: Client[] = [];
 
 function startLegacy({ org, user, token, services }: CrowdMember): void {
   const receive = ledger.open(org, services);
   const onEvent = ({ seq }: { readonly [field: string]: unknown }): void => receive(Number(seq));
-  const ignore = (): void => undefined;
   const poller = { url, token, services, onEvent, onReset: ignore, onError: ignore, signal: stop.signal };
   // Signed out after a week: its dot stays where it was.
   pollForever(poller).catch(ignore);
@@ -52,7 +52,7 @@ function startSdk({ org, user, token, services }: CrowdMember): void {
     services,
     WebSocket: PlainWebSocket,
     onEvent: ({ seq }) => receive(seq ?? 0),
-    onReset: () => undefined,
+    onReset: ignore,
     onState: ({ transport }) => {
       if (transport === undefined || transport === before) return;
       if (before !== undefined) moves.push({ atMs: clock.now(), to: transport });
@@ -86,7 +86,6 @@ const samples = {
 
 async function publishForever(org: string): Promise<void> {
   const { signal } = stop;
-  const ignore = (): void => undefined;
   for (let count = 1; !signal.aborted; count += 1) {
     const service = crowdServices[Math.floor(clock.random() * crowdServices.length)] ?? 'staff';
     const event = { id: clock.id(), org, service, ...samples[service](count) };

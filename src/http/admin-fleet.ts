@@ -44,29 +44,27 @@ interface FleetMember {
   readonly shadows: () => Readonly<Record<string, ShadowSummary>>;
 }
 
-/** From now on this node answers; until it does it is missing from what others tell. */
-export function joinFleet(member: FleetMember): void {
-  member.rollout.fleet.serve((question) => answerFleet(question, member));
-}
-
-/** What this node says when another one asks. Every node answers every question: who gives none is missing. */
-function answerFleet(asked: unknown, { rollout, sessions, drain, shadows }: FleetMember): unknown {
-  const parsed = fleetQuestionSchema.safeParse(asked);
-  if (!parsed.success) return undefined;
-  const question = parsed.data;
-  switch (question.kind) {
-    case 'counts':
-      return countHere(sessions, rollout);
-    case 'sessions':
-      return sessionsHere(sessions, question, rollout.nodeId);
-    case 'shadow':
-      return shadows();
-    case 'drain':
-      if (question.node === rollout.nodeId) drain();
-      return null;
-    default:
-      return question satisfies never;
-  }
+/**
+ * From now on this node answers; until it does it is missing from what others tell. Every node answers every question: who
+ * gives none is missing.
+ */
+export function joinFleet({ rollout, sessions, drain, shadows }: FleetMember): void {
+  rollout.fleet.serve((asked) => {
+    const { data: question } = fleetQuestionSchema.safeParse(asked);
+    switch (question?.kind) {
+      case 'counts':
+        return countHere(sessions, rollout);
+      case 'sessions':
+        return sessionsHere(sessions, question, rollout.nodeId);
+      case 'shadow':
+        return shadows();
+      case 'drain':
+        if (question.node === rollout.nodeId) drain();
+        return null;
+      case undefined:
+        return undefined;
+    }
+  });
 }
 
 const nobody = () => ({ assigned: 0, connected: { websocket: 0, 'long-poll': 0 } });

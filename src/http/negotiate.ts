@@ -1,5 +1,5 @@
 /** `POST /v2/realtime/negotiate` (docs/PROTOCOL.md, 6): tells a client its transport, and gives it the ticket to a stream. */
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { describeRoute } from 'hono-openapi';
 import {
   type NegotiateRequest,
@@ -8,17 +8,17 @@ import {
   negotiateResponseSchema,
 } from '../../schema/http.ts';
 import { asTurnoutError } from '../errors.ts';
-import type { Authenticator, Identity } from '../auth/identity.ts';
+import type { Authenticator } from '../auth/identity.ts';
 import { encodeCursor } from '../log/cursor.ts';
 import { type EventLog, placeOnly } from '../log/event-log.ts';
 import type { Decider, Decision } from '../rollout/decide/decide.ts';
 import type { RulesStore } from '../rollout/rules/store.ts';
+import type { Authenticate } from './app.ts';
 import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { atMost, readJson } from './json-body.ts';
 
 export interface NegotiateDeps {
-  /** @throws unauthorized */
-  readonly authenticate: (c: Context) => Promise<Identity>;
+  readonly authenticate: Authenticate;
   readonly authenticator: Pick<Authenticator, 'issueTicket'>;
   readonly decider: Decider;
   readonly store: Pick<RulesStore, 'refresh'>;
@@ -75,9 +75,11 @@ export function negotiateRoute(deps: NegotiateDeps): Hono {
     });
     const cursor = body.cursor === undefined ? await headCursor(deps.log, identity.org) : undefined;
     deps.onNegotiated?.(decision, body);
-    const { bucket: _, ...decided } = decision;
     const answer: NegotiateResponse = {
-      ...decided,
+      transport: decision.transport,
+      cohort: decision.cohort,
+      reason: decision.reason,
+      assignment: decision.assignment,
       urls: {
         websocket: `${deps.basePath}/v2/realtime/stream?ticket=${encodeURIComponent(ticket)}`,
         'long-poll': `${deps.basePath}/v1/realtime/poll`,

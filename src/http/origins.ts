@@ -7,11 +7,9 @@ import { cors } from 'hono/cors';
  * only where all origins may.
  * @param allowed origins such as `https://app.example.com`, or `*`
  */
-export function originPolicy(
-  allowed: readonly string[],
-): (origin: string, host: string | undefined) => boolean {
+export function originPolicy(allowed: readonly string[]) {
   const known = new Set(allowed.map((origin) => origin.toLowerCase()));
-  return (origin, host) =>
+  return (origin: string, host: string | undefined): boolean =>
     known.has('*') || known.has(origin.toLowerCase()) || (host !== undefined && isSameHost(origin, host));
 }
 

@@ -171,14 +171,10 @@ export class Metrics extends Instruments {
 }
 
 /** Sets a counter to the plain numbers that the hot paths keep, one for each value of `label`. */
-function copy<Label extends string>(
-  counter: Counter<Label>,
-  label: Label,
-  counts: Readonly<Record<string, number>>,
-): void {
+function copy<L extends string>(counter: Counter<L>, label: L, counts: Readonly<Record<string, number>>) {
   counter.reset();
   for (const [value, count] of Object.entries(counts))
-    counter.labels({ [label]: value } as Record<Label, string>).inc(count);
+    counter.inc({ [label]: value } as Record<L, string>, count);
 }
 
 /** Returns the labels of `ws_closes_total`: from our table, or one of a few for what a peer may send, never its words. */

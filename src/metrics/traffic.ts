@@ -19,16 +19,11 @@ export class Traffic {
   frames: Record<FrameClass, number> = { assistant_message: 0, typing: 0, error: 0, other: 0 };
 }
 
-export function frameClass(eventType: string): FrameClass {
-  switch (eventType) {
-    case 'assistant_message':
-      return 'assistant_message';
-    case 'typing':
-    case 'chat_status':
-      return 'typing';
-    case 'error':
-      return 'error';
-    default:
-      return 'other';
-  }
-}
+const classes: ReadonlyMap<string, FrameClass> = new Map([
+  ['assistant_message', 'assistant_message'],
+  ['typing', 'typing'],
+  ['chat_status', 'typing'],
+  ['error', 'error'],
+]);
+
+export const frameClass = (eventType: string): FrameClass => classes.get(eventType) ?? 'other';

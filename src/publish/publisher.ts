@@ -59,11 +59,7 @@ export class Publisher {
     return { id: result.id, ...(result.seq === undefined ? {} : { seq: result.seq }) };
   }
 
-  private async take(
-    identity: Identity,
-    role: PublisherRole,
-    read: () => Promise<readonly PublishItem[]>,
-  ): Promise<PublishResult> {
+  private async take(identity: Identity, role: PublisherRole, read: () => Promise<readonly PublishItem[]>) {
     try {
       // Before the body: a caller that may not publish at all learns nothing about what a good one looks like.
       if (role === 'producer' && !identity.roles.has('producer')) throw fail('role_required');
@@ -74,11 +70,7 @@ export class Publisher {
     }
   }
 
-  private async store(
-    identity: Identity,
-    role: PublisherRole,
-    items: readonly PublishItem[],
-  ): Promise<PublishResult> {
+  private async store(identity: Identity, role: PublisherRole, items: readonly PublishItem[]) {
     const { log, metrics, clock } = this.deps;
     const org = orgOf(identity, role, items);
     const isEphemeral = items.some((item) => item.ephemeral === true);

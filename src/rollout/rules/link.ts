@@ -50,12 +50,9 @@ export class RulesLink implements RulesRedis {
   health(isKnown: boolean): RulesHealth {
     const ageMs = this.clock.monotonic() - this.readAtMs;
     const lastRead = isKnown ? `last read ${Math.round(ageMs / 1000)} s ago` : 'never read';
-    const detail = this.isUp ? 'in Redis' : lastRead;
-    return {
-      isUp: this.isUp,
-      detail: this.notice === '' ? detail : `${detail}; ${this.notice}`,
-      ageMs,
-    };
+    const standing = this.isUp ? 'in Redis' : lastRead;
+    const detail = this.notice === '' ? standing : `${standing}; ${this.notice}`;
+    return { isUp: this.isUp, detail, ageMs };
   }
 
   /** Redis has answered a read. */

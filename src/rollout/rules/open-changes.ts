@@ -203,9 +203,7 @@ export function pastStates(rules: Rules): readonly PastState[] {
 export const pastToggles = (rules: Rules): readonly Feature[] =>
   rules.openChanges.flatMap((change) => {
     const { feature } = change.before;
-    return feature === undefined
-      ? []
-      : [{ ...withPercent(feature, percentOf(feature)), name: pastName(change) }];
+    return feature ? [{ ...withPercent(feature, percentOf(feature)), name: pastName(change) }] : [];
   });
 
 const pastName = ({ assignment }: OpenChange): string => `${transportFlag}@${assignment}`;

@@ -33,7 +33,7 @@ export const byEnvironment: Author = { who: 'environment', reason: 'start' };
 /** Kills, and ended ones, kept in the document: pulling a switch that is on must not grow it for ever. */
 const maxKills = 100;
 
-export interface FlagChange {
+interface FlagChange {
   readonly percent?: number | undefined;
   readonly enabled?: boolean | undefined;
 }
