@@ -14,10 +14,13 @@ const alone = [
   'tests/{e2e,chaos}/*.long.test.ts',
 ];
 const maxWorkers = Math.max(2, availableParallelism());
+// A worker loads Turnout once for all its files: no test leaves anything in a module behind.
+const isolate = false;
 
 const programs = 'tests/support/programs.ts';
 const sideBySide = {
   globalSetup: [programs],
+  isolate,
   maxWorkers,
   testTimeout: 60_000,
   hookTimeout: 60_000,
@@ -63,6 +66,7 @@ export default defineConfig({
           name: 'e2e-wide',
           include: endToEndFiles,
           exclude: [...exclude, ...alone],
+          isolate,
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },

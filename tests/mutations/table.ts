@@ -476,7 +476,7 @@ export const mutations: readonly Mutation[] = [
     name: 'the tail of the log: a bridge trusts that the log knows every id',
     file: 'src/legacy/bridge/feed.ts',
     find: 'this.tails.get(key) ?? (await idsAtTail(log, org, this.service));',
-    replace: 'this.tails.get(key) ?? nothing;',
+    replace: "this.tails.get(key) ?? (await idsAtTail(log, 'another-org', this.service));",
     test: 'tests/chaos/bridge.test.ts',
     expectRed: 'repeats nothing when it goes on from an older place',
   },
