@@ -37,22 +37,16 @@ export interface BridgeReport extends BridgeHealth {
   readonly counts: BridgeCounts;
 }
 
-export interface Bridges {
-  report(): readonly BridgeReport[];
-  /** Somebody reads that profile's source, or it has none. */
-  isFed(profile: string): boolean;
-  /** What was read is stored or left to the next node; the leases are free. */
-  close(): Promise<void>;
-}
-
-export function openBridges(options: BridgesOptions): Bridges {
+export function openBridges(options: BridgesOptions) {
   const bridges = options.profiles.flatMap((profile) =>
     profile.source === undefined ? [] : [new Bridge(profile, profile.source, options)],
   );
   return {
-    report: () => bridges.map((bridge) => bridge.report()),
-    isFed: (profile) => bridges.every(({ name, isFed }) => name !== profile || isFed),
-    async close() {
+    report: (): readonly BridgeReport[] => bridges.map((bridge) => bridge.report()),
+    /** Some node reads that profile's source, or it has none. */
+    isFed: (profile: string): boolean => bridges.every(({ name, isFed }) => name !== profile || isFed),
+    /** What was read is stored or left to the next node; the leases are free. */
+    async close(): Promise<void> {
       await Promise.all(bridges.map((bridge) => bridge.close()));
     },
   };
@@ -107,7 +101,7 @@ class Bridge {
     const isWaiting = isLeading && (leading.feed.isWaiting || !lease.isValid);
     const state = !this.options.isOn ? 'off' : isWaiting ? 'waiting' : isLeading ? 'leading' : 'standby';
     return {
-      profile: this.dialect.profile.name,
+      profile: this.name,
       kind: this.kind,
       state,
       leader: lease.holder ?? null,
@@ -176,7 +170,7 @@ class Bridge {
     await leading.over;
     this.tally.lastError = undefined;
     this.tally.leaves();
-    this.options.logger.info({ profile: this.dialect.profile.name }, 'this node bridges no longer');
+    this.options.logger.info({ profile: this.name }, 'this node bridges no longer');
   }
 }
 

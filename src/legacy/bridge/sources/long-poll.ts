@@ -90,11 +90,10 @@ export class LongPollSource implements Source {
       method: match.method,
       headers: {
         accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
         ...reader.headers,
       },
-      ...(body === undefined ? {} : { body }),
+      body: body ?? null,
       dispatcher,
       signal,
     });
