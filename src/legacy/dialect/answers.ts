@@ -4,9 +4,14 @@ import { type CursorWire, cursorText, holdsCursor } from './cursor.ts';
 import type { LegacyAnswer, LegacyReading } from './dialect.ts';
 import { parseExact } from './exact-json.ts';
 import { compileSteps, memberOf, stepsOf } from './json-path.ts';
-import { compileTemplate, eventPlace, leavesOf, type Template, unescaped } from './template.ts';
-
-type AnswerTemplate = Profile['response']['idle'];
+import {
+  type AnswerTemplate,
+  compileTemplate,
+  eventPlace,
+  leavesOf,
+  type Template,
+  unescaped,
+} from './template.ts';
 
 /** What fills an answer's places. */
 interface Filling {

@@ -17,7 +17,8 @@ export class LegacyExchange {
 
   constructor(
     readonly profile: Profile,
-    readonly request: IncomingMessage /** To see a client that leaves; only `api.ts` writes to it. */,
+    readonly request: IncomingMessage,
+    /** To see a client that leaves; only `api.ts` writes to it. */
     readonly response: ServerResponse,
   ) {}
 
