@@ -6,10 +6,8 @@ import type { BridgeHealth } from '../../../schema/http.ts';
 import { setMaxListeners } from 'node:events';
 import type { Profile, ProfileSource } from '../../../schema/profile.ts';
 import type { Cancel, Clock } from '../../clock.ts';
-import type { EventLog } from '../../log/event-log.ts';
-import type { Logger } from '../../logger.ts';
 import type { RedisConnection } from '../../redis/connections.ts';
-import { BridgeFeed } from './feed.ts';
+import { BridgeFeed, type BridgeFeedParts } from './feed.ts';
 import { type BridgeCounts, BridgeTally, faultText } from './health.ts';
 import type { Dialect } from '../dialect/dialect.ts';
 import { bridgeKeys, type Lease, LocalLease, RedisLease, renewMs } from './lease.ts';
@@ -19,16 +17,13 @@ import { LongPollSource } from './sources/long-poll.ts';
 import { RedisPubsubSource } from './sources/redis-pubsub.ts';
 import { RedisStreamSource } from './sources/redis-stream.ts';
 
-export interface BridgesOptions {
+export interface BridgesOptions extends Pick<BridgeFeedParts, 'log' | 'clock' | 'logger'> {
   /** Those without a source have nothing to bridge. */
   readonly profiles: readonly Profile[];
-  readonly log: Pick<EventLog, 'append' | 'read'>;
   /** Turnout's own; undefined: the log is this process's, and so is the bridge. */
   readonly redis: Pick<RedisConnection, 'commands'> | undefined;
   readonly prefix: string;
   readonly nodeId: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** False: this node leaves bridging to others. */
   readonly isOn: boolean;
 }
