@@ -115,23 +115,12 @@ function withEnvironment(
   return { value: { ...value, source: fill(value.source, ['source']) }, problems };
 }
 
-/** A path that a profile takes. */
-interface Claim {
-  readonly profile: string;
-  readonly at: ProfilePath;
-  readonly pattern: string;
-  /** `*`: all of them. */
-  readonly method: string;
-}
+type Claim = ReturnType<typeof claimsOf>[number];
 
-const claimsOf = ({ name, match, passthrough }: Profile): Claim[] => [
-  { profile: name, at: ['match', 'path'], pattern: match.path, method: match.method },
-  ...passthrough.map((pattern, index) => ({
-    profile: name,
-    at: ['passthrough', index],
-    pattern,
-    method: '*',
-  })),
+/** The paths that a profile takes, each where it says so; the method `*`: all of them. */
+const claimsOf = ({ name: profile, match, passthrough }: Profile) => [
+  { profile, at: ['match', 'path'], pattern: match.path, method: match.method },
+  ...passthrough.map((pattern, index) => ({ profile, at: ['passthrough', index], pattern, method: '*' })),
 ];
 
 /** A profile may name its own poll's path again; two profiles share an exact path where each polls it by a method of its own. */
