@@ -65,8 +65,10 @@ export function addLegacyCommands(program: Command, terminal: Terminal): void {
         const { shadowBodySchema } = await import('../../../schema/admin.ts');
         const client = new GatewayClient(terminal, options, adminTokens);
         const found = await client.call(shadowBodySchema, '/admin/v1/legacy/shadow');
-        const exit = Object.values(found.profiles).every(isClean) ? 'done' : 'usage';
-        return { json: found, lines: () => shadowLines(found).map(printable), exit };
+        // Places in the old backend's answers have its names in them, in JSON too.
+        const lines = options.output === 'json' ? [JSON.stringify(found)] : shadowLines(found);
+        await terminal.print(...lines.map(printable));
+        return Object.values(found.profiles).every(isClean) ? 'done' : 'usage';
       }),
     );
 }
