@@ -34,15 +34,14 @@ export async function mintToken(
   return { token, claims };
 }
 
-interface InspectedToken {
-  readonly header: Readonly<Record<string, unknown>>;
-  readonly claims: Readonly<Record<string, unknown>>;
-  /** Why the gateway would refuse it, its signature apart. */
-  readonly problems: readonly string[];
-}
+type InspectedToken = ReturnType<typeof inspectToken>;
 
-/** @throws CommandError `usage` where the text is no JWT. Its signature is not looked at. */
-export function inspectToken(token: string, nowMs: number): InspectedToken {
+/**
+ * Its signature is not looked at.
+ * @returns `problems`: why the gateway would refuse it, its signature apart
+ * @throws CommandError `usage` where the text is no JWT
+ */
+export function inspectToken(token: string, nowMs: number) {
   const { header, claims } = decoded(token);
   const { data, error } = claimsSchema.safeParse(claims);
   const problems = error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
-import type { PassthroughBounds } from '../../src/legacy/proxy/passthrough.ts';
+import type { PassthroughBounds } from '../../src/legacy/proxy/connections.ts';
 import { call, type ErrorAnswer } from '../support/http-client.ts';
 import { type LegacyNode, openLegacyNode, plainProfile } from '../support/legacy-node.ts';
 import { startGateway } from '../support/node-process.ts';

@@ -3,8 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { profileProblems } from '../../src/legacy/profile/problems.ts';
-import { parseShape } from '../../src/legacy/profile/shape.ts';
+import { checkProfile } from '../../src/legacy/profile/problems.ts';
 
 const documents = [
   'README.md',
@@ -56,7 +55,7 @@ describe("the migration guide's example profiles", () => {
   });
 
   it.each(examples)('%s', (yaml) => {
-    const shape = parseShape(parse(yaml.replaceAll(/\$\{\w+\}/g, 'a credential')));
-    expect('name' in shape ? profileProblems(shape) : shape).toEqual([]);
+    const { problems } = checkProfile(parse(yaml.replaceAll(/\$\{\w+\}/g, 'a credential')));
+    expect(problems).toEqual([]);
   });
 });

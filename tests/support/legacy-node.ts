@@ -6,7 +6,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
 import { LegacyApi, type LegacyDeps } from '../../src/legacy/api.ts';
 import { openServer } from '../../src/http/server.ts';
-import type { PassthroughBounds } from '../../src/legacy/proxy/passthrough.ts';
+import type { PassthroughBounds } from '../../src/legacy/proxy/connections.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
 

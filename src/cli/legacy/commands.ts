@@ -65,6 +65,7 @@ export function addLegacyCommands(program: Command, terminal: Terminal): void {
         const { shadowBodySchema } = await import('../../../schema/admin.ts');
         const client = new GatewayClient(terminal, options, adminTokens);
         const found = await client.call(shadowBodySchema, '/admin/v1/legacy/shadow');
+        // Places in the old backend's answers have its names in them, in JSON too.
         const lines = options.output === 'json' ? [JSON.stringify(found)] : shadowLines(found);
         await terminal.print(...lines.map(printable));
         return Object.values(found.profiles).every(isClean) ? 'done' : 'usage';

@@ -14,24 +14,11 @@ interface Scalar {
   readonly value: string | number;
 }
 
-/** Names of an item's fields; the cursor's is the one whose value a client comes back with. */
-type ItemFields = Readonly<Record<'id' | 'cursor' | 'type' | 'payload', string | undefined>>;
 /** Names of query parameters. */
 export type QueryNames = Readonly<Record<'cursor' | 'wait' | 'limit', string | undefined>>;
 
 /** What was found in the first answer. */
-export interface Found {
-  readonly list: Steps | undefined;
-  readonly items: readonly unknown[];
-  readonly cursor: { readonly in: 'query' | 'header'; readonly name: string; readonly wrap: string };
-  readonly value: string | undefined;
-  readonly format: Format;
-  /** In the body; a header's is `etag`. */
-  readonly place: Steps | undefined;
-  /** The cursor's word in the body's template. */
-  readonly word: string;
-  readonly fields: ItemFields;
-}
+export type Found = ReturnType<typeof examine>;
 
 const names = {
   cursor:
@@ -88,10 +75,11 @@ export function findParameters(query: URLSearchParams): QueryNames {
 }
 
 /**
+ * Names of an item's fields; the cursor's is the one whose value a client comes back with.
  * @param seen the value of an answer's cursor, which its last item has in one of its fields, often
  * @param given the value that was asked with: a field of the same format is where it came from
  */
-function findFields(item: unknown, seen: string | undefined, given: string | undefined): ItemFields {
+function findFields(item: unknown, seen: string | undefined, given: string | undefined) {
   const entries = isRecord(item) ? Object.entries(item) : [];
   const named = (form: RegExp): string | undefined => entries.find(([name]) => form.test(name))?.[0];
   const id = named(names.id);
@@ -114,7 +102,7 @@ function formatOf(value: string | number, where: string): Format {
 }
 
 /** @param parameter that carries the cursor. @throws CommandError for what is no JSON */
-export function examine(url: URL, answer: OldAnswer, parameter: string | undefined, notes: string[]): Found {
+export function examine(url: URL, answer: OldAnswer, parameter: string | undefined, notes: string[]) {
   const body = bodyOf(answer, parseExact);
   if (answer.body !== undefined && body === undefined)
     throw new CommandError('usage', 'the old API answers with something else than JSON');
@@ -146,7 +134,9 @@ export function examine(url: URL, answer: OldAnswer, parameter: string | undefin
         : { in: 'header', name: 'If-None-Match', wrap: '"{}"' },
     value: value === undefined ? undefined : String(value),
     format,
+    /** In the body; a header's is `etag`. */
     place: etag === undefined ? inBody?.steps : undefined,
+    /** The cursor's word in the body's template. */
     word: isText && format !== 'string' && format !== 'stream-id' ? '$cursor:text' : '$cursor',
     fields,
   };

@@ -23,15 +23,13 @@ interface OldRequest {
 }
 
 export class OldApi {
-  private readonly terminal: Pick<Terminal, 'clock' | 'stopped'>;
-
   constructor(
-    terminal: OldApi['terminal'] /** As a client asks it, its query included. */,
-    readonly url: URL /** What a client sends: its credentials, mostly. */,
+    private readonly terminal: Pick<Terminal, 'clock' | 'stopped'>,
+    /** As a client asks it, its query included. */
+    readonly url: URL,
+    /** What a client sends: its credentials, mostly. */
     readonly headers: Headers,
-  ) {
-    this.terminal = terminal;
-  }
+  ) {}
 
   /** @throws CommandError `unreachable` where no answer comes, or one larger than 8 MiB */
   async ask(request: OldRequest): Promise<OldAnswer> {

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Profile } from '../../../schema/profile.ts';
 import { itemCursor } from '../../legacy/dialect/answers.ts';
 import { cursorWire } from '../../legacy/dialect/cursor.ts';
-import type { Dialect, LegacyReading } from '../../legacy/dialect/dialect.ts';
+import type { Dialect } from '../../legacy/dialect/dialect.ts';
 import { parseWhereItParses } from '../../legacy/dialect/exact-json.ts';
 import { compilePath, isPath } from '../../legacy/dialect/json-path.ts';
 import { createDialect } from '../../legacy/dialect/profile-dialect.ts';
@@ -17,23 +17,13 @@ const slackMs = 10_000;
 /** Answers with events in a row, on the way to an idle one. */
 const maxTurns = 5;
 
-interface Probe {
-  readonly profile: Profile;
-  readonly dialect: Dialect;
-  /** @param sent the credentials that were given, unless others are named */
-  readonly ask: (cursor: string | undefined, sent?: Readonly<Record<string, string>>) => Promise<Seen>;
-}
+type Probe = ReturnType<typeof probeOf>;
 
-interface Seen {
-  readonly answer: OldAnswer;
-  readonly reading: LegacyReading;
-}
-
-/** @throws CommandError where nothing answers */
-export async function probeFindings(api: OldApi, profile: Profile): Promise<Finding[]> {
+function probeOf(api: OldApi, profile: Profile) {
   const dialect = createDialect(profile);
   const { match, request } = profile;
-  const ask: Probe['ask'] = async (cursor, sent = api.headers) => {
+  /** @param sent the credentials that were given, unless others are named */
+  const ask = async (cursor: string | undefined, sent = api.headers) => {
     const query = dialect.query(cursor, waitMs);
     const url = new URL(api.url);
     if (url.pathname === '/') url.pathname = match.path.replace(/\/?\*$/, '');
@@ -45,10 +35,16 @@ export async function probeFindings(api: OldApi, profile: Profile): Promise<Find
     const answer = await api.ask({ url, method: match.method, headers, body: query.body, ...within });
     return { answer, reading: dialect.read(answer) };
   };
-  const found = await answeredFindings({ profile, dialect, ask });
+  return { profile, dialect, ask };
+}
+
+/** @throws CommandError where nothing answers */
+export async function probeFindings(api: OldApi, profile: Profile): Promise<Finding[]> {
+  const probe = probeOf(api, profile);
+  const found = await answeredFindings(probe);
   if (profile.auth === undefined) return found;
-  const stranger = await ask(undefined, {});
-  return [...found, anonymousFinding(dialect, stranger.answer), ...(await resolveFindings(api, profile))];
+  const { answer } = await probe.ask(undefined, {});
+  return [...found, anonymousFinding(probe.dialect, answer), ...(await resolveFindings(api, profile))];
 }
 
 async function answeredFindings(probe: Probe): Promise<Finding[]> {
@@ -95,7 +91,7 @@ const beginnings: Readonly<Record<Profile['request']['cursor']['format'], readon
 };
 
 /** From the very first on. */
-async function earliest({ profile, ask }: Probe): Promise<Seen | undefined> {
+async function earliest({ profile, ask }: Probe) {
   for (const beginning of beginnings[profile.request.cursor.format]) {
     const seen = await ask(beginning);
     if (seen.reading.kind === 'events') return seen;

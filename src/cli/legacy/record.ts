@@ -1,21 +1,13 @@
 /** Proposes a profile from two answers of an old API: one with events where there are any, and an idle one. */
 import { stringify } from 'yaml';
-import { profileProblems } from '../../legacy/profile/problems.ts';
-import { parseShape } from '../../legacy/profile/shape.ts';
+import { checkProfile } from '../../legacy/profile/problems.ts';
 import { CommandError } from '../exits.ts';
 import { examine, findParameters, type Found, itemsAt, templateOf } from './detect.ts';
 import { bodyOf, type OldAnswer, type OldApi } from './old-api.ts';
 import { answerOf, authOf, eventOf, requestOf, sourceOf } from './proposal.ts';
 
-interface Proposal {
-  readonly yaml: string;
-  readonly profile: unknown;
-  /** What to look at by hand. */
-  readonly notes: readonly string[];
-}
-
 /** @param api with an address as a client asks it. @throws CommandError where nothing answers, or what answers is no JSON */
-export async function recordProfile(api: OldApi, name: string): Promise<Proposal> {
+export async function recordProfile(api: OldApi, name: string) {
   const { url } = api;
   const parameters = findParameters(url.searchParams);
   const notes: string[] = [];
@@ -45,7 +37,13 @@ export async function recordProfile(api: OldApi, name: string): Promise<Proposal
     },
     source: sourceOf(api, found),
   };
-  return { profile, notes: [...notes, ...problemsOf(profile)], yaml: stringify(profile, { lineWidth: 110 }) };
+  const problems = checkProfile(profile).problems.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  return {
+    yaml: stringify(profile, { lineWidth: 110 }),
+    profile,
+    /** What to look at by hand. */
+    notes: [...notes, ...problems],
+  };
 }
 
 /** What comes when nothing does: asked at the end of what there is. */
@@ -69,10 +67,4 @@ async function errorOf(api: OldApi): Promise<{ error?: object }> {
   if (status < 400 || status >= 500) return {};
   const body = bodyOf(answer);
   return { error: { [status]: { status, ...(body !== undefined && { body: templateOf(body) }) } } };
-}
-
-function problemsOf(profile: unknown): string[] {
-  const shape = parseShape(profile);
-  const problems = 'name' in shape ? profileProblems(shape) : shape;
-  return problems.map(({ path, message }) => `${path.join('.')}: ${message}`);
 }

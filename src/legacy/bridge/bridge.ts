@@ -6,10 +6,8 @@ import type { BridgeHealth } from '../../../schema/http.ts';
 import { setMaxListeners } from 'node:events';
 import type { Profile, ProfileSource } from '../../../schema/profile.ts';
 import type { Cancel, Clock } from '../../clock.ts';
-import type { EventLog } from '../../log/event-log.ts';
-import type { Logger } from '../../logger.ts';
 import type { RedisConnection } from '../../redis/connections.ts';
-import { BridgeFeed } from './feed.ts';
+import { BridgeFeed, type BridgeFeedParts } from './feed.ts';
 import { type BridgeCounts, BridgeTally, faultText } from './health.ts';
 import type { Dialect } from '../dialect/dialect.ts';
 import { bridgeKeys, type Lease, LocalLease, RedisLease, renewMs } from './lease.ts';
@@ -19,16 +17,13 @@ import { LongPollSource } from './sources/long-poll.ts';
 import { RedisPubsubSource } from './sources/redis-pubsub.ts';
 import { RedisStreamSource } from './sources/redis-stream.ts';
 
-export interface BridgesOptions {
+export interface BridgesOptions extends Pick<BridgeFeedParts, 'log' | 'clock' | 'logger'> {
   /** Those without a source have nothing to bridge. */
   readonly profiles: readonly Profile[];
-  readonly log: Pick<EventLog, 'append' | 'read'>;
   /** Turnout's own; undefined: the log is this process's, and so is the bridge. */
   readonly redis: Pick<RedisConnection, 'commands'> | undefined;
   readonly prefix: string;
   readonly nodeId: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** False: this node leaves bridging to others. */
   readonly isOn: boolean;
 }
@@ -37,22 +32,16 @@ export interface BridgeReport extends BridgeHealth {
   readonly counts: BridgeCounts;
 }
 
-export interface Bridges {
-  report(): readonly BridgeReport[];
-  /** Somebody reads that profile's source, or it has none. */
-  isFed(profile: string): boolean;
-  /** What was read is stored or left to the next node; the leases are free. */
-  close(): Promise<void>;
-}
-
-export function openBridges(options: BridgesOptions): Bridges {
+export function openBridges(options: BridgesOptions) {
   const bridges = options.profiles.flatMap((profile) =>
     profile.source === undefined ? [] : [new Bridge(profile, profile.source, options)],
   );
   return {
-    report: () => bridges.map((bridge) => bridge.report()),
-    isFed: (profile) => bridges.every(({ name, isFed }) => name !== profile || isFed),
-    async close() {
+    report: (): readonly BridgeReport[] => bridges.map((bridge) => bridge.report()),
+    /** Some node reads that profile's source, or it has none. */
+    isFed: (profile: string): boolean => bridges.every(({ name, isFed }) => name !== profile || isFed),
+    /** What was read is stored or left to the next node; the leases are free. */
+    async close(): Promise<void> {
       await Promise.all(bridges.map((bridge) => bridge.close()));
     },
   };
@@ -107,7 +96,7 @@ class Bridge {
     const isWaiting = isLeading && (leading.feed.isWaiting || !lease.isValid);
     const state = !this.options.isOn ? 'off' : isWaiting ? 'waiting' : isLeading ? 'leading' : 'standby';
     return {
-      profile: this.dialect.profile.name,
+      profile: this.name,
       kind: this.kind,
       state,
       leader: lease.holder ?? null,
@@ -176,7 +165,7 @@ class Bridge {
     await leading.over;
     this.tally.lastError = undefined;
     this.tally.leaves();
-    this.options.logger.info({ profile: this.dialect.profile.name }, 'this node bridges no longer');
+    this.options.logger.info({ profile: this.name }, 'this node bridges no longer');
   }
 }
 

@@ -12,7 +12,7 @@ import type { Dialect } from '../dialect/dialect.ts';
 import type { Lease } from './lease.ts';
 import { idsAtTail } from './log-tail.ts';
 import { retryUntilAborted } from '../../async/retry.ts';
-import type { SourceBatch, SourceFeed, SourceItem } from './source.ts';
+import type { SourceBatch, SourceFeed } from './source.ts';
 
 export interface BridgeFeedParts {
   readonly dialect: Dialect;
@@ -43,7 +43,7 @@ export class BridgeFeed implements SourceFeed {
   private readonly service: string;
   /** By lane and org: what stood in the log when the lane was taken up. */
   private readonly tails = new Map<string, ReadonlySet<string>>();
-  private readonly positions = new Map<string, string>();
+  private readonly positions = new Map<string, string | undefined>();
   /** Orgs that have lost something of their source, and whose log has no mark of it yet. */
   private readonly torn = new Set<string>();
   private readonly turn: number | undefined;
@@ -65,8 +65,7 @@ export class BridgeFeed implements SourceFeed {
 
   async position(lane: string): Promise<string | undefined> {
     const position = await this.untilDone(() => this.parts.lease.position(lane));
-    if (position === undefined) this.positions.delete(lane);
-    else this.positions.set(lane, position);
+    this.positions.set(lane, position);
     return position;
   }
 
@@ -119,12 +118,14 @@ export class BridgeFeed implements SourceFeed {
   /** Items as events by org, in their order; what is no event is counted, and leaves a hole in its place. */
   private prepared({ org: batchOrg, items }: SourceBatch): Map<string, PreparedEvent[]> {
     const byOrg = new Map<string, PreparedEvent[]>();
+    const { dialect, logger, tally } = this.parts;
     let bad = 0;
     for (const item of items) {
-      const { org, event, why } = eventOf(this.parts.dialect, item, batchOrg);
+      const { org, event, why } = eventOf(dialect, item, batchOrg);
       if (why !== undefined) {
         bad += 1;
-        if (bad <= maxLoggedPerBatch) this.tellBad(item, why);
+        const fields = { profile: dialect.profile.name, at: item.at, why };
+        if (bad <= maxLoggedPerBatch) logger.warn(fields, 'an item of the source is left out');
       }
       if (org === undefined) continue;
       const events = byOrg.get(org) ?? [];
@@ -132,13 +133,8 @@ export class BridgeFeed implements SourceFeed {
       if (this.torn.delete(org)) events.push(holeAt(`${org} before ${item.at}`));
       events.push(event);
     }
-    this.parts.tally.counts.badItems += bad;
+    tally.counts.badItems += bad;
     return byOrg;
-  }
-
-  private tellBad({ at }: SourceItem, why: string): void {
-    const { logger, dialect } = this.parts;
-    logger.warn({ profile: dialect.profile.name, at, why }, 'an item of the source is left out');
   }
 
   /** @param stored gets the ids that were new to the log */

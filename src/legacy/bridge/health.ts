@@ -3,16 +3,10 @@ import type { Clock } from '../../clock.ts';
 import { codeIn } from '../../errors.ts';
 import { scrubText } from '../../logger.ts';
 
-/** Totals since the node started. */
-export interface BridgeCounts {
-  readonly events: number;
-  readonly duplicates: number;
-  readonly badItems: number;
-  readonly gaps: number;
-  readonly restarts: number;
-}
+export type BridgeCounts = Readonly<BridgeTally['counts']>;
 
 export class BridgeTally {
+  /** Totals since the node started. */
   readonly counts = { events: 0, duplicates: 0, badItems: 0, gaps: 0, restarts: 0 };
   lastError: string | undefined;
   private readonly waiting = new Map<string, number>();

@@ -2,8 +2,8 @@
  * Ids that stand at the end of an org's log. A crash between an append and its checkpoint repeats one batch; when that is
  * longer ago than the log knows ids for, this is what keeps it from being stored twice.
  */
-import type { LogEntry } from '../../log/entry.ts';
 import { type EventLog, placeOnly, type Start } from '../../log/event-log.ts';
+import { envelopeOf } from '../dialect/envelope.ts';
 
 const maxEntries = 1000;
 const page = { maxEvents: 200, maxBytes: 1024 * 1024 };
@@ -28,12 +28,9 @@ export async function idsAtTail(
     }
     const last = answer.entries.at(-1);
     if (last === undefined) return ids;
-    for (const entry of answer.entries) if (entry.service === service) ids.add(idOf(entry));
+    for (const entry of answer.entries) if (entry.service === service) ids.add(envelopeOf(entry).id);
     seq = last.seq;
     start = { at: 'lastSeq', seq, epoch: answer.head.epoch };
   }
   return ids;
 }
-
-// What the log keeps was an envelope when it was appended.
-const idOf = ({ json }: LogEntry): string => (JSON.parse(json.toString('utf8')) as { id: string }).id;

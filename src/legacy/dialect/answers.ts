@@ -4,9 +4,14 @@ import { type CursorWire, cursorText, holdsCursor } from './cursor.ts';
 import type { LegacyAnswer, LegacyReading } from './dialect.ts';
 import { parseExact } from './exact-json.ts';
 import { compileSteps, memberOf, stepsOf } from './json-path.ts';
-import { compileTemplate, eventPlace, leavesOf, type Template, unescaped } from './template.ts';
-
-type AnswerTemplate = Profile['response']['idle'];
+import {
+  type AnswerTemplate,
+  compileTemplate,
+  eventPlace,
+  leavesOf,
+  type Template,
+  unescaped,
+} from './template.ts';
 
 /** What fills an answer's places. */
 interface Filling {
@@ -18,10 +23,7 @@ interface Filling {
 /** A header's value or a string of the body as JSON; undefined where it is left out. */
 type WriteText = (filling: Filling) => string | undefined;
 
-export function compileAnswer(
-  template: AnswerTemplate,
-  wire: CursorWire,
-): (filling: Filling) => LegacyAnswer {
+export function compileAnswer(template: AnswerTemplate, wire: CursorWire) {
   const { status, body } = template;
   const write = body === undefined ? undefined : compileTemplate(body, (text) => answerLeaf(text, wire));
   const headers = Object.entries(template.headers).map(([name, text]): [string, WriteText] => [
@@ -30,16 +32,14 @@ export function compileAnswer(
   ]);
   if (write !== undefined && !headers.some(([name]) => name === 'content-type'))
     headers.push(['content-type', () => 'application/json; charset=utf-8']);
-  return (filling) => ({
-    status,
-    headers: Object.fromEntries(
-      headers.flatMap(([name, text]) => {
-        const value = text(filling);
-        return value === undefined ? [] : [[name, value]];
-      }),
-    ),
-    body: write && Buffer.from(write(filling) ?? 'null'),
-  });
+  return (filling: Filling): LegacyAnswer => {
+    const written: Record<string, string> = {};
+    for (const [name, text] of headers) {
+      const value = text(filling);
+      if (value !== undefined) written[name] = value;
+    }
+    return { status, headers: written, body: write && Buffer.from(write(filling) ?? 'null') };
+  };
 }
 
 function answerLeaf(text: string, wire: CursorWire): WriteText | undefined {

@@ -10,17 +10,20 @@ export interface CursorFormat {
   isNumber(value: string): boolean;
 }
 
-const unordered = (most: number): CursorFormat => ({
-  canonical: (text) => (text.length <= most && /^[^\p{Cc}]+$/u.test(text) ? text : undefined),
+/** Long enough for any id or cursor in the field, short enough for a header. */
+const textChars = 1024;
+
+const unordered: CursorFormat = {
+  canonical: (text) => (text.length <= textChars && /^[^\p{Cc}]+$/u.test(text) ? text : undefined),
   compare: (a, b) => (a === b ? 0 : undefined),
   isNumber: () => false,
-});
+};
 
 /** @param compare of two values in their one spelling */
 const ordered = (
   canonical: CursorFormat['canonical'],
   compare: (a: string, b: string) => number,
-  isNumber: CursorFormat['isNumber'],
+  isNumber: CursorFormat['isNumber'] = () => false,
 ): CursorFormat => ({
   canonical,
   compare(a, b) {
@@ -30,9 +33,6 @@ const ordered = (
   isNumber,
 });
 
-/** Long enough for any id or cursor in the field, short enough for a header. */
-const textChars = 1024;
-
 export const cursorFormats: Readonly<Record<Profile['request']['cursor']['format'], CursorFormat>> = {
   integer: ordered(canonicalInteger, byNumber, () => true),
   timestamp: ordered(
@@ -41,13 +41,9 @@ export const cursorFormats: Readonly<Record<Profile['request']['cursor']['format
     // Nanoseconds as a fraction are more digits than a double holds: those stay text.
     (value) => decimal.test(value) && (!value.includes('.') || String(Number(value)) === value),
   ),
-  'stream-id': ordered(
-    (text) => (/^\d{1,20}(-\d{1,20})?$/.test(text) ? text : undefined),
-    compareStreamIds,
-    () => false,
-  ),
-  string: unordered(textChars),
-  opaque: unordered(textChars),
+  'stream-id': ordered((text) => (/^\d{1,20}(-\d{1,20})?$/.test(text) ? text : undefined), compareStreamIds),
+  string: unordered,
+  opaque: unordered,
 };
 
 function canonicalInteger(text: string): string | undefined {
@@ -123,35 +119,32 @@ function nanosOfNumber(value: string): bigint {
   return length <= 17 ? scaled(value) / 1_000_000n : scaled(value) / 1_000_000_000n;
 }
 
-/** A cursor as it stands on the wire: its value in the profile's wrapping. */
-export interface CursorWire extends CursorFormat {
-  /** The value as a text of the wire. */
-  wrapped(value: string): string;
-  /** The value in a text of the wire; undefined where it is no such cursor. A text without the wrapping is taken as it is. */
-  unwrapped(text: string): string | undefined;
-  /** The value as JSON of the wire. */
-  json(value: string): string;
-}
+export type CursorWire = ReturnType<typeof cursorWire>;
 
-export function cursorWire({ format, wrap }: Profile['request']['cursor']): CursorWire {
+/** A cursor as it stands on the wire: its value in the profile's wrapping. */
+export function cursorWire({ format, wrap }: Profile['request']['cursor']) {
   const rules = cursorFormats[format];
   const [before, after] = splitOnce(wrap, '{}');
   const isBare = before === '' && after === '';
   const wrapped = (value: string): string => before + value + after;
   return {
     ...rules,
+    /** The value as a text of the wire. */
     wrapped,
-    unwrapped(text) {
+    /** The value in a text of the wire; undefined where it is no such cursor. A text without the wrapping is taken as it is. */
+    unwrapped(text: string): string | undefined {
       // What compresses on the way makes an ETag a weak one.
       const strong = before.startsWith('"') ? text.trim().replace(/^W\//, '') : text;
       return rules.canonical(between(strong, before, after) ?? strong);
     },
-    json: (value) => (isBare && rules.isNumber(value) ? value : JSON.stringify(wrapped(value))),
+    /** The value as JSON of the wire. */
+    json: (value: string): string =>
+      isBare && rules.isNumber(value) ? value : JSON.stringify(wrapped(value)),
   };
 }
 
-/** What stands between the two; undefined where the text doesn't begin and end with them. */
-function between(text: string, before: string, after: string): string | undefined {
+/** Returns what stands between the two; undefined where the text doesn't begin and end with them. */
+export function between(text: string, before: string, after: string): string | undefined {
   const isSo = text.length >= before.length + after.length && text.startsWith(before) && text.endsWith(after);
   return isSo ? text.slice(before.length, text.length - after.length) : undefined;
 }
@@ -159,26 +152,21 @@ function between(text: string, before: string, after: string): string | undefine
 /** `$$cursor` is a text that only looks like a place. */
 export const holdsCursor = (text: string): boolean => text.includes('$cursor') && !text.startsWith('$$');
 
-interface CursorText {
-  readonly write: (cursor: string) => string;
-  readonly read: (text: string) => string | undefined;
-}
-
 /** A string of an answer's template that the cursor stands in: `$cursor:text` by itself, or anywhere inside. */
-export function cursorText(text: unknown, wire: CursorWire): CursorText | undefined {
+export function cursorText(text: unknown, wire: CursorWire) {
   if (typeof text !== 'string' || !holdsCursor(text)) return undefined;
   const [before, after] = splitOnce(text === '$cursor:text' ? '$cursor' : text, '$cursor');
   return {
-    write: (cursor) => before + wire.wrapped(cursor) + after,
-    read(given) {
+    write: (cursor: string): string => before + wire.wrapped(cursor) + after,
+    read: (given: string): string | undefined => {
       const inner = between(given, before, after);
       return inner === undefined ? undefined : wire.unwrapped(inner);
     },
   };
 }
 
-/** The text before and after the first `mark`. */
-function splitOnce(text: string, mark: string): [string, string] {
+/** Returns the text before and after the first `mark`. */
+export function splitOnce(text: string, mark: string): [string, string] {
   const at = text.indexOf(mark);
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + mark.length)];
 }

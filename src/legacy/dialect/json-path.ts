@@ -21,16 +21,10 @@ export function pathOf(parts: readonly Step[]): string | undefined {
 
 export const compilePath = (path: string): Getter => compileSteps(stepsOf(path));
 
-export function compileSteps(parts: readonly Step[]): Getter {
-  const [first, ...rest] = parts;
-  if (first === undefined) return (value) => value;
-  if (rest.length === 0) return (value) => memberOf(value, first);
-  return (value) => {
-    let at = memberOf(value, first);
-    for (const step of rest) at = memberOf(at, step);
-    return at;
-  };
-}
+export const compileSteps =
+  (parts: readonly Step[]): Getter =>
+  (value) =>
+    parts.reduce(memberOf, value);
 
 /** What a value holds by that name or place itself, not by its prototype. */
 export function memberOf(value: unknown, step: Step): unknown {

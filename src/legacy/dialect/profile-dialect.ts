@@ -8,7 +8,7 @@ import { compilePath } from './json-path.ts';
 import { compileAsk, compileQuery } from './request-reading.ts';
 import { compileTemplate, eventLeaf } from './template.ts';
 
-/** @param profile as `profileSchema` parsed it and `profileProblems` let it pass */
+/** @param profile as `profileSchema` parsed it and `checkProfile` let it pass */
 export function createDialect(profile: Profile): Dialect {
   const { request, response } = profile;
   const wire = cursorWire(request.cursor);

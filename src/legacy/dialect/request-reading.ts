@@ -14,6 +14,9 @@ import { memberOf } from './json-path.ts';
 type Wait = NonNullable<Profile['request']['wait']>;
 type Limit = NonNullable<Profile['request']['limit']>;
 
+/** How many milliseconds one of a wait's units has. */
+export const unitMs = ({ unit }: Pick<Wait, 'unit'>): number => (unit === 's' ? 1000 : 1);
+
 export function compileAsk({ request }: Profile, wire: CursorWire): (request: LegacyRequest) => LegacyAsk {
   const { cursor, wait, limit } = request;
   return (given) => ({
@@ -35,7 +38,7 @@ function readWaitMs(text: string | undefined, wait: Wait): number {
   if (text !== undefined && !/^\d{1,12}(\.\d{1,6})?$/.test(text))
     throw new LegacyRequestError(`${wait.name} is not a span of time`);
   const span = text === undefined ? wait.default : Number(text);
-  return Math.round(Math.min(span, wait.max) * (wait.unit === 's' ? 1000 : 1));
+  return Math.round(Math.min(span, wait.max) * unitMs(wait));
 }
 
 function readLimit(text: string | undefined, limit: Limit): number {
@@ -85,7 +88,8 @@ export function compileQuery(
     };
     if (value !== undefined) put(cursor, wire.wrapped(value), wire.json(value));
     if (wait !== undefined) {
-      const span = String(spanOf(wait, waitMs));
+      // Whole: few old APIs read fractions.
+      const span = String(Math.min(Math.ceil(waitMs / unitMs(wait)), wait.max));
       put(wait, span, span);
     }
     const hasBody = match.method === 'POST' && (cursor.in === 'body' || wait?.in === 'body');
@@ -96,7 +100,3 @@ export function compileQuery(
     };
   };
 }
-
-/** Whole: few old APIs read fractions. */
-const spanOf = (wait: Wait, waitMs: number): number =>
-  Math.min(Math.ceil(wait.unit === 's' ? waitMs / 1000 : waitMs), wait.max);

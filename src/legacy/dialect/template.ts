@@ -8,6 +8,7 @@ import type { Profile } from '../../../schema/profile.ts';
 import { compilePath, type Getter, isPath, type Step } from './json-path.ts';
 
 export type Template = Profile['response']['event'];
+export type AnswerTemplate = Profile['response']['idle'];
 /** JSON, or undefined for what is left out. */
 type Write<T> = (from: T) => string | undefined;
 /** What writes the string; undefined for one that means itself. */

@@ -8,22 +8,17 @@ import type { Profile } from '../../../schema/profile.ts';
 import { ConfigError, type Environment, isLoopbackHost } from '../../config/config.ts';
 import { codeIn } from '../../errors.ts';
 import { fault, type ProfilePath, type ProfileProblem } from './problem.ts';
-import { profileProblems } from './problems.ts';
-import { parseShape } from './shape.ts';
+import { checkProfile } from './problems.ts';
 import { parseProfileText } from './text.ts';
 
 /** Where this node itself listens: an upstream that is it would ask itself for ever. */
 type OwnAddress = Readonly<{ host: string; port: number }>;
 
-/** A profile's file as it was read. `profile` is there where nothing but warnings were found. */
-export interface ReadProfile {
-  readonly profile: Profile | undefined;
-  readonly problems: readonly ProfileProblem[];
+interface Loaded {
+  readonly profile: Profile;
   /** `acme.yaml:12 request.cursor.format: …` */
   readonly say: (problem: ProfileProblem) => string;
 }
-
-type Loaded = Pick<ReadProfile, 'say'> & { readonly profile: Profile };
 
 const fileKinds = /\.(ya?ml|json)$/;
 const maxBytes = 1024 * 1024;
@@ -48,13 +43,16 @@ export function loadProfiles(
   return { profiles: loaded.map(({ profile }) => profile), warnings };
 }
 
-/** Reads one file. `${NAME}` in its source is taken from the environment, and so is where Turnout's own paths begin. */
-export function readProfile(file: string, env: Environment): ReadProfile {
-  const unread = (problems: readonly ProfileProblem[]): ReadProfile => ({
+/**
+ * Reads one file. `${NAME}` in its source is taken from the environment, and so is where Turnout's own paths begin.
+ * @returns `profile` where nothing but warnings were found
+ */
+export function readProfile(file: string, env: Environment) {
+  const unread = (problems: readonly ProfileProblem[]) => ({
     profile: undefined,
     problems,
     // Its path is the line, where it is known.
-    say: ({ path, message }) => `${[basename(file), ...path].join(':')}: ${message}`,
+    say: ({ path, message }: ProfileProblem): string => `${[basename(file), ...path].join(':')}: ${message}`,
   });
   let text: string;
   try {
@@ -65,15 +63,14 @@ export function readProfile(file: string, env: Environment): ReadProfile {
   }
   const parsed = parseProfileText(text);
   if (!('value' in parsed)) return unread(parsed);
-  const say: ReadProfile['say'] = ({ path, message }) =>
+  const say: Loaded['say'] = ({ path, message }) =>
     `${basename(file)}:${parsed.lineOf(path)} ${path.length === 0 ? '' : `${spelled(path)}: `}${message}`;
   const filled = withEnvironment(parsed.value, env);
-  const shape = parseShape(filled.value);
-  if (!('name' in shape)) return { profile: undefined, problems: [...filled.problems, ...shape], say };
-  const taken = takenProblems(shape, env['TURNOUT_BASE_PATH'] ?? '');
-  const problems = [...filled.problems, ...profileProblems(shape), ...taken];
+  const { profile, problems: found } = checkProfile(filled.value);
+  const taken = profile === undefined ? [] : takenProblems(profile, env['TURNOUT_BASE_PATH'] ?? '');
+  const problems = [...filled.problems, ...found, ...taken];
   const isFaulty = problems.some(({ level }) => level === 'error');
-  return { profile: isFaulty ? undefined : shape, problems, say };
+  return { profile: isFaulty ? undefined : profile, problems, say };
 }
 
 /** `request.cursor`, `source.readers[0].org`. */
@@ -118,23 +115,12 @@ function withEnvironment(
   return { value: { ...value, source: fill(value.source, ['source']) }, problems };
 }
 
-/** A path that a profile takes. */
-interface Claim {
-  readonly profile: string;
-  readonly at: ProfilePath;
-  readonly pattern: string;
-  /** `*`: all of them. */
-  readonly method: string;
-}
+type Claim = ReturnType<typeof claimsOf>[number];
 
-const claimsOf = ({ name, match, passthrough }: Profile): Claim[] => [
-  { profile: name, at: ['match', 'path'], pattern: match.path, method: match.method },
-  ...passthrough.map((pattern, index) => ({
-    profile: name,
-    at: ['passthrough', index],
-    pattern,
-    method: '*',
-  })),
+/** The paths that a profile takes, each where it says so; the method `*`: all of them. */
+const claimsOf = ({ name: profile, match, passthrough }: Profile) => [
+  { profile, at: ['match', 'path'], pattern: match.path, method: match.method },
+  ...passthrough.map((pattern, index) => ({ profile, at: ['passthrough', index], pattern, method: '*' })),
 ];
 
 /** A profile may name its own poll's path again; two profiles share an exact path where each polls it by a method of its own. */

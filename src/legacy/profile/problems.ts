@@ -1,18 +1,27 @@
-/** What a profile of the right shape says that can't be meant, or that its author should know. Names no value. */
+/** What is wrong with a profile, its shape or what it says, and what its author should know. Names no value. */
 import { limits } from '../../../schema/codes.ts';
-import type { Profile, ProfileSource } from '../../../schema/profile.ts';
+import { type Profile, profileSchema, type ProfileSource } from '../../../schema/profile.ts';
 import { isItemRef } from '../dialect/item-reading.ts';
 import { stepsOf } from '../dialect/json-path.ts';
+import { unitMs } from '../dialect/request-reading.ts';
 import { fault, type ProfileProblem, suggestion, warn } from './problem.ts';
+import { shapeProblems } from './shape.ts';
 import { envelopeFields, templateProblems } from './template-problems.ts';
 
-export const profileProblems = (profile: Profile): ProfileProblem[] => [
-  ...requestProblems(profile),
-  ...cursorProblems(profile),
-  ...authProblems(profile),
-  ...templateProblems(profile),
-  ...(profile.source === undefined ? [] : sourceProblems(profile, profile.source)),
-];
+/** @returns `profile` where the shape is right, whatever the problems */
+export function checkProfile(value: unknown) {
+  const { data: profile, error } = profileSchema.safeParse(value);
+  if (profile === undefined)
+    return { profile, problems: error.issues.flatMap((issue) => shapeProblems(issue, value)) };
+  const problems = [
+    ...requestProblems(profile),
+    ...cursorProblems(profile),
+    ...authProblems(profile),
+    ...templateProblems(profile),
+    ...(profile.source === undefined ? [] : sourceProblems(profile, profile.source)),
+  ];
+  return { profile, problems };
+}
 
 function requestProblems({ match, request }: Profile): ProfileProblem[] {
   const { wait, limit } = request;
@@ -23,7 +32,7 @@ function requestProblems({ match, request }: Profile): ProfileProblem[] {
     );
   if (wait !== undefined && wait.default > wait.max)
     found.push(fault(['request', 'wait', 'default'], 'is more than max'));
-  if (wait !== undefined && wait.max * (wait.unit === 's' ? 1000 : 1) > limits.pollWaitS * 1000)
+  if (wait !== undefined && wait.max * unitMs(wait) > limits.pollWaitS * 1000)
     found.push(
       warn(
         ['request', 'wait', 'max'],

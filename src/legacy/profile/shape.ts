@@ -1,19 +1,15 @@
 /** What is wrong with a profile's shape: zod's findings in words that say the cure, and no value of the profile. */
 import { z } from 'zod';
-import { type Profile, type ProfileSource, profileSchema } from '../../../schema/profile.ts';
+import { profileSchema } from '../../../schema/profile.ts';
+import { compileSteps } from '../dialect/json-path.ts';
 import { fault, type ProfilePath, type ProfileProblem, suggestion } from './problem.ts';
 
 type Issue = z.core.$ZodIssue;
 
-export function parseShape(value: unknown): Profile | readonly ProfileProblem[] {
-  const result = profileSchema.safeParse(value);
-  if (result.success) return result.data;
-  return result.error.issues.flatMap((issue) => problemsOf(issue, value));
-}
-
-function problemsOf(issue: Issue, value: unknown): ProfileProblem[] {
+/** @param value of which zod said the issue */
+export function shapeProblems(issue: Issue, value: unknown): ProfileProblem[] {
   const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
-  const given = valueAt(value, path);
+  const given = compileSteps(path)(value);
   if (issue.code === 'unrecognized_keys') {
     const known = knownNames(path);
     return issue.keys.map((key) =>
@@ -25,13 +21,6 @@ function problemsOf(issue: Issue, value: unknown): ProfileProblem[] {
   }
   return [fault(path, cure(issue, given))];
 }
-
-/** All of them: zod names none where the kind is wrong. */
-const sourceKinds: Readonly<Record<ProfileSource['kind'], true>> = {
-  'redis-stream': true,
-  'redis-pubsub': true,
-  'long-poll': true,
-};
 
 const listed = (before: string, words: readonly string[]): string =>
   words.length === 0 ? '' : before + words.join(', ');
@@ -47,8 +36,7 @@ function cure(issue: Issue, given: unknown): string {
     case 'invalid_value':
       return missing + oneOf(issue.values.map(String), given);
     case 'invalid_union': {
-      const { discriminator } = issue;
-      if (discriminator !== undefined) return missing + oneOf(Object.keys(sourceKinds), given);
+      if ('options' in issue) return missing + oneOf((issue.options ?? []).map(String), given);
       const messages = issue.errors.flatMap((branch) => branch.map(({ message }) => message));
       return missing + [...new Set(messages)].join('; or ');
     }
@@ -72,13 +60,6 @@ function article(type: string): string {
     { object: 'mapping', array: 'list', string: 'text', record: 'mapping', int: 'whole number' }[type] ??
     type;
   return word === 'null' ? 'nothing' : `a ${word}`;
-}
-
-function valueAt(value: unknown, path: ProfilePath): unknown {
-  let at = value;
-  for (const step of path)
-    at = typeof at === 'object' && at !== null ? (at as Record<string | number, unknown>)[step] : undefined;
-  return at;
 }
 
 /** A JSON Schema, as far as names are looked for in it. */

@@ -5,9 +5,7 @@ import { itemCursor } from '../dialect/answers.ts';
 import { cursorWire, holdsCursor } from '../dialect/cursor.ts';
 import { stepsOf } from '../dialect/json-path.ts';
 import { fault, type ProfilePath, type ProfileProblem, suggestion, warn } from './problem.ts';
-import { eventForms, eventPlace, leavesOf, type Template } from '../dialect/template.ts';
-
-type AnswerTemplate = Profile['response']['idle'];
+import { type AnswerTemplate, eventForms, eventPlace, leavesOf, type Template } from '../dialect/template.ts';
 
 /** The envelope's own; others are there only where a publisher adds them. */
 export const envelopeFields = Object.keys(envelopeSchema.shape);

@@ -1,29 +1,22 @@
 /** A profile's text, YAML or JSON: what it says and on which line. Its messages repeat nothing of the text: it may hold secrets. */
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import { fault, type ProfilePath, type ProfileProblem } from './problem.ts';
-
-interface ProfileText {
-  readonly value: unknown;
-  /** The line of what stands at the path, or of what is nearest above it; from 1 on. */
-  lineOf(path: ProfilePath): number;
-}
+import { fault, type ProfilePath } from './problem.ts';
 
 /** JSON is YAML too. Of a text that is neither: what is wrong, with the line as its path. */
-export function parseProfileText(text: string): ProfileText | readonly ProfileProblem[] {
+export function parseProfileText(text: string) {
   const lines = new LineCounter();
   // Pretty errors quote the line, and what stands behind a colon quotes a word of it.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const faults = [...document.errors, ...document.warnings];
+  const lineAt = (offset: number): number => Math.max(lines.linePos(offset).line, 1);
+  const faults = [...document.errors, ...document.warnings].slice(0, 10);
   if (faults.length > 0)
-    return faults
-      .slice(0, 10)
-      .map(({ pos: [at], message }) =>
-        fault([Math.max(lines.linePos(at).line, 1)], message.split(': ')[0] ?? ''),
-      );
+    return faults.map(({ pos: [at], message }) => fault([lineAt(at)], message.split(': ')[0] ?? ''));
   const { contents } = document;
   try {
     const value: unknown = document.toJS({ maxAliasCount: 100 });
-    return { value, lineOf: (path) => lines.linePos(offsetOf(contents, path)).line };
+    /** The line of what stands at the path, or of what is nearest above it; from 1 on. */
+    const lineOf = (path: ProfilePath): number => lineAt(offsetOf(contents, path));
+    return { value, lineOf };
   } catch {
     return [fault([1], 'aliases (*name) that lead nowhere, or to too much')];
   }

@@ -1,24 +1,60 @@
 /**
- * Connections to one backend, each with one request at a time; kept while the backend keeps them. Not undici's Pool: that
- * connects anew for each request that is given up, so clients who leave would come back as idle connections.
+ * Connections to one backend: a bounded number, each with one request at a time, kept while the backend keeps them. Not
+ * undici's Pool: that connects anew for each request that is given up, so clients who leave would come back as idle
+ * connections.
  */
 import { buildConnector, Client } from 'undici';
+import { Slots } from '../../async/slots.ts';
+import type { Cancel, Clock } from '../../clock.ts';
+
+export const defaultBounds = {
+  /** To each upstream: a held poll holds one. */
+  connections: 10_000,
+  maxQueued: 1000,
+  queueMs: 2000,
+  connectMs: 5000,
+  /** How long an upstream may be silent while it owes an answer, where the profile's wait isn't longer. */
+  silenceMs: 5 * 60_000,
+  /** Of an answer, names and values together. */
+  headerBytes: 64 * 1024,
+};
+
+export type PassthroughBounds = Readonly<typeof defaultBounds>;
 
 export class Connections {
+  private readonly slots: Slots;
   private readonly open: () => Client;
   private readonly all = new Set<Client>();
   private readonly idle: Client[] = [];
 
-  constructor(origin: string, { connectMs, headerBytes }: { connectMs: number; headerBytes: number }) {
+  constructor(origin: string, bounds: PassthroughBounds, clock: Pick<Clock, 'after'>) {
+    const { connections, maxQueued, queueMs, connectMs, headerBytes } = bounds;
+    this.slots = new Slots({ size: connections, maxQueued, queueMs, clock });
     // One for all: it remembers TLS sessions.
     const connect = buildConnector({ timeout: connectMs });
     this.open = () => new Client(origin, { connect, pipelining: 1, maxHeaderSize: headerBytes });
   }
 
-  /** One that nobody uses; owes a `give` or a `drop`. */
-  take(): Client {
-    const kept = this.idle.pop();
-    if (kept !== undefined) return kept;
+  /**
+   * Calls `enter` with one that nobody uses, once there is room, or `refuse`. Each `enter` owes a `give`.
+   * @returns gives the place in the queue up; harmless afterwards
+   */
+  take(enter: (client: Client) => void, refuse: () => void): Cancel {
+    return this.slots.take(() => enter(this.idle.pop() ?? this.connected()), refuse);
+  }
+
+  /** @param isAnswered else its request is given up: what is left of the answer must not reach the next */
+  give(client: Client, isAnswered: boolean): void {
+    if (isAnswered) this.idle.push(client);
+    else this.drop(client);
+    this.slots.leave();
+  }
+
+  close(): void {
+    for (const client of this.all) this.drop(client);
+  }
+
+  private connected(): Client {
     const client = this.open();
     this.all.add(client);
     client.on('disconnect', () => {
@@ -30,18 +66,8 @@ export class Connections {
     return client;
   }
 
-  /** Its request is answered. */
-  give(client: Client): void {
-    this.idle.push(client);
-  }
-
-  /** Its request is given up: what is left of the answer must not reach the next. */
-  drop(client: Client): void {
+  private drop(client: Client): void {
     this.all.delete(client);
     void client.destroy();
-  }
-
-  close(): void {
-    for (const client of this.all) this.drop(client);
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Profile } from '../../../schema/profile.ts';
+import { splitOnce } from '../dialect/cursor.ts';
 import { type Dialect, type LegacyAsk, type LegacyRequest, LegacyRequestError } from '../dialect/dialect.ts';
 import { parseExact } from '../dialect/exact-json.ts';
 import { hasBody } from './forwarding.ts';
@@ -17,19 +18,19 @@ export class LegacyExchange {
 
   constructor(
     readonly profile: Profile,
-    readonly request: IncomingMessage /** To see a client that leaves; only `api.ts` writes to it. */,
+    readonly request: IncomingMessage,
+    /** To see a client that leaves; only `api.ts` writes to it. */
     readonly response: ServerResponse,
   ) {}
 
   /** The query, and the headers with lower-case names. */
   get head(): Pick<LegacyRequest, 'query' | 'headers'> {
     const { url = '/', headers } = this.request;
-    const mark = url.indexOf('?');
     const flat = Object.entries(headers).map(
       ([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value] as const,
     );
     return {
-      query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
+      query: new URLSearchParams(splitOnce(url, '?')[1]),
       headers: Object.fromEntries(flat),
     };
   }
@@ -43,8 +44,7 @@ export class LegacyExchange {
   async read(): Promise<LegacyRequest | undefined> {
     const { cursor, wait, limit } = this.profile.request;
     const isInBody = [cursor, wait, limit].some((field) => field?.in === 'body');
-    if (!isInBody) return { ...this.head, body: undefined };
-    const text = await this.text();
+    const text = isInBody ? await this.text() : '';
     if (text === '') return { ...this.head, body: undefined };
     try {
       return text === undefined ? undefined : { ...this.head, body: parseExact(text) };

@@ -49,8 +49,9 @@ export function requestHeaders(
 }
 
 /** The answer's headers for the client. @param raw as undici gives them: bytes, name, value, name, value */
-export function answerHeaders(raw: readonly (Buffer | string)[]): FlatHeaders {
-  const flat = raw.map(textOf);
+export function answerHeaders(raw: readonly Buffer[]): FlatHeaders {
+  // The bytes of a header are kept: node:http writes them as Latin-1 too.
+  const flat = raw.map((part) => part.toString('latin1'));
   const connection = flat.filter((_, at) => at % 2 === 1 && flat[at - 1]?.toLowerCase() === 'connection');
   return endToEnd(flat, connection.join(','), () => false);
 }
@@ -94,7 +95,3 @@ function namedBy(connection: string | undefined): ReadonlySet<string> | undefine
   const names = connection.split(',').map((name) => name.trim().toLowerCase());
   return new Set(names.filter((name) => name !== 'close'));
 }
-
-// The bytes of a header are kept: node:http writes them as Latin-1 too.
-const textOf = (part: Buffer | string | undefined): string =>
-  typeof part === 'string' ? part : (part?.toString('latin1') ?? '');

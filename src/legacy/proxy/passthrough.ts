@@ -6,26 +6,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Client } from 'undici';
 import type { Profile } from '../../../schema/profile.ts';
-import { Slots } from '../../async/slots.ts';
 import { type Cancel, pause } from '../../clock.ts';
 import { fail } from '../../errors.ts';
-import { Connections } from './connections.ts';
+import { unitMs } from '../dialect/request-reading.ts';
+import { Connections, type PassthroughBounds } from './connections.ts';
 import { requestHeaders } from './forwarding.ts';
-import { type Forwarding, Relay, type RelayEnd, type RelayOptions } from './relay.ts';
-
-export const defaultBounds = {
-  /** To each upstream: a held poll holds one. */
-  connections: 10_000,
-  maxQueued: 1000,
-  queueMs: 2000,
-  connectMs: 5000,
-  /** How long an upstream may be silent while it owes an answer, where the profile's wait isn't longer. */
-  silenceMs: 5 * 60_000,
-  /** Of an answer, names and values together. */
-  headerBytes: 64 * 1024,
-};
-
-export type PassthroughBounds = Readonly<typeof defaultBounds>;
+import { type Forwarding, Relay, type RelayOptions } from './relay.ts';
 
 export interface PassthroughDeps extends Pick<RelayOptions, 'clock' | 'refuse'> {
   readonly bounds: PassthroughBounds;
@@ -35,7 +21,6 @@ export interface PassthroughDeps extends Pick<RelayOptions, 'clock' | 'refuse'> 
 
 interface Upstream {
   readonly connections: Connections;
-  readonly slots: Slots;
   /** Stands before every path that is asked of it. */
   readonly path: string;
   /** TLS is checked against the name that is asked for; elsewhere the backend sees the name that the client used. */
@@ -97,14 +82,14 @@ export class Passthrough {
         this.relays.delete(relay);
         giveUp?.();
         stopLast?.();
-        if (client !== undefined) leave(upstream, client, end);
+        if (client !== undefined) upstream.connections.give(client, end.outcome === 'answered');
         onEnd(end);
       },
     });
     this.relays.add(relay);
-    giveUp = upstream.slots.take(
-      () => {
-        client = upstream.connections.take();
+    giveUp = upstream.connections.take(
+      (taken) => {
+        client = taken;
         relay.send();
       },
       () => relay.end(fail('overloaded', 'the backend has no free connection; try again later')),
@@ -140,10 +125,7 @@ export class Passthrough {
     const { origin, pathname, protocol, host } = new URL(url);
     const sibling = [...this.upstreams].find(([other]) => new URL(other).origin === origin)?.[1];
     const made: Upstream = {
-      connections: sibling?.connections ?? new Connections(origin, bounds),
-      slots:
-        sibling?.slots ??
-        new Slots({ size: bounds.connections, maxQueued: bounds.maxQueued, queueMs: bounds.queueMs, clock }),
+      connections: sibling?.connections ?? new Connections(origin, bounds, clock),
       path: pathname.replace(/\/$/, ''),
       host: protocol === 'https:' ? host : undefined,
     };
@@ -152,12 +134,5 @@ export class Passthrough {
   }
 }
 
-function leave({ connections, slots }: Upstream, client: Client, { outcome }: RelayEnd): void {
-  if (outcome === 'answered') connections.give(client);
-  else connections.drop(client);
-  slots.leave();
-}
-
-function longestHoldMs({ request: { wait } }: Profile): number {
-  return wait === undefined ? 0 : wait.max * (wait.unit === 's' ? 1000 : 1) + marginMs;
-}
+const longestHoldMs = ({ request: { wait } }: Profile): number =>
+  wait === undefined ? 0 : wait.max * unitMs(wait) + marginMs;

@@ -6,6 +6,7 @@
 import type { Profile } from '../../../schema/profile.ts';
 import { decodeCursor, type Position } from '../../log/cursor.ts';
 import type { RequestField } from '../dialect/dialect.ts';
+import { unitMs } from '../dialect/request-reading.ts';
 
 /** What the upstream is asked in a request's place. */
 export interface UpstreamRewrite {
@@ -50,7 +51,7 @@ export function withWait(
   before: UpstreamRewrite,
   body: unknown,
 ): UpstreamRewrite {
-  return withField(before, wait, Math.ceil(wait.unit === 's' ? leftMs / 1000 : leftMs), body);
+  return withField(before, wait, Math.ceil(leftMs / unitMs(wait)), body);
 }
 
 /** @param value undefined: takes the field out */

@@ -6,13 +6,6 @@ import { holeService } from '../bridge/batch.ts';
 import type { Dialect } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
 
-export interface EncodedEvents {
-  /** JSON of the events, in order; a piece may be several of them, separated by commas. */
-  readonly pieces: readonly string[];
-  /** The last of them. */
-  readonly last: LogEntry;
-}
-
 export class LegacyEncoder {
   private readonly written = new WeakMap<LogEntry, string>();
   private readonly forms = new Map<number, Form>();
@@ -37,8 +30,9 @@ export class LegacyEncoder {
   /**
    * What `sub` is given of a chunk; undefined where that is nothing.
    * @param isLeft entries at its end that are left out
+   * @returns JSON of the events, in order, and the last of them; a piece may be several, separated by commas
    */
-  eventsFor(chunk: Chunk, sub: string, isLeft?: (entry: LogEntry) => boolean): EncodedEvents | undefined {
+  eventsFor(chunk: Chunk, sub: string, isLeft?: (entry: LogEntry) => boolean) {
     const parts = partsFor(chunk, sub).filter(({ bytes }) => bytes.length > 0);
     const all = parts.flatMap(({ entries }) => entries);
     // From the end alone: one of the same kind that stands before the last would not come again behind it.

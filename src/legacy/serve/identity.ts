@@ -22,15 +22,13 @@ export interface LegacyIdentityDeps {
   readonly onAsked?: (outcome: AskOutcome, why: string) => void;
 }
 
+type Verified = Readonly<{ identity: Identity; untilMs: number }>;
+
 export class LegacyIdentity {
   private readonly auth: ProfileAuth | undefined;
   private readonly server: AuthServer | undefined;
   /** By the credential's digest. */
-  private readonly verified = new LRUCache<string, { readonly identity: Identity; readonly untilMs: number }>(
-    {
-      max: keptTokens.most,
-    },
-  );
+  private readonly verified = new LRUCache<string, Verified>({ max: keptTokens.most });
 
   constructor(
     { auth }: Pick<Profile, 'auth'>,

@@ -6,12 +6,10 @@ import { LRUCache } from 'lru-cache';
 import { SingleFlight } from '../../async/single-flight.ts';
 import { placeOf, type Position } from '../../log/cursor.ts';
 import type { LogEntry } from '../../log/entry.ts';
-import { type EventLog, placeOnly, type ReadAnswer } from '../../log/event-log.ts';
+import { type EventLog, placeOnly } from '../../log/event-log.ts';
 import type { Dialect } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
 import { holeService } from '../bridge/batch.ts';
-
-type Page = Extract<ReadAnswer, { kind: 'page' }>;
 
 /** An entry of the source's, with the value that names its place in the old API. */
 interface Marked {
@@ -161,12 +159,7 @@ export class Places {
   }
 
   /** Undefined: retention has dropped what follows that seq, or the log is another by now. */
-  private async pageAfter(
-    org: string,
-    seq: number,
-    head: Position,
-    maxEvents = pageLimits.maxEvents,
-  ): Promise<Page | undefined> {
+  private async pageAfter(org: string, seq: number, head: Position, maxEvents = pageLimits.maxEvents) {
     const start = { at: 'lastSeq', seq, epoch: head.epoch } as const;
     const answer = await this.log.read(org, start, { ...pageLimits, maxEvents });
     return answer.kind === 'reset' ? undefined : answer;

@@ -5,10 +5,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ShadowSummary } from '../../../schema/admin.ts';
 import type { Profile } from '../../../schema/profile.ts';
-import type { KeyedAuthenticator } from '../../auth/authenticator.ts';
-import type { AskOutcome } from '../../auth/server.ts';
-import type { Clock } from '../../clock.ts';
-import type { EventLog } from '../../log/event-log.ts';
 import { firstInexactNumber } from '../../log/exact-numbers.ts';
 import type { LegacyMetrics } from '../../metrics/legacy.ts';
 import type { Decider } from '../../rollout/decide/decide.ts';
@@ -21,21 +17,17 @@ import { askedOf, type LegacyExchange } from '../proxy/exchange.ts';
 import type { Forwarding } from '../proxy/relay.ts';
 import { ownCursor, unchanged, type UpstreamRewrite, withoutCursor, withWait } from '../proxy/rewrite.ts';
 import { Shadow } from '../shadow/shadow.ts';
-import { LegacyIdentity } from './identity.ts';
+import { LegacyIdentity, type LegacyIdentityDeps } from './identity.ts';
 import { Places } from './places.ts';
 import { LegacyRelease } from './release.ts';
-import { LegacyServe, type Served, unserved } from './serve.ts';
+import { LegacyServe, type LegacyServeDeps, type Served, unserved } from './serve.ts';
 
-export interface LegacyStandsDeps {
+export interface LegacyStandsDeps extends Required<LegacyIdentityDeps>, Pick<LegacyServeDeps, 'log'> {
   readonly profiles: readonly Profile[];
   readonly decider: Pick<Decider, 'servesLegacy' | 'servesAnyLegacy'>;
   readonly longPoll: Pick<LongPoll, 'hold' | 'mustClose'>;
-  readonly log: Pick<EventLog, 'read' | 'health'>;
-  readonly clock: Clock;
-  readonly authenticator: Pick<KeyedAuthenticator, 'verifiedClaims'>;
   /** Some bridge feeds the upstream's events into the log. */
   readonly isFed: (profile: string) => boolean;
-  readonly onAsked: (outcome: AskOutcome, why: string) => void;
   readonly metrics: Pick<LegacyMetrics, 'unserved' | 'shadowed'>;
 }
 

@@ -27,20 +27,21 @@ export type Difference =
   /** The log had it only after the old backend had answered. */
   | { readonly kind: 'late'; readonly keys: readonly string[]; readonly lateMs: number };
 
+/** The log's clock and ours may differ by so much, and a bridge reads in the same moment as the client. */
+export const toleranceMs = 1000;
+
 export interface Comparison {
   readonly old: readonly Seen[];
   /** Everything of the log behind the client's place, up to the last event that the old backend gave. */
   readonly ours: readonly Had[];
   /** When the old backend's answer came, Unix milliseconds. */
   readonly answeredMs: number;
-  /** Later than this is told as late. */
-  readonly toleranceMs: number;
   /** Places in an event that may differ. */
   readonly ignored: ReadonlySet<string>;
 }
 
 /** Every difference between the two; none: they are the same. */
-export function compareAnswers({ old, ours, answeredMs, toleranceMs, ignored }: Comparison): Difference[] {
+export function compareAnswers({ old, ours, answeredMs, ignored }: Comparison): Difference[] {
   const byKey = new Map(ours.map((one) => [one.key, one]));
   const oldKeys = new Set(old.map(({ key }) => key));
   const missing = old.filter(({ key }) => !byKey.has(key)).map(({ key }) => key);
@@ -53,19 +54,16 @@ export function compareAnswers({ old, ours, answeredMs, toleranceMs, ignored }: 
     ours.flatMap(({ key }) => (oldKeys.has(key) ? key : [])),
   );
   if (swapped !== undefined) differences.push({ kind: 'order', keys: swapped });
-  let lateMs = 0;
-  const late: string[] = [];
   for (const { key, event } of old) {
     const had = byKey.get(key);
-    if (had === undefined) continue;
-    const path = firstDifference(event, had.event, '$', ignored);
+    const path = had && firstDifference(event, had.event, '$', ignored);
     if (path !== undefined) differences.push({ kind: 'shape', keys: [key], path });
-    const behindMs = had.ms - answeredMs;
-    if (behindMs <= toleranceMs) continue;
-    late.push(key);
-    lateMs = Math.max(lateMs, behindMs);
   }
-  if (late.length > 0) differences.push({ kind: 'late', keys: late, lateMs });
+  const late = old
+    .flatMap(({ key }) => byKey.get(key) ?? [])
+    .filter(({ ms }) => ms - answeredMs > toleranceMs);
+  const lateMs = Math.max(...late.map(({ ms }) => ms - answeredMs));
+  if (late.length > 0) differences.push({ kind: 'late', keys: late.map(({ key }) => key), lateMs });
   return differences;
 }
 

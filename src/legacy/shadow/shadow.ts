@@ -13,7 +13,7 @@ import { cursorWire } from '../dialect/cursor.ts';
 import type { Dialect, LegacyAnswer } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
 import { markedJson } from '../dialect/exact-json.ts';
-import { bareKey, compareAnswers, type Had, numbering, type Seen } from './compare.ts';
+import { bareKey, compareAnswers, type Had, numbering, type Seen, toleranceMs } from './compare.ts';
 import { type OnResult, ShadowReport } from './report.ts';
 
 export interface ShadowDeps {
@@ -41,8 +41,6 @@ const maxBytes = 1024 * 1024;
 const spareEvents = 50;
 // An event that never came is not looked for to the end of a long log.
 const maxAhead = 2000;
-/** The log's clock and ours may differ by so much, and a bridge reads in the same moment as the client. */
-const toleranceMs = 1000;
 
 export class Shadow {
   readonly report: ShadowReport;
@@ -102,7 +100,7 @@ export class Shadow {
     const upTo = reading.kind === 'events' ? reading.cursor : undefined;
     const ours = await this.had(watched, from, old, upTo, untilMs);
     if (ours === undefined) return this.report.skip('reset');
-    const differences = compareAnswers({ old, ours, answeredMs, toleranceMs, ignored: this.ignored });
+    const differences = compareAnswers({ old, ours, answeredMs, ignored: this.ignored });
     this.report.add(differences, clock.now());
   }
 

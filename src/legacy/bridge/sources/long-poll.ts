@@ -7,6 +7,7 @@ import { compilePath } from '../../dialect/json-path.ts';
 import { cursorWire } from '../../dialect/cursor.ts';
 import type { Dialect, LegacyAnswer, LegacyReading } from '../../dialect/dialect.ts';
 import { parseExact } from '../../dialect/exact-json.ts';
+import { unitMs } from '../../dialect/request-reading.ts';
 import { retryUntilAborted } from '../../../async/retry.ts';
 import type { Source, SourceFeed, SourceItem } from '../source.ts';
 
@@ -47,7 +48,7 @@ export class LongPollSource implements Source {
 
   private get waitMs(): number {
     const { wait } = this.dialect.profile.request;
-    return wait === undefined ? 0 : wait.default * (wait.unit === 's' ? 1000 : 1);
+    return wait === undefined ? 0 : wait.default * unitMs(wait);
   }
 
   private async read(reader: Reader, agent: Agent, feed: SourceFeed, worked: () => void): Promise<void> {
@@ -90,11 +91,10 @@ export class LongPollSource implements Source {
       method: match.method,
       headers: {
         accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
         ...reader.headers,
       },
-      ...(body === undefined ? {} : { body }),
+      body: body ?? null,
       dispatcher,
       signal,
     });

@@ -2,6 +2,7 @@
  * Redis streams as a source: each key is a lane, read by XREAD after the id that was kept last. Reads only; no consumer
  * group is made, so nothing of the stream's owner changes.
  */
+import pLimit from 'p-limit';
 import type { ProfileSource } from '../../../../schema/profile.ts';
 import { type Clock, pause } from '../../../clock.ts';
 import { openRedis, type RedisConnection } from '../../../redis/connections.ts';
@@ -9,7 +10,7 @@ import type { StreamItem } from '../../dialect/dialect.ts';
 import { retryUntilAborted } from '../../../async/retry.ts';
 import type { Source, SourceFeed, SourceItem } from '../source.ts';
 import { orgPattern } from './org-pattern.ts';
-import { isEarlier, msOfStreamId, pairsOf, streamsOf } from './stream-reply.ts';
+import { isEarlier, msOfStreamId, pairsOf, type StreamEntry, streamsOf } from './stream-reply.ts';
 
 type StreamSource = Extract<ProfileSource, { kind: 'redis-stream' }>;
 
@@ -98,11 +99,7 @@ export class RedisStreamSource implements Source {
     await Promise.all(streamsOf(reply).map(([name, entries]) => this.handOn(feed, name, entries)));
   }
 
-  private async handOn(
-    feed: SourceFeed,
-    name: string,
-    entries: readonly (readonly [id: string, fields: readonly string[]])[],
-  ): Promise<void> {
+  private async handOn(feed: SourceFeed, name: string, entries: readonly StreamEntry[]): Promise<void> {
     const lane = this.lanes.get(name);
     const position = entries.at(-1)?.[0];
     if (lane === undefined || position === undefined) return;
@@ -126,17 +123,11 @@ export class RedisStreamSource implements Source {
         const org = pattern.orgOf(name);
         if (org !== undefined) found.set(name, org);
       }
-    const lanes = new Map<string, Lane>();
-    const names = [...found];
-    for (let at = 0; at < names.length; at += beginsAtOnce) {
-      const some = names.slice(at, at + beginsAtOnce);
-      const begun = some.map(async ([name, org]): Promise<[string, Lane]> => {
-        const lane = this.lanes.get(name) ?? { org, position: await this.begin(reading, name, org) };
-        return [name, lane];
-      });
-      for (const [name, lane] of await Promise.all(begun)) lanes.set(name, lane);
-    }
-    this.lanes = lanes;
+    const lanes = await pLimit(beginsAtOnce).map(found, async ([name, org]): Promise<[string, Lane]> => {
+      const lane = this.lanes.get(name) ?? { org, position: await this.begin(reading, name, org) };
+      return [name, lane];
+    });
+    this.lanes = new Map(lanes);
     this.lookedAtMs = this.clock.monotonic();
   }
 

@@ -1,30 +1,24 @@
 /** Replies about Redis streams, as RESP2 and RESP3 bring them, and the order of their ids. Pure. */
+import { cursorFormats } from '../../dialect/cursor.ts';
 
-type Entry = readonly [id: string, fields: readonly string[]];
+/** An entry of a stream, as Redis gives it: its fields are names and values in turns. */
+export type StreamEntry = readonly [id: string, fields: readonly string[]];
 
 /** Every second one is the value of the one before. */
-export function pairsOf(list: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let at = 0; at + 1 < list.length; at += 2) pairs.push([list[at] ?? '', list[at + 1] ?? '']);
+export function pairsOf<V = string>(list: readonly unknown[]): [name: string, value: V][] {
+  const pairs: [string, V][] = [];
+  for (let at = 0; at + 1 < list.length; at += 2) pairs.push([String(list[at]), list[at + 1] as V]);
   return pairs;
 }
 
 /** XREAD's reply: nothing, a list of pairs, or one list with keys and entries in turns. The shape is Redis's own. */
-export function streamsOf(reply: unknown): (readonly [key: string, entries: readonly Entry[]])[] {
+export function streamsOf(reply: unknown): [key: string, entries: readonly StreamEntry[]][] {
   if (!Array.isArray(reply)) return [];
-  if (Array.isArray(reply[0])) return reply as [string, Entry[]][];
-  const streams: [string, Entry[]][] = [];
-  for (let at = 0; at + 1 < reply.length; at += 2)
-    streams.push([String(reply[at]), reply[at + 1] as Entry[]]);
-  return streams;
+  return Array.isArray(reply[0]) ? reply : pairsOf<readonly StreamEntry[]>(reply);
 }
 
-export function isEarlier(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((id) => id.split('-').map((part) => BigInt(/^\d+$/.test(part) ? part : 0)));
-  const [aMs = 0n, aSeq = 0n] = a ?? [];
-  const [bMs = 0n, bSeq = 0n] = b ?? [];
-  return aMs === bMs ? aSeq < bSeq : aMs < bMs;
-}
+export const isEarlier = (one: string, other: string): boolean =>
+  (cursorFormats['stream-id'].compare(one, other) ?? 0) < 0;
 
 // Ids that were given by hand (`7-1`) tell no time: these begin in 2001.
 const leastMs = 1e12;
