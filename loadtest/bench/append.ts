@@ -4,16 +4,15 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import autocannon from 'autocannon';
 import { Redis } from 'ioredis';
 import { producerToken, startGateway } from '../gateway.ts';
 import { startRedis } from '../redis-process.ts';
+import { connections, publishLoad } from '../publish-load.ts';
 import { median, newHistogram, numberOption, quantileMs, report, round, type Row } from '../report.ts';
 import { pinLoad } from '../server-process.ts';
 
-const seconds = numberOption('seconds', 4, 0.5);
+const seconds = numberOption('seconds', 4, 0.2);
 const rounds = numberOption('rounds', 3, 1);
-const connections = numberOption('connections', 32);
 const retentionEvents = 100_000;
 const payload = { revenue: 1250, currency: 'EUR' };
 
@@ -25,17 +24,8 @@ interface Measured {
 }
 
 async function throughGateway(url: string, token: string, batch: number): Promise<Measured> {
-  const events = Array.from({ length: batch }, () => ({ service: 'bench', type: 'tick', payload }));
-  const { requests, latency, errors, non2xx } = await autocannon({
-    url: `${url}/v1/publish`,
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ org: 'bench', events }),
-    connections,
-    duration: seconds,
-  });
-  const eventsPerS = requests.average * batch;
-  return { eventsPerS, p50: latency.p50, p99: latency.p99, errors: errors + non2xx };
+  const { requestsPerS, ...measured } = await publishLoad(url, token, batch, seconds);
+  return { eventsPerS: requestsPerS * batch, ...measured };
 }
 
 /** The org's keys, the settings and the events as the gateway's log passes them to append.lua. */

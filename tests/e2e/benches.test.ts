@@ -42,7 +42,13 @@ beforeAll(() => ensureCommand('redis-server', 'redis-server'));
 
 describe.concurrent('npm run bench', () => {
   it.each(benches)('-- %s --quick ends with a result', async (name) => {
-    expectResult(await run('loadtest/bench.ts', name), name);
+    expectResult(await run(`loadtest/bench/${name}.ts`), name);
+  });
+
+  it('finds a bench by its name, hands its options on and ends with its exit code', async () => {
+    const refused = await run('loadtest/bench.ts', 'polls', '--polls', 'none');
+    expect(refused.said).toContain('--polls takes a number above 0');
+    expect(refused.code).not.toBe(0);
   });
 });
 
