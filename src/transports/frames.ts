@@ -4,11 +4,10 @@
  */
 import { constants, deflateRawSync } from 'node:zlib';
 import { type Code, codes, limits } from '../../schema/codes.ts';
-import type { ResetReason } from '../../schema/frames.ts';
+import type { MigrateOrder, ResetReason } from '../../schema/frames.ts';
 import { encodeCursor, placeOf, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent, LogEntry } from '../log/entry.ts';
 import type { Form } from '../hub/chunk.ts';
-import type { MigrateOrder } from '../hub/sessions.ts';
 
 const fin = 0x80;
 const rsv1 = 0x40;
