@@ -50,7 +50,6 @@ export const listBodySchema = z.object({
 
 /** A node that its environment holds at long-poll, and the variables that do. */
 const cappedNodeSchema = z.object({ node: z.string(), variables: z.array(z.string()) });
-export type CappedNode = z.infer<typeof cappedNodeSchema>;
 
 const acksSchema = z.record(z.string(), z.int());
 

@@ -92,3 +92,5 @@ export const serverFrameSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('error'), code: codeSchema, message: z.string(), ref: z.string().optional() }),
 ]);
 export type ServerFrame = z.infer<typeof serverFrameSchema>;
+/** What a `migrate` says besides its cursor. `withinMs`: how long the old transport stays open. */
+export type MigrateOrder = Readonly<Omit<Extract<ServerFrame, { type: 'migrate' }>, 'type' | 'cursor'>>;

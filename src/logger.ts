@@ -30,10 +30,10 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }), log: scrubFields },
+      formatters: { level: (label) => ({ level: label }), log: (fields) => scrubObject(fields, 0) },
       // The formatters are not asked for what a child logger is bound to.
       redact: { paths: boundNames, censor: redacted },
-      // `scrubFields` has turned errors into plain fields already.
+      // `scrubObject` has turned errors into plain fields already.
       serializers: { err: (value: unknown) => value },
       hooks: {
         logMethod(args, method) {
@@ -71,10 +71,6 @@ function standardOutput(): DestinationStream {
 /** Returns the text with everything that looks like a token cut out. */
 export function scrubText(text: string): string {
   return text.replace(tokenInText, (_found, name?: string) => (name ? `${name}=${redacted}` : redacted));
-}
-
-function scrubFields(fields: object): Record<string, unknown> {
-  return scrubObject(fields, 0);
 }
 
 function scrubObject(fields: object, depth: number): Record<string, unknown> {

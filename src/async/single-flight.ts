@@ -16,15 +16,8 @@ export class SingleFlight<T> {
   run(key: string, operation: () => Promise<T>): Promise<T> {
     const known = this.running.get(key);
     if (known !== undefined) return known;
-    const started = operation().finally(() => {
-      if (this.running.get(key) === started) this.running.delete(key);
-    });
+    const started = operation().finally(() => this.running.delete(key));
     this.running.set(key, started);
     return started;
-  }
-
-  /** Lets the next caller start a new operation; callers that already wait still get the old one. */
-  forget(key: string): void {
-    this.running.delete(key);
   }
 }

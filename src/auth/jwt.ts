@@ -1,4 +1,5 @@
 /** Verifies a token's signature and expiry. Algorithms are pinned by the kind of key, never chosen by the token. */
+import type { KeyObject } from 'node:crypto';
 import {
   createRemoteJWKSet,
   errors,
@@ -57,14 +58,18 @@ export function verifierOf(config: Config, demoSecret: string): Verifier {
 
 function keyVerifier(config: Config): Verifier | undefined {
   if (config.TURNOUT_JWKS_URL !== undefined) return keySetVerifier(new URL(config.TURNOUT_JWKS_URL));
-  if (config.TURNOUT_JWT_PUBLIC_KEY !== undefined) return pemVerifier(config.TURNOUT_JWT_PUBLIC_KEY);
+  if (config.TURNOUT_JWT_PUBLIC_KEY !== undefined)
+    return verifierBy(readPublicKey(config.TURNOUT_JWT_PUBLIC_KEY));
   return config.TURNOUT_JWT_SECRET === undefined ? undefined : secretVerifier(config.TURNOUT_JWT_SECRET);
 }
 
-function secretVerifier(text: string): Verifier {
-  const secret = new TextEncoder().encode(text);
-  return { options: { algorithms: ['HS256'] }, keyOf: async () => secret };
-}
+const secretVerifier = (text: string): Verifier =>
+  verifierBy({ key: new TextEncoder().encode(text), algorithm: 'HS256' });
+
+const verifierBy = ({ key, algorithm }: { key: KeyObject | Uint8Array; algorithm: string }): Verifier => ({
+  options: { algorithms: [algorithm] },
+  keyOf: async () => key,
+});
 
 // jose's codes for a failed fetch: a refused connection, a timeout, an answer that is no key set. The others are verdicts.
 const fetchFailures = new Set(['ERR_JOSE_GENERIC', 'ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID']);
@@ -83,9 +88,4 @@ function keySetVerifier(url: URL): Verifier {
       }
     },
   };
-}
-
-function pemVerifier(pem: string): Verifier {
-  const { key, algorithm } = readPublicKey(pem);
-  return { options: { algorithms: [algorithm] }, keyOf: async () => key };
 }

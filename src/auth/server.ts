@@ -10,6 +10,7 @@ import { type OrgPlace, whoIn } from './claims.ts';
 import type { Credential } from './credential.ts';
 import type { Clock } from '../clock.ts';
 import { codeIn, fail, isHangUp } from '../errors.ts';
+import { jsonIn } from '../json.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { type Identity, userIdentity } from './identity.ts';
@@ -117,7 +118,8 @@ export class AuthServer {
       const { status, text } = await this.exchange(credential);
       const why = String(status);
       if (status < 200 || status >= 300) return { outcome: isRefusal(status) ? 'refused' : 'outage', why };
-      const who = whoIn(parsed(text), userPath, org);
+      // A login page that is answered 200 is no JSON.
+      const who = whoIn(jsonIn(text), userPath, org);
       return { outcome: who === undefined ? 'unusable' : 'known', why, who };
     } catch (thrown) {
       return { outcome: 'outage', why: reasonOf(thrown) };
@@ -160,15 +162,6 @@ export class AuthServer {
 /** Redirects lead to login pages. 404, 408, 429 and 5xx tell about the server, not about the caller. */
 const isRefusal = (status: number): boolean =>
   (status >= 300 && status < 400) || status === 400 || status === 401 || status === 403;
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // A login page, answered 200.
-    return undefined;
-  }
-}
 
 /** Returns an error's code, never its message, which may quote what was sent. */
 function reasonOf(thrown: unknown): string {

@@ -5,7 +5,7 @@ import { type Code, codes, codeSchema } from '../../schema/codes.ts';
 import { type ServerFrame, serverFrameSchema } from '../../schema/frames.ts';
 import { CommandError } from './exits.ts';
 import { type Batch, followByPoll, type FollowOptions, notAssigned, type Position } from './follow.ts';
-import { jsonIn } from './gateway-client.ts';
+import { jsonIn } from '../json.ts';
 
 const handshakeMs = 10_000;
 /** Frames that may wait for a slow reader of ours before the socket is left unread. */

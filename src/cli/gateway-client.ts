@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { type Code, codes } from '../../schema/codes.ts';
 import { errorBodySchema } from '../../schema/http.ts';
 import { codeIn } from '../errors.ts';
+import { jsonIn } from '../json.ts';
 import { CommandError } from './exits.ts';
 import { setting, type Terminal } from './terminal.ts';
 
@@ -98,15 +99,6 @@ export class GatewayClient {
 export function whyUnreached(thrown: unknown, late: string): string {
   if (!(thrown instanceof Error)) return 'the connection failed';
   return thrown.name === 'TimeoutError' ? late : (codeIn(thrown.cause) ?? 'the connection failed');
-}
-
-/** What the text says as JSON; undefined where it is none. */
-export function jsonIn(text: string, parse: (text: string) => unknown = JSON.parse): unknown {
-  try {
-    return parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function refusal(url: string, answer: Response, body: unknown): CommandError {

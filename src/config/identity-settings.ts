@@ -2,20 +2,13 @@
 import { orgSchema } from '../../schema/envelope.ts';
 import { servicePatternSchema } from '../../schema/token.ts';
 import { readPublicKey } from './public-key.ts';
-import { httpUrl, int, list, place, secret, text, url } from './setting-forms.ts';
+import { httpUrl, int, list, place, readableBy, secret, text, url } from './setting-forms.ts';
 
 export const identitySettings = {
   TURNOUT_JWT_SECRET: secret
     .optional()
     .describe('Verifies tokens signed with HS256. Give one of this and the next two; none: the demo.'),
-  TURNOUT_JWT_PUBLIC_KEY: text
-    .superRefine((pem, context) => {
-      try {
-        readPublicKey(pem);
-      } catch (error) {
-        context.addIssue(error instanceof Error ? error.message : 'must be a public key');
-      }
-    })
+  TURNOUT_JWT_PUBLIC_KEY: readableBy(readPublicKey)
     .optional()
     .describe('Verifies tokens signed with RS256, ES256 or EdDSA: a public key in PEM.'),
   TURNOUT_JWKS_URL: url.optional().describe('The same, with the keys that stand at this address.'),

@@ -64,14 +64,16 @@ export function isAddressOrRange(proxy: string): boolean {
   const isRange = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
   return more.length === 0 && most > 0 && isRange;
 }
-export const redisUrl = text.superRefine((value, context) => {
-  try {
-    parseRedisUrl(value);
-  } catch (error) {
-    // These messages name no part of the URL: it may hold a password.
-    context.addIssue(error instanceof Error ? error.message : 'must be a Redis URL');
-  }
-});
+/** @param read throws an Error whose message names no part of the value, which may hold a secret */
+export const readableBy = (read: (value: string) => unknown) =>
+  text.superRefine((value, context) => {
+    try {
+      read(value);
+    } catch (error) {
+      context.addIssue(error instanceof Error ? error.message : 'cannot be read');
+    }
+  });
+export const redisUrl = readableBy(parseRedisUrl);
 export const url = text.refine((value) => URL.canParse(value), 'must be a URL').meta({ takes: 'URL' });
 export const httpUrl = text
   .refine(isPlainHttpUrl, 'must be an http or https URL, without user and password')

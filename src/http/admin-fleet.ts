@@ -77,9 +77,10 @@ function countHere(sessions: Sessions, { decider, mover, dueTimes }: Rollout): N
     cohorts[session.cohort].connected[session.transport] += 1;
     cohorts[decider.decide(session).cohort].assigned += 1;
   }
-  const inProgress = mover.progress().reduce((sum, { left }) => sum + left, 0);
+  const progress = mover.progress();
+  const inProgress = progress.reduce((sum, { left }) => sum + left, 0);
   const doneBy = inProgress > 0 && lastEndsAtMs !== undefined ? isoTime(lastEndsAtMs) : null;
-  const movesInProgress = mover.progress().map(({ endsAtMs, ...moves }) => ({
+  const movesInProgress = progress.map(({ endsAtMs, ...moves }) => ({
     ...moves,
     etaMs: endsAtMs === undefined ? null : Math.max(0, Math.round(endsAtMs - dueTimes.nowMs())),
     doneBy: endsAtMs === undefined ? null : isoTime(endsAtMs),
@@ -91,13 +92,11 @@ function countHere(sessions: Sessions, { decider, mover, dueTimes }: Rollout): N
 function sessionsHere(sessions: Sessions, asked: SessionFilter, node: string): SessionsBody {
   const { org, user } = asked;
   const all = org !== undefined && user !== undefined ? sessions.ofUser(org, user) : sessions.all();
-  const shown: SessionsBody['sessions'] = [];
-  for (const session of all) {
-    if ((org !== undefined && session.org !== org) || (user !== undefined && session.sub !== user)) continue;
-    if (shown.length === adminLimits.sessions) return { sessions: shown, more: true, missing: [] };
-    shown.push(sessionView(session, node));
-  }
-  return { sessions: shown, more: false, missing: [] };
+  const found = [...all].filter(
+    (session) => (org === undefined || session.org === org) && (user === undefined || session.sub === user),
+  );
+  const shown = found.slice(0, adminLimits.sessions).map((session) => sessionView(session, node));
+  return { sessions: shown, more: found.length > shown.length, missing: [] };
 }
 
 function sessionView(session: LiveSession, node: string): SessionsBody['sessions'][number] {

@@ -33,9 +33,7 @@ export async function rolloutView(rollout: Rollout): Promise<RolloutBody> {
       rules.features.map((flag) => [flag.name, { enabled: flag.enabled, percent: percentOf(flag) }]),
     ),
     paused: [...rules.pauses],
-    acks: acknowledged.acks,
-    laggards: [...acknowledged.laggards],
-    capped: [...acknowledged.capped],
+    ...acknowledged,
     ...counts,
   };
 }

@@ -47,9 +47,7 @@ const ranks = { producer: 0, viewer: 1, operator: 2, admin: 3 } as const;
 type AdminRole = keyof typeof ranks;
 
 /** What a request carries once it was let in: `who` goes into the audit trail. */
-interface AdminEnv {
-  Variables: { who: string };
-}
+type AdminEnv = { Variables: { who: string } };
 
 interface AdminDeps {
   readonly rollout: Rollout;
@@ -169,8 +167,7 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
       const org = checked(orgSchema, c.req.param('org'), 'org');
       const user = checked(userSchema, c.req.param('user'), 'user');
       const { assignment, ...decision } = rollout.decider.decide({ org, sub: user });
-      const answer: DecisionBody = { org, user, ...decision, version: assignment };
-      return c.json(answer);
+      return c.json({ org, user, ...decision, version: assignment } satisfies DecisionBody);
     },
   );
 
@@ -220,7 +217,6 @@ function requiring(role: AdminRole, deps: AdminDeps): MiddlewareHandler<AdminEnv
     const caller = await identify(c, deps);
     if (caller.rank < ranks[role]) throw fail('role_required', `this call needs the role ${role}`);
     c.set('who', caller.who);
-    c.header('cache-control', 'no-store');
     await next();
   };
 }

@@ -14,7 +14,7 @@ import { type EventLog, placeOnly } from '../log/event-log.ts';
 import type { Decider, Decision } from '../rollout/decide/decide.ts';
 import type { RulesStore } from '../rollout/rules/store.ts';
 import type { Authenticate } from './app.ts';
-import { bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
+import { answer, bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { atMost, readJson } from './json-body.ts';
 
 export interface NegotiateDeps {
@@ -48,10 +48,7 @@ const description = describeRoute({
   security: [{ bearer: [] }],
   requestBody: { content: jsonContent(negotiateRequestSchema) },
   responses: {
-    200: {
-      description: 'the decision; `cursor` only for a client that sent none',
-      content: jsonContent(negotiateResponseSchema),
-    },
+    200: answer('the decision; `cursor` only for a client that sent none', negotiateResponseSchema),
     ...refusals(...tokenRefusals, ...bodyRefusals, 'origin_forbidden'),
   },
 });
@@ -75,7 +72,7 @@ export function negotiateRoute(deps: NegotiateDeps): Hono {
     });
     const cursor = body.cursor === undefined ? await headCursor(deps.log, identity.org) : undefined;
     deps.onNegotiated?.(decision, body);
-    const answer: NegotiateResponse = {
+    return c.json({
       transport: decision.transport,
       cohort: decision.cohort,
       reason: decision.reason,
@@ -86,9 +83,7 @@ export function negotiateRoute(deps: NegotiateDeps): Hono {
       },
       ...(cursor !== undefined && { cursor }),
       client: { autoreconnect: decider.autoreconnect(identity), ...clientDefaults, pingMs: deps.pingMs },
-    };
-    c.header('cache-control', 'no-store');
-    return c.json(answer);
+    } satisfies NegotiateResponse);
   });
 }
 

@@ -83,8 +83,7 @@ function respond(c: Context<AppEnv>, { body, mustClose }: PollAnswer): Response 
   const outgoing = c.env?.outgoing;
   // Reading `c.res` would make Hono build a Response, and another one when the handler returns.
   const shell = c.get('shellHeaders') ?? Object.fromEntries(c.res.headers);
-  const headers: Record<string, string> = { ...shell };
-  headers['content-type'] = 'application/json';
+  const headers: Record<string, string> = { ...shell, 'content-type': 'application/json' };
   // Hono's cors() adds this after the handler, when the answer is on its way already.
   if ('access-control-allow-origin' in headers) headers.vary = 'Origin';
   if (mustClose) headers.connection = 'close';

@@ -39,7 +39,6 @@ const pageOverheadBytes = 200;
 
 /** What all pages of a node share: the log, the number of reads at once, and the bytes that are kept. */
 export class PageCache {
-  readonly clock: Pick<Clock, 'monotonic'>;
   /** By the id of their org's `Pages` and the seq before their first entry. */
   readonly kept: LRUCache<string, Page>;
   readonly limit = pLimit(readsAtOnce);
@@ -48,10 +47,9 @@ export class PageCache {
   /** @param maxBytes of all kept pages together; the default is plenty for a fleet that comes back at once. */
   constructor(
     readonly log: Pick<EventLog, 'read'>,
-    clock: PageCache['clock'],
+    readonly clock: Pick<Clock, 'monotonic'>,
     maxBytes = 32 * 1024 * 1024,
   ) {
-    this.clock = clock;
     this.kept = new LRUCache({
       maxSize: maxBytes,
       sizeCalculation: ({ bytes }) => bytes,

@@ -3,17 +3,9 @@
  * walks it to move people; the admin API shows it. It owns no socket and sends nothing itself.
  */
 import type { CloseCode } from '../../schema/codes.ts';
-import type { Transport } from '../../schema/frames.ts';
+import type { MigrateOrder, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
 import type { Position } from '../log/cursor.ts';
-
-export interface MigrateOrder {
-  readonly transport: Transport;
-  /** How long the old transport stays open, milliseconds. */
-  readonly withinMs: number;
-  readonly reason: string;
-  readonly assignment: number;
-}
 
 /** What a session supports that said nothing of it. */
 export const anyTransport: readonly string[] = ['websocket', 'long-poll'];

@@ -8,6 +8,7 @@ import { type PublishEvent, reservedFields } from '../../schema/envelope.ts';
 import { publishItemSchema, type PublishResult } from '../../schema/http.ts';
 import type { Clock } from '../clock.ts';
 import { asTurnoutError, fail, problemsIn } from '../errors.ts';
+import { isObject } from '../json.ts';
 import type { Identity } from '../auth/identity.ts';
 import { ephemeralOf, type PreparedEvent, preparedBytes, prepareEvent } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -164,8 +165,4 @@ function mustFit(items: readonly PublishItem[], events: readonly PreparedEvent[]
   }
   if (together > limits.batchBytes)
     throw fail('too_large', `a publish has at most ${limits.batchBytes} bytes`);
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

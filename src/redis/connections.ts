@@ -2,9 +2,10 @@
  * Connections to Redis, made from one URL: a single server, a Cluster, or a master that Sentinels name. It knows no keys
  * and no scripts; whoever uses it decides what an error means. Commands are never queued while Redis is away: they fail.
  */
+import { createRequire } from 'node:module';
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { backoffMs } from '../async/retry.ts';
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 import { parseRedisUrl, type RedisTarget } from './url.ts';
 
 /** What both kinds of client have in common here. Replies are strings, UTF-8. */
@@ -59,6 +60,9 @@ type Kind = Pick<RedisConnection, 'ownerOf' | 'refreshOwners' | 'openSubscriber'
 const silenceMs = 3000;
 const backoff = { firstMs: 50, maxMs: 1000 };
 const slotsRefreshMs = 2000;
+const require = createRequire(import.meta.url);
+/** The hash slot of a key, as ioredis finds it. The package has no types. */
+const slotOf = require('cluster-key-slot') as (key: string) => number;
 
 /**
  * ioredis ends for good where its connection is called off before there is one: a failover that is told while it asks the
@@ -206,29 +210,11 @@ function openCluster(
   };
 }
 
-function untilReady(client: Redis | Cluster, clock: Clock, withinMs: number): Promise<void> {
-  if (client.status === 'ready') return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      client.removeListener('ready', done);
-      resolve();
-    };
-    const cancel = clock.after(withinMs, done);
-    client.once('ready', done);
-  });
-}
-
-/** The hash slot of a key (Redis Cluster specification, 'Key distribution model'): CRC16-XMODEM of its tag, mod 16384. */
-function slotOf(key: string): number {
-  const open = key.indexOf('{');
-  const close = key.indexOf('}', open + 1);
-  const hashed = open >= 0 && close > open + 1 ? key.slice(open + 1, close) : key;
-  let crc = 0;
-  for (const byte of Buffer.from(hashed)) {
-    crc ^= byte << 8;
-    for (let bit = 0; bit < 8; bit += 1)
-      crc = (crc & 0x8000) === 0 ? (crc << 1) & 0xffff : ((crc << 1) ^ 0x1021) & 0xffff;
-  }
-  return crc % 16_384;
+async function untilReady(client: Redis | Cluster, clock: Clock, withinMs: number): Promise<void> {
+  if (client.status === 'ready') return;
+  const ready = new AbortController();
+  const onReady = (): void => ready.abort();
+  client.once('ready', onReady);
+  await pause(clock, withinMs, ready.signal);
+  client.off('ready', onReady);
 }

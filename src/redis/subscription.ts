@@ -35,24 +35,8 @@ const retryMs = 500;
 /** A probe that was sent and is not heard for so long: the connection is deaf. */
 const deafAfterMs = 3000;
 
-type Change = (redis: Redis, names: readonly string[]) => Promise<unknown>;
-
-const commands: Readonly<
-  Record<SubscriptionKind, { readonly subscribe: Change; readonly unsubscribe: Change }>
-> = {
-  channel: {
-    subscribe: (redis, names) => redis.subscribe(...names),
-    unsubscribe: (redis, names) => redis.unsubscribe(...names),
-  },
-  shard: {
-    subscribe: (redis, names) => redis.ssubscribe(...names),
-    unsubscribe: (redis, names) => redis.sunsubscribe(...names),
-  },
-  pattern: {
-    subscribe: (redis, names) => redis.psubscribe(...names),
-    unsubscribe: (redis, names) => redis.punsubscribe(...names),
-  },
-};
+/** Begins the names of its commands and of what ioredis tells: `ssubscribe`, `sunsubscribe`, `smessage`. */
+const prefixes = { channel: '', shard: 's', pattern: 'p' } as const;
 
 export class RedisSubscription {
   private readonly wanted = new Map<string, ChannelListener>();
@@ -132,7 +116,7 @@ export class RedisSubscription {
         this.wanted.get(pattern)?.onMessage(text, channel),
       );
     else
-      redis.on(kind === 'shard' ? 'smessage' : 'message', (channel: string, text: string) =>
+      redis.on(`${prefixes[kind]}message`, (channel: string, text: string) =>
         this.wanted.get(channel)?.onMessage(text, channel),
       );
     redis.on('ready', () => {
@@ -167,15 +151,15 @@ export class RedisSubscription {
 
   private async changeSome(channels: readonly string[]): Promise<void> {
     const { kind, clock, onRefused } = this.options;
-    const { subscribe, unsubscribe } = commands[kind];
+    const prefix = prefixes[kind];
     for (const channel of channels) this.pending.delete(channel);
     const dropped = channels.filter((channel) => !this.wanted.has(channel) && this.heard.delete(channel));
     const added = channels.filter((channel) => this.wanted.has(channel) && !this.heard.has(channel));
     const { redis } = this;
     const outcomes = await Promise.allSettled([
-      ...this.calls(dropped).map((names) => unsubscribe(redis, names)),
+      ...this.calls(dropped).map((names) => redis.call(`${prefix}unsubscribe`, ...names)),
       ...this.calls(added).map(async (names) => {
-        await subscribe(redis, names);
+        await redis.call(`${prefix}subscribe`, ...names);
         for (const channel of names) this.nowHeard(redis, channel);
       }),
     ]);

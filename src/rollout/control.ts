@@ -63,7 +63,7 @@ export class RolloutControl {
    * can't be written is `written: false`, and brought to the others when it can.
    */
   async kill(by: Author): Promise<ChangeAnswer> {
-    const { clock, latch, store, logger } = this.parts;
+    const { clock, latch, store, logger, nodeId } = this.parts;
     const pulled = { id: clock.id(), at: clock.now(), ...by };
     latch.pull(pulled);
     try {
@@ -76,7 +76,8 @@ export class RolloutControl {
       const version = store.current()?.version ?? 0;
       // The others have not heard of it, whatever version they are at.
       const followers = await this.followers(version + 1, 0);
-      return { version, written: false, ...followers, laggards: followers.laggards.filter(this.isOther) };
+      const laggards = followers.laggards.filter((node) => node !== nodeId);
+      return { version, written: false, ...followers, laggards };
     }
   }
 
@@ -114,13 +115,8 @@ export class RolloutControl {
     }
   }
 
-  private readonly isOther = (node: string): boolean => node !== this.parts.nodeId;
-
-  private async followers(
-    version: number,
-    withinMs: number,
-  ): Promise<Pick<ChangeAnswer, 'acks' | 'laggards' | 'capped'>> {
-    const { acks, laggards, capped } = await this.parts.fleet.acknowledged(version, withinMs);
-    return { acks, laggards: [...laggards], ...(capped.length > 0 && { capped: [...capped] }) };
+  private async followers(version: number, withinMs: number) {
+    const { capped, ...followers } = await this.parts.fleet.acknowledged(version, withinMs);
+    return { ...followers, ...(capped.length > 0 && { capped }) };
   }
 }

@@ -20,7 +20,7 @@ import { capsOf, changeAtStart, firstRules } from './rules/environment.ts';
 import { type Feature, readFeatureFile } from './rules/features.ts';
 import { RulesLink } from './rules/link.ts';
 import { MemoryRulesStore } from './rules/memory-store.ts';
-import { type Connected, type Pace, pastToggles } from './rules/open-changes.ts';
+import { type Pace, pastToggles } from './rules/open-changes.ts';
 import { type RulesRedis, rulesKeys } from './rules/redis.ts';
 import { RedisRulesStore } from './rules/redis-store.ts';
 import type { Rules } from './rules/rules.ts';
@@ -63,9 +63,15 @@ export function createRollout(options: RolloutOptions) {
   const { config, clock, nodeId, logger, sessions } = options;
   const caps = capsOf(config);
   const lately = new LatelyConnected(sessions, clock);
-  const connectedHere = () => lately.counts();
+  const pace: Pace = {
+    connected: () => lately.counts(),
+    moveRate: config.TURNOUT_MOVE_RATE,
+    killWindowMs: config.TURNOUT_KILL_WINDOW_MS,
+    pollCapacity: config.TURNOUT_POLL_CAPACITY,
+    moveWithinMs: config.TURNOUT_MOVE_WITHIN_MS,
+  };
   const toggles = readFeatureFile();
-  const { store, fleet } = openRules(options, toggles, { nodeId, caps, connectedHere });
+  const { store, fleet } = openRules(options, toggles, { nodeId, caps, connectedHere: pace.connected }, pace);
   const latch = new KillLatch();
   const evaluator = new Evaluator(
     () => clock.random(),
@@ -82,17 +88,9 @@ export function createRollout(options: RolloutOptions) {
     allowsOverride: config.TURNOUT_ALLOW_OVERRIDE,
     areRulesLost,
   });
-  const dueTimes = new DueTimes({
-    decider,
-    nowMs: () => store.nowMs(),
-    pace: paceOf(config, connectedHere),
-  });
+  const dueTimes = new DueTimes({ decider, nowMs: () => store.nowMs(), pace });
   const hearCauses = (): void => dueTimes.hear(latch.causes(), areRulesLost());
-  const stay = {
-    killWindowMs: config.TURNOUT_KILL_WINDOW_MS,
-    moveWithinMs: config.TURNOUT_MOVE_WITHIN_MS,
-  };
-  const mover = new Mover({ sessions, decider, dueTimes, clock, logger, stay });
+  const mover = new Mover({ sessions, decider, dueTimes, clock, logger, stay: pace });
 
   const follow = (rules: Rules): void => {
     evaluator.apply([...rules.features, ...pastToggles(rules)]);
@@ -108,7 +106,7 @@ export function createRollout(options: RolloutOptions) {
     hearCauses();
     mover.runSoon();
   });
-  const control = new RolloutControl({ store, fleet, latch, clock, nodeId, stay, logger });
+  const control = new RolloutControl({ store, fleet, latch, clock, nodeId, stay: pace, logger });
   const killFile = config.TURNOUT_KILL_FILE;
   const kill = (reason: string) => control.kill({ who: `local/${nodeId}`, reason });
   const door = options.local && openLocalKillDoor({ ...options.local, nodeId, logger, kill });
@@ -155,27 +153,19 @@ function openRules(
   options: RolloutOptions,
   toggles: readonly Feature[],
   node: FleetNode,
+  here: Pace,
 ): { readonly store: RulesStore; readonly fleet: Fleet } {
   const { config, clock, logger, shared, prints = {} } = options;
   const first = firstRules(toggles, config, logger);
-  if (shared === undefined) {
-    const pace = paceOf(config, node.connectedHere);
-    return { store: new MemoryRulesStore({ clock, pace, first }), fleet: new LoneFleet(node) };
-  }
+  if (shared === undefined)
+    return { store: new MemoryRulesStore({ clock, pace: here, first }), fleet: new LoneFleet(node) };
   const keys = rulesKeys(shared.prefix, shared.channelEnd);
   const link = new RulesLink(shared.redis, clock, logger);
   const fleet = new RedisFleet({ ...node, redis: link, keys, clock, logger, prints });
-  const pace = paceOf(config, () => fleet.connected());
+  const pace = { ...here, connected: () => fleet.connected() };
   const found = (stored: Rules | undefined) => changeAtStart(first, stored, config, logger);
   return { store: new RedisRulesStore({ link, keys, clock, logger, pace, found }), fleet };
 }
-
-const paceOf = (config: Config, connected: () => Connected): Pace => ({
-  connected,
-  moveRate: config.TURNOUT_MOVE_RATE,
-  killWindowMs: config.TURNOUT_KILL_WINDOW_MS,
-  pollCapacity: config.TURNOUT_POLL_CAPACITY,
-});
 
 /** Nothing announces that rules have grown old: moves those connected when it happens, and when it is over. */
 function watchAge(

@@ -1,7 +1,9 @@
 /** What a stream's client said, parsed once at the edge. Pure: text in, a frame or what is wrong with it out. */
+import type { Code } from '../../schema/codes.ts';
 import { type ClientFrame, clientFrameSchema, firstFrameSchema } from '../../schema/frames.ts';
 import { reservedFields } from '../../schema/envelope.ts';
 import { fail, problemsIn, type TurnoutError } from '../errors.ts';
+import { isObject } from '../json.ts';
 import { firstInexactNumber, inexactMessage } from '../log/exact-numbers.ts';
 import { decodeCursor } from '../log/cursor.ts';
 import type { Start } from '../log/event-log.ts';
@@ -34,27 +36,21 @@ export function parseClientFrame(text: string): Parsed {
   const { type } = object;
   if (typeof type !== 'string') throw fail('bad_frame', 'a frame needs a type');
   const ref = typeof object.id === 'string' ? object.id.slice(0, 128) : undefined;
+  const refused = (code: Code, message: string, about = ref): Parsed => ({
+    ok: false,
+    error: fail(code, message),
+    ref: about,
+  });
   if (!knownTypes.has(type))
-    return {
-      ok: false,
-      error: fail('unknown_type', `no frame has the type ${JSON.stringify(type.slice(0, 32))}`),
-      ref,
-    };
+    return refused('unknown_type', `no frame has the type ${JSON.stringify(type.slice(0, 32))}`);
   const { event } = object;
-  if (isObject(event)) {
-    const reserved = reservedFields.find((field) => Object.hasOwn(event, field));
-    if (reserved !== undefined)
-      return { ok: false, error: fail('reserved_field', `${reserved} is set by the server`), ref };
-  }
+  const reserved = reservedFields.find((field) => isObject(event) && Object.hasOwn(event, field));
+  if (reserved !== undefined) return refused('reserved_field', `${reserved} is set by the server`);
   const inexact = type === 'publish' ? firstInexactNumber(text) : undefined;
-  if (inexact !== undefined) return { ok: false, error: fail('bad_field', inexactMessage(inexact)), ref };
+  if (inexact !== undefined) return refused('bad_field', inexactMessage(inexact));
   const parsed = clientFrameSchema.safeParse(object);
   if (parsed.success) return { ok: true, frame: parsed.data };
-  return {
-    ok: false,
-    error: fail('bad_field', problemsIn(parsed.error.issues, 'frame', 1)),
-    ref: ref ?? type,
-  };
+  return refused('bad_field', problemsIn(parsed.error.issues, 'frame', 1), ref ?? type);
 }
 
 /** The start that a first frame or a poll names. @throws bad_cursor */
@@ -78,7 +74,7 @@ const knownTypes: ReadonlySet<string> = new Set(
   clientFrameSchema.options.map(({ shape }) => shape.type.value),
 );
 
-function parseObject(text: string): Record<string, unknown> {
+function parseObject(text: string): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -87,8 +83,4 @@ function parseObject(text: string): Record<string, unknown> {
   }
   if (!isObject(value)) throw fail('bad_frame', 'a frame is an object');
   return value;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -27,17 +27,14 @@ interface CommandHost {
 }
 
 export class Commands {
-  private readonly deps: Pick<StreamDeps, 'verifyToken' | 'publish' | 'onFault' | 'clock' | 'pingMs'>;
   private errors = 0;
 
   constructor(
-    deps: Commands['deps'],
+    private readonly deps: Pick<StreamDeps, 'verifyToken' | 'publish' | 'onFault' | 'clock' | 'pingMs'>,
     readonly reader: Reader,
     private identity: Identity,
     private readonly host: CommandHost,
-  ) {
-    this.deps = deps;
-  }
+  ) {}
 
   /** Names the reader's position. */
   acknowledge(): void {

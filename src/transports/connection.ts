@@ -5,13 +5,13 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { type CloseCode, codes, limits } from '../../schema/codes.ts';
-import type { Transport } from '../../schema/frames.ts';
+import type { MigrateOrder, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
 import type { Cancel } from '../clock.ts';
 import { asTurnoutError, fail } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
 import { Reader } from '../hub/reader.ts';
-import { anyTransport, type LiveSession, type MigrateOrder } from '../hub/sessions.ts';
+import { anyTransport, type LiveSession } from '../hub/sessions.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Position } from '../log/cursor.ts';
 import { parseFirstFrame } from './client-frames.ts';

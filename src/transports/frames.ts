@@ -4,11 +4,10 @@
  */
 import { constants, deflateRawSync } from 'node:zlib';
 import { type Code, codes, limits } from '../../schema/codes.ts';
-import type { ResetReason } from '../../schema/frames.ts';
+import type { MigrateOrder, ResetReason } from '../../schema/frames.ts';
 import { encodeCursor, placeOf, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent, LogEntry } from '../log/entry.ts';
 import type { Form } from '../hub/chunk.ts';
-import type { MigrateOrder } from '../hub/sessions.ts';
 
 const fin = 0x80;
 const rsv1 = 0x40;
@@ -137,28 +136,19 @@ export const frames = {
 
   /** One frame for each service, made once for all readers that are given the same events. */
   ephemeral(events: readonly EphemeralEvent[]): readonly Buffer[] {
-    let made = ephemeralFrames.get(events);
-    if (made === undefined) {
-      const services = new Set(events.map(({ service }) => service));
-      made = [...services].map((name) =>
-        ephemeralFrame(
-          name,
-          events.filter(({ service }) => service === name),
-        ),
-      );
-      ephemeralFrames.set(events, made);
-    }
+    const made = ephemeralFrames.get(events) ?? framesByService(events);
+    ephemeralFrames.set(events, made);
     return made;
   },
 } as const;
 
 const ephemeralFrames = new WeakMap<readonly EphemeralEvent[], readonly Buffer[]>();
 
-function ephemeralFrame(service: string, events: readonly EphemeralEvent[]): Buffer {
-  const payload = Buffer.concat([
-    Buffer.from(`{"type":"ephemeral","service":"${service}","events":[`),
-    ...joinJson(events),
-    Buffer.from(']}'),
-  ]);
-  return textFrame(payload, false);
+function framesByService(events: readonly EphemeralEvent[]): readonly Buffer[] {
+  const services = new Set(events.map(({ service }) => service));
+  return [...services].map((name) => {
+    const theirs = events.filter(({ service }) => service === name);
+    const start = Buffer.from(`{"type":"ephemeral","service":"${name}","events":[`);
+    return textFrame(Buffer.concat([start, ...joinJson(theirs), Buffer.from(']}')]), false);
+  });
 }

@@ -16,18 +16,15 @@ interface Peer {
 }
 
 export class Heartbeat {
-  private readonly deps: Pick<StreamDeps, 'wheel' | 'clock' | 'pingMs'>;
   private cancel: Cancel = () => undefined;
   private silentRounds = 0;
   private lastProgress = 0;
   private roundStartMs = 0;
 
   constructor(
-    deps: Heartbeat['deps'],
+    private readonly deps: Pick<StreamDeps, 'wheel' | 'clock' | 'pingMs'>,
     private readonly peer: Peer,
-  ) {
-    this.deps = deps;
-  }
+  ) {}
 
   start(): void {
     this.lastProgress = this.peer.progress();

@@ -11,9 +11,6 @@ const maxWaiting = 64;
 const windowS = limits.controlWindowMs / 1000;
 
 export class Inbox {
-  private readonly clock: Pick<Clock, 'monotonic'>;
-  private readonly outbox: { readonly hasRoom: boolean };
-  private readonly handle: (text: string) => Promise<void> | undefined;
   private waiting: string[] = [];
   private isHandling = false;
   private isHeld = true;
@@ -23,14 +20,10 @@ export class Inbox {
   /** Nothing is handled before `release`. @param handle must not reject. */
   constructor(
     private readonly ws: WebSocket,
-    clock: Inbox['clock'],
-    outbox: Inbox['outbox'],
-    handle: Inbox['handle'],
-  ) {
-    this.clock = clock;
-    this.outbox = outbox;
-    this.handle = handle;
-  }
+    private readonly clock: Pick<Clock, 'monotonic'>,
+    private readonly outbox: { readonly hasRoom: boolean },
+    private readonly handle: (text: string) => Promise<void> | undefined,
+  ) {}
 
   push(text: string): void {
     this.waiting.push(text);

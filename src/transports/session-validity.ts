@@ -13,16 +13,16 @@ const leastMs = 1000;
 const retryMs = 2000;
 
 export class SessionValidity {
-  private readonly deps: { readonly clock: Clock; readonly wheel: Wheel };
-  private readonly onEnd: (code: 'unauthorized' | 'overloaded') => void;
   private outageSinceMs: number | undefined;
   private isClosed = false;
   private cancel: Cancel = () => undefined;
 
   /** @param onEnd called once, when the user may no longer be here; `overloaded`: the auth server was away for too long */
-  constructor(deps: SessionValidity['deps'], identity: Identity, onEnd: SessionValidity['onEnd']) {
-    this.deps = deps;
-    this.onEnd = onEnd;
+  constructor(
+    private readonly deps: { readonly clock: Clock; readonly wheel: Wheel },
+    identity: Identity,
+    private readonly onEnd: (code: 'unauthorized' | 'overloaded') => void,
+  ) {
     this.watch(identity);
   }
 

@@ -6,7 +6,7 @@ import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Code, codes, limits } from '../../schema/codes.ts';
-import { Credential } from '../auth/credential.ts';
+import { Credential, readCredential } from '../auth/credential.ts';
 import { isLoopbackHost } from '../config/config.ts';
 import { errorBody, fail, retryAfterOf } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
@@ -207,10 +207,9 @@ export class WebSocketTransport {
   private credentialOf(request: IncomingMessage, queryToken: string | null): Credential | undefined {
     const { authorization, cookie: cookies, origin, host } = request.headers;
     const { cookie } = this.options;
-    if (authorization !== undefined) return Credential.authorization(authorization);
-    if (queryToken !== null) return Credential.bearer(queryToken);
-    const found = cookie && Credential.cookie(cookies, cookie.name);
-    if (found !== undefined && cookie?.mayOpen(origin, host) !== true) throw fail('origin_forbidden');
+    if (authorization === undefined && queryToken !== null) return Credential.bearer(queryToken);
+    const found = readCredential({ authorization, cookie: cookies }, cookie?.name);
+    if (found?.place === 'cookie' && cookie?.mayOpen(origin, host) !== true) throw fail('origin_forbidden');
     return found;
   }
 }

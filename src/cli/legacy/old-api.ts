@@ -1,7 +1,8 @@
 /** An old API, asked as one of its clients would: no redirect is followed, no cookie kept, nothing of an answer shown. */
 import type { LegacyAnswer } from '../../legacy/dialect/dialect.ts';
 import { CommandError } from '../exits.ts';
-import { jsonIn, whyUnreached } from '../gateway-client.ts';
+import { jsonIn } from '../../json.ts';
+import { whyUnreached } from '../gateway-client.ts';
 import type { Terminal } from '../terminal.ts';
 
 const maxMiB = 8;

@@ -67,10 +67,7 @@ export function decide(question: Question): Decision {
   };
 }
 
-interface Choice {
-  readonly transport: Transport;
-  readonly reason: Reason;
-}
+type Choice = Pick<Decision, 'transport' | 'reason'>;
 
 const stay = (reason: Reason): Choice => ({ transport: 'long-poll', reason });
 const rise = (reason: Reason): Choice => ({ transport: 'websocket', reason });

@@ -3,7 +3,7 @@
  * A port, because a node on the embedded log is alone. Answers are plain JSON; whoever asks checks them, since nodes of two
  * versions run side by side in a deployment.
  */
-import type { CappedNode } from '../../../schema/admin.ts';
+import type { RolloutBody } from '../../../schema/admin.ts';
 import type { Connected } from '../rules/open-changes.ts';
 
 export interface FleetAnswers {
@@ -13,14 +13,11 @@ export interface FleetAnswers {
   readonly missing: readonly string[];
 }
 
-export interface Acknowledged {
-  /** Version that each node last applied, by node id. */
-  readonly acks: Readonly<Record<string, number>>;
-  /** Nodes that live and haven't applied the version asked about. */
-  readonly laggards: readonly string[];
-  /** Living nodes that their environment holds at long-poll. */
-  readonly capped: readonly CappedNode[];
-}
+/**
+ * `acks`: the version that each node last applied, by node id. `laggards`: nodes that live and haven't applied the version
+ * asked about. `capped`: living nodes that their environment holds at long-poll.
+ */
+export type Acknowledged = Readonly<Pick<RolloutBody, 'acks' | 'laggards' | 'capped'>>;
 
 export interface Fleet {
   /** How this node answers. What it gives must be JSON; a question that it doesn't know gets undefined, which is no answer. */

@@ -69,11 +69,7 @@ export class RedisFleet implements Fleet {
     this.reports = new PacedRuns(clock, 0, () => this.report());
     const report = (): void => void this.reports.next();
     this.stops = [
-      redis.subscribe(
-        keys.ask,
-        (message) => void this.hear(message),
-        () => undefined,
-      ),
+      redis.subscribe(keys.ask, (message) => void this.hear(message)),
       clock.every(reportMs, report),
       clock.every(lookHereMs, () => {
         const { streams, polls } = connectedHere();

@@ -8,6 +8,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { jsonIn } from '../../json.ts';
 import type { LeveledLogger } from '../../logger.ts';
 
 /** One line of JSON each way. */
@@ -94,7 +95,7 @@ function killAt(path: string, { reason, withinMs = 5000 }: LocalKillOptions): Pr
       resolve(undefined);
     });
     socket.once('close', () => {
-      const answer = localKillAnswerSchema.safeParse(parseLine(heard));
+      const answer = localKillAnswerSchema.safeParse(jsonIn(heard));
       if (answer.success) resolve({ isKilled: true, socket: path, ...answer.data });
       else failed('it closed without an answer');
     });
@@ -107,15 +108,6 @@ function removeStale(path: string): void {
     if (lstatSync(path).isSocket()) rmSync(path, { force: true });
   } catch {
     // It is gone, or isn't ours to remove.
-  }
-}
-
-/** What either side said; undefined where that is no JSON. */
-function parseLine(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 
@@ -182,7 +174,7 @@ function hear(socket: Socket, { nodeId, logger, kill }: LocalKillDoorOptions): v
     const end = heard.indexOf('\n');
     if (end === -1 && heard.length <= localKillLineBytes) return;
     socket.removeAllListeners('data').resume();
-    const request = localKillRequestSchema.safeParse(parseLine(heard.slice(0, end)));
+    const request = localKillRequestSchema.safeParse(jsonIn(heard.slice(0, end)));
     if (end === -1 || !request.success) return void socket.destroy();
     kill(request.data.reason).then(
       ({ version, written }) =>

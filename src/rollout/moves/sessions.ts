@@ -1,15 +1,7 @@
 /** Who is connected to this node, as far as the mover must know: a port, so that the rollout sees no transport; and how many. */
-import type { Transport } from '../../../schema/frames.ts';
+import type { MigrateOrder, Transport } from '../../../schema/frames.ts';
 import type { Clock } from '../../clock.ts';
 import type { Connected } from '../rules/open-changes.ts';
-
-interface MoveOrder {
-  readonly transport: Transport;
-  /** How long the old transport stays open, milliseconds. */
-  readonly withinMs: number;
-  readonly reason: string;
-  readonly assignment: number;
-}
 
 /** A stream or a held poll, as far as the mover must know it. */
 export interface MovableSession {
@@ -23,7 +15,7 @@ export interface MovableSession {
   readonly supports: readonly string[];
   readonly override: Transport | undefined;
   readonly isMoving: boolean;
-  migrate(order: MoveOrder): void;
+  migrate(order: MigrateOrder): void;
 }
 
 export interface MovableSessions {

@@ -33,8 +33,8 @@ export class RulesConnection implements RulesRedis {
     }
   }
 
-  subscribe(channel: string, onMessage: (message: string) => void, onStanding: () => void): () => void {
-    this.subscription.want(channel, { onMessage, onHeard: onStanding });
+  subscribe(channel: string, onMessage: (message: string) => void, onStanding?: () => void): () => void {
+    this.subscription.want(channel, { onMessage, onHeard: () => onStanding?.() });
     return () => this.subscription.unwant(channel);
   }
 

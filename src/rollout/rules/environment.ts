@@ -7,7 +7,7 @@ import { listEntrySchema } from '../../../schema/admin.ts';
 import type { Config } from '../../config/config.ts';
 import type { LeveledLogger } from '../../logger.ts';
 import { autoreconnectFlag, type Feature, percentOf, transportFlag, withPercent } from './features.ts';
-import { featureOf, isFlagOn, rolloutPercent, type Rules } from './rules.ts';
+import { featureOf, isFlagOn, isSameInJson, rolloutPercent, type Rules } from './rules.ts';
 import type { Change } from './transitions.ts';
 
 type RolloutSettings = Pick<
@@ -54,7 +54,7 @@ export function changeAtStart(
 ): Change | undefined {
   if (stored === undefined) return first;
   if (stored.origin === 'environment') {
-    if (saysTheSame(stored, first)) return undefined;
+    if (isSameInJson({ ...stored, ...first.content }, stored)) return undefined;
     logger.warn({ replaces: stored.version }, 'the environment has changed: it writes the rules anew');
     return first;
   }
@@ -75,13 +75,6 @@ function usersOf({ REALTIME_WHITELIST: users = [] }: RolloutSettings) {
     readable: entries.filter(isReadable),
     unreadable: users.filter((entry) => !isReadable(entry)),
   };
-}
-
-/** Whether the environment would write what these rules say already. */
-function saysTheSame(rules: Rules, { content }: Change): boolean {
-  // Through JSON, as the rules were: what it leaves out is no difference.
-  const asKept = (value: object): unknown => JSON.parse(JSON.stringify(value));
-  return isDeepStrictEqual(asKept({ ...rules, ...content }), asKept(rules));
 }
 
 /** The variables that are set and that these rules, which others wrote, don't follow. */

@@ -42,7 +42,7 @@ export class RulesLink implements RulesRedis {
     }
   }
 
-  subscribe(channel: string, onMessage: (message: string) => void, onStanding: () => void): () => void {
+  subscribe(channel: string, onMessage: (message: string) => void, onStanding?: () => void): () => void {
     return this.redis.subscribe(channel, onMessage, onStanding);
   }
 

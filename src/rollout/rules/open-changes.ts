@@ -3,7 +3,6 @@
  * 9), and what the rules said before it. How many users move is an estimate from the connections of the fleet; see
  * `usersMoved`. Pure.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { type Feature, percentOf, transportFlag, withPercent } from './features.ts';
 import {
   areMovesHeld,
@@ -11,6 +10,7 @@ import {
   featureOf,
   isFlagOn,
   isKilled,
+  isSameInJson,
   type Kill,
   type ListDiff,
   type OpenChange,
@@ -26,19 +26,17 @@ export interface Connected {
 }
 
 export interface Pace {
-  connected(): Connected;
+  readonly connected: () => Connected;
   /** Users a second. */
   readonly moveRate: number;
   readonly killWindowMs: number;
   /** Polls a second. */
   readonly pollCapacity: number;
-}
-
-export interface Stay {
-  readonly killWindowMs: number;
-  /** After a `migrate` that is no kill's. */
+  /** How long a stream stays after a `migrate` that is no kill's. */
   readonly moveWithinMs: number;
 }
+
+export type Stay = Pick<Pace, 'killWindowMs' | 'moveWithinMs'>;
 
 const killedWithinMs = 1000;
 
@@ -115,7 +113,7 @@ function changeBetween(
   const allowlist = diffOf(before.allowlist, after.allowlist);
   const denylist = diffOf(before.denylist, after.denylist);
   const past = {
-    ...(feature !== undefined && !isSame(feature, featureOf(after, transportFlag)) && { feature }),
+    ...(feature !== undefined && !isSameInJson(feature, featureOf(after, transportFlag)) && { feature }),
     // An unkill may end a kill that only one node heard: there it brings people back all the same.
     ...((isUnkill || isKilled(before) !== isKilled(after)) && { isKilled: isUnkill || isKilled(before) }),
     ...(before.holdback !== after.holdback && { holdback: before.holdback }),
@@ -127,10 +125,6 @@ function changeBetween(
   const windowMs = kills.length > 0 ? killWindowOf(pace, users) : moveWindowOf(pace, users);
   return { assignment: version, changedAt: nowMs, windowMs, to, users, kills, before: past };
 }
-
-// Through JSON, as the document is kept: what it leaves out is no difference.
-const isSame = (one: unknown, other: unknown): boolean =>
-  isDeepStrictEqual(JSON.parse(JSON.stringify(one ?? null)), JSON.parse(JSON.stringify(other ?? null)));
 
 function diffOf(before: readonly string[], after: readonly string[]): ListDiff | undefined {
   const [was, is] = [new Set(before), new Set(after)];

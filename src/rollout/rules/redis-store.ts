@@ -64,7 +64,7 @@ export class RedisRulesStore implements RulesStore {
     });
     const look = (): void => void this.reads.next();
     this.closers = [
-      link.subscribe(keys.changed, (message) => this.hear(message), look),
+      link.subscribe(keys.changed, (message) => void this.hear(message), look),
       clock.every(readEveryMs, look),
       clock.after(startMs, () => this.becomeReady()),
     ];
@@ -183,9 +183,9 @@ export class RedisRulesStore implements RulesStore {
     return rules;
   }
 
-  private hear(message: string): void {
+  private async hear(message: string): Promise<void> {
     try {
-      this.meet(parseRules(message)).catch((error: unknown) => this.link.failed(error));
+      await this.meet(parseRules(message));
     } catch (error) {
       this.link.failed(error);
     }

@@ -12,7 +12,7 @@ export interface RulesRedis {
    * Messages of the channel from now on, while Redis is there. The answer ends it.
    * @param onStanding the subscription stands, for the first time or again: what was published before went unheard
    */
-  subscribe(channel: string, onMessage: (message: string) => void, onStanding: () => void): () => void;
+  subscribe(channel: string, onMessage: (message: string) => void, onStanding?: () => void): () => void;
 }
 
 export type RulesKeys = ReturnType<typeof rulesKeys>;

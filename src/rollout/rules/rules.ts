@@ -2,6 +2,7 @@
  * The rules document: everything that decides who gets which transport, as one versioned value. Pure data; a store keeps it,
  * transitions.ts makes the next one.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { transportSchema } from '../../../schema/frames.ts';
 import { type Feature, featureSchema, percentOf, transportFlag } from './features.ts';
@@ -94,6 +95,10 @@ export function isNewer(one: Rules, other: Rules): boolean {
   if (isKilled(one) !== isKilled(other)) return isKilled(one);
   return one.nonce > other.nonce;
 }
+
+/** Compares two values through JSON, as the document is kept: what it leaves out is no difference. */
+export const isSameInJson = (one: unknown, other: unknown): boolean =>
+  isDeepStrictEqual(JSON.parse(JSON.stringify(one ?? null)), JSON.parse(JSON.stringify(other ?? null)));
 
 // Documents are immutable, so a list's set is made once; deciding for 10,000 sessions would else scan the list each time.
 const sets = new WeakMap<readonly string[], ReadonlySet<string>>();

@@ -90,7 +90,7 @@ function dueTimesOnceRead(document: string, nowMs: number): { dueAtMs: (sub: str
     allowsOverride: false,
   });
   const connected = () => ({ streams: 7, polls: 3 });
-  const pace = { connected, moveRate: 1, killWindowMs: 1, pollCapacity: 1 };
+  const pace = { connected, moveRate: 1, killWindowMs: 1, pollCapacity: 1, moveWithinMs: 1 };
   const dueTimes = new DueTimes({ decider, nowMs: () => nowMs, pace });
   return {
     dueAtMs: (sub) => dueTimes.dueAtMs({ org: 'acme', sub }, decider.decide({ org: 'acme', sub })),

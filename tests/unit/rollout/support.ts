@@ -3,7 +3,8 @@ import type { Transport } from '../../../schema/frames.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { type Config, readConfig } from '../../../src/config/config.ts';
 import { ServiceClaim, type Identity } from '../../../src/auth/identity.ts';
-import { Sessions, type LiveSession, type MigrateOrder } from '../../../src/hub/sessions.ts';
+import type { MigrateOrder } from '../../../schema/frames.ts';
+import { Sessions, type LiveSession } from '../../../src/hub/sessions.ts';
 import { createRollout, type Rollout } from '../../../src/rollout/rollout.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
