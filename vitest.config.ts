@@ -9,19 +9,15 @@ import { configDefaults, defineConfig } from 'vitest/config';
 const isFullRun = process.env['TURNOUT_FULL'] === '1';
 const exclude = [...configDefaults.exclude, 'dist/**', ...(isFullRun ? [] : ['**/*.long.test.ts'])];
 const endToEndFiles = ['tests/e2e/**/*.test.ts', 'tests/chaos/**/*.test.ts', 'tests/hostile/**/*.test.ts'];
-const alone = [
-  'tests/e2e/{demo,drain,heart,moves,slow-readers,two-transports}.test.ts',
-  'tests/{e2e,chaos}/*.long.test.ts',
-];
-const maxWorkers = Math.max(2, availableParallelism());
-// A worker loads Turnout once for all its files: no test leaves anything in a module behind.
-const isolate = false;
+const alone = ['tests/e2e/{drain,heart,moves,slow-readers}.test.ts', 'tests/{e2e,chaos}/*.long.test.ts'];
 
 const programs = 'tests/support/programs.ts';
+// A worker loads Turnout once for all its files: no test leaves anything in a module behind.
+const isolate = false;
 const sideBySide = {
   globalSetup: [programs],
   isolate,
-  maxWorkers,
+  maxWorkers: Math.max(2, availableParallelism()),
   testTimeout: 60_000,
   hookTimeout: 60_000,
   sequence: { groupOrder: 0 },

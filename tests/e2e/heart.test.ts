@@ -11,7 +11,7 @@ import { startProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
 it('gives every client of two nodes what was published, in order and once, through moves, cuts and restarts [P1 P2 P3 P4]', async () => {
-  const { incomplete, resets, isLogWhole, counts, storm } = await runOnTwoNodes(15_000);
+  const { incomplete, resets, isLogWhole, counts, storm } = await runOnTwoNodes(12_000);
   expect(incomplete).toEqual([]);
   expect(resets).toEqual([]);
   expect(isLogWhole).toBe(true);
