@@ -130,6 +130,14 @@ describe('the image', () => {
     expect(built.filter((path) => /\.tsx?$/.test(path))).toEqual([]);
   });
 
+  it('holds the command as a program that anybody may run', async () => {
+    const { bin } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+      bin: { turnout: string };
+    };
+    const { mode } = await stat(join(folderOf(last?.name ?? ''), 'app', bin.turnout));
+    expect((mode & 0o111).toString(8)).toBe('111');
+  });
+
   it('serves, is found healthy, and ends at SIGTERM', async () => {
     const [command = '', ...args] = last?.command ?? [];
     const [checker = '', ...checkArgs] = last?.healthcheck ?? [];

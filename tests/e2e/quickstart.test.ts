@@ -213,8 +213,8 @@ describe("the README's commands", () => {
     const script = ['set -m', moved(start), ...isUp, moved(use), 'wait'].join('\n');
     const { PATH, HOME } = process.env;
     try {
-      const { stdout } = await run('bash', ['-c', script], { cwd: root, env: { PATH, HOME } });
-      expect(stdout).toMatch(/^nodes +2\/2 have/m);
+      const { stdout, stderr } = await run('bash', ['-c', script], { cwd: root, env: { PATH, HOME } });
+      expect(stdout, stderr).toMatch(/^nodes +2\/2 have/m);
       expect(stdout).toMatch(/^percent set to 100 %: .*2\/2 have/m);
       const negotiated = stdout.split('\n').find((line) => line.startsWith('{"transport"')) ?? '';
       expect(JSON.parse(negotiated.replace(/\}\{"level.*$/, '}'))).toMatchObject({
