@@ -1,6 +1,7 @@
 /**
  * Prints which files of src a request adds: those with a function that runs for it and has not run on the same node before,
- * from its start through its clients' connecting and an idle while. V8's precise coverage counts them, in this process.
+ * from its start through its clients' connecting and an idle while. Below them: all that ran for it, the idle while apart.
+ * V8's precise coverage counts them, in this process.
  * `npx tsx tests/paths.ts`, or with `change`, `change-redis` or `served` for one path alone.
  */
 import { Session } from 'node:inspector/promises';
@@ -37,14 +38,25 @@ async function functionsRun(): Promise<readonly string[]> {
   });
 }
 
+const filesOf = (functions: readonly string[]): string[] =>
+  [...new Set(functions.map((one) => one.split(':')[0] ?? ''))].toSorted();
+
 async function tell(name: string, run: () => Promise<void>): Promise<void> {
+  const atStart = await functionsRun();
   await sleep(idleMs);
-  const before = new Set(await functionsRun());
+  const whileIdle = await functionsRun();
   await run();
-  const added = (await functionsRun()).filter((one) => !before.has(one));
-  const files = new Set(added.map((one) => one.split(':')[0] ?? ''));
-  console.log(`${name}: ${files.size} files`);
-  for (const file of [...files].toSorted()) console.log(`  ${file}`);
+  const functions = await functionsRun();
+  const [before, idle] = [new Set([...atStart, ...whileIdle]), new Set(whileIdle)];
+  const added = filesOf(functions.filter((one) => !before.has(one)));
+  console.log(`${name}: ${added.length} files`);
+  for (const file of added) console.log(`  ${file}`);
+  // Those too that served something earlier on the same node.
+  const ran = filesOf(functions.filter((one) => !idle.has(one)));
+  const ofHttp = ran.filter((file) => file.startsWith('src/http/'));
+  console.log(
+    `  and of all that ran for it, in http/: ${ofHttp.join(' ') || 'nothing'}; ${ran.length} files`,
+  );
 }
 
 async function openNode(settings: Record<string, string>) {

@@ -92,11 +92,13 @@ function countHere(sessions: Sessions, { decider, mover, dueTimes }: Rollout): N
 function sessionsHere(sessions: Sessions, asked: SessionFilter, node: string): SessionsBody {
   const { org, user } = asked;
   const all = org !== undefined && user !== undefined ? sessions.ofUser(org, user) : sessions.all();
-  const found = [...all].filter(
-    (session) => (org === undefined || session.org === org) && (user === undefined || session.sub === user),
-  );
-  const shown = found.slice(0, adminLimits.sessions).map((session) => sessionView(session, node));
-  return { sessions: shown, more: found.length > shown.length, missing: [] };
+  const shown: SessionsBody['sessions'] = [];
+  for (const session of all) {
+    if ((org !== undefined && session.org !== org) || (user !== undefined && session.sub !== user)) continue;
+    if (shown.length === adminLimits.sessions) return { sessions: shown, more: true, missing: [] };
+    shown.push(sessionView(session, node));
+  }
+  return { sessions: shown, more: false, missing: [] };
 }
 
 function sessionView(session: LiveSession, node: string): SessionsBody['sessions'][number] {

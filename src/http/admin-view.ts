@@ -33,7 +33,9 @@ export async function rolloutView(rollout: Rollout): Promise<RolloutBody> {
       rules.features.map((flag) => [flag.name, { enabled: flag.enabled, percent: percentOf(flag) }]),
     ),
     paused: [...rules.pauses],
-    ...acknowledged,
+    acks: acknowledged.acks,
+    laggards: acknowledged.laggards,
+    capped: acknowledged.capped,
     ...counts,
   };
 }

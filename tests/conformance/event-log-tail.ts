@@ -1,8 +1,9 @@
 /** What a tail promises: everything after it was opened, in order, chained; joined with a read it leaves no hole. */
 import { setImmediate as nextTick } from 'node:timers/promises';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ephemeralOf } from '../../src/log/entry.ts';
 import type { TailMessage } from '../../src/log/event-log.ts';
+import { until } from '../support/until.ts';
 import {
   after,
   bodyOf,
@@ -26,8 +27,8 @@ export function tailPromises(harness: () => LogHarness): void {
       const [first, second] = [await listen(log, 'acme'), await listen(log, 'acme')];
       await log.append('acme', 'api', eventRun(3, 5));
       await log.append('acme', 'api', [event('e5'), event('e6')]);
-      await vi.waitFor(() => expect(seqsOf(second.entries())).toEqual([3, 4, 5, 6]));
-      await vi.waitFor(() => expect(seqsOf(first.entries())).toEqual([3, 4, 5, 6]));
+      await until(() => String(seqsOf(second.entries())), 'these entries', String([3, 4, 5, 6]));
+      await until(() => String(seqsOf(first.entries())), 'these entries', String([3, 4, 5, 6]));
       expect(first.messages.map((message) => message.kind === 'appended' && message.entries.length)).toEqual([
         3, 1,
       ]);
@@ -40,7 +41,7 @@ export function tailPromises(harness: () => LogHarness): void {
       const fresh = await page(log, 'acme', { at: 'head' });
       const tail = await listen(log, 'acme');
       for (let n = 0; n < 30; n += 3) await log.append('acme', 'api', eventRun(n, n + (n % 3) + (n % 2)));
-      await vi.waitFor(() => expect(tail.entries()).toHaveLength(15));
+      await until(() => tail.entries().length, 'as many', 15);
       let place = fresh.head;
       for (const message of tail.messages as Extract<TailMessage, { kind: 'appended' }>[]) {
         expect(message.previous).toEqual(place);
@@ -56,7 +57,7 @@ export function tailPromises(harness: () => LogHarness): void {
       await log.append('acme', 'api', eventRun(1, 1));
       await log.append('acme', 'api', []);
       await log.append('acme', 'api', eventRun(2, 2));
-      await vi.waitFor(() => expect(tail.messages).toHaveLength(1));
+      await until(() => tail.messages.length, 'as many', 1);
       expect(seqsOf(tail.entries())).toEqual([2]);
     });
 
@@ -69,7 +70,7 @@ export function tailPromises(harness: () => LogHarness): void {
         found.push(reading.then(({ entries }) => entries[0]?.tag === message.entries[0]?.tag));
       });
       for (const n of seqRun(1, 20)) await log.append('acme', 'api', eventRun(n, n));
-      await vi.waitFor(() => expect(found).toHaveLength(20));
+      await until(() => found.length, 'as many', 20);
       expect(await Promise.all(found)).toEqual(Array.from({ length: 20 }, () => true));
     });
 
@@ -88,9 +89,9 @@ export function tailPromises(harness: () => LogHarness): void {
       });
       const later = await listen(log, 'acme');
       await Promise.all(seqRun(1, 10).map((n) => log.append('acme', 'api', eventRun(n, n))));
-      await vi.waitFor(() => expect(echoes).toHaveLength(20));
+      await until(() => echoes.length, 'as many', 20);
       await Promise.all(echoes);
-      await vi.waitFor(() => expect(later.entries()).toHaveLength(50));
+      await until(() => later.entries().length, 'as many', 50);
       expect(seqsOf(later.entries())).toEqual(seqRun(1, 50));
     });
 
@@ -117,9 +118,7 @@ export function tailPromises(harness: () => LogHarness): void {
           seen.push(...seqsOf(entries));
           from = after(from, entries);
         }
-        await vi.waitFor(() => expect(tail.entries().at(-1)?.seq ?? from.seq).toBe(total), {
-          timeout: 10_000,
-        });
+        await until(() => tail.entries().at(-1)?.seq ?? from.seq, 'it', total);
         return [...seen, ...seqsOf(tail.entries().filter(({ seq }) => seq > from.seq))];
       };
       const joining = Promise.all(seqRun(0, 9).map((n) => join(n * 3)));
@@ -131,11 +130,11 @@ export function tailPromises(harness: () => LogHarness): void {
       const { log } = harness();
       const [closed, open] = [await listen(log, 'acme'), await listen(log, 'acme')];
       await log.append('acme', 'api', eventRun(1, 1));
-      await vi.waitFor(() => expect(closed.entries()).toHaveLength(1));
+      await until(() => closed.entries().length, 'as many', 1);
       await closed.close();
       await closed.close();
       await log.append('acme', 'api', eventRun(2, 2));
-      await vi.waitFor(() => expect(seqsOf(open.entries())).toEqual([1, 2]));
+      await until(() => String(seqsOf(open.entries())), 'these entries', String([1, 2]));
       expect(seqsOf(closed.entries())).toEqual([1]);
     });
 
@@ -145,7 +144,7 @@ export function tailPromises(harness: () => LogHarness): void {
       await log.append('umbrella', 'api', eventRun(1, 1));
       await log.publishEphemeral('umbrella', [typing]);
       await log.append('acme', 'api', eventRun(2, 2));
-      await vi.waitFor(() => expect(tail.messages).toHaveLength(1));
+      await until(() => tail.messages.length, 'as many', 1);
       expect(bodyOf(tail.entries()[0]!)).toMatchObject({ seq: 1, id: 'e2' });
     });
 
@@ -155,7 +154,7 @@ export function tailPromises(harness: () => LogHarness): void {
       const tail = await listen(log, 'acme');
       await log.publishEphemeral('acme', [typing]);
       await log.append('acme', 'api', eventRun(2, 2));
-      await vi.waitFor(() => expect(tail.messages).toHaveLength(2));
+      await until(() => tail.messages.length, 'as many', 2);
       expect(tail.messages[0]).toEqual({ kind: 'ephemeral', events: [typing] });
       expect(bodyOf(typing)).not.toHaveProperty('seq');
       expect(seqsOf((await page(log, 'acme', { at: 'earliest' })).entries)).toEqual([1, 2]);

@@ -94,14 +94,10 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'src/rollout/rules',
     'src/rollout/decide',
     'src/rollout/fleet',
-    'src/legacy',
-    'src/legacy/bridge',
-    'src/legacy/dialect',
-    'src/legacy/proxy',
     'src/legacy/shadow',
   ],
   // Its crowd is made of the real clients, over real sockets.
-  'src/demo': [...leaves, 'log:port', 'clients/js', 'clients/legacy', 'clients/demo'],
+  'src/demo': [...leaves, 'clients/js', 'clients/legacy', 'clients/demo'],
   'src/gateway': [...leaves, ...rooms],
   // `doctor` and the views speak of the rollout in its own words.
   'src/cli': [...leaves, 'src/rollout/kill', 'src/cli/doctor', 'src/cli/legacy', 'src/cli/rollout'],

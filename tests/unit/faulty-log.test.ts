@@ -1,9 +1,10 @@
 /** The faults that other tests rely on happen as they are named. */
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { event, eventRun, listen, page, roomy, seqsOf } from '../conformance/event-log-harness.ts';
 import { type FaultyLog, faultyLog } from '../support/faulty-log.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { until } from '../support/until.ts';
 
 const unavailable = { code: 'log_unavailable' };
 
@@ -33,14 +34,14 @@ describe('faulty log', () => {
   it('holds a read before the log, or its answer behind it', async () => {
     log.hold('read');
     const before = page(log, 'acme', { at: 'earliest' });
-    await vi.waitFor(() => expect(log.waiting('read')).toBe(1));
+    await until(() => log.waiting('read'), 'it', 1);
     await log.append('acme', 'api', eventRun(1, 1));
     log.heal();
     expect(seqsOf((await before).entries)).toEqual([1]);
 
     log.holdAnswers('read');
     const stale = log.read('acme', { at: 'earliest' }, roomy);
-    await vi.waitFor(() => expect(log.waiting('read')).toBe(1));
+    await until(() => log.waiting('read'), 'it', 1);
     await log.append('acme', 'api', eventRun(2, 2));
     log.heal();
     expect((await stale).head.seq).toBe(1);
@@ -54,7 +55,7 @@ describe('faulty log', () => {
     log.heal();
     log.interrupt();
     await log.append('acme', 'api', eventRun(3, 3));
-    await vi.waitFor(() => expect(tail.messages).toHaveLength(2));
+    await until(() => tail.messages.length, 'as many', 2);
     expect(tail.messages).toMatchObject([
       { kind: 'interrupted' },
       { kind: 'appended', previous: { seq: 2 }, entries: [{ seq: 3 }] },

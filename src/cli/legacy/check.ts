@@ -9,7 +9,7 @@ import { probeFindings } from './probe.ts';
 import { sourceFindings } from './source.ts';
 
 /** @throws CommandError where nothing answers at the URL, or an option is wrong */
-export async function checkProfile(
+export async function checkFile(
   terminal: Terminal,
   file: string,
   { url, header }: { readonly url?: string; readonly header?: readonly string[] },

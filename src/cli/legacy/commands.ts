@@ -32,8 +32,8 @@ export function addLegacyCommands(program: Command, terminal: Terminal): void {
     .action(
       reportsTo(terminal, async (options: Target & { readonly url?: string }, file: string) => {
         // Not before it is asked for: a kill must start at once.
-        const { checkProfile } = await import('./check.ts');
-        return outcomeOf(await checkProfile(terminal, file, options));
+        const { checkFile } = await import('./check.ts');
+        return outcomeOf(await checkFile(terminal, file, options));
       }),
     );
 
@@ -65,7 +65,7 @@ export function addLegacyCommands(program: Command, terminal: Terminal): void {
         const { shadowBodySchema } = await import('../../../schema/admin.ts');
         const client = new GatewayClient(terminal, options, adminTokens);
         const found = await client.call(shadowBodySchema, '/admin/v1/legacy/shadow');
-        // Places in the old backend's answers have its names in them, in JSON too.
+        // Places in the upstream's answers have its names in them, in JSON too.
         const lines = options.output === 'json' ? [JSON.stringify(found)] : shadowLines(found);
         await terminal.print(...lines.map(printable));
         return Object.values(found.profiles).every(isClean) ? 'done' : 'usage';

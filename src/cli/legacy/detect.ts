@@ -1,4 +1,5 @@
 /** What an old API's answer seems to be made of: the list of events, the cursor, the fields of an event. Guesses, pure. */
+import { isObject } from '../../json.ts';
 import { cursorFormats } from '../../legacy/dialect/cursor.ts';
 import { parseExact } from '../../legacy/dialect/exact-json.ts';
 import { compileSteps, memberOf } from '../../legacy/dialect/json-path.ts';
@@ -30,13 +31,10 @@ const names = {
   payload: /^(payload|data|body|content|message)$/i,
 };
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** Every value outside of lists, with where it stands; what is too deep down is left out. */
 function* valuesIn(value: unknown, steps: Steps = []): Generator<{ steps: Steps; value: unknown }> {
   yield { steps, value };
-  if (isRecord(value) && steps.length < 4)
+  if (isObject(value) && steps.length < 4)
     for (const [name, inner] of Object.entries(value)) yield* valuesIn(inner, [...steps, name]);
 }
 
@@ -50,7 +48,7 @@ function findList(body: unknown): Steps | undefined {
 /** Where in a body the next cursor stands: a field of the last item's value first, then one that is called so. */
 function findCursor(body: unknown, lastItem: unknown): Scalar | undefined {
   const scalars = [...valuesIn(body)].filter((one): one is Scalar => isScalar(one.value));
-  const ids = isRecord(lastItem) ? Object.values(lastItem).filter(isScalar).map(String) : [];
+  const ids = isObject(lastItem) ? Object.values(lastItem).filter(isScalar).map(String) : [];
   const isNamed = ({ steps }: Scalar): boolean => names.cursor.test(String(steps.at(-1) ?? ''));
   return (
     scalars.find((one) => isNamed(one) && ids.includes(String(one.value))) ??
@@ -80,7 +78,7 @@ export function findParameters(query: URLSearchParams): QueryNames {
  * @param given the value that was asked with: a field of the same format is where it came from
  */
 function findFields(item: unknown, seen: string | undefined, given: string | undefined) {
-  const entries = isRecord(item) ? Object.entries(item) : [];
+  const entries = isObject(item) ? Object.entries(item) : [];
   const named = (form: RegExp): string | undefined => entries.find(([name]) => form.test(name))?.[0];
   const id = named(names.id);
   const same = entries.find(([, value]) => isScalar(value) && String(value) === seen)?.[0];
@@ -157,7 +155,7 @@ export function templateOf(
   if (word !== undefined) return word;
   if (typeof value === 'string') return value.startsWith('$') ? `$${value}` : value;
   if (Array.isArray(value)) return value.map((item, index) => templateOf(item, words, [...steps, index]));
-  if (isRecord(value))
+  if (isObject(value))
     return Object.fromEntries(
       Object.entries(value).map(([name, inner]) => [name, templateOf(inner, words, [...steps, name])]),
     );

@@ -32,16 +32,22 @@ export interface BridgeReport extends BridgeHealth {
   readonly counts: BridgeCounts;
 }
 
-export function openBridges(options: BridgesOptions) {
+export interface Bridges {
+  report(): readonly BridgeReport[];
+  /** Some node reads that profile's source, or it has none. */
+  isFed(profile: string): boolean;
+  /** What was read is stored or left to the next node; the leases are free. */
+  close(): Promise<void>;
+}
+
+export function openBridges(options: BridgesOptions): Bridges {
   const bridges = options.profiles.flatMap((profile) =>
     profile.source === undefined ? [] : [new Bridge(profile, profile.source, options)],
   );
   return {
-    report: (): readonly BridgeReport[] => bridges.map((bridge) => bridge.report()),
-    /** Some node reads that profile's source, or it has none. */
-    isFed: (profile: string): boolean => bridges.every(({ name, isFed }) => name !== profile || isFed),
-    /** What was read is stored or left to the next node; the leases are free. */
-    async close(): Promise<void> {
+    report: () => bridges.map((bridge) => bridge.report()),
+    isFed: (profile) => bridges.every(({ name, isFed }) => name !== profile || isFed),
+    async close() {
       await Promise.all(bridges.map((bridge) => bridge.close()));
     },
   };

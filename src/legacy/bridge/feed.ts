@@ -175,7 +175,7 @@ export class BridgeFeed implements SourceFeed {
 
   private end(isRewound: boolean): never {
     if (!this.signal.aborted) this.parts.onOver(isRewound);
-    throw new Error('this turn is over');
+    throw new Error(isRewound ? 'Redis has gone back in time' : 'another node has the lease');
   }
 
   /** Does it again until it is done. Rejects when the feed ends. */

@@ -123,10 +123,14 @@ export class RedisStreamSource implements Source {
         const org = pattern.orgOf(name);
         if (org !== undefined) found.set(name, org);
       }
-    const lanes = await pLimit(beginsAtOnce).map(found, async ([name, org]): Promise<[string, Lane]> => {
+    // After one that failed no other begins: the next attempt has its own.
+    const limit = pLimit({ concurrency: beginsAtOnce, rejectOnClear: true });
+    const begun = limit.map(found, async ([name, org]): Promise<[string, Lane]> => {
       const lane = this.lanes.get(name) ?? { org, position: await this.begin(reading, name, org) };
       return [name, lane];
     });
+    begun.catch(() => limit.clearQueue());
+    const lanes = await begun;
     this.lanes = new Map(lanes);
     this.lookedAtMs = this.clock.monotonic();
   }
