@@ -50,7 +50,23 @@ interface RolloutOptions {
   readonly onDecision?: (reason: Reason) => void;
 }
 
-export type Rollout = ReturnType<typeof createRollout>;
+export interface Rollout {
+  readonly nodeId: string;
+  /** Resolves once the rules were read, or could not be in a start's time: this node may be asked. */
+  readonly ready: Promise<void>;
+  readonly store: RulesStore;
+  readonly fleet: Fleet;
+  /** The toggles that this release knows, as they are before anybody changes them. */
+  readonly toggles: readonly Feature[];
+  readonly latch: KillLatch;
+  readonly decider: Decider;
+  readonly dueTimes: DueTimes;
+  readonly control: RolloutControl;
+  readonly mover: Mover;
+  /** Fits the transports' port of that name. */
+  readonly admission: RolloutAdmission;
+  close(): Promise<void>;
+}
 
 /** How often the age of the rules is looked at. */
 const ageLookMs = 500;
@@ -59,7 +75,7 @@ const ageLookMs = 500;
  * The rollout of a node. It is at work when this returns; with shared rules it knows none until they were read (`ready`),
  * and everybody is on long-poll until then.
  */
-export function createRollout(options: RolloutOptions) {
+export function createRollout(options: RolloutOptions): Rollout {
   const { config, clock, nodeId, logger, sessions } = options;
   const caps = capsOf(config);
   const lately = new LatelyConnected(sessions, clock);
@@ -125,11 +141,9 @@ export function createRollout(options: RolloutOptions) {
 
   return {
     nodeId,
-    /** Resolves once the rules were read, or could not be in a start's time: this node may be asked. */
     ready: store.ready,
     store,
     fleet,
-    /** The toggles that this release knows, as they are before anybody changes them. */
     toggles,
     latch,
     decider,
@@ -137,7 +151,7 @@ export function createRollout(options: RolloutOptions) {
     control,
     mover,
     admission: new RolloutAdmission({ decider, dueTimes, store, onDecision: options.onDecision }),
-    async close(): Promise<void> {
+    async close() {
       for (const close of closers) close?.();
       lately.close();
       mover.close();

@@ -89,7 +89,7 @@ async function fill(publisher: Publisher): Promise<void> {
 
 /** Asks now and then: what the swarm reports costs it time that it should read in. */
 async function untilComplete(range: { from: number; to: number }, count: number): Promise<SwarmReport[]> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 30_000;
   for (;;) {
     const reports = await swarm.report(range);
     if (reports.every(({ seqs: received }) => received.length >= count) || Date.now() > deadline)

@@ -1,9 +1,15 @@
 /** A profile's text, YAML or JSON: what it says and on which line. Its messages repeat nothing of the text: it may hold secrets. */
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import { fault, type ProfilePath } from './problem.ts';
+import { fault, type ProfilePath, type ProfileProblem } from './problem.ts';
+
+interface ProfileText {
+  readonly value: unknown;
+  /** The line of what stands at the path, or of what is nearest above it; from 1 on. */
+  lineOf(path: ProfilePath): number;
+}
 
 /** JSON is YAML too. Of a text that is neither: what is wrong, with the line as its path. */
-export function parseProfileText(text: string) {
+export function parseProfileText(text: string): ProfileText | readonly ProfileProblem[] {
   const lines = new LineCounter();
   // Pretty errors quote the line, and what stands behind a colon quotes a word of it.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -14,9 +20,7 @@ export function parseProfileText(text: string) {
   const { contents } = document;
   try {
     const value: unknown = document.toJS({ maxAliasCount: 100 });
-    /** The line of what stands at the path, or of what is nearest above it; from 1 on. */
-    const lineOf = (path: ProfilePath): number => lineAt(offsetOf(contents, path));
-    return { value, lineOf };
+    return { value, lineOf: (path) => lineAt(offsetOf(contents, path)) };
   } catch {
     return [fault([1], 'aliases (*name) that lead nowhere, or to too much')];
   }
