@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vit
 import { systemClock } from '../../src/clock.ts';
 import { type BridgeReport, type BridgesOptions, openBridges } from '../../src/legacy/bridge/bridge.ts';
 import { bridgeKeys, RedisLease } from '../../src/legacy/bridge/lease.ts';
+import { RedisStreamSource } from '../../src/legacy/bridge/sources/redis-stream.ts';
 import { prepareEvent } from '../../src/log/entry.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
@@ -17,7 +18,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { faultyLog } from '../support/faulty-log.ts';
 import { idsInLog } from '../support/log-ids.ts';
 import { RedisServer } from '../support/redis.ts';
-import { until } from '../support/until.ts';
+import { sleep, until } from '../support/until.ts';
 
 const secret = 'a-payload-that-no-line-may-show';
 let redis: RedisServer;
@@ -667,4 +668,28 @@ describe.concurrent('a bridge from a Redis channel', () => {
     expect(ids.length + report().counts.gaps).toBe(sent + 1);
     expect(ids).toEqual(ids.toSorted((one, other) => Number(one.slice(1)) - Number(other.slice(1))));
   });
+});
+
+it('a look at many streams that fails leaves those unbegun that waited for their turn', async (context) => {
+  const { url, client } = await openBench(context);
+  for (let at = 0; at < 350; at += 1)
+    await client.xadd(`old-stream:org-${at}`, '*', 'kind', 'k', 'data', '1');
+  const ended = new AbortController();
+  const asked: string[] = [];
+  const nothing = (): void => undefined;
+  await new RedisStreamSource(bridgeProfile('old', streamSource(url)).source as never, systemClock).run({
+    signal: ended.signal,
+    async position(lane) {
+      asked.push(lane);
+      await sleep(1);
+      throw new Error('the lease can not be asked');
+    },
+    take: async () => undefined,
+    gap: nothing,
+    worked: nothing,
+    failed: () => ended.abort(),
+  });
+  await sleep(100);
+  expect(asked.length).toBeGreaterThan(50);
+  expect(asked.length).toBeLessThan(150);
 });
