@@ -136,8 +136,11 @@ export const frames = {
 
   /** One frame for each service, made once for all readers that are given the same events. */
   ephemeral(events: readonly EphemeralEvent[]): readonly Buffer[] {
-    const made = ephemeralFrames.get(events) ?? framesByService(events);
-    ephemeralFrames.set(events, made);
+    let made = ephemeralFrames.get(events);
+    if (made === undefined) {
+      made = framesByService(events);
+      ephemeralFrames.set(events, made);
+    }
     return made;
   },
 } as const;

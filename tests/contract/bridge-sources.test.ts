@@ -677,7 +677,9 @@ it('a look at many streams that fails leaves those unbegun that waited for their
   const ended = new AbortController();
   const asked: string[] = [];
   const nothing = (): void => undefined;
-  await new RedisStreamSource(bridgeProfile('old', streamSource(url)).source as never, systemClock).run({
+  const { source } = bridgeProfile('old', streamSource(url));
+  if (source?.kind !== 'redis-stream') throw new Error('the profile has another source');
+  await new RedisStreamSource(source, systemClock).run({
     signal: ended.signal,
     async position(lane) {
       asked.push(lane);
