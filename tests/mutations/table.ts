@@ -2,18 +2,15 @@
  * Broken code that the suite must catch: each row takes one guard away and names the test that goes red. A row whose
  * text no longer stands in its file, exactly once, fails: a guard that moved must be followed here.
  */
-export interface Mutation {
-  readonly name: string;
-  /** From the root. */
-  readonly file: string;
-  /** Exact text, found once in the file. */
-  readonly find: string;
-  readonly replace: string;
-  /** File filter, as vitest takes it. */
-  readonly test: string;
-  /** Text that the full name of the red test contains. */
-  readonly expectRed: string;
-}
+import { bytesMutations } from './bytes.ts';
+import { identityMutations } from './identity.ts';
+import { logMutations } from './log.ts';
+import { loopsMutations } from './loops.ts';
+import { proxyMutations } from './proxy.ts';
+import { publishMutations } from './publish.ts';
+import { servedMutations } from './served.ts';
+import { sharesMutations } from './shares.ts';
+import type { Mutation } from './mutation.ts';
 
 export const mutations: readonly Mutation[] = [
   {
@@ -584,4 +581,12 @@ export const mutations: readonly Mutation[] = [
     test: 'tests/unit/long-poll-away',
     expectRed: 'a poll placed in the log that came back is held there',
   },
+  ...bytesMutations,
+  ...sharesMutations,
+  ...publishMutations,
+  ...servedMutations,
+  ...loopsMutations,
+  ...logMutations,
+  ...identityMutations,
+  ...proxyMutations,
 ];

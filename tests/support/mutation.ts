@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import type { Mutation } from '../mutations/table.ts';
+import type { Mutation } from '../mutations/mutation.ts';
 
 const execute = promisify(execFile);
 const testMs = 300_000;
