@@ -15,7 +15,7 @@ export interface ConnectionBounds {
 }
 
 /** Requests that may wait on a connection for the answer before theirs. */
-export const maxAhead = 16;
+export const maxAhead = 32;
 // What a request that waits costs: Node's two objects for it, and its headers, roughly.
 const requestBytes = 4 * 1024;
 
@@ -26,9 +26,11 @@ interface User {
 
 type Handle = (request: IncomingMessage, response: ServerResponse) => void;
 
-export class HttpConnections {
-  private readonly turns = new WeakMap<Socket, Turns>();
+// Kept on the socket itself: a WeakMap's entries outlive young collections, and a flood of connections fills the heap.
+const turnsOf = Symbol('turns');
+type CountedSocket = Socket & { [turnsOf]?: Turns };
 
+export class HttpConnections {
   constructor(private readonly bounds: ConnectionBounds) {}
 
   /** Returns `handle`, called for one request of a connection at a time. */
@@ -58,17 +60,20 @@ export class HttpConnections {
    * upgrade, so the request that is one too many passes for one.
    */
   requestClass(): typeof IncomingMessage {
-    const isTooMany = (socket: Socket): boolean => this.turns.get(socket)?.isTooMany() ?? false;
+    const isTooMany = (socket: CountedSocket): boolean => socket[turnsOf]?.isTooMany() ?? false;
     class CountedRequest extends IncomingMessage {
-      private asked = false;
+      private isUpgrade = false;
+      private isParsed = false;
 
-      // Node sets it, from its constructor on, and asks for it.
+      // Node sets it, from its constructor on, and asks for it more than once.
       set upgrade(value: boolean) {
-        this.asked = value;
+        this.isUpgrade = value;
       }
 
       get upgrade(): boolean {
-        return this.asked || isTooMany(this.socket);
+        if (!this.isParsed && !this.isUpgrade) this.isUpgrade = isTooMany(this.socket);
+        this.isParsed = true;
+        return this.isUpgrade;
       }
     }
     return CountedRequest;
@@ -76,7 +81,8 @@ export class HttpConnections {
 
   /** True while a request of this connection is not answered. */
   isAnswering(request: IncomingMessage): boolean {
-    return this.turns.get(request.socket)?.isAnswering ?? false;
+    const socket: CountedSocket = request.socket;
+    return socket[turnsOf]?.isAnswering ?? false;
   }
 
   /** Counts what the connection of this request holds as this user's from now on. */
@@ -85,13 +91,8 @@ export class HttpConnections {
   }
 
   private of(request: IncomingMessage): Turns {
-    const { socket } = request;
-    let turns = this.turns.get(socket);
-    if (turns === undefined) {
-      turns = new Turns(socket, () => this.holder(request), this.bounds.stallMs);
-      this.turns.set(socket, turns);
-    }
-    return turns;
+    const socket: CountedSocket = request.socket;
+    return (socket[turnsOf] ??= new Turns(socket, () => this.holder(request), this.bounds.stallMs));
   }
 
   private holder(request: IncomingMessage): Holder {

@@ -91,9 +91,9 @@ export class Inbox {
       this.waitingBytes -= text.length;
       const underway = this.handle(text);
       if (underway !== undefined) await underway;
+      this.holder.set('frames', this.waitingBytes);
     }
     this.isHandling = false;
-    this.holder.set('frames', this.waitingBytes);
     const isStuck = this.isFull || (!this.isHeld && !this.outbox.hasRoom);
     if (isStuck && !this.ws.isPaused) this.ws.pause();
     if (!isStuck && this.ws.isPaused) this.ws.resume();

@@ -1,6 +1,6 @@
 /**
  * Who takes a place on this node: of an address each socket until it ends or is refused, of the node the streams whose user
- * is known. Sockets that are not known yet have a bound of their own: strangers can't keep users out.
+ * is known. Strangers take none of those: each is refused, or waits for one of the few questions to the auth server.
  */
 import { fail } from '../errors.ts';
 
@@ -11,7 +11,6 @@ export interface SeatBounds {
 
 export class Seats {
   private readonly byAddress = new Map<string, number>();
-  private unknown = 0;
   private known = 0;
 
   constructor(private readonly bounds: SeatBounds) {}
@@ -29,24 +28,21 @@ export class Seats {
       else this.byAddress.delete(address);
     };
     count(1);
-    this.unknown += 1;
     let state: 'unknown' | 'known' | 'left' = 'unknown';
     const leave = (): void => {
       if (state === 'left') return;
-      this[state] -= 1;
+      if (state === 'known') this.known -= 1;
       state = 'left';
       count(-1);
     };
     return {
       leave,
       mayAsk: () => {
-        if (this.unknown > this.bounds.maxConnections || this.known >= this.bounds.maxConnections)
-          throw fail('overloaded');
+        if (this.known >= this.bounds.maxConnections) throw fail('overloaded');
       },
       know: () => {
         if (state !== 'unknown') return;
         if (this.known >= this.bounds.maxConnections) throw fail('overloaded');
-        this.unknown -= 1;
         this.known += 1;
         state = 'known';
       },
@@ -57,7 +53,7 @@ export class Seats {
 export interface Seat {
   /** The user is known: the stream counts. @throws overloaded */
   know(): void;
-  /** @throws overloaded where no room is left for another user, or too many are being asked for */
+  /** Checks that there is room before anybody is asked. @throws overloaded */
   mayAsk(): void;
   /** It counts no more; harmless twice. */
   leave(): void;

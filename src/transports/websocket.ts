@@ -63,18 +63,18 @@ export class WebSocketTransport {
   constructor(private readonly options: WebSocketOptions) {
     this.seats = new Seats(options);
     this.deflated = streamForm(options.compressMinBytes);
-    this.server = new WebSocketServer({
+    const serverOptions = {
       noServer: true,
       WebSocket: ReasonedWebSocket,
       clientTracking: false,
       maxPayload: limits.frameBytes,
       maxFragments,
       maxBufferedChunks: maxChunks,
-      // The types of ws don't know it yet.
-      ...{ closeTimeout: closeMs },
+      closeTimeout: closeMs,
       // Only what clients send is inflated by ws; what they are sent was deflated once for all of them.
       perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true },
-    });
+    };
+    this.server = new WebSocketServer(serverOptions);
     // A broken hand-shake: ws would answer in HTML.
     this.server.on('wsClientError', (error, socket, request) => {
       const isMethod = request.method !== 'GET';
