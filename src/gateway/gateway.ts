@@ -1,4 +1,5 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
+import type { IncomingMessage } from 'node:http';
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
 import { authServerReport } from '../auth/server.ts';
 import type { Clock } from '../clock.ts';
@@ -20,6 +21,7 @@ import { pollRoute } from '../http/poll.ts';
 import { publishRoutes } from '../http/publish.ts';
 import { atMost } from '../http/json-body.ts';
 import { openServer } from '../http/server.ts';
+import { refusingTargets, targetProblem } from '../http/target.ts';
 import { Sessions } from '../hub/sessions.ts';
 import { keyPrints } from '../auth/key-prints.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -118,6 +120,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
     cookie,
     mayUpgrade: (request) => limits.take(request) === 0,
+    isMalformed: (request) => problemOf(request) !== undefined,
     verifyToken: (token) => authenticator.verifyToken(token),
     publish: (identity, event) => publisher.publishOne(identity, 'user', event),
     onClosed(report) {
@@ -187,12 +190,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     limits,
     isOwn,
   });
+  const ownerOf = (path: string): unknown => (isOwn(path) ? app : adoption.ownerOf(path));
+  const problemOf = (request: IncomingMessage): string | undefined => targetProblem(request, ownerOf);
+  const onRefused = (): void => metrics.httpRequests.inc({ route: 'unmatched', status: 400 });
 
   const server = await openServer({
     fetch: app.fetch,
     config,
     clock,
-    takes: adoption.takes,
+    takes: refusingTargets({ problemOf, clock, onRefused, next: adoption.takes }),
     attach: (on) => stream.attach(on),
   });
   await stage?.begin(server.url);

@@ -61,6 +61,11 @@ export class LegacyApi {
     return true;
   };
 
+  /** Returns the profile that takes a path, whatever the method; undefined: none does. */
+  ownerOf(path: string): Profile | undefined {
+    return this.findRoute('', path)?.profile;
+  }
+
   private async offer(route: string, poll: LegacyExchange): Promise<void> {
     const { stands, clock, metrics, logger } = this.deps;
     const { profile, response } = poll;
