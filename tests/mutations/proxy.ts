@@ -50,4 +50,28 @@ export const proxyMutations: readonly Mutation[] = [
     test: 'tests/security/request-targets',
     expectRed: 'in writes and upgrades too',
   },
+  {
+    name: 'security: a reason phrase that is not ASCII leaves a client without its answer',
+    file: 'src/legacy/proxy/relay.ts',
+    find: "response.writeHead(status, reasonPhrase(text ?? ''), headers);",
+    replace: "response.writeHead(status, text ?? '', headers);",
+    test: 'tests/security/upstream-answers',
+    expectRed: 'a phrase in UTF-8',
+  },
+  {
+    name: "security: a refused phrase of the upstream's spoils the answer in its place",
+    file: 'src/legacy/proxy/relay.ts',
+    find: "response.statusMessage = '';",
+    replace: '',
+    test: 'tests/security/upstream-answers',
+    expectRed: 'an answer that cannot be written is 502',
+  },
+  {
+    name: "security: a profile's words for an error, which no header may hold, end the node",
+    file: 'src/legacy/api.ts',
+    find: "this.deps.logger.error({ err, profile: profile.name }, 'an error of the profile cannot be sent');",
+    replace: 'throw err;',
+    test: 'tests/security/upstream-answers',
+    expectRed: 'an answer that cannot be written is 502',
+  },
 ];
