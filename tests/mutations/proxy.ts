@@ -74,4 +74,28 @@ export const proxyMutations: readonly Mutation[] = [
     test: 'tests/security/upstream-answers',
     expectRed: 'an answer that cannot be written is 502',
   },
+  {
+    name: 'security: a client takes off a header that the proxy in front has set',
+    file: 'src/legacy/proxy/forwarding.ts',
+    find: 'endToEnd(rawHeaders, undefined, isLeftOut)',
+    replace: 'endToEnd(rawHeaders, headers.connection, isLeftOut)',
+    test: 'tests/security/forwarded-headers',
+    expectRed: 'a Connection takes no header off that the proxy in front has set',
+  },
+  {
+    name: 'security: an upstream is told by a stranger where the stranger comes from',
+    file: 'src/legacy/proxy/forwarding.ts',
+    find: '(!isTrusted && isClaim(key)) || ',
+    replace: '',
+    test: 'tests/security/forwarded-headers',
+    expectRed: 'a caller that is no trusted proxy tells nothing of itself',
+  },
+  {
+    name: 'security: a header that CGI reads as one of ours passes beside it',
+    file: 'src/legacy/proxy/forwarding.ts',
+    find: '|| isLookalike(key);',
+    replace: "|| (key === '' && isLookalike(key));",
+    test: 'tests/security/forwarded-headers',
+    expectRed: 'a trusted proxy does, and what its client spells otherwise is left out',
+  },
 ];
