@@ -98,4 +98,20 @@ export const proxyMutations: readonly Mutation[] = [
     test: 'tests/security/forwarded-headers',
     expectRed: 'a trusted proxy does, and what its client spells otherwise is left out',
   },
+  {
+    name: 'security: a lenient parser finds the end of a request elsewhere than the upstream',
+    file: 'src/http/server.ts',
+    find: 'keepAliveTimeout: keepAliveMs,',
+    replace: 'keepAliveTimeout: keepAliveMs, insecureHTTPParser: true,',
+    test: 'tests/security/smuggling',
+    expectRed: 'a request is not two',
+  },
+  {
+    name: 'security: the documentation serves what is not on its list',
+    file: 'src/http/docs.ts',
+    find: 'Object.hasOwn(assets, file) ? assets[file] : undefined',
+    replace: "Object.hasOwn(assets, file) ? assets[file] : 'text/plain'",
+    test: 'tests/security/static-files',
+    expectRed: '/docs/package.json is nothing',
+  },
 ];
