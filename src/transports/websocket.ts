@@ -16,6 +16,7 @@ import { takesSharedDeflate, understoodOffers } from './extensions.ts';
 import { streamForm } from './frames.ts';
 import type { StreamDeps, Visitor } from './deps.ts';
 import { inTurns, toldPart, until } from './turns.ts';
+import { isAnswering, serveWithoutUpgrade } from './upgrades.ts';
 
 export interface WebSocketOptions extends StreamDeps {
   readonly authenticator: Authenticator;
@@ -79,7 +80,8 @@ export class WebSocketTransport {
 
   attach(server: Server): void {
     server.on('upgrade', (request, socket, head) => {
-      if (request.headers.upgrade?.toLowerCase() === 'websocket') this.upgrade(request, socket, head);
+      if (isAnswering(socket)) socket.destroy();
+      else if (request.headers.upgrade?.toLowerCase() === 'websocket') this.upgrade(request, socket, head);
       else serveWithoutUpgrade(server, request, socket, head);
     });
   }
@@ -229,18 +231,3 @@ const reasonsOfWs: ReadonlyMap<number, Code> = new Map([
   [1007, 'bad_frame'],
   [1009, 'too_large'],
 ]);
-
-/**
- * An upgrade to anything else (h2c, say) is an offer that a server may pass over: the request is answered as if it had
- * not been made. Node hands such a socket to the `upgrade` listener and would leave it hanging.
- */
-function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-  const lines = [`${request.method ?? 'GET'} ${request.url ?? '/'} HTTP/1.1`];
-  for (let index = 0; index + 1 < request.rawHeaders.length; index += 2) {
-    const [name = '', value = ''] = request.rawHeaders.slice(index, index + 2);
-    if (!/^(upgrade|connection|http2-settings)$/i.test(name)) lines.push(`${name}: ${value}`);
-  }
-  if (head.length > 0) socket.unshift(head);
-  socket.unshift(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'));
-  server.emit('connection', socket);
-}

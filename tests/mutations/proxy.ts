@@ -114,4 +114,12 @@ export const proxyMutations: readonly Mutation[] = [
     test: 'tests/security/static-files',
     expectRed: '/docs/package.json is nothing',
   },
+  {
+    name: 'security: an upgrade before an earlier answer leaves its socket to nobody',
+    file: 'src/transports/websocket.ts',
+    find: 'if (isAnswering(socket)) socket.destroy();',
+    replace: 'if (isAnswering(socket) && socket.destroyed) socket.destroy();',
+    test: 'tests/security/pipelined-upgrades',
+    expectRed: 'ends its connection: no answer is written into a stream',
+  },
 ];
