@@ -42,6 +42,8 @@ export function openAdoption(parts: AdoptionParts) {
   return {
     /** Takes a request of a legacy API; undefined where there is none. */
     takes: profiles.length === 0 ? undefined : api.takes,
+    /** Returns the legacy API that a path belongs to; undefined: none. */
+    ownerOf: (path: string) => api.ownerOf(path),
     shadows: () => stands.shadows(),
     bridges: () => bridges.report(),
     /** Lets another node go on with the sources, and gives requests that are under way their time. */

@@ -1,4 +1,5 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
+import type { IncomingMessage } from 'node:http';
 import { BytesInFlight } from '../async/bytes-in-flight.ts';
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
 import { authServerReport } from '../auth/server.ts';
@@ -22,6 +23,7 @@ import { pollRoute } from '../http/poll.ts';
 import { publishRoutes } from '../http/publish.ts';
 import { atMost } from '../http/json-body.ts';
 import { openServer } from '../http/server.ts';
+import { refusingTargets, targetProblem } from '../http/target.ts';
 import { Sessions } from '../hub/sessions.ts';
 import { keyPrints } from '../auth/key-prints.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -132,6 +134,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
     cookie,
     mayUpgrade: (request) => limits.take(request) === 0,
+    isMalformed: (request) => problemOf(request) !== undefined,
     verifyToken: (token) => authenticator.verifyToken(token),
     publish: (identity, event) => publisher.publishOne(identity, 'user', event),
     onClosed(report) {
@@ -204,12 +207,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     limits,
     isOwn,
   });
+  const ownerOf = (path: string): unknown => (isOwn(path) ? app : adoption.ownerOf(path));
+  const problemOf = (request: IncomingMessage): string | undefined => targetProblem(request, ownerOf);
+  const onRefused = (): void => metrics.httpRequests.inc({ route: 'unmatched', status: 400 });
 
   const server = await openServer({
     fetch: app.fetch,
     config,
     clock,
-    takes: adoption.takes,
+    takes: refusingTargets({ problemOf, clock, onRefused, next: adoption.takes }),
     attach: (on) => stream.attach(on),
     connections,
   });

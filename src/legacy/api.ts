@@ -61,6 +61,11 @@ export class LegacyApi {
     return true;
   };
 
+  /** Returns the profile that takes a path, whatever the method; undefined: none does. */
+  ownerOf(path: string): Profile | undefined {
+    return this.findRoute('', path)?.profile;
+  }
+
   private async offer(route: string, poll: LegacyExchange): Promise<void> {
     const { stands, clock, metrics, logger } = this.deps;
     const { profile, response } = poll;
@@ -121,8 +126,12 @@ export class LegacyApi {
     if (retryAfterS !== undefined) headers['retry-after'] = String(retryAfterS);
     if (error.code === 'draining') headers['connection'] = 'close';
     const theirs = this.dialects.get(profile)?.error(status);
-    if (theirs !== undefined)
-      return write(response, { ...theirs, headers: { ...headers, ...theirs.headers } });
+    try {
+      if (theirs !== undefined)
+        return write(response, { ...theirs, headers: { ...headers, ...theirs.headers } });
+    } catch (err) {
+      this.deps.logger.error({ err, profile: profile.name }, 'an error of the profile cannot be sent');
+    }
     const requestId = this.deps.clock.id();
     headers['content-type'] = 'application/json';
     headers['cache-control'] = 'no-store';

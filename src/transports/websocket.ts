@@ -38,6 +38,8 @@ export interface WebSocketOptions extends StreamDeps, SeatBounds {
   readonly cookie?:
     | { readonly name: string; mayOpen(origin: string | undefined, host: string | undefined): boolean }
     | undefined;
+  /** True where the request's target or Host cannot be read; absent: each can. */
+  isMalformed?(request: IncomingMessage): boolean;
   /** Counts one more upgrade from this peer. False: it comes in a flood and gets 429. */
   mayUpgrade(request: IncomingMessage): boolean;
 }
@@ -165,6 +167,7 @@ export class WebSocketTransport {
 
   /** What isn't an upgrade of ours, or comes in a flood. */
   private refusal(request: IncomingMessage): Code | undefined {
+    if (this.options.isMalformed?.(request) === true) return 'bad_request';
     const path = (request.url ?? '').split('?', 1)[0];
     if (path !== this.options.path) return 'not_found';
     const isFull = this.seats.isFullFor(this.options.addressOf(request));

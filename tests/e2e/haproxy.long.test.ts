@@ -3,23 +3,18 @@
  * that drains is given nothing new, and nobody's request fails for it.
  */
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { PollBody } from '../../schema/http.ts';
 import { AcmeClient, AcmeReader } from '../support/acme/client.ts';
 import { writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
-import { ensureCommand } from '../support/debian.ts';
+import { Haproxy } from '../support/haproxy.ts';
 import { type Answer, call } from '../support/http-client.ts';
 import { type Gateway, startGateway } from '../support/node-process.ts';
-import { paste, type Pasted } from '../support/pasted-commands.ts';
 import { poll } from '../support/poll-client.ts';
 import { metric, Publisher } from '../support/publisher.ts';
-import { freePort } from '../support/ports.ts';
 import { RedisServer } from '../support/redis.ts';
 import { openStream } from '../support/stream-client.ts';
 import { makeToken } from '../support/token-maker.ts';
@@ -28,7 +23,6 @@ import { until, within } from '../support/until.ts';
 const services = ['finance'];
 const drainMs = 1500;
 
-const folder = mkdtempSync(join(tmpdir(), 'turnout-haproxy-'));
 let redis: RedisServer;
 let acme: Acme;
 let site: Server;
@@ -36,7 +30,7 @@ let site: Server;
 const forwardedFor: (string | undefined)[] = [];
 let profile: Awaited<ReturnType<typeof writeAcmeProfile>>;
 let nodes: readonly Gateway[] = [];
-let haproxy: Pasted;
+let haproxy: Haproxy;
 let front = '';
 
 /** The company behind an ear for X-Forwarded-For. */
@@ -55,10 +49,7 @@ function siteOf(company: Acme): Server {
 }
 
 beforeAll(async () => {
-  const [program] = await Promise.all([
-    ensureCommand('haproxy', 'haproxy'),
-    RedisServer.start().then((one) => (redis = one)),
-  ]);
+  redis = await RedisServer.start();
   acme = await startAcme({ redisUrl: redis.url });
   site = siteOf(acme).listen(0, '127.0.0.1');
   await once(site, 'listening');
@@ -71,28 +62,8 @@ beforeAll(async () => {
     TURNOUT_TRUSTED_PROXIES: '127.0.0.1',
   };
   nodes = await Promise.all([1, 2].map((n) => startGateway({ ...settings, TURNOUT_NODE_ID: `node-${n}` })));
-  const port = await freePort();
-  front = `http://127.0.0.1:${port}`;
-  const addresses = [
-    [':8080', `127.0.0.1:${port}`],
-    ['10.0.0.11:4000', new URL(nodes[0]?.url ?? '').host],
-    ['10.0.0.12:4000', new URL(nodes[1]?.url ?? '').host],
-    ['10.0.0.10:3000', `127.0.0.1:${sitePort}`],
-  ] as const;
-  const file = join(folder, 'haproxy.cfg');
-  const written = readFileSync('docs/ops/haproxy-turnout.cfg', 'utf8').split('\n');
-  const isComment = (line: string): boolean => line.trim().startsWith('#');
-  const told = written.map((line) =>
-    isComment(line) ? line : addresses.reduce((text, [from, to]) => text.replace(from, to), line),
-  );
-  writeFileSync(file, told.join('\n'));
-  haproxy = paste(`exec ${program} -db -f ${file}`, process.env);
-  const isUp = (): Promise<boolean> =>
-    call(front).then(
-      ({ status }) => status === 404,
-      () => false,
-    );
-  await until(isUp, () => `HAProxy; it said:\n${haproxy.said()}`);
+  haproxy = await Haproxy.start({ nodes: nodes.map(({ url }) => url), site: `http://127.0.0.1:${sitePort}` });
+  front = haproxy.url;
 });
 
 afterAll(async () => {
@@ -103,7 +74,6 @@ afterAll(async () => {
   site?.closeAllConnections();
   await acme?.stop();
   await redis?.stop();
-  rmSync(folder, { recursive: true });
 });
 
 /** What a node was given, answered already or not: of one reading, or what moves from the one to the other counts twice. */

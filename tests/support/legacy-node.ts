@@ -6,6 +6,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { createRequestLimits } from '../../src/http/limits.ts';
 import { LegacyApi, type LegacyDeps } from '../../src/legacy/api.ts';
 import { openServer } from '../../src/http/server.ts';
+import { refusingTargets, targetProblem } from '../../src/http/target.ts';
 import type { PassthroughBounds } from '../../src/legacy/proxy/connections.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
@@ -68,7 +69,12 @@ export async function openLegacyNode(profile: Profile, options: LegacyNodeOption
     fetch: () => new Response('not of the old API', { status: 404 }),
     config,
     clock,
-    takes: api.takes,
+    takes: refusingTargets({
+      problemOf: (request) => targetProblem(request, (path) => api.ownerOf(path)),
+      clock,
+      onRefused: () => undefined,
+      next: api.takes,
+    }),
     attach: () => undefined,
     connections: openConnections().connections,
   });

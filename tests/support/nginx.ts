@@ -119,7 +119,7 @@ ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `  ${name}_
 `;
 
 const switched = (snippet: string, by: OldApiBy): string =>
-  replaced(snippet, { 'GET turnout_or_backend;': `GET ${by};` });
+  replaced(snippet, { '" turnout_or_backend;': `" ${by};` });
 
 /** @throws where the text lacks what is to be replaced */
 function replaced(text: string, by: Readonly<Record<string, string>>): string {

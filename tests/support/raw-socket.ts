@@ -1,5 +1,6 @@
 /** A TCP connection for what no HTTP client would send. */
 import { type Socket, connect } from 'node:net';
+import { until } from './until.ts';
 
 export interface RawSocket {
   readonly socket: Socket;
@@ -8,7 +9,7 @@ export interface RawSocket {
   readonly isClosed: () => boolean;
 }
 
-export function openRaw(url: string, send: string): Promise<RawSocket> {
+export function openRaw(url: string, send: string | Buffer): Promise<RawSocket> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     let heard = '';
@@ -27,6 +28,20 @@ export function openRaw(url: string, send: string): Promise<RawSocket> {
     });
     socket.on('error', reject);
   });
+}
+
+/** Sends bytes, each a character of `text`, and returns all that comes until the node closes the connection. */
+export async function exchangeRaw(url: string, text: string): Promise<string> {
+  const raw = await openRaw(url, Buffer.from(text, 'latin1'));
+  try {
+    await until(
+      () => raw.isClosed(),
+      () => `the end of the connection; it said:\n${raw.said()}`,
+    );
+    return raw.said();
+  } finally {
+    raw.socket.destroy();
+  }
 }
 
 /** The text of a WebSocket upgrade, as a browser sends it. */

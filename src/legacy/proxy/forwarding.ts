@@ -10,6 +10,8 @@ const hopByHop = new Set([
   'expect',
   'http2-settings',
   'keep-alive',
+  // No header of HTTP: CGI makes HTTP_PROXY of it, which programs take for a setting (httpoxy).
+  'proxy',
   'proxy-connection',
   'te',
   'trailer',
@@ -18,10 +20,15 @@ const hopByHop = new Set([
 ]);
 const rewritten = new Set(['host', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto']);
 
+/** Tells of the caller, as a proxy does: `Forwarded`, `X-Real-IP`, `X-Forwarded-…`. */
+const isClaim = (key: string): boolean =>
+  key === 'forwarded' || key === 'x-real-ip' || key.startsWith('x-forwarded-');
+
 /**
  * The request's headers for the old backend. No `Via`: backends serve proxies otherwise than clients (nginx stops
- * compressing), and nothing may change for them.
- * @param isTrusted the peer is a proxy of ours: what it says of the caller is extended, else replaced
+ * compressing), and nothing may change for them. What `Connection` names passes, too: in front may stand a proxy that hands
+ * on its client's `Connection`, and no client may take a header off that the proxy has set.
+ * @param isTrusted the peer is a proxy of ours: what it says of the caller is extended, else replaced or left out
  * @param host instead of the caller's own
  * @param leftOut more of them, lower case
  */
@@ -33,8 +40,9 @@ export function requestHeaders(
 ): FlatHeaders {
   const { headers, rawHeaders, socket } = request;
   const own = headers.host ?? '';
-  const isLeftOut = (key: string): boolean => rewritten.has(key) || leftOut?.has(key) === true;
-  const flat = ['Host', host ?? own, ...endToEnd(rawHeaders, headers.connection, isLeftOut)];
+  const isLeftOut = (key: string): boolean =>
+    rewritten.has(key) || leftOut?.has(key) === true || (!isTrusted && isClaim(key)) || isLookalike(key);
+  const flat = ['Host', host ?? own, ...endToEnd(rawHeaders, undefined, isLeftOut)];
   const said = (name: string): string | undefined => {
     const value = isTrusted ? headers[name] : undefined;
     return Array.isArray(value) ? value.join(', ') : value || undefined;
@@ -46,6 +54,12 @@ export function requestHeaders(
   const forwardedHost = said('x-forwarded-host') ?? own;
   if (forwardedHost !== '') flat.push('X-Forwarded-Host', forwardedHost);
   return flat;
+}
+
+/** CGI and its kin read `X_Forwarded_For` as `X-Forwarded-For`: nobody spells one of these so but to be believed. */
+function isLookalike(key: string): boolean {
+  const read = key.replaceAll(/[^a-z\d]/g, '-');
+  return read !== key && (rewritten.has(read) || hopByHop.has(read) || isClaim(read));
 }
 
 /** The answer's headers for the client. @param raw as undici gives them: bytes, name, value, name, value */

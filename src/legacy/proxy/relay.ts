@@ -109,7 +109,13 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (mustClose()) headers.push('Connection', 'close');
     // The backend's own, or none.
     response.sendDate = false;
-    response.writeHead(status, text ?? '', headers);
+    try {
+      response.writeHead(status, reasonPhrase(text ?? ''), headers);
+    } catch (thrown) {
+      // Node has kept the phrase, and our answer would have it. undici tells `onResponseError` what is thrown here.
+      response.statusMessage = '';
+      throw thrown;
+    }
     // With a body that comes at once they leave in one packet; a backend that holds its body has sent its head for a reason.
     setImmediate(() => {
       if (!this.isOver) response.flushHeaders();
@@ -165,6 +171,13 @@ export class Relay implements Dispatcher.DispatchHandler {
     const status = response.headersSent ? response.statusCode : undefined;
     onEnd({ outcome, status, firstByteMs: this.firstByteMs ?? clock.monotonic() - this.beganMs, error });
   }
+}
+
+/** The phrase in the upstream's own bytes, which undici has read as UTF-8. What was none, or no text, becomes `?`. */
+function reasonPhrase(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text;
+  const bytes = Buffer.from(text.replaceAll('\ufffd', '?')).toString('latin1');
+  return bytes.replaceAll(/[^\t\x20-\x7e\x80-\xff]/g, '?');
 }
 
 const late = new Set([

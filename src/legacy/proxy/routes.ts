@@ -10,11 +10,8 @@ interface LegacyRoute {
   readonly isPoll: boolean;
 }
 
-/** @param target the request's target as it came, query included */
+/** @param target the request's target as it came, query included; src/http/target.ts has refused dot segments */
 export type FindRoute = (method: string, target: string) => LegacyRoute | undefined;
-
-// A backend that resolves `..` would be asked for a path that the profile doesn't name; servlets resolve `..;x` too.
-const climbs = /(?:[/\\]|%2f|%5c)(?:\.|%2e){2}(?:[/\\;]|%2f|%5c|%3b|$)/i;
 
 /**
  * The poll's path comes here with every method, so that one API isn't split; exact paths go before wildcards, a longer
@@ -51,7 +48,7 @@ export function legacyRoutes(profiles: readonly Profile[], isOwn: (path: string)
     const named = polls.get(`${method} ${path}`) ?? exact.get(path);
     if (named !== undefined) return named;
     const route = below.find(({ prefix }) => path.startsWith(prefix));
-    if (route === undefined || climbs.test(path) || isOwn(path)) return undefined;
+    if (route === undefined || isOwn(path)) return undefined;
     const isPoll = route.isPoll && method === route.profile.match.method;
     return isPoll === route.isPoll ? route : { ...route, isPoll };
   };
