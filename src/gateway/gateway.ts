@@ -2,7 +2,8 @@
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
 import { authServerReport } from '../auth/server.ts';
 import type { Clock } from '../clock.ts';
-import { type Config, isLoopbackHost, madeUpNodeId } from '../config/config.ts';
+import { type Config, madeUpNodeId } from '../config/config.ts';
+import { isLoopbackHost } from '../config/loopback.ts';
 import type { DemoPublish } from '../demo/backend.ts';
 import { demoBackendIdentity, demoConfig, demoLines, demoTokens } from '../demo/demo.ts';
 import { openStage } from '../demo/stage.ts';

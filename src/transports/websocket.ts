@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Code, codes, limits } from '../../schema/codes.ts';
 import { Credential, readCredential } from '../auth/credential.ts';
-import { isLoopbackHost } from '../config/config.ts';
+import { isLoopbackHost } from '../config/loopback.ts';
 import { errorBody, fail, retryAfterOf } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
 import type { Authenticator } from '../auth/identity.ts';
