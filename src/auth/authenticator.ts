@@ -15,6 +15,7 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { asTurnoutError, fail } from '../errors.ts';
 import { type Authenticator, type Identity, userIdentity } from './identity.ts';
+import { ownSecretsOf } from './own-secrets.ts';
 import { createTicketOffice } from './tickets.ts';
 
 const maxTokenChars = 16_384;
@@ -37,12 +38,14 @@ export function createAuthenticator(
 ) {
   const leewayS = config.TURNOUT_JWT_LEEWAY_S;
   const { TURNOUT_AUTH_URL: url } = config;
+  const holdsSecret = ownSecretsOf(config);
   const server =
     url === undefined
       ? undefined
       : new AuthServer({
           url,
           clock,
+          holdsSecret,
           userPath: config.TURNOUT_AUTH_USER,
           org: orgPlace(config, config.TURNOUT_AUTH_ORG),
           cacheMs: config.TURNOUT_AUTH_CACHE_S * 1000,
@@ -118,6 +121,8 @@ export function createAuthenticator(
      * configured leeway included. @throws as `verifyToken`
      */
     verifiedClaims,
+    /** True for a credential that holds a secret of Turnout's own: no server may be shown it. */
+    holdsSecret,
     /** True where no setting gives a secret for tickets: nodes that share a Redis should share one there. */
     needsTicketSecret:
       (hasKeyPair || (server !== undefined && !hasKey)) && config.TURNOUT_TICKET_SECRET === undefined,

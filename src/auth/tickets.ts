@@ -14,7 +14,8 @@ import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import { type Identity, type Ticket, userIdentity } from './identity.ts';
 
-const type = 'turnout-ticket+jwt';
+/** The `typ` of a ticket's header: no other token has it. */
+export const ticketType = 'turnout-ticket+jwt';
 
 const ticketClaimsSchema = z.object({
   sub: userSchema,
@@ -48,7 +49,7 @@ export function createTicketOffice(
       const { vouch } = ticket.identity;
       const credential = vouch && seal(vouch.credential.pack(), sealKey);
       return new SignJWT({ ...claimsOf(ticket, clock.now()), credential })
-        .setProtectedHeader({ alg: 'HS256', typ: type })
+        .setProtectedHeader({ alg: 'HS256', typ: ticketType })
         .sign(key);
     },
     /** @throws ticket_expired when it expired or doesn't verify; unauthorized when the token behind it expired. */
@@ -69,7 +70,7 @@ export function createTicketOffice(
 
 async function readClaims(text: string, key: Uint8Array, nowMs: number): Promise<TicketClaims> {
   try {
-    const options = { algorithms: ['HS256'], typ: type, currentDate: new Date(nowMs) };
+    const options = { algorithms: ['HS256'], typ: ticketType, currentDate: new Date(nowMs) };
     const { payload } = await jwtVerify(text, key, options);
     return ticketClaimsSchema.parse(payload);
   } catch (cause) {

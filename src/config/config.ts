@@ -49,7 +49,8 @@ export class ConfigError extends Error {
 }
 
 const keyNames = ['TURNOUT_JWT_SECRET', 'TURNOUT_JWT_PUBLIC_KEY', 'TURNOUT_JWKS_URL'] as const;
-const secretNames = ['TURNOUT_JWT_SECRET', 'TURNOUT_TICKET_SECRET', 'TURNOUT_ADMIN_TOKEN'] as const;
+/** Settings whose values are secrets that Turnout signs with or compares. */
+export const secretNames = ['TURNOUT_JWT_SECRET', 'TURNOUT_TICKET_SECRET', 'TURNOUT_ADMIN_TOKEN'] as const;
 const minSecretChars = 16;
 
 /** Variables by name, as a process or a test has them. */

@@ -26,4 +26,28 @@ export const identityMutations: readonly Mutation[] = [
     test: 'tests/security/demo-pages',
     expectRed: 'refuses a page of the origin http://evil.example',
   },
+  {
+    name: "security: the auth server is asked about Turnout's own secrets",
+    file: 'src/auth/server.ts',
+    find: "if (this.options.holdsSecret(credential)) throw fail('unauthorized');",
+    replace: '',
+    test: 'tests/security/own-secrets',
+    expectRed: 'a secret of a setting in a bearer token is refused without asking',
+  },
+  {
+    name: "security: the auth server is asked about Turnout's own tickets",
+    file: 'src/auth/own-secrets.ts',
+    find: 'isTicket(part) || isSecret(part)',
+    replace: 'isTicket.length === 0 || isSecret(part)',
+    test: 'tests/security/own-secrets',
+    expectRed: 'a ticket, of this node or another, is refused without asking',
+  },
+  {
+    name: 'security: a secret is recognised in a bearer token alone',
+    file: 'src/auth/own-secrets.ts',
+    find: 'credential.parts().filter(',
+    replace: "[credential.token ?? ''].filter(",
+    test: 'tests/security/own-secrets',
+    expectRed: 'a secret of a setting in a password is refused without asking',
+  },
 ];
