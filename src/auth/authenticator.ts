@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { type Claims, claimsSchema, type Role, roleSchema } from '../../schema/token.ts';
+import { countedRoles } from './admin-roles.ts';
 import { nameOf, orgIn, type OrgPlace, valueAt } from './claims.ts';
 import { Credential } from './credential.ts';
 import { jwtForm, keptTokens, payloadOf, verifierOf } from './jwt.ts';
@@ -83,7 +84,8 @@ export function createAuthenticator(
     const parsed = claimsSchema.safeParse(mappedClaims(payload, config));
     if (!parsed.success) throw fail('unauthorized', undefined, { cause: parsed.error });
     const { publish = config.TURNOUT_USER_PUBLISH, roles = [], ...claims } = parsed.data;
-    const identity = userIdentity({ ...claims, expiresAtMs, publish, roles: roles.filter(isRole) });
+    const counted = countedRoles(roles.filter(isRole), config);
+    const identity = userIdentity({ ...claims, expiresAtMs, publish, roles: counted });
     verified.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
     return identity;
   };

@@ -50,4 +50,20 @@ export const identityMutations: readonly Mutation[] = [
     test: 'tests/security/own-secrets',
     expectRed: 'a secret of a setting in a password is refused without asking',
   },
+  {
+    name: "correctness: an issuer's own roles make an admin of Turnout",
+    file: 'src/auth/admin-roles.ts',
+    find: "takesAdminRoles(config) ? roles : roles.filter((role) => role === 'producer')",
+    replace: 'takesAdminRoles(config) ? roles : roles.filter((role) => role.length > 0)',
+    test: 'tests/security/admin-roles',
+    expectRed: "an issuer's own roles at the token's root leave nothing but producer",
+  },
+  {
+    name: 'correctness: a start does not say that tokens give no admin roles',
+    file: 'src/gateway/gateway.ts',
+    find: 'if (note !== undefined) logger[note.level]',
+    replace: 'if (note !== undefined && note.next.length === 0) logger[note.level]',
+    test: 'tests/security/admin-roles',
+    expectRed: 'lets its issuer’s admin change nothing, and says at its start why',
+  },
 ];
