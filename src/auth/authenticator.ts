@@ -15,9 +15,10 @@ import { type AskOutcome, AuthServer } from './server.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { asTurnoutError, fail } from '../errors.ts';
+import { type HeldClaims, memoryClaims } from './held-claims.ts';
 import { type Authenticator, type Identity, userIdentity } from './identity.ts';
 import { ownSecretsOf } from './own-secrets.ts';
-import { createTicketOffice } from './tickets.ts';
+import { createTicketOffice, type TicketOfficeOptions } from './tickets.ts';
 
 const maxTokenChars = 16_384;
 
@@ -64,7 +65,17 @@ export function createAuthenticator(
     if (server === undefined) throw fail('unauthorized');
     return server.identify(credential, who);
   };
-  let tickets = createTicketOffice(config.TURNOUT_TICKET_SECRET ?? ownSecret, clock, vouchFor);
+  let held = memoryClaims(clock);
+  let onLong: TicketOfficeOptions['onLong'];
+  const officeOf = (secret: string) =>
+    createTicketOffice({
+      secret,
+      clock,
+      vouchFor,
+      held: () => held,
+      onLong: (outcome) => onLong?.(outcome),
+    });
+  let tickets = officeOf(config.TURNOUT_TICKET_SECRET ?? ownSecret);
   let earlier = tickets;
   const verified = new LRUCache<string, { identity: Identity; untilMs: number }>({ max: keptTokens.most });
 
@@ -131,7 +142,12 @@ export function createAuthenticator(
     /** Signs tickets with `secret` from now on; tickets signed before stay valid for their five minutes. */
     useTicketSecret(secret: string): void {
       earlier = tickets;
-      tickets = createTicketOffice(secret, clock, vouchFor);
+      tickets = officeOf(secret);
+    },
+    /** Holds the claims of long tickets there from now on. @param onTicket told of each ticket that was too long for a URL */
+    holdClaimsIn(place: HeldClaims, onTicket: TicketOfficeOptions['onLong']): void {
+      held = place;
+      onLong = onTicket;
     },
     close: async () => server?.close(),
   };
