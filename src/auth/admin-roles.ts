@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts';
 type KeySettings = Pick<Config, 'TURNOUT_JWT_PUBLIC_KEY' | 'TURNOUT_JWKS_URL' | 'TURNOUT_CLAIM_GRANTS'>;
 
 /** False where a public key verifies tokens and no setting says where Turnout's grants stand in them. */
-export function takesAdminRoles(config: KeySettings): boolean {
+function takesAdminRoles(config: KeySettings): boolean {
   const hasPublicKey = config.TURNOUT_JWT_PUBLIC_KEY !== undefined || config.TURNOUT_JWKS_URL !== undefined;
   return !hasPublicKey || config.TURNOUT_CLAIM_GRANTS !== undefined;
 }

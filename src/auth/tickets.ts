@@ -50,7 +50,7 @@ const ticketClaimsSchema = z.union([
 ]);
 
 /** What became of a ticket that was too long for a URL. `unavailable`: it is handed out long, since they can't be held. */
-export type LongTicket = 'held' | 'unavailable';
+type LongTicket = 'held' | 'unavailable';
 
 export interface TicketOfficeOptions {
   readonly secret: string;

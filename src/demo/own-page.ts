@@ -21,5 +21,5 @@ function isOwnPage(c: Context): boolean {
   const isFromHere = site === 'none' || site === 'same-origin';
   // By the name asked for, too: a page elsewhere may make its own name point at this machine (DNS rebinding), and its browser
   // then takes this origin for that page's own.
-  return isSame && isFromHere && isLoopbackHost(hostname.replaceAll(/[[\]]/g, ''));
+  return isSame && isFromHere && isLoopbackHost(hostname);
 }

@@ -58,7 +58,7 @@ describe.each(guarded)('the demo at %s %s', (method, path) => {
 });
 
 it('only a literal loopback address and localhost are this machine, for settings too', () => {
-  for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost'])
+  for (const host of ['127.0.0.1', '127.1.2.3', '::1', '[::1]', 'localhost'])
     expect(isLoopbackHost(host), host).toBe(true);
   for (const host of [
     '127.evil.example',

@@ -14,7 +14,7 @@ const secrets = {
 const jwtSecret = 'a-signing-secret-of-the-tests';
 
 let whoami: WhoamiServer;
-const opened: { close(): Promise<void> | undefined }[] = [];
+const opened: { close(): Promise<void> }[] = [];
 beforeEach(async () => {
   whoami = await WhoamiServer.start();
   // The worst auth server: it lets everybody in.

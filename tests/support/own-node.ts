@@ -17,8 +17,8 @@ export async function openNode(env: Environment = {}) {
     ...env,
   });
   const logger = createLogger('trace', { write: (line) => void lines.push(line) });
-  const { url, drain } = await openGateway({ config, clock: systemClock, logger });
-  return { url, lines, drain };
+  const gateway = await openGateway({ config, clock: systemClock, logger });
+  return { url: gateway.url, lines, drain: () => gateway.drain() };
 }
 
 export type OwnNode = Awaited<ReturnType<typeof openNode>>;
