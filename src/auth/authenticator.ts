@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { type Claims, claimsSchema, type Role, roleSchema } from '../../schema/token.ts';
+import { countedRoles } from './admin-roles.ts';
 import { nameOf, orgIn, type OrgPlace, valueAt } from './claims.ts';
 import { Credential } from './credential.ts';
 import { jwtForm, keptTokens, payloadOf, verifierOf } from './jwt.ts';
@@ -14,8 +15,10 @@ import { type AskOutcome, AuthServer } from './server.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { asTurnoutError, fail } from '../errors.ts';
+import { type HeldClaims, memoryClaims } from './held-claims.ts';
 import { type Authenticator, type Identity, userIdentity } from './identity.ts';
-import { createTicketOffice } from './tickets.ts';
+import { ownSecretsOf } from './own-secrets.ts';
+import { createTicketOffice, type TicketOfficeOptions } from './tickets.ts';
 
 const maxTokenChars = 16_384;
 
@@ -37,12 +40,14 @@ export function createAuthenticator(
 ) {
   const leewayS = config.TURNOUT_JWT_LEEWAY_S;
   const { TURNOUT_AUTH_URL: url } = config;
+  const holdsSecret = ownSecretsOf(config);
   const server =
     url === undefined
       ? undefined
       : new AuthServer({
           url,
           clock,
+          holdsSecret,
           userPath: config.TURNOUT_AUTH_USER,
           org: orgPlace(config, config.TURNOUT_AUTH_ORG),
           cacheMs: config.TURNOUT_AUTH_CACHE_S * 1000,
@@ -60,7 +65,17 @@ export function createAuthenticator(
     if (server === undefined) throw fail('unauthorized');
     return server.identify(credential, who);
   };
-  let tickets = createTicketOffice(config.TURNOUT_TICKET_SECRET ?? ownSecret, clock, vouchFor);
+  let held = memoryClaims(clock);
+  let onLong: TicketOfficeOptions['onLong'];
+  const officeOf = (secret: string) =>
+    createTicketOffice({
+      secret,
+      clock,
+      vouchFor,
+      held: () => held,
+      onLong: (outcome) => onLong?.(outcome),
+    });
+  let tickets = officeOf(config.TURNOUT_TICKET_SECRET ?? ownSecret);
   let earlier = tickets;
   const verified = new LRUCache<string, { identity: Identity; untilMs: number }>({ max: keptTokens.most });
 
@@ -80,7 +95,8 @@ export function createAuthenticator(
     const parsed = claimsSchema.safeParse(mappedClaims(payload, config));
     if (!parsed.success) throw fail('unauthorized', undefined, { cause: parsed.error });
     const { publish = config.TURNOUT_USER_PUBLISH, roles = [], ...claims } = parsed.data;
-    const identity = userIdentity({ ...claims, expiresAtMs, publish, roles: roles.filter(isRole) });
+    const counted = countedRoles(roles.filter(isRole), config);
+    const identity = userIdentity({ ...claims, expiresAtMs, publish, roles: counted });
     verified.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
     return identity;
   };
@@ -118,13 +134,20 @@ export function createAuthenticator(
      * configured leeway included. @throws as `verifyToken`
      */
     verifiedClaims,
+    /** True for a credential that holds a secret of Turnout's own: no server may be shown it. */
+    holdsSecret,
     /** True where no setting gives a secret for tickets: nodes that share a Redis should share one there. */
     needsTicketSecret:
       (hasKeyPair || (server !== undefined && !hasKey)) && config.TURNOUT_TICKET_SECRET === undefined,
     /** Signs tickets with `secret` from now on; tickets signed before stay valid for their five minutes. */
     useTicketSecret(secret: string): void {
       earlier = tickets;
-      tickets = createTicketOffice(secret, clock, vouchFor);
+      tickets = officeOf(secret);
+    },
+    /** Holds the claims of long tickets there from now on. @param onTicket told of each ticket that was too long for a URL */
+    holdClaimsIn(place: HeldClaims, onTicket: TicketOfficeOptions['onLong']): void {
+      held = place;
+      onLong = onTicket;
     },
     close: async () => server?.close(),
   };

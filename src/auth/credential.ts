@@ -70,6 +70,16 @@ export class Credential {
     return this.#value;
   }
 
+  /** Each text in it that may be a secret: the value whole and word by word, each cookie, the password of Basic. */
+  parts(): readonly string[] {
+    const value = this.#value;
+    const words = value.split(/\s+/);
+    const cookies = value.split(';').map((pair) => pair.slice(pair.indexOf('=') + 1).trim());
+    const basic = /^Basic +(\S+)$/i.exec(value)?.[1] ?? '';
+    const password = Buffer.from(basic, 'base64').toString('utf8').split(':').slice(1).join(':');
+    return [...new Set([value, ...words, ...(this.place === 'cookie' ? cookies : []), password])];
+  }
+
   get length(): number {
     return this.#value.length;
   }

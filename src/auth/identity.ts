@@ -82,7 +82,10 @@ export interface Authenticator {
   verify(credential: Credential | undefined): Promise<Identity>;
   /** The same for a bearer token. @throws unauthorized: missing, malformed, forged, expired. */
   verifyToken(token: string | undefined): Promise<Identity>;
-  /** @throws ticket_expired when it expired or doesn't verify (keys change); unauthorized when the token behind it expired. */
+  /**
+   * @throws ticket_expired when it expired or doesn't verify (keys change); log_unavailable where its claims are held in
+   * Redis and can't be read; unauthorized when the token behind it expired.
+   */
   verifyTicket(ticket: string): Promise<Ticket>;
   issueTicket(ticket: Ticket): Promise<string>;
 }

@@ -28,6 +28,8 @@ export interface AuthServerOptions {
   readonly timeoutMs?: number;
   /** How long open connections stay while the server can't be asked. */
   readonly outageMs?: number;
+  /** True for a credential that holds one of Turnout's own secrets: it is refused, and never sent. */
+  readonly holdsSecret: (credential: Credential) => boolean;
   /** Services that a user may publish to. */
   readonly publishes?: readonly string[];
   /** Called once for each request; `why` is a status or an error's code. */
@@ -88,6 +90,7 @@ export class AuthServer {
     const known = this.known.get(digest);
     if (known !== undefined && known.untilMs > nowMs) return known;
     if ((this.refused.get(digest) ?? 0) > nowMs) throw fail('unauthorized');
+    if (this.options.holdsSecret(credential)) throw fail('unauthorized');
     if (!this.underway.has(digest) && this.underway.size >= maxUnderway)
       throw fail('overloaded', 'who is asking cannot be checked now');
     return this.underway.run(digest, () => this.send(credential, digest));

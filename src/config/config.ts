@@ -5,6 +5,7 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
+import { isLoopbackHost } from './loopback.ts';
 import { formerNames, variables } from './settings.ts';
 
 /** Every variable as docs/CONFIGURATION.md lists it, in the order to list them. */
@@ -48,11 +49,9 @@ export class ConfigError extends Error {
 }
 
 const keyNames = ['TURNOUT_JWT_SECRET', 'TURNOUT_JWT_PUBLIC_KEY', 'TURNOUT_JWKS_URL'] as const;
-const secretNames = ['TURNOUT_JWT_SECRET', 'TURNOUT_TICKET_SECRET', 'TURNOUT_ADMIN_TOKEN'] as const;
+/** Settings whose values are secrets that Turnout signs with or compares. */
+export const secretNames = ['TURNOUT_JWT_SECRET', 'TURNOUT_TICKET_SECRET', 'TURNOUT_ADMIN_TOKEN'] as const;
 const minSecretChars = 16;
-const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
-
-export const isLoopbackHost = (host: string): boolean => loopback.has(host) || host.startsWith('127.');
 
 /** Variables by name, as a process or a test has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -27,7 +27,7 @@ export const identitySettings = {
   TURNOUT_CLAIM_GRANTS: place
     .optional()
     .describe(
-      "Where in a token the object stands that holds `services`, `publish`, `roles` and `orgs`; absent: the token itself. To be set where the issuer's own `roles` mean something else.",
+      'Where in a token the object stands that holds `services`, `publish`, `roles` and `orgs`; absent: the token itself, where with a public key or a key set `viewer`, `operator` and `admin` do not count. `$`: the token itself, with all roles.',
     ),
   TURNOUT_ORG: text
     .refine((value) => orgSchema.safeParse(value).success, 'must be 1 to 128 of A-Z a-z 0-9 . _ @ : -')

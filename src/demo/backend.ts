@@ -3,6 +3,7 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import type { PublishEvent } from '../../schema/envelope.ts';
 import type { Cancel, Clock } from '../clock.ts';
 import { demoOrg } from './demo.ts';
+import { ownPageOnly } from './own-page.ts';
 
 /** What the demo needs of the gateway: a publish on behalf of a backend. @throws TurnoutError */
 export type DemoPublish = (org: string, event: PublishEvent) => Promise<{ id: string; seq?: number }>;
@@ -16,10 +17,10 @@ const trickleMs = 2000;
 export function demoBackend(publish: DemoPublish, atMost: (maxBytes: number) => MiddlewareHandler): Hono {
   const small = atMost(bodyBytes);
   return new Hono()
-    .post('/finance/revenue', small, async (c) =>
+    .post('/finance/revenue', ownPageOnly, small, async (c) =>
       c.json(await publish(demoOrg, revenueEvent(await c.req.text()))),
     )
-    .post('/guest-checkin/bulk', small, async (c) =>
+    .post('/guest-checkin/bulk', ownPageOnly, small, async (c) =>
       c.json(await publish(demoOrg, checkInEvent(await c.req.text()))),
     );
 }

@@ -3,10 +3,10 @@
  * are handed to this machine's own browser alone; the gateway mounts none of this where a key is configured.
  */
 import { readFile } from 'node:fs/promises';
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import type { CrowdState, PageTokens } from '../../clients/demo/state.ts';
-import { isLoopbackHost } from '../config/config.ts';
 import { fail } from '../errors.ts';
+import { ownPageOnly } from './own-page.ts';
 
 // Nothing inline, nothing from elsewhere: streams to this host are part of 'self'.
 const policy =
@@ -34,10 +34,7 @@ export function demoPage(crowd: () => CrowdState, tokens: PageTokens): Hono {
       return c.html(page.replaceAll('@base@', c.req.path.replace(/\/$/, '')));
     })
     .get('/demo/state', (c) => c.json(crowd()))
-    .get('/demo/tokens', (c) => {
-      if (!isOwnPage(c)) throw fail('origin_forbidden');
-      return c.json(tokens);
-    })
+    .get('/demo/tokens', ownPageOnly, (c) => c.json(tokens))
     .get('/demo/clients/*', async (c) => {
       const [, path = ''] = c.req.path.split('/demo/clients/');
       if (!script.test(path)) throw fail('not_found');
@@ -51,17 +48,6 @@ export function demoPage(crowd: () => CrowdState, tokens: PageTokens): Hono {
       if (type === undefined) throw fail('not_found');
       return c.body(await contentOf(new URL(file, pageFolder)), 200, { 'content-type': type });
     });
-}
-
-/**
- * By the name that it was asked under, too: a page elsewhere may make its own name point at this machine, and its browser
- * then takes this answer for that page's own.
- */
-function isOwnPage(c: Context): boolean {
-  const { host, hostname } = new URL(c.req.url);
-  const origin = c.req.header('origin');
-  const isSame = origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);
-  return isSame && isLoopbackHost(hostname.replaceAll(/[[\]]/g, ''));
 }
 
 async function contentOf(file: URL): Promise<Buffer<ArrayBuffer>> {

@@ -11,6 +11,7 @@ import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { Publisher } from '../publish/publisher.ts';
 import { RightsWatch } from '../redis/rights.ts';
+import { memoryClaims, redisClaims } from '../auth/held-claims.ts';
 import { shareTicketKey } from '../auth/ticket-key.ts';
 
 /** What every part of a node is made with. */
@@ -30,7 +31,7 @@ const startMs = 2000;
 /** @param given a log to use instead of the one that the settings describe */
 export async function openData(
   node: NodeParts,
-  authenticator: Pick<KeyedAuthenticator, 'needsTicketSecret' | 'useTicketSecret'>,
+  authenticator: Pick<KeyedAuthenticator, 'needsTicketSecret' | 'useTicketSecret' | 'holdClaimsIn'>,
   given: EventLog | undefined,
 ) {
   const { config, clock, logger, metrics } = node;
@@ -45,6 +46,9 @@ export async function openData(
     redis !== undefined && authenticator.needsTicketSecret
       ? shareTicketKey({ redis, prefix, clock, onSecret })
       : () => undefined;
+  authenticator.holdClaimsIn(redis ? redisClaims(redis, prefix) : memoryClaims(clock), (outcome) =>
+    metrics.longTickets.inc({ outcome }),
+  );
   const hub = openHub(log, node);
   return {
     /** Undefined on the embedded log. */

@@ -1,10 +1,12 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
 import type { IncomingMessage } from 'node:http';
 import { BytesInFlight } from '../async/bytes-in-flight.ts';
+import { adminRolesNote } from '../auth/admin-roles.ts';
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
 import { authServerReport } from '../auth/server.ts';
 import type { Clock } from '../clock.ts';
-import { type Config, isLoopbackHost, madeUpNodeId } from '../config/config.ts';
+import { type Config, madeUpNodeId } from '../config/config.ts';
+import { isLoopbackHost } from '../config/loopback.ts';
 import type { DemoPublish } from '../demo/backend.ts';
 import { demoBackendIdentity, demoConfig, demoLines, demoTokens } from '../demo/demo.ts';
 import { openStage } from '../demo/stage.ts';
@@ -62,6 +64,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock, logger } = options;
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
   for (const warning of config.warnings) logger.warn(warning);
+  const note = adminRolesNote(config);
+  if (note !== undefined) logger[note.level](`${note.message}: ${note.next}`);
   const profiles = readProfiles(config, logger);
   const madeUpSecret = randomSecret();
   const nodeId = config.TURNOUT_NODE_ID ?? madeUpNodeId(clock);

@@ -2,7 +2,6 @@
  * The admin API, `/admin/v1` (docs/PROTOCOL.md, 12): reads the rollout, changes it, and keeps who did and why. A user's token
  * without a role is nobody here.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import {
@@ -24,6 +23,7 @@ import {
 import type { Code } from '../../schema/codes.ts';
 import { orgSchema, userSchema } from '../../schema/envelope.ts';
 import type { Authenticator } from '../auth/identity.ts';
+import { isSameSecret } from '../auth/own-secrets.ts';
 import { fail } from '../errors.ts';
 import type { Rollout } from '../rollout/rollout.ts';
 import {
@@ -223,12 +223,9 @@ function requiring(role: AdminRole, deps: AdminDeps): MiddlewareHandler<AdminEnv
 
 async function identify(c: Context, { authenticator, adminToken }: AdminDeps) {
   const bearer = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
-  if (bearer !== undefined && adminToken !== undefined && timingSafeEqual(digest(bearer), digest(adminToken)))
+  if (bearer !== undefined && adminToken !== undefined && isSameSecret(bearer, adminToken))
     return { who: 'admin-token', rank: ranks.admin };
   const identity = await authenticator.verifyToken(bearer);
   const rank = Math.max(0, ...[...identity.roles].map((role) => ranks[role]));
   return { who: `${identity.org}/${identity.sub}`, rank };
 }
-
-// Hashed first, because the comparison in constant time wants equal lengths, and a length is a hint.
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -5,7 +5,7 @@
 import { BlockList, isIP } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
-import { isLoopbackHost } from '../config/config.ts';
+import { isLoopbackHost } from '../config/loopback.ts';
 
 /** The part of a request that tells where it comes from; an IncomingMessage is one. */
 interface Arrival {

@@ -77,6 +77,11 @@ export class Metrics extends Instruments {
     'questions to the auth server, by how they ended',
     ['outcome'],
   );
+  readonly longTickets = this.counter(
+    'turnout_tickets_long_total',
+    'tickets whose claims were too long for a URL, by what became of them: held, or unavailable: handed out long',
+    ['outcome'],
+  );
   readonly decisions = this.counter(
     'turnout_decisions_total',
     'decisions taken: by negotiate, and for streams that came without a ticket',

@@ -31,10 +31,14 @@ export const redisRights: readonly RedisRight[] = [
   ),
   right('time', "append times are Redis's own; clocks are compared by it"),
   right('info', 'asked once a connection: is it still loading; and by `turnout doctor`'),
-  right('get', 'the key of tickets, leases of bridges, whether a question is still waited for', 'KEY'),
+  right(
+    'get',
+    'the key of tickets, long claims of theirs, leases of bridges, whether a question is still waited for',
+    'KEY',
+  ),
   right(
     'set',
-    'the key of tickets, leases of bridges, a sign of life each second, questions to the nodes',
+    'the key of tickets, long claims of theirs, leases of bridges, a sign of life each second, questions to the nodes',
     'KEY',
     '1',
   ),

@@ -19,7 +19,13 @@ afterEach(async () => {
 });
 
 function open(options: Partial<AuthServerOptions> = {}): AuthServer {
-  const base = { url: whoami.url, userPath: 'user', org: { path: 'org' }, cacheMs: 10_000 };
+  const base = {
+    url: whoami.url,
+    userPath: 'user',
+    org: { path: 'org' },
+    cacheMs: 10_000,
+    holdsSecret: () => false,
+  };
   const server = new AuthServer({ ...base, clock: systemClock, ...options });
   opened.push(server);
   return server;

@@ -1,6 +1,7 @@
 /** What the environment of a node tells before it is started: problems, keys by their fingerprints, brakes. */
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { adminRolesNote } from '../../auth/admin-roles.ts';
 import { createAuthenticator } from '../../auth/authenticator.ts';
 import type { Clock } from '../../clock.ts';
 import { type Config, ConfigError, type Environment, readConfig } from '../../config/config.ts';
@@ -59,6 +60,7 @@ function keyFindings(config: Config): Finding[] {
     short,
     signingFinding(config),
     jwks !== undefined && audience === undefined ? takesAll : [],
+    adminRolesFinding(config) ?? [],
     ticketFinding(config) ?? [],
     adminToken === undefined ? [] : findingsAbout('admin token').ok(admin),
   ].flat();
@@ -74,6 +76,13 @@ function signingFinding(config: Config): Finding {
     'none: a demo, which makes up a secret at every start',
     'set TURNOUT_JWT_SECRET, TURNOUT_JWT_PUBLIC_KEY or TURNOUT_JWKS_URL',
   );
+}
+
+function adminRolesFinding(config: Config): Finding | undefined {
+  const { ok, warning } = findingsAbout('admin roles');
+  const note = adminRolesNote(config);
+  if (note === undefined) return undefined;
+  return note.level === 'warn' ? warning(note.message, note.next) : ok(note.message);
 }
 
 function ticketFinding(config: Config): Finding | undefined {

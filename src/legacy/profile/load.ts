@@ -5,7 +5,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Profile } from '../../../schema/profile.ts';
-import { ConfigError, type Environment, isLoopbackHost } from '../../config/config.ts';
+import { ConfigError, type Environment } from '../../config/config.ts';
+import { isLoopbackHost } from '../../config/loopback.ts';
 import { codeIn } from '../../errors.ts';
 import { fault, type ProfilePath, type ProfileProblem } from './problem.ts';
 import { checkProfile } from './problems.ts';

@@ -17,7 +17,7 @@ import type { LegacyRequest } from '../dialect/dialect.ts';
 export interface LegacyIdentityDeps {
   readonly clock: Clock;
   /** Verifies a profile's `jwt` by the node's own key settings. */
-  readonly authenticator: Pick<KeyedAuthenticator, 'verifiedClaims'>;
+  readonly authenticator: Pick<KeyedAuthenticator, 'verifiedClaims' | 'holdsSecret'>;
   /** Once for each request to the upstream. */
   readonly onAsked?: (outcome: AskOutcome, why: string) => void;
 }
@@ -35,6 +35,7 @@ export class LegacyIdentity {
     private readonly deps: LegacyIdentityDeps,
   ) {
     const { clock, onAsked } = deps;
+    const { holdsSecret } = deps.authenticator;
     this.auth = auth;
     this.server =
       auth?.resolve &&
@@ -44,6 +45,7 @@ export class LegacyIdentity {
         org: orgPlace(auth.resolve.org),
         cacheMs: auth.resolve.cacheSeconds * 1000,
         clock,
+        holdsSecret,
         onAsked,
       });
   }

@@ -142,7 +142,10 @@ describe('settingsFindings', () => {
       examine({ TURNOUT_JWT_PUBLIC_KEY: pem }).find(({ about }) => about === 'signing key')?.message;
     expect(printOf(publicKey)).toMatch(/TURNOUT_JWT_PUBLIC_KEY [0-9a-f-]{14}/);
     expect(printOf(publicKey.trim().replaceAll('\n', '\\n'))).toBe(printOf(publicKey));
-    expect(troubles(examine({ TURNOUT_JWT_PUBLIC_KEY: publicKey }))).toEqual(['warning: ticket key']);
+    expect(troubles(examine({ TURNOUT_JWT_PUBLIC_KEY: publicKey }))).toEqual([
+      'warning: admin roles',
+      'warning: ticket key',
+    ]);
   });
 
   it('names the variable that caps the node, and a kill file that stands', () => {

@@ -53,6 +53,7 @@ async function standsFor(profile: Profile) {
         payload: { sub: 'ann', org: 'acme' },
         expiresAtMs: systemClock.now() + 3_600_000,
       }),
+      holdsSecret: () => false,
     },
     isFed: () => isFed,
     onAsked: () => undefined,
