@@ -6,6 +6,7 @@ import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Code, codes, limits } from '../../schema/codes.ts';
+import { inSlices } from '../async/slices.ts';
 import { Credential, readCredential } from '../auth/credential.ts';
 import { isLoopbackHost } from '../config/config.ts';
 import { errorBody, fail, retryAfterOf } from '../errors.ts';
@@ -94,9 +95,9 @@ export class WebSocketTransport {
     const isOver = (): boolean => this.connections.size === 0;
     await inTurns([...this.connections], withinMs * toldPart, clock, advise, isOver);
     await until(isOver, endMs, clock);
-    for (const connection of this.connections) connection.end('draining');
+    await inSlices(this.connections, clock, (connection) => connection.end('draining'));
     await until(isOver, clock.monotonic() + goodbyeMs, clock);
-    for (const connection of this.connections) connection.cut();
+    await inSlices(this.connections, clock, (connection) => connection.cut());
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
