@@ -2,6 +2,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Transport } from '../../schema/frames.ts';
+import type { Cohort } from '../../schema/http.ts';
 import type { Sessions } from '../../src/hub/sessions.ts';
 import { Schedule, slotMs } from '../../src/rollout/moves/schedule.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
@@ -17,11 +18,19 @@ import { by, session, stage } from '../unit/rollout/support.ts';
 
 const transports = ['websocket', 'long-poll'] as const;
 const transport = fc.constantFrom<Transport>(...transports);
+/** By which it was admitted: the rules may have changed since, or its ticket be newer than they are. */
+const cohort = fc.constantFrom<Cohort>('canary', 'control');
 const percent = fc.constantFrom(0, 10, 50, 90, 100);
 const user = fc.integer({ min: 0, max: 30 }).map((at) => `user-${at}`);
 
 type Step =
-  | { readonly do: 'come'; readonly transport: Transport; readonly user: string; readonly isSdk: boolean }
+  | {
+      readonly do: 'come';
+      readonly transport: Transport;
+      readonly user: string;
+      readonly isSdk: boolean;
+      readonly cohort: Cohort;
+    }
   | { readonly do: 'go'; readonly which: number }
   | { readonly do: 'change'; readonly change: Transition }
   | { readonly do: 'kill' | 'unkill' | 'latch' }
@@ -37,7 +46,7 @@ const change = fc.oneof(
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ do: fc.constant('come' as const), transport, user, isSdk: fc.boolean() }),
+    arbitrary: fc.record({ do: fc.constant('come' as const), transport, user, isSdk: fc.boolean(), cohort }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('go' as const), which: fc.nat() }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('change' as const), change }) },
@@ -74,8 +83,8 @@ it('cohorts, assigned and connected, whoever comes and goes and whatever is deci
     const { rollout, sessions, clock } = on;
     const live: ReturnType<typeof session>[] = [];
     const come = (made: Extract<Step, { do: 'come' }>): void => {
-      const { cohort } = rollout.decider.decide({ org: 'acme', sub: made.user });
       const assignment = made.isSdk ? rollout.decider.assignment : undefined;
+      const { cohort } = made;
       const one = session(made.user, made.transport, { cohort, assignment, session: made.user });
       live.push(one);
       sessions.add(one);
