@@ -98,14 +98,10 @@ const missingSchema = z
   .array(z.string())
   .meta({ description: 'living nodes that did not say within a second who is connected to them' });
 
-const assignedBySchema = z
-  .int()
-  .exactOptional()
-  .meta({
-    description:
-      'the version of the rules by which `assigned` was counted on every node that tells it: older than `version` while a ' +
-      'node with many sessions still decides them anew',
-  });
+const assignedBySchema = z.int().exactOptional().meta({
+  description:
+    'the version of the rules that `assigned` counts by: older than `version` while nodes still count',
+});
 
 /** What one node tells another of those connected to it. A node of an older release leaves `assignedBy` out. */
 export const nodeCountsSchema = z.object({

@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 
 /** Visited before the event loop turns, unless they take longer than some milliseconds. */
 const sliceSize = 1000;
-const sliceMs = 8;
+const sliceMs = 5;
 
 /** What may be visited before the event loop turns. */
 export class Slice {

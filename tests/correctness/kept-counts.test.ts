@@ -84,8 +84,8 @@ it('cohorts, assigned and connected, whoever comes and goes and whatever is deci
     const live: ReturnType<typeof session>[] = [];
     const come = (made: Extract<Step, { do: 'come' }>): void => {
       const assignment = made.isSdk ? rollout.decider.assignment : undefined;
-      const { cohort } = made;
-      const one = session(made.user, made.transport, { cohort, assignment, session: made.user });
+      const told = { cohort: made.cohort, assignment, session: made.user };
+      const one = session(made.user, made.transport, told);
       live.push(one);
       sessions.add(one);
     };
