@@ -16,6 +16,12 @@ export function processCpuMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * tickMs;
 }
 
+/** Processor time that its main thread has used since it started, milliseconds. */
+export function mainThreadCpuMs(pid: number): number {
+  const [ranNs = 0] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ').map(Number);
+  return ranNs / 1e6;
+}
+
 /** How long its main thread stood ready to run and no core was free, since it started, milliseconds. */
 function processWaitedMs(pid: number): number {
   const [, waitedNs = 0] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ').map(Number);

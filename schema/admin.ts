@@ -98,9 +98,15 @@ const missingSchema = z
   .array(z.string())
   .meta({ description: 'living nodes that did not say within a second who is connected to them' });
 
-/** What one node tells another of those connected to it. */
+const assignedBySchema = z.int().exactOptional().meta({
+  description:
+    'the version of the rules that `assigned` counts by: older than `version` while nodes still count',
+});
+
+/** What one node tells another of those connected to it. A node of an older release leaves `assignedBy` out. */
 export const nodeCountsSchema = z.object({
   cohorts: cohortsSchema,
+  assignedBy: assignedBySchema,
   moves: movesSchema,
   movesInProgress: z.array(moveProgressSchema).default([]),
 });
@@ -132,6 +138,7 @@ export const rolloutBodySchema = z.object({
   laggards: z.array(z.string()),
   capped: z.array(cappedNodeSchema),
   cohorts: cohortsSchema,
+  assignedBy: assignedBySchema,
   moves: movesSchema,
   movesInProgress: z.array(moveProgressSchema),
   missing: missingSchema,

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { asTurnoutError } from '../errors.ts';
 import { Hub } from '../hub/hub.ts';
+import type { FurthestReader } from '../hub/furthest-reader.ts';
 import type { Sessions } from '../hub/sessions.ts';
 import type { EventLog, LogHealth } from '../log/event-log.ts';
 import { connectRedis, openLog } from '../log/open-log.ts';
@@ -94,14 +95,17 @@ function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): 
 }
 
 /** Sets the gauges of the data side, before each collection of the metrics. */
-export function showData(metrics: Metrics, { hub, log }: NodeData, sessions: Sessions): void {
+export async function showData(
+  metrics: Metrics,
+  { hub, log }: Pick<NodeData, 'hub' | 'log'>,
+  sessions: Sessions,
+  furthest: FurthestReader,
+): Promise<void> {
   const health = log.health();
   metrics.feeds.set(hub.feeds);
   metrics.ringBytes.set(hub.ringBytes);
   metrics.subscriptions.set(health.subscriptions);
   metrics.isLogUp.set(health.isUp ? 1 : 0);
-  metrics.setConnections(sessions.all());
-  let lag = 0;
-  for (const session of sessions.all()) lag = Math.max(lag, session.behind());
-  metrics.readerLag.set(lag);
+  metrics.setConnections(sessions.connected());
+  metrics.readerLag.set(await furthest.behind());
 }

@@ -26,6 +26,7 @@ import { publishRoutes } from '../http/publish.ts';
 import { atMost } from '../http/json-body.ts';
 import { openServer } from '../http/server.ts';
 import { refusingTargets, targetProblem } from '../http/target.ts';
+import { FurthestReader } from '../hub/furthest-reader.ts';
 import { Sessions } from '../hub/sessions.ts';
 import { keyPrints } from '../auth/key-prints.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -156,8 +157,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     if (phase === 'starting') phase = 'serving';
   });
   const version = (): number => rollout.decider.assignment;
+  const furthest = new FurthestReader(sessions, clock);
+  metrics.onCollect(() => showData(metrics, data, sessions, furthest));
   metrics.onCollect(() => {
-    showData(metrics, data, sessions);
     metrics.showInFlight(inFlight);
     metrics.rulesVersion.set(version());
     metrics.bridges.set(adoption.bridges());
@@ -189,7 +191,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
   const beginDrain = (): void => void drain();
   app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: beginDrain }));
-  joinFleet({ rollout, sessions, drain: beginDrain, shadows: () => adoption.shadows() });
+  joinFleet({ rollout, sessions, clock, drain: beginDrain, shadows: () => adoption.shadows() });
   app.route('/', ops);
   app.route('/', docsRoutes(app));
   const publish: DemoPublish = (org, event) =>
@@ -235,7 +237,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     // Legacy clients came until the others were done: those get the rest of the time.
     await adoption.drain(endMs - clock.monotonic());
     adoption.lastCall();
-    longPoll.close();
+    await longPoll.close();
     await server.close();
     const adoptionClosed = adoption.close();
     await rollout.close();

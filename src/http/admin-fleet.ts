@@ -3,6 +3,8 @@
  * answer in a form of another version counts as missing, like one that never came.
  */
 import { z } from 'zod';
+import { inSlices, nextTurn } from '../async/slices.ts';
+import type { Clock } from '../clock.ts';
 import {
   adminLimits,
   type MoveProgressBody,
@@ -14,9 +16,10 @@ import {
   shadowNodeSchema,
   type ShadowSummary,
 } from '../../schema/admin.ts';
-import type { LiveSession, Sessions } from '../hub/sessions.ts';
+import type { ConnectedByCohort, LiveSession, Sessions } from '../hub/sessions.ts';
 import { sumShadows } from '../legacy/shadow/report.ts';
 import { encodeCursor } from '../log/cursor.ts';
+import type { Cohort } from '../../schema/http.ts';
 import type { Fleet } from '../rollout/fleet/fleet.ts';
 import type { Rollout } from '../rollout/rollout.ts';
 
@@ -33,11 +36,15 @@ export type FleetQuestion = z.infer<typeof fleetQuestionSchema>;
 /** Absent: any. */
 type SessionFilter = z.infer<typeof filterSchema>;
 
+/** How long a node waits for the end of its own count, before it tells what it has: less than others wait for it. */
+const countedWithinMs = 500;
+
 export const isoTime = (ms: number): string => new Date(ms).toISOString();
 
 interface FleetMember {
   readonly rollout: Rollout;
   readonly sessions: Sessions;
+  readonly clock: Clock;
   /** Begins to drain this node; answers at once. */
   readonly drain: () => void;
   /** What the shadows have found here, by profile. */
@@ -48,14 +55,14 @@ interface FleetMember {
  * From now on this node answers; until it does it is missing from what others tell. Every node answers every question: who
  * gives none is missing.
  */
-export function joinFleet({ rollout, sessions, drain, shadows }: FleetMember): void {
+export function joinFleet({ rollout, sessions, clock, drain, shadows }: FleetMember): void {
   rollout.fleet.serve((asked) => {
     const { data: question } = fleetQuestionSchema.safeParse(asked);
     switch (question?.kind) {
       case 'counts':
         return countHere(sessions, rollout);
       case 'sessions':
-        return sessionsHere(sessions, question, rollout.nodeId);
+        return sessionsHere(sessions, question, rollout.nodeId, clock);
       case 'shadow':
         return shadows();
       case 'drain':
@@ -67,16 +74,11 @@ export function joinFleet({ rollout, sessions, drain, shadows }: FleetMember): v
   });
 }
 
-const nobody = () => ({ assigned: 0, connected: { websocket: 0, 'long-poll': 0 } });
-
-/** Those connected to this node. */
-function countHere(sessions: Sessions, { decider, mover, dueTimes }: Rollout): NodeCounts {
-  const cohorts = { canary: nobody(), control: nobody() };
+/** Those connected to this node: read from counts that are kept, whoever and however many they are. */
+async function countHere(sessions: Sessions, { mover, dueTimes }: Rollout): Promise<NodeCounts> {
+  const { version: assignedBy, ...assigned } = await mover.assigned(countedWithinMs);
+  const cohorts = cohortsOf(assigned, sessions.connected());
   const lastEndsAtMs = mover.movesEndAtMs;
-  for (const session of sessions.all()) {
-    cohorts[session.cohort].connected[session.transport] += 1;
-    cohorts[decider.decide(session).cohort].assigned += 1;
-  }
   const progress = mover.progress();
   const inProgress = progress.reduce((sum, { left }) => sum + left, 0);
   const doneBy = inProgress > 0 && lastEndsAtMs !== undefined ? isoTime(lastEndsAtMs) : null;
@@ -85,20 +87,36 @@ function countHere(sessions: Sessions, { decider, mover, dueTimes }: Rollout): N
     etaMs: endsAtMs === undefined ? null : Math.max(0, Math.round(endsAtMs - dueTimes.nowMs())),
     doneBy: endsAtMs === undefined ? null : isoTime(endsAtMs),
   }));
-  return { cohorts, moves: { inProgress, doneBy }, movesInProgress };
+  return { cohorts, assignedBy, moves: { inProgress, doneBy }, movesInProgress };
 }
 
+const cohortsOf = (
+  assigned: Record<Cohort, number>,
+  connected: ConnectedByCohort,
+): NodeCounts['cohorts'] => ({
+  canary: { assigned: assigned.canary, connected: connected.canary },
+  control: { assigned: assigned.control, connected: connected.control },
+});
+
 /** Those connected to this node. */
-function sessionsHere(sessions: Sessions, asked: SessionFilter, node: string): SessionsBody {
+async function sessionsHere(
+  sessions: Sessions,
+  asked: SessionFilter,
+  node: string,
+  clock: Clock,
+): Promise<SessionsBody> {
   const { org, user } = asked;
   const all = org !== undefined && user !== undefined ? sessions.ofUser(org, user) : sessions.all();
   const shown: SessionsBody['sessions'] = [];
-  for (const session of all) {
-    if ((org !== undefined && session.org !== org) || (user !== undefined && session.sub !== user)) continue;
-    if (shown.length === adminLimits.sessions) return { sessions: shown, more: true, missing: [] };
-    shown.push(sessionView(session, node));
-  }
-  return { sessions: shown, more: false, missing: [] };
+  let more = false;
+  await inSlices(all, clock, (session) => {
+    if ((org !== undefined && session.org !== org) || (user !== undefined && session.sub !== user))
+      return true;
+    more = shown.length === adminLimits.sessions;
+    if (!more) shown.push(sessionView(session, node));
+    return !more;
+  });
+  return { sessions: shown, more, missing: [] };
 }
 
 function sessionView(session: LiveSession, node: string): SessionsBody['sessions'][number] {
@@ -126,6 +144,8 @@ async function askAll<T>(fleet: Fleet, question: FleetQuestion, form: z.ZodType<
   const nodes: T[] = [];
   const unread: string[] = [];
   for (const [node, answer] of answers) {
+    // Each may hold as many sessions as one answer shows.
+    await nextTurn();
     const { success, data } = form.safeParse(answer);
     if (success) nodes.push(data);
     else unread.push(node);
@@ -133,9 +153,12 @@ async function askAll<T>(fleet: Fleet, question: FleetQuestion, form: z.ZodType<
   return { nodes, missing: [...missing, ...unread].toSorted() };
 }
 
+const nobody = () => ({ assigned: 0, connected: { websocket: 0, 'long-poll': 0 } });
+
 /** Counts of all nodes. */
 export async function countFleet(fleet: Fleet): Promise<NodeCounts & { missing: string[] }> {
   const { nodes, missing } = await askAll(fleet, { kind: 'counts' }, nodeCountsSchema);
+  const versions = nodes.flatMap((node) => node.assignedBy ?? []);
   const cohorts = { canary: nobody(), control: nobody() };
   for (const node of nodes)
     for (const name of ['canary', 'control'] as const) {
@@ -148,7 +171,13 @@ export async function countFleet(fleet: Fleet): Promise<NodeCounts & { missing: 
   // ISO times in one zone sort as text.
   const ends = nodes.flatMap(({ moves }) => moves.doneBy ?? []).toSorted();
   const movesInProgress = sumMoves(nodes.flatMap((node) => node.movesInProgress));
-  return { cohorts, moves: { inProgress, doneBy: ends.at(-1) ?? null }, movesInProgress, missing };
+  return {
+    cohorts,
+    ...(versions.length > 0 && { assignedBy: Math.min(...versions) }),
+    moves: { inProgress, doneBy: ends.at(-1) ?? null },
+    movesInProgress,
+    missing,
+  };
 }
 
 /** The moves of all nodes as one: done when the last node's are, never while one of them holds its own. */

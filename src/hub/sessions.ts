@@ -37,6 +37,9 @@ export interface LiveSession {
   end(code: CloseCode): void;
 }
 
+/** How many are connected, by the cohort that each was admitted with, and by transport. */
+export type ConnectedByCohort = Readonly<Record<Cohort, Readonly<Record<Transport, number>>>>;
+
 /** Told of everybody who comes and goes. It must not throw. */
 export interface SessionsWatcher {
   readonly came: (session: LiveSession) => void;
@@ -51,6 +54,11 @@ export class Sessions {
   /** Open streams, and held polls of clients that know assignments. */
   private streams = 0;
   private polls = 0;
+  /** Kept as sessions come and go: whoever asks must not count them. */
+  private readonly byCohort = {
+    canary: { websocket: 0, 'long-poll': 0 },
+    control: { websocket: 0, 'long-poll': 0 },
+  };
 
   watch(watcher: SessionsWatcher): () => void {
     this.watchers.add(watcher);
@@ -60,6 +68,12 @@ export class Sessions {
   /** How many could be moved, by transport. */
   counts(): { readonly streams: number; readonly polls: number } {
     return { streams: this.streams, polls: this.polls };
+  }
+
+  /** Counts all, without visiting one. */
+  connected(): ConnectedByCohort {
+    const { canary, control } = this.byCohort;
+    return { canary: { ...canary }, control: { ...control } };
   }
 
   has(session: Pick<LiveSession, 'connection'>): boolean {
@@ -98,7 +112,8 @@ export class Sessions {
     for (const { left } of this.watchers) left(session);
   }
 
-  private count({ transport, assignment }: LiveSession, by: 1 | -1): void {
+  private count({ transport, assignment, cohort }: LiveSession, by: 1 | -1): void {
+    this.byCohort[cohort][transport] += by;
     if (transport === 'websocket') this.streams += by;
     else if (assignment !== undefined) this.polls += by;
   }

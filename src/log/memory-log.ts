@@ -52,6 +52,8 @@ class MemoryLog implements EventLog {
   private readonly newTag: () => string;
   private readonly orgs = new Map<string, Org>();
   private readonly stopSweeping: () => void;
+  /** Orgs that somebody tails. */
+  private subscriptions = 0;
   private isClosed = false;
 
   constructor(options: MemoryLogOptions) {
@@ -95,17 +97,19 @@ class MemoryLog implements EventLog {
     const { subscribers } = this.use(org);
     // Wrapped: one listener may be given twice.
     const subscriber: Listener = (message) => listener(message);
+    if (subscribers.size === 0) this.subscriptions += 1;
     subscribers.add(subscriber);
     return {
       close: async () => {
-        if (subscribers.delete(subscriber) && !this.isClosed) this.use(org);
+        if (!subscribers.delete(subscriber) || this.isClosed) return;
+        if (subscribers.size === 0) this.subscriptions -= 1;
+        this.use(org);
       },
     };
   }
 
   health(): LogHealth {
-    let subscriptions = 0;
-    for (const { subscribers } of this.orgs.values()) if (subscribers.size > 0) subscriptions += 1;
+    const { subscriptions } = this;
     const isUp = !this.isClosed;
     return { isUp, isReachable: isUp, detail: isUp ? 'in memory' : 'closed', subscriptions };
   }
@@ -114,6 +118,7 @@ class MemoryLog implements EventLog {
     this.isClosed = true;
     this.stopSweeping();
     for (const { subscribers } of this.orgs.values()) subscribers.clear();
+    this.subscriptions = 0;
     this.orgs.clear();
   }
 

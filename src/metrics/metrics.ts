@@ -5,6 +5,8 @@
 import { type Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { codes } from '../../schema/codes.ts';
 import type { BytesInFlight } from '../async/bytes-in-flight.ts';
+import type { Transport } from '../../schema/frames.ts';
+import type { Cohort } from '../../schema/http.ts';
 import { LegacyMetrics } from './legacy.ts';
 import { BridgeMetrics } from './bridge.ts';
 import { Instruments } from './instruments.ts';
@@ -129,7 +131,7 @@ export class Metrics extends Instruments {
     'from a poll to its answer, where events were waiting',
     latencyBuckets,
   );
-  private readonly hooks: (() => void)[] = [];
+  private readonly hooks: (() => void | Promise<void>)[] = [];
 
   constructor() {
     super();
@@ -166,12 +168,11 @@ export class Metrics extends Instruments {
     if (answer.hadEvents) this.polls.observe(answer.waitedMs / 1000);
   }
 
-  /** Sets how many sessions are connected now, by transport and cohort. */
-  setConnections(sessions: Iterable<{ readonly transport: string; readonly cohort: string }>): void {
-    this.connections.reset();
-    for (const transport of ['websocket', 'long-poll'])
-      for (const cohort of ['canary', 'control']) this.connections.set({ transport, cohort }, 0);
-    for (const { transport, cohort } of sessions) this.connections.inc({ transport, cohort });
+  /** Sets how many sessions are connected now, by cohort and transport. */
+  setConnections(connected: Readonly<Record<Cohort, Readonly<Record<Transport, number>>>>): void {
+    for (const transport of ['websocket', 'long-poll'] as const)
+      for (const cohort of ['canary', 'control'] as const)
+        this.connections.set({ transport, cohort }, connected[cohort][transport]);
   }
 
   /** Shows what clients make this node hold, and how many connections were cut for it. */
@@ -180,14 +181,14 @@ export class Metrics extends Instruments {
     copy(this.connectionsCut, 'cause', cuts);
   }
 
-  /** Runs `read` before each collection: it sets gauges from what the rooms hold. */
-  onCollect(read: () => void): void {
+  /** Runs `read` before each collection, which waits for it: it sets gauges from what the rooms hold. */
+  onCollect(read: () => void | Promise<void>): void {
     this.hooks.push(read);
   }
 
   /** Returns all metrics in Prometheus's text format, the process's own included. */
   async text(): Promise<string> {
-    for (const read of this.hooks) read();
+    await Promise.all(this.hooks.map(async (read) => read()));
     return `${await this.registry.metrics()}\n${await processRegistry().metrics()}`;
   }
 }

@@ -3,6 +3,7 @@
  * the client sends back is all that is known of it.
  */
 import { codes } from '../../schema/codes.ts';
+import { inSlices } from '../async/slices.ts';
 import { type Cancel, pause } from '../clock.ts';
 import { fail, TurnoutError } from '../errors.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
@@ -101,16 +102,17 @@ export class LongPoll {
     await inTurns([...this.held], withinMs * toldPart, clock, answer, () => this.held.size === 0);
     // Who has just asked the log is told what it says; where it is away, nobody waits for it.
     await until(() => this.waiting.size === 0, placedMs, clock);
-    for (const giveUp of this.waiting) giveUp();
+    await inSlices(this.waiting, clock, (giveUp) => giveUp());
     const leftMs = this.answeredMs + returnMs - clock.monotonic();
     if (leftMs > 0) await pause(clock, leftMs);
   }
 
   /** The drain is over: whoever is still held is answered, and who comes now is not held at all. */
-  close(): void {
+  async close(): Promise<void> {
     this.isClosing = true;
-    for (const giveUp of this.waiting) giveUp();
-    for (const poll of this.held) poll.migrate();
+    const { clock } = this.deps;
+    await inSlices(this.waiting, clock, (giveUp) => giveUp());
+    await inSlices(this.held, clock, (poll) => poll.migrate());
   }
 
   /** For how long a poll that comes now may be kept, whatever it waits for. */

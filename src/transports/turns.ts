@@ -1,4 +1,5 @@
 /** A drain's timetable: who is sent elsewhere goes in turns, so that those who leave don't arrive there all at once. */
+import { nextTurn, Slice } from '../async/slices.ts';
 import { type Clock, pause } from '../clock.ts';
 
 /** The part of a drain's time over which people are told to go. What is left is for them to go in, and for the slow. */
@@ -24,7 +25,13 @@ export async function inTurns<T>(
   isOver: () => boolean,
 ): Promise<void> {
   const beganMs = clock.monotonic();
+  let slice = new Slice(clock);
   for (const [place, one] of all.entries()) {
+    // A short time, or a node that was held up: many are due at once.
+    if (!slice.takes()) {
+      await nextTurn();
+      slice = new Slice(clock);
+    }
     await until(isOver, beganMs + (place / all.length) * overMs, clock);
     tell(one);
   }

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Code, limits } from '../../schema/codes.ts';
 import type { BytesInFlight } from '../async/bytes-in-flight.ts';
+import { inSlices } from '../async/slices.ts';
 import { Credential, readCredential } from '../auth/credential.ts';
 import { fail } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
@@ -108,9 +109,9 @@ export class WebSocketTransport {
     const isOver = (): boolean => this.connections.size === 0;
     await inTurns([...this.connections], withinMs * toldPart, clock, advise, isOver);
     await until(isOver, endMs, clock);
-    for (const connection of this.connections) connection.end('draining');
+    await inSlices(this.connections, clock, (connection) => connection.end('draining'));
     await until(isOver, clock.monotonic() + goodbyeMs, clock);
-    for (const connection of this.connections) connection.cut();
+    await inSlices(this.connections, clock, (connection) => connection.cut());
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

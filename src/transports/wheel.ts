@@ -2,14 +2,18 @@
  * One wheel for every deadline of the connections: hand-shakes, pings, expiries, held polls. A timer a socket would be
  * thousands of timers; this is one interval and a bucket a slot. Also tells when the node itself stalled.
  */
+import { Slice } from '../async/slices.ts';
 import type { Cancel, Clock } from '../clock.ts';
 
-// Deadlines are met up to one slot late, never early.
+// Deadlines are met up to one slot late, never early; later only where thousands fall due in one slot.
 const slotMs = 50;
 const keptStalls = 32;
 
 export class Wheel {
   private readonly slots = new Map<number, Set<() => void>>();
+  /** Slots whose time has come, with what is still to be run of them. */
+  private due: Iterator<() => void>[] = [];
+  private cancelRest: Cancel = () => undefined;
   private next: number;
   private lastTickMs: number;
   private readonly stalls: { atMs: number; ms: number }[] = [];
@@ -41,6 +45,8 @@ export class Wheel {
 
   close(): void {
     this.stop();
+    this.cancelRest();
+    this.due = [];
     this.slots.clear();
   }
 
@@ -59,7 +65,23 @@ export class Wheel {
       this.next += 1;
       const due = this.slots.get(slot);
       this.slots.delete(slot);
-      if (due !== undefined) for (const run of due) run();
+      if (due !== undefined) this.due.push(due.values());
+    }
+    this.runDue();
+  }
+
+  /** Tokens of thousands may end in one slot: what a slice leaves is run when the event loop has turned. */
+  private runDue(): void {
+    this.cancelRest();
+    const slice = new Slice(this.clock);
+    for (let [due] = this.due; due !== undefined; [due] = this.due) {
+      if (!slice.takes()) {
+        this.cancelRest = this.clock.after(0, () => this.runDue());
+        return;
+      }
+      const next = due.next();
+      if (next.done === true) this.due.shift();
+      else next.value();
     }
   }
 }

@@ -112,6 +112,16 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'loadtest/bench': ['clients/js', 'clients/legacy', 'loadtest'],
   'loadtest/scenarios': ['clients/js', 'clients/legacy', 'loadtest'],
   'loadtest/servers': ['clients/js', 'loadtest'],
+  // What no load from outside can bring: a node made of these rooms, as the gateway makes one.
+  'loadtest/inside': [
+    'loadtest',
+    'loadtest/servers',
+    ...leaves,
+    'src/hub',
+    'src/http',
+    'src/rollout',
+    'src/gateway',
+  ],
 };
 
 /** Packages that only the rooms whose job they are may import. */

@@ -403,7 +403,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'drain: who ignored the advice is cut',
     file: 'src/transports/websocket.ts',
-    find: `    for (const connection of this.connections) connection.end('draining');
+    find: `    await inSlices(this.connections, clock, (connection) => connection.end('draining'));
 `,
     replace: '',
     test: 'tests/e2e/moves.test.ts',

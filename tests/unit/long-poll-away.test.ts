@@ -229,7 +229,7 @@ it('a poll placed in the log that came back is held there, though its feed begin
   );
   await pause(systemClock, 200);
   expect(answer).toBeUndefined();
-  longPoll.close();
+  await longPoll.close();
   const body = await within(asked, 'the answer');
   expect(JSON.parse(body.toString())).toMatchObject({ events: [], seq: 1, epoch: head.epoch });
 });

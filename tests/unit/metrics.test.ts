@@ -67,7 +67,11 @@ describe('metrics', () => {
 
   it('asks for gauges when it is read, and knows the process', async () => {
     const metrics = new Metrics();
-    metrics.onCollect(() => metrics.setConnections([{ transport: 'websocket', cohort: 'canary' }]));
+    const connected = {
+      canary: { websocket: 1, 'long-poll': 0 },
+      control: { websocket: 0, 'long-poll': 0 },
+    };
+    metrics.onCollect(() => metrics.setConnections(connected));
     const text = await metrics.text();
     expect(text).toContain('turnout_connections{transport="websocket",cohort="canary"} 1');
     expect(text).toContain('turnout_connections{transport="long-poll",cohort="control"} 0');

@@ -100,9 +100,11 @@ export const cappedLines = (capped: RolloutBody['capped']): string[] =>
 const cells = (...texts: readonly (string | number)[]): string =>
   texts.map((text) => String(text).padStart(11)).join('');
 
-function cohortLines({ cohorts }: RolloutBody): string[] {
+function cohortLines({ cohorts, assignedBy, version }: RolloutBody): string[] {
+  const isOld = assignedBy !== undefined && assignedBy < version;
+  const note = isOld ? `  (assigned: by v${assignedBy}; v${version} is being counted)` : '';
   return [
-    row('connected', cells('assigned', 'websocket', 'long-poll')),
+    row('connected', `${cells('assigned', 'websocket', 'long-poll')}${note}`),
     ...(['canary', 'control'] as const).map((cohort) => {
       const { assigned, connected } = cohorts[cohort];
       return row(`  ${cohort}`, cells(assigned, connected.websocket, connected['long-poll']));

@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Client } from 'undici';
 import type { Profile } from '../../../schema/profile.ts';
+import { inSlices } from '../../async/slices.ts';
 import { type Cancel, pause } from '../../clock.ts';
 import { fail } from '../../errors.ts';
 import { unitMs } from '../dialect/request-reading.ts';
@@ -104,7 +105,7 @@ export class Passthrough {
     const { clock } = this.deps;
     const endMs = clock.monotonic() + withinMs;
     while (this.relays.size > 0 && clock.monotonic() < endMs) await pause(clock, lookMs);
-    for (const relay of this.relays) relay.end(fail('draining'));
+    await inSlices(this.relays, clock, (relay) => relay.end(fail('draining')));
   }
 
   /** The drain is over, and connections are cut soon: whoever comes now is answered before that. */

@@ -161,6 +161,12 @@ export class Decider {
     return percentOf(flag) > 0 || flag.strategies.some(({ name }) => name !== 'flexibleRollout');
   }
 
+  /** Whether a kill holds everybody here, by the rules or by the latch: no decision has another reason then. */
+  get isKilled(): boolean {
+    const rules = this.parts.rules();
+    return this.parts.latch.isSet || (rules !== undefined && isKilled(rules));
+  }
+
   /** Those that this node decides by; undefined: none were ever read. */
   get rules(): Rules | undefined {
     return this.parts.rules();

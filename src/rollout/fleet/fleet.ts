@@ -20,7 +20,10 @@ export interface FleetAnswers {
 export type Acknowledged = Readonly<Pick<RolloutBody, 'acks' | 'laggards' | 'capped'>>;
 
 export interface Fleet {
-  /** How this node answers. What it gives must be JSON; a question that it doesn't know gets undefined, which is no answer. */
+  /**
+   * How this node answers, at once or by a promise. What it gives must be JSON; a question that it doesn't know gets
+   * undefined, which is no answer.
+   */
   serve(answer: (question: unknown) => unknown): void;
 
   /** Resolves with every living node's answer, or after a second with those that came. Never rejects for Redis. */
@@ -59,7 +62,7 @@ export class LoneFleet implements Fleet {
   }
 
   async ask(question: object): Promise<FleetAnswers> {
-    const own = this.answer(question);
+    const own = await this.answer(question);
     return { answers: new Map(own === undefined ? [] : [[this.node.nodeId, own]]), missing: [] };
   }
 

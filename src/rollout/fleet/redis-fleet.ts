@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { PacedRuns } from '../../async/paced-runs.ts';
+import { nextTurn } from '../../async/slices.ts';
 import type { KeyPrints } from '../../auth/key-prints.ts';
 import { type Cancel, type Clock, pause } from '../../clock.ts';
 import type { LeveledLogger } from '../../logger.ts';
@@ -85,7 +86,7 @@ export class RedisFleet implements Fleet {
 
   async ask(question: object): Promise<FleetAnswers> {
     const answers = new Map<string, unknown>();
-    const own = this.answer(question);
+    const own = await this.answer(question);
     if (own !== undefined) answers.set(this.parts.nodeId, own);
     try {
       await this.look();
@@ -196,6 +197,8 @@ export class RedisFleet implements Fleet {
     await this.lookUntil(answerWithinMs, async () => {
       const lines = z.array(z.string()).parse(await redis.run(scripts.gather, [keys.answers(id)], []));
       for (const line of lines) {
+        // Each may name a thousand sessions.
+        await nextTurn();
         const { node, answer } = answerSchema.parse(JSON.parse(line));
         answers.set(node, answer);
       }
@@ -210,7 +213,7 @@ export class RedisFleet implements Fleet {
       if (from === nodeId) return;
       // Heard late, by a node that stood still: who asked was told that nothing came of it, of a drain too.
       if (isKept && (await redis.run(scripts.isAsked, [keys.asked(id)], [])) === null) return;
-      const answer = this.answer(question);
+      const answer = await this.answer(question);
       if (answer === undefined) return;
       const line = JSON.stringify({ node: nodeId, answer });
       await redis.run(scripts.answer, [keys.answers(id)], [line, keptMs]);

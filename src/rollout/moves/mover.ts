@@ -2,10 +2,12 @@
  * Brings who is connected to where the rules now put them, each at the moment that they are due: sends streams down and
  * answers held polls that may move up. It decides nothing itself and never touches an event.
  */
-import type { Cancel, Clock } from '../../clock.ts';
+import { Slice } from '../../async/slices.ts';
+import { type Cancel, type Clock, pause } from '../../clock.ts';
 import type { LeveledLogger } from '../../logger.ts';
-import { type Decider, unasked } from '../decide/decide.ts';
+import { type Asked, type Decider, type Decision, unasked } from '../decide/decide.ts';
 import { type Stay, stayOf } from '../rules/open-changes.ts';
+import { CohortCounts } from './cohort-counts.ts';
 import { type DueTimes, held } from './due-times.ts';
 import { Schedule, slotMs } from './schedule.ts';
 import type { MovableSession, MovableSessions } from './sessions.ts';
@@ -19,13 +21,13 @@ interface MoverParts {
   readonly stay: Stay;
 }
 
-/** Sessions decided in one go, unless they take longer than some milliseconds of the event loop. */
-const chunk = 500;
-const chunkMs = 8;
-
 export class Mover {
   private readonly schedule: Schedule;
+  private readonly counts: CohortCounts;
   private readonly unwatch: () => void;
+  /** Aborted once everybody connected was decided by what decisions depend on now. */
+  private walk = new AbortController();
+  private walkedVersion: number;
   private walking: Iterator<MovableSession> | undefined;
   /** Those who came, or whose moment has come, and were not looked at yet. */
   private waiting: MovableSession[] = [];
@@ -36,15 +38,23 @@ export class Mover {
   private isClosed = false;
 
   constructor(private readonly parts: MoverParts) {
-    this.schedule = new Schedule(parts.dueTimes.nowMs());
-    this.unwatch = parts.sessions.watch({
+    const { sessions, decider, dueTimes } = parts;
+    this.schedule = new Schedule(dueTimes.nowMs());
+    this.counts = new CohortCounts(sessions);
+    this.walkedVersion = decider.assignment;
+    this.walk.abort();
+    this.unwatch = sessions.watch({
       came: (session) => this.meet(session),
-      left: (session) => this.schedule.left(session),
+      left: (session) => {
+        this.schedule.left(session);
+        this.counts.left(session);
+      },
     });
   }
 
   /** Something that decisions depend on has changed: begins a walk at once, and drops one that is still going. */
   run(): void {
+    this.beginWalk();
     this.schedule.restart(this.parts.dueTimes.nowMs());
     this.waiting = [];
     this.walking = this.parts.sessions.all()[Symbol.iterator]();
@@ -53,8 +63,19 @@ export class Mover {
 
   /** The same a moment later: rules that are written in this very turn come first, and moves then carry their version. */
   runSoon(): void {
+    this.beginWalk();
+    this.walking = undefined;
     this.cancelRun();
     this.cancelRun = this.parts.clock.after(0, () => this.run());
+  }
+
+  /**
+   * How many of those connected the rules put in each cohort, and the version of the rules by which all of them were decided:
+   * older than the rules while a walk goes on. Waits for its end, at most `withinMs`.
+   */
+  async assigned(withinMs: number) {
+    await pause(this.parts.clock, withinMs, this.walk.signal);
+    return { ...this.counts.assigned(), version: this.walkedVersion };
   }
 
   /** When the moves under way will be over, Unix milliseconds; undefined when none is, or a pause holds them. */
@@ -67,12 +88,12 @@ export class Mover {
   /** The moves under way here, by direction. */
   progress(): ReturnType<Schedule['progress']> {
     const { decider, stay } = this.parts;
-    // A kill comes before every other reason: what one waits for, all do.
-    return this.schedule.progress((one) => stayOf(stay, decider.decide(one).reason === 'kill-switch'));
+    return this.schedule.progress(stayOf(stay, decider.isKilled));
   }
 
   close(): void {
     this.isClosed = true;
+    this.walk.abort();
     this.cancelNext();
     this.cancelRun();
     this.unwatch();
@@ -80,7 +101,11 @@ export class Mover {
 
   /** Who comes now was decided a moment ago, maybe by rules that have changed since; a poll may be due in a while. */
   private meet(session: MovableSession): void {
-    if (session.transport === 'long-poll' && session.assignment === undefined) return;
+    if (session.transport === 'long-poll' && session.assignment === undefined) {
+      // It can't be moved, but it may have been placed for as long as the log took.
+      this.decide(session);
+      return;
+    }
     this.waiting.push(session);
     this.planStep(0);
   }
@@ -97,10 +122,8 @@ export class Mover {
     this.cancelNext();
     this.plannedMs = undefined;
     if (this.isClosed) return;
-    const { clock, dueTimes } = this.parts;
-    const untilMs = clock.monotonic() + chunkMs;
-    this.waiting.push(...this.schedule.take(dueTimes.nowMs()));
-    for (let seen = 0; seen < chunk && clock.monotonic() <= untilMs; seen += 1) {
+    const slice = new Slice(this.parts.clock);
+    while (slice.takes()) {
       const session = this.next();
       if (session === undefined) {
         if (this.schedule.hasWaiting) this.planStep(slotMs);
@@ -113,27 +136,46 @@ export class Mover {
 
   private next(): MovableSession | undefined {
     const walked = this.walking?.next();
-    if (walked !== undefined && walked.done !== true) return walked.value;
+    if (walked?.done === false) return walked.value;
+    if (walked?.done === true) this.endWalk();
+    return this.schedule.take(this.parts.dueTimes.nowMs()) ?? this.waiting.pop();
+  }
+
+  /** Counts are of older decisions from here to the end of the walk. */
+  private beginWalk(): void {
+    if (this.walk.signal.aborted) this.walk = new AbortController();
+  }
+
+  private endWalk(): void {
     this.walking = undefined;
-    return this.waiting.pop();
+    this.walkedVersion = this.parts.decider.assignment;
+    this.walk.abort();
   }
 
   private consider(session: MovableSession): void {
-    if (session.isMoving || !this.parts.sessions.has(session)) return;
+    if (!this.parts.sessions.has(session)) return;
     try {
-      if (session.transport === 'websocket') this.moveDown(session);
-      else this.moveUp(session);
+      const decision = this.decide(session);
+      if (session.isMoving) return;
+      if (session.transport === 'websocket') this.moveDown(session, decision);
+      else this.moveUp(session, decision);
     } catch (error) {
       // One broken connection must not keep the others where they are.
       this.parts.logger.error({ err: error }, 'a session could not be moved');
     }
   }
 
-  private moveDown(session: MovableSession): void {
+  /** Decides as for a client that told nothing: what cohorts are counted by. */
+  private decide(session: MovableSession): Decision {
+    const decision = this.parts.decider.decide(session);
+    this.counts.decided(session, decision);
+    return decision;
+  }
+
+  private moveDown(session: MovableSession, unaskedDecision: Decision): void {
     const { decider, dueTimes, stay } = this.parts;
-    // A stream that came without a ticket told nothing, and is the proof of what it supports.
-    const asked = session.supports.length > 0 ? session : unasked;
-    const decision = decider.decide(session, asked);
+    const asked = askedOf(session);
+    const decision = asked === unasked ? unaskedDecision : decider.decide(session, asked);
     const { transport, reason, assignment } = decision;
     if (transport === 'websocket') return;
     const isKill = reason === 'kill-switch';
@@ -150,11 +192,10 @@ export class Mover {
     });
   }
 
-  private moveUp(session: MovableSession): void {
-    const { decider, dueTimes } = this.parts;
+  /** @param decision a poll says nothing about its client's support: negotiation asks */
+  private moveUp(session: MovableSession, decision: Decision): void {
+    const { dueTimes } = this.parts;
     if (session.assignment === undefined) return;
-    // A poll says nothing about its client's support: negotiation asks.
-    const decision = decider.decide(session);
     const { transport, reason, assignment } = decision;
     if (transport !== 'websocket' || session.assignment >= assignment) return;
     if (this.mustWait(session, dueTimes.dueAtMs(session, decision))) return;
@@ -170,4 +211,10 @@ export class Mover {
     else this.schedule.wait(session, dueMs);
     return true;
   }
+}
+
+/** A stream that came without a ticket told nothing, and is the proof of what it supports. */
+function askedOf({ supports, override }: MovableSession): Asked {
+  const isAsIfUnasked = supports.includes('websocket') && override === undefined;
+  return supports.length === 0 || isAsIfUnasked ? unasked : { supports, override };
 }

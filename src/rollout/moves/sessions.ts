@@ -1,5 +1,6 @@
 /** Who is connected to this node, as far as the mover must know: a port, so that the rollout sees no transport; and how many. */
 import type { MigrateOrder, Transport } from '../../../schema/frames.ts';
+import type { Cohort } from '../../../schema/http.ts';
 import type { Clock } from '../../clock.ts';
 import type { Connected } from '../rules/open-changes.ts';
 
@@ -9,6 +10,8 @@ export interface MovableSession {
   readonly org: string;
   readonly sub: string;
   readonly transport: Transport;
+  /** By the decision that it was admitted with; it never changes. */
+  readonly cohort: Cohort;
   readonly session: string | undefined;
   /** The version of the rules that the client has seen; undefined for one that knows none (legacy). */
   readonly assignment: number | undefined;
@@ -24,6 +27,8 @@ export interface MovableSessions {
   has(session: MovableSession): boolean;
   /** Open streams, and held polls of clients that can move up. */
   counts(): Connected;
+  /** By the cohort that each was admitted with, and by transport; without visiting one. */
+  connected(): Readonly<Record<Cohort, Readonly<Record<Transport, number>>>>;
   watch(watcher: {
     readonly came: (session: MovableSession) => void;
     readonly left: (session: MovableSession) => void;

@@ -16,7 +16,8 @@ const scripts = {
 /** Lines of the audit trail that are kept, about. */
 const auditEntries = '10000';
 
-/** Of `read` and of `change`. */
+/** The document is left out where the node holds it. */
+const readReply = z.tuple([z.number()], z.string());
 const numberAndText = z.tuple([z.number(), z.string()]);
 const linesReply = z.array(z.string());
 
@@ -27,9 +28,12 @@ export class RulesDocument {
     private readonly keys: RulesKeys,
   ) {}
 
-  /** What stands there, for `storedRules`, and Redis's time. */
-  async read(): Promise<{ readonly nowMs: number; readonly json: string }> {
-    const [nowMs, json] = numberAndText.parse(await this.redis.run(scripts.read, [this.keys.document], []));
+  /** What stands there, for `storedRules`, and Redis's time; `json` is undefined where `held` stands: it isn't sent again. */
+  async read(
+    held: Rules | undefined,
+  ): Promise<{ readonly nowMs: number; readonly json: string | undefined }> {
+    const reply = await this.redis.run(scripts.read, [this.keys.document], marks(held));
+    const [nowMs, json] = readReply.parse(reply);
     return { nowMs, json };
   }
 
@@ -39,7 +43,7 @@ export class RulesDocument {
    */
   async replace(before: Rules | undefined, rules: Rules, entry: AuditEntry) {
     const args = [
-      ...(before === undefined ? ['', ''] : [String(before.version), orderable(before.nonce)]),
+      ...marks(before),
       ...documentArgs(rules),
       JSON.stringify(entry),
       this.keys.changed,
@@ -73,9 +77,12 @@ export const parseRules = (json: string): Rules => rulesSchema.parse(JSON.parse(
 /** Undefined: nothing stands there. @throws as `parseRules` */
 export const storedRules = (json: string): Rules | undefined => (json === '' ? undefined : parseRules(json));
 
+/** What the scripts tell a document by. */
+const marks = (rules: Rules | undefined): string[] =>
+  rules === undefined ? ['', ''] : [String(rules.version), orderable(rules.nonce)];
+
 const documentArgs = (rules: Rules): string[] => [
-  String(rules.version),
-  orderable(rules.nonce),
+  ...marks(rules),
   isKilled(rules) ? '1' : '0',
   JSON.stringify(rules),
 ];

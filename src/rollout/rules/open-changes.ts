@@ -203,8 +203,9 @@ export const pastToggles = (rules: Rules): readonly Feature[] =>
 const pastName = ({ assignment }: OpenChange): string => `${transportFlag}@${assignment}`;
 const someKill: Kill = { id: 'past', at: 0, who: '', reason: '' };
 
-function undone(list: readonly string[], diff: ListDiff | undefined): string[] {
-  if (diff === undefined) return [...list];
+function undone(list: string[], diff: ListDiff | undefined): string[] {
+  // The same list: `isListed` makes one set of it for all states.
+  if (diff === undefined) return list;
   const added = new Set(diff.added);
   return [...list.filter((entry) => !added.has(entry)), ...diff.removed];
 }

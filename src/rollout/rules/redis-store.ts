@@ -150,10 +150,10 @@ export class RedisRulesStore implements RulesStore {
   /** @throws log_unavailable */
   private async fetch(): Promise<void> {
     const { clock } = this.options;
-    const { nowMs, json } = await this.document.read();
+    const { nowMs, json } = await this.document.read(this.held);
     this.offsetMs = nowMs - clock.now();
     this.link.answered();
-    await this.meet(storedRules(json));
+    if (json !== undefined) await this.meet(storedRules(json));
   }
 
   /** Lets the environment write what it has to, once: the first rules, or changed ones that nobody else ever wrote. */

@@ -57,6 +57,11 @@ describe('rolloutLines', () => {
     expect(told).toMatch(/^next .*turnout rollout kill/m);
   });
 
+  it('says by which version cohorts are counted while a node still counts, and nothing otherwise', () => {
+    expect(show({ assignedBy: 41 })).toContain('(assigned: by v41; v42 is being counted)');
+    expect(show({ assignedBy: 42 })).not.toContain('being counted');
+  });
+
   it.each<[string, Partial<RolloutBody>, RegExp]>([
     ['a kill', { killed: true, killedBy: { rules: [kill], node: ['k-1'] } }, /next .*turnout rollout unkill/],
     ['a kill file', { killed: true, killedBy: { rules: [], node: ['/run/kill'] } }, /next .*rm \/run\/kill/],

@@ -39,7 +39,7 @@ beforeEach(() => {
       drain,
     }) as never,
   );
-  joinFleet({ rollout: on.rollout, sessions: on.sessions, drain, shadows: () => ({}) });
+  joinFleet({ rollout: on.rollout, sessions: on.sessions, clock: on.clock, drain, shadows: () => ({}) });
 });
 afterEach(() => on.rollout.close());
 
