@@ -2,10 +2,9 @@
 import type { KeyedAuthenticator } from '../auth/authenticator.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import { asTurnoutError } from '../errors.ts';
 import { Hub } from '../hub/hub.ts';
 import type { Sessions } from '../hub/sessions.ts';
-import type { EventLog, LogHealth } from '../log/event-log.ts';
+import { type EventLog, isAway, type LogHealth } from '../log/event-log.ts';
 import { connectRedis, openLog } from '../log/open-log.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -80,7 +79,7 @@ function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): 
     onRepair(org, why, cause) {
       metrics.feedRepairs.inc({ why });
       // An outage of the log heals by itself; any other failure needs somebody.
-      if (cause !== undefined && asTurnoutError(cause).code !== 'log_unavailable')
+      if (cause !== undefined && !isAway(cause))
         logger.error({ org, why, err: cause }, 'a feed cannot read its log');
       else logger.warn({ org, why }, 'a feed reads the log again');
     },

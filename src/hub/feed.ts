@@ -189,6 +189,10 @@ export class Feed implements Source {
     this.groups.recheck();
   }
 
+  fail(fault: unknown): void {
+    this.groups.fail(fault);
+  }
+
   /** Tells the hub by how much the ring has grown since it was last told. */
   private account(): void {
     const grownBytes = this.ring.bytes - this.accountedBytes;

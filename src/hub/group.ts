@@ -18,6 +18,8 @@ export interface Member {
   recheck(): void;
   /** Events that are not stored; all of its services. */
   ephemeral(events: readonly EphemeralEvent[]): void;
+  /** It can't go on: its client is told, and it reads no more. */
+  fail(fault: unknown): void;
 }
 
 export type Fetched =
@@ -151,6 +153,11 @@ export class Groups {
       const theirs = ephemeral.filter((event) => group.services.has(event.service));
       if (theirs.length > 0) for (const member of group.members) member.ephemeral(theirs);
     }
+  }
+
+  /** Nobody can go on. */
+  fail(fault: unknown): void {
+    for (const group of this.byKey.values()) for (const member of group.members) member.fail(fault);
   }
 
   /** The ring began anew. */

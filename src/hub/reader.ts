@@ -89,7 +89,7 @@ export class Reader extends RingCursor {
     this.sink.reset(reason, this.place);
   }
 
-  protected fail(fault: unknown): void {
+  fail(fault: unknown): void {
     this.sink.fail(fault);
   }
 }

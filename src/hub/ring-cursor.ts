@@ -4,10 +4,10 @@
  */
 import { backoffMs } from '../async/retry.ts';
 import { type Clock, pause } from '../clock.ts';
-import { asTurnoutError } from '../errors.ts';
 import type { ResetReason } from '../../schema/frames.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
+import { isAway } from '../log/event-log.ts';
 import type { Chunk, Form } from './chunk.ts';
 import type { Feed } from './feed.ts';
 import type { Group, Member } from './group.ts';
@@ -45,8 +45,8 @@ export abstract class RingCursor implements Member {
   protected abstract take(chunk: Chunk): void;
   /** The log can't go on from its position: it stands at the head now. */
   protected abstract restarted(reason: ResetReason): void;
-  /** A fault of ours, not the log's absence. It reads no more. */
-  protected abstract fail(fault: unknown): void;
+  /** A fault of ours or a damaged log, not the log's absence. It reads no more. */
+  abstract fail(fault: unknown): void;
   /** The log is away, and will be asked again. */
   protected bear(): void {}
 
@@ -83,7 +83,7 @@ export abstract class RingCursor implements Member {
         this.restarted(fetched.reason);
       }
     } catch (thrown) {
-      if (asTurnoutError(thrown).code !== 'log_unavailable') {
+      if (!isAway(thrown)) {
         this.fail(thrown);
         return;
       }

@@ -48,6 +48,7 @@ export function openLog(redis: RedisConnection | undefined, node: LogNode): Even
       metrics.feedDeaf.inc();
       logger.warn('a subscription to Redis had gone deaf and is made anew');
     },
+    onDamaged: (org, err) => logger.error({ org, err }, "an org's log is damaged: others go on"),
     onError: (what) => metrics.redisErrors.inc({ what }),
     onHealth: ({ isUp, detail }) =>
       isUp ? logger.info({ detail }, 'the log is back') : logger.warn({ detail }, 'the log is away'),

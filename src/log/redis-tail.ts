@@ -36,7 +36,8 @@ export interface RedisTailOptions {
   /** The org's head, and its end put off; undefined where it has no log. */
   readonly keep: (org: string) => Promise<Position | undefined>;
   readonly onDeaf: () => void;
-  readonly onError: (error: unknown) => void;
+  /** @param org whose message or head it was; undefined: a connection's fault */
+  readonly onError: (error: unknown, org?: string) => void;
 }
 
 const tickMs = 1000;
@@ -115,6 +116,7 @@ export class RedisTail {
       link: this.linkTo(owner),
       heard: undefined,
       places: undefined,
+      failures: 0,
       tell: (message) => subscribers.tell(message),
       onMessage: (text) => this.receive(tail, text),
       onHeard: (isAgain) => {
@@ -179,7 +181,7 @@ export class RedisTail {
     try {
       message = tailMessageOf(text);
     } catch (error) {
-      this.options.onError(error);
+      this.options.onError(error, tail.org);
       message = { kind: 'interrupted' };
     }
     const place = placeAfter(message);

@@ -162,7 +162,7 @@ export class HeldPoll extends RingCursor implements LiveSession {
     this.finish(undefined, { reset });
   }
 
-  protected fail(fault: unknown): void {
+  fail(fault: unknown): void {
     this.close();
     this.reject(fault);
   }
