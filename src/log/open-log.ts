@@ -34,9 +34,9 @@ export function openLog(redis: RedisConnection | undefined, node: LogNode): Even
   const retention = {
     retentionMs: config.TURNOUT_RETENTION_MS,
     retentionEvents: config.TURNOUT_RETENTION_EVENTS,
+    retentionBytes: config.TURNOUT_RETENTION_BYTES,
   };
-  if (redis === undefined)
-    return createMemoryLog({ clock, ...retention, retentionBytes: config.TURNOUT_RETENTION_BYTES });
+  if (redis === undefined) return createMemoryLog({ clock, ...retention });
   return createRedisLog({
     connection: redis,
     clock,

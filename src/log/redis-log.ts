@@ -30,9 +30,10 @@ import { ephemeralMessage, fieldsOf, headOf, readAnswerOf } from './redis-wire.t
 export interface RedisLogOptions extends RedisHealthOptions {
   /** How long a subscribe may take; commands have the connection's own bound. */
   readonly timeoutMs: number;
-  /** What each org keeps, at least by count: Redis trims whole nodes of a stream. */
+  /** What each org keeps: by age, by count, and by bytes of JSON and recipients. */
   readonly retentionMs: number;
   readonly retentionEvents: number;
+  readonly retentionBytes: number;
   /** The idempotency window; the protocol's unless a test wants a shorter one. */
   readonly idempotencyMs?: number;
   readonly idempotencyIds?: number;
@@ -102,6 +103,7 @@ class RedisLog implements EventLog {
       this.idsWindowMs,
       this.expiryMs,
       ...(fence === undefined ? ['', 0] : [publisher, fence]),
+      options.retentionBytes,
     ];
     for (const event of events) args.push(`${publisher}\n${event.id}`, this.clock.tag(48), fieldsOf(event));
     const run = (): Promise<unknown> => scripts.append.run(this.connection.commands, all, args);

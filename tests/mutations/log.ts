@@ -2,6 +2,7 @@
 import type { Mutation } from './mutation.ts';
 
 const damaged = 'tests/correctness/damaged-org';
+const retention = 'tests/correctness/redis-retention';
 
 export const logMutations: readonly Mutation[] = [
   {
@@ -35,5 +36,37 @@ export const logMutations: readonly Mutation[] = [
     replace: 'clock.after(backoffMs(0, { firstMs: 1, maxMs: 1 }, clock), () => {',
     test: damaged,
     expectRed: 'compares a head that fails less and less often',
+  },
+  {
+    name: 'correctness: bytes bound nothing in Redis',
+    file: 'src/log/lua/append.lua',
+    find: 'or (bytes > maxBytes and length > 1) or',
+    replace: 'or',
+    test: retention,
+    expectRed: 'keeps an org in Redis within its bytes, however large its events',
+  },
+  {
+    name: 'correctness: a log of an older version is never counted',
+    file: 'src/log/lua/append.lua',
+    find: "if from ~= '-' then\n  local rows",
+    replace: "if from ~= '-' then from = '-' elseif false then\n  local rows",
+    test: retention,
+    expectRed: 'counts a log that an older version has left',
+  },
+  {
+    name: 'correctness: a count is trusted after an older version has appended',
+    file: 'src/log/lua/append.lua',
+    find: 'if wasSeq == meta[2] then',
+    replace: 'if wasSeq then',
+    test: retention,
+    expectRed: 'finds its count again after a node of an older version has appended',
+  },
+  {
+    name: 'correctness: an append reads a whole log of an older version',
+    file: 'src/log/lua/append.lua',
+    find: "'-', 'COUNT', 100)",
+    replace: "'-', 'COUNT', 100000)",
+    test: retention,
+    expectRed: 'counts a log that an older version has left, a hundred entries at each append',
   },
 ];
