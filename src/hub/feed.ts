@@ -2,6 +2,7 @@
  * One org's log as this node sees it: a tail that is checked link by link, a ring of the newest events, and the groups
  * that read it. Nothing is placed by its seq alone: what doesn't chain to the head makes the feed read the log.
  */
+import { type OnFault, uncaught } from '../async/faults.ts';
 import { SingleFlight } from '../async/single-flight.ts';
 import type { Clock } from '../clock.ts';
 import { isSamePlace, placeOf, type Position } from '../log/cursor.ts';
@@ -25,6 +26,7 @@ export interface FeedDeps {
   /** Its ring grew (or shrank) by so many bytes. */
   readonly onBytes: (delta: number) => void;
   readonly onRepair?: OnRepair;
+  readonly onFault?: OnFault;
   readonly onFlushed?: OnFlushed;
 }
 
@@ -42,6 +44,7 @@ export class Feed implements Source {
   ring: Ring;
   readonly pages: Pages;
   readonly groups: Groups;
+  readonly onFault: OnFault;
   private readonly tail: Tail;
   /** Made with the first ephemeral event: most orgs have none. */
   private ephemeral: EphemeralDedup | undefined;
@@ -62,6 +65,7 @@ export class Feed implements Source {
     this.ring = new Ring(parts.head);
     this.pages = parts.pages;
     this.groups = new Groups(this, deps.onFlushed);
+    this.onFault = deps.onFault ?? uncaught;
     this.tail = parts.tail;
     this.held = parts.held;
   }
@@ -149,8 +153,17 @@ export class Feed implements Source {
   }
 
   private receive(message: TailMessage): void {
-    if (this.isLive) this.accept(message);
-    else if (this.isOpen()) this.held.add(message);
+    if (!this.isLive) {
+      if (this.isOpen()) this.held.add(message);
+      return;
+    }
+    try {
+      this.accept(message);
+    } catch (error) {
+      // How much of it was taken isn't known: the log knows.
+      this.onFault('feed', error);
+      void this.repair('interrupted');
+    }
   }
 
   private accept(message: TailMessage): void {

@@ -2,6 +2,7 @@
  * The feeds of this node: one for each org that has a local reader, opened by the first, closed some seconds after the
  * last. Flushes all that changed once per turn of the loop, and keeps the rings together inside one budget of bytes.
  */
+import { runEach } from '../async/faults.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { Feed, type FeedDeps } from './feed.ts';
 import { PageCache } from './pages.ts';
@@ -106,7 +107,8 @@ export class Hub {
   private flush(): void {
     const feeds = [...this.dirty];
     this.dirty.clear();
-    for (const feed of feeds) feed.flush();
+    // A fault of one org's feed is no other's.
+    for (const feed of feeds) runEach([() => feed.flush()], 'feed', feed.onFault);
     this.evict();
   }
 

@@ -4,6 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { limits } from '../../schema/codes.ts';
+import type { OnFault } from '../async/faults.ts';
 import type { Clock } from '../clock.ts';
 import { fail, type TurnoutError } from '../errors.ts';
 import type { RedisConnection } from '../redis/connections.ts';
@@ -39,6 +40,8 @@ export interface RedisLogOptions extends RedisHealthOptions {
   readonly idempotencyIds?: number;
   /** A subscription that heard nothing any more was rebuilt. */
   readonly onDeaf?: () => void;
+  /** A listener of a tail threw. */
+  readonly onFault?: OnFault;
   /** One org's log is damaged, while the log is up: told once a minute for each. */
   readonly onDamaged?: (org: string, error: unknown) => void;
 }

@@ -5,6 +5,7 @@
  */
 import type { Cancel, Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
+import type { OnFault } from '../async/faults.ts';
 import { withDeadline } from '../async/deadline.ts';
 import { Listeners } from '../async/listeners.ts';
 import type { RedisConnection } from '../redis/connections.ts';
@@ -36,6 +37,7 @@ export interface RedisTailOptions {
   /** The org's head, and its end put off; undefined where it has no log. */
   readonly keep: (org: string) => Promise<Position | undefined>;
   readonly onDeaf: () => void;
+  readonly onFault?: OnFault;
   /** @param org whose message or head it was; undefined: a connection's fault */
   readonly onError: (error: unknown, org?: string) => void;
 }
@@ -148,7 +150,7 @@ export class RedisTail {
   }
 
   private linkTo(owner: string): RedisSubscription {
-    const { connection, clock, publish, onError } = this.options;
+    const { connection, clock, publish, onError, onFault } = this.options;
     const known = this.links.get(owner);
     if (known !== undefined) return known;
     const isSharded = connection.target.kind === 'cluster';
@@ -157,6 +159,7 @@ export class RedisTail {
       kind: isSharded ? 'shard' : 'channel',
       clock,
       probe: { channel: this.probeChannel(owner), send: (channel) => publish(channel, 'p') },
+      ...(onFault && { onFault }),
       onRefused: (error) => {
         onError(error);
         connection.refreshOwners();

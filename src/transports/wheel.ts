@@ -2,6 +2,7 @@
  * One wheel for every deadline of the connections: hand-shakes, pings, expiries, held polls. A timer a socket would be
  * thousands of timers; this is one interval and a bucket a slot. Also tells when the node itself stalled.
  */
+import { type OnFault, runEach, uncaught } from '../async/faults.ts';
 import type { Cancel, Clock } from '../clock.ts';
 
 // Deadlines are met up to one slot late, never early.
@@ -15,7 +16,10 @@ export class Wheel {
   private readonly stalls: { atMs: number; ms: number }[] = [];
   private readonly stop: Cancel;
 
-  constructor(private readonly clock: Clock) {
+  constructor(
+    private readonly clock: Clock,
+    private readonly onFault: OnFault = uncaught,
+  ) {
     this.lastTickMs = clock.monotonic();
     this.next = Math.floor(this.lastTickMs / slotMs) + 1;
     this.stop = clock.every(slotMs, () => this.turn());
@@ -59,7 +63,7 @@ export class Wheel {
       this.next += 1;
       const due = this.slots.get(slot);
       this.slots.delete(slot);
-      if (due !== undefined) for (const run of due) run();
+      if (due !== undefined) runEach(due, 'timer', this.onFault);
     }
   }
 }

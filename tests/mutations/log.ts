@@ -3,6 +3,7 @@ import type { Mutation } from './mutation.ts';
 
 const damaged = 'tests/correctness/damaged-org';
 const retention = 'tests/correctness/redis-retention';
+const isolated = 'tests/correctness/isolated-faults';
 
 export const logMutations: readonly Mutation[] = [
   {
@@ -68,5 +69,50 @@ export const logMutations: readonly Mutation[] = [
     replace: "'-', 'COUNT', 100000)",
     test: retention,
     expectRed: 'counts a log that an older version has left, a hundred entries at each append',
+  },
+  {
+    name: "correctness: a reader's fault skips those after it",
+    file: 'src/hub/ring-cursor.ts',
+    find: `    } catch (fault) {
+      this.broke(fault);
+      return false;
+    }`,
+    replace: `    } catch (fault) {
+      throw fault;
+    }`,
+    test: isolated,
+    expectRed: 'is the only one who misses what came',
+  },
+  {
+    name: "correctness: one feed's fault skips the feeds after it",
+    file: 'src/hub/hub.ts',
+    find: "runEach([() => feed.flush()], 'feed', feed.onFault);",
+    replace: 'feed.flush();',
+    test: isolated,
+    expectRed: 'a flush that throws leaves the other feeds of its tick their turn',
+  },
+  {
+    name: 'correctness: a deadline that throws takes its slot along',
+    file: 'src/transports/wheel.ts',
+    find: "runEach(due, 'timer', this.onFault);",
+    replace: 'for (const run of due) run();',
+    test: isolated,
+    expectRed: 'a deadline that throws leaves the others of its slot',
+  },
+  {
+    name: 'correctness: a timer that throws ends the node',
+    file: 'src/async/faults.ts',
+    find: "runEach([run], 'timer', onFault);",
+    replace: 'run();',
+    test: isolated,
+    expectRed: 'a timer that throws goes on',
+  },
+  {
+    name: 'correctness: a listener that throws silences the next',
+    file: 'src/async/listeners.ts',
+    find: 'fault ??= { error };',
+    replace: 'throw error;',
+    test: isolated,
+    expectRed: 'a listener that throws keeps the next ones from nothing',
   },
 ];
