@@ -148,6 +148,20 @@ export const variables = {
   TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S: int(1)
     .default(2000)
     .describe('Requests a second from one address; not counted for loopback.'),
+  TURNOUT_MAX_BYTES_IN_FLIGHT: int(1024 * 1024)
+    .default(32 * 1024 * 1024)
+    .describe(
+      'Bytes that all clients together may make this node hold: unread answers, requests sent ahead, frames that wait. Past it the connection that has held bytes for longest is cut (`turnout_connections_cut_total`).',
+    ),
+  TURNOUT_MAX_BYTES_IN_FLIGHT_PER_ADDRESS: int(1024 * 1024)
+    .default(16 * 1024 * 1024)
+    .describe('The same for the clients of one address; not counted for loopback.'),
+  TURNOUT_MAX_BYTES_IN_FLIGHT_PER_USER: int(1024 * 1024)
+    .default(8 * 1024 * 1024)
+    .describe('The same for one user.'),
+  TURNOUT_STALLED_ANSWER_MS: int(1000, 600_000)
+    .default(15_000)
+    .describe('How long an answer may wait without a byte of it being read before its connection is cut.'),
   TURNOUT_COMPRESS_MIN_BYTES: int(1)
     .default(1024)
     .describe('From this size on an event frame is compressed, for clients that offered it.'),

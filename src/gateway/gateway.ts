@@ -1,4 +1,5 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
+import { BytesInFlight } from '../async/bytes-in-flight.ts';
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
 import { authServerReport } from '../auth/server.ts';
 import type { Clock } from '../clock.ts';
@@ -11,6 +12,7 @@ import { openData, showData } from './data.ts';
 import { adminRoutes } from '../http/admin.ts';
 import { joinFleet } from '../http/admin-fleet.ts';
 import { allowedMethods, authenticating, createApp } from '../http/app.ts';
+import { HttpConnections } from '../http/connections.ts';
 import { docsRoutes } from '../http/docs.ts';
 import { createRequestLimits } from '../http/limits.ts';
 import { negotiateRoute } from '../http/negotiate.ts';
@@ -98,6 +100,16 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
   });
 
+  const inFlight = new BytesInFlight({
+    node: config.TURNOUT_MAX_BYTES_IN_FLIGHT,
+    address: config.TURNOUT_MAX_BYTES_IN_FLIGHT_PER_ADDRESS,
+    user: config.TURNOUT_MAX_BYTES_IN_FLIGHT_PER_USER,
+  });
+  const connections = new HttpConnections({
+    inFlight,
+    stallMs: config.TURNOUT_STALLED_ANSWER_MS,
+    addressOf: limits.countedAddress,
+  });
   const shared = { hub, sessions, admission: rollout.admission, clock, wheel, traffic };
   const longPoll = new LongPoll({
     ...shared,
@@ -114,7 +126,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? (isLoopbackHost(config.TURNOUT_HOST) ? 5000 : 256),
     compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
     maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
-    addressOf: (request) => limits.addressOf(request),
+    addressOf: limits.countedAddress,
+    inFlight,
+    isAnswering: (request) => connections.isAnswering(request),
     isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
     cookie,
     mayUpgrade: (request) => limits.take(request) === 0,
@@ -137,10 +151,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const version = (): number => rollout.decider.assignment;
   metrics.onCollect(() => {
     showData(metrics, data, sessions);
+    metrics.showInFlight(inFlight);
     metrics.rulesVersion.set(version());
     metrics.bridges.set(adoption.bridges());
   });
-  const authenticate = authenticating(authenticator, cookie);
+  const authenticate = authenticating(authenticator, cookie, (request, identity) =>
+    connections.belongsTo(request, identity),
+  );
   const { decider, store } = rollout;
   const { TURNOUT_ADMIN_TOKEN: adminToken, TURNOUT_PING_MS: pingMs } = config;
   const ops = opsRoutes({
@@ -194,6 +211,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
     takes: adoption.takes,
     attach: (on) => stream.attach(on),
+    connections,
   });
   await stage?.begin(server.url);
 

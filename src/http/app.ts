@@ -2,6 +2,7 @@
  * The shell around every route: request ids, the caller, rate limits, CORS, security headers, and one form for every error.
  * It knows no route but the stream's, which refuses what is no upgrade.
  */
+import type { IncomingMessage } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
@@ -112,12 +113,14 @@ export type Authenticate = (c: Context) => Promise<Identity>;
  * Returns what authenticates the caller of a users' route: by the Authorization header, else by the cookie; a token in the
  * query is for the stream alone. It throws unauthorized, and origin_forbidden for a write or a negotiation that a cookie
  * authenticates, from a page of an origin that may not.
+ * @param onKnown told of each caller that is known
  */
 export function authenticating(
   authenticator: Pick<Authenticator, 'verify'>,
   cookie?: CookiePolicy,
+  onKnown?: (request: IncomingMessage, identity: Identity) => void,
 ): Authenticate {
-  return (c) => {
+  return async (c: Context<AppEnv>) => {
     const header = (name: string): string | undefined => c.req.header(name);
     const brought = { authorization: header('authorization'), cookie: header('cookie') };
     const credential = readCredential(brought, cookie?.name);
@@ -125,7 +128,10 @@ export function authenticating(
     const isReading = c.req.method === 'GET' || c.req.method === 'HEAD';
     if (credential?.place === 'cookie' && !isReading && cookie?.mayChange(page) !== true)
       throw fail('origin_forbidden', 'a cookie changes nothing for a page of this origin');
-    return authenticator.verify(credential);
+    const identity = await authenticator.verify(credential);
+    const incoming = c.env?.incoming;
+    if (incoming !== undefined) onKnown?.(incoming, identity);
+    return identity;
   };
 }
 

@@ -6,6 +6,7 @@ import { Hono } from 'hono';
 import { generateSpecs } from 'hono-openapi';
 import { fail } from '../errors.ts';
 import type { AppEnv } from './app.ts';
+import { answerDirectly } from './direct-answer.ts';
 
 /** Swagger UI's own files that the page needs; nothing else of the package is served. */
 const assets: Readonly<Record<string, string>> = {
@@ -70,14 +71,24 @@ export async function openApiDocument(app: Hono<AppEnv>): Promise<object> {
 }
 
 /** @param app whose routes are described, as they stand at the first request */
-export function docsRoutes(app: Hono<AppEnv>): Hono {
-  let document: Promise<object> | undefined;
+export function docsRoutes(app: Hono<AppEnv>): Hono<AppEnv> {
   const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
-  return new Hono()
-    .get('/openapi.json', async (c) => {
-      document ??= openApiDocument(app);
-      return c.json(await document);
-    })
+  const load = (file: string) => readFile(join(folder, file));
+  const describe = async () => Buffer.from(JSON.stringify(await openApiDocument(app)));
+  // One buffer for all who ask: a large answer that is made anew for each would fill the node's memory.
+  const made = new Map<string, Promise<Buffer>>();
+  const once = async (name: string, make: (name: string) => Promise<Buffer>): Promise<Buffer> => {
+    const making = made.get(name) ?? make(name);
+    made.set(name, making);
+    return making.catch((error: unknown) => {
+      made.delete(name);
+      throw error;
+    });
+  };
+  return new Hono<AppEnv>()
+    .get('/openapi.json', async (c) =>
+      answerDirectly(c, await once('openapi.json', describe), { 'content-type': 'application/json' }),
+    )
     .get('/docs', (c) => {
       c.header('content-security-policy', policy);
       return c.html(page);
@@ -88,7 +99,7 @@ export function docsRoutes(app: Hono<AppEnv>): Hono {
       const file = c.req.param('file');
       const type = Object.hasOwn(assets, file) ? assets[file] : undefined;
       if (type === undefined) throw fail('not_found');
-      const bytes = await readFile(join(folder, file));
-      return c.body(bytes, 200, { 'content-type': type, 'cache-control': 'public, max-age=3600' });
+      const headers = { 'content-type': type, 'cache-control': 'public, max-age=3600' };
+      return answerDirectly(c, await once(file, load), headers);
     });
 }

@@ -33,18 +33,23 @@ export function createRequestLimits(options: {
   const isTrusted = (address: string): boolean =>
     trustsAny && address !== '' && proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
   const addressOf = (arrival: Arrival): string | undefined => callerOf(arrival, isTrusted) || undefined;
+  const countedAddress = (arrival: Arrival): string | undefined => {
+    const address = addressOf(arrival);
+    return address === undefined || isLoopbackHost(address) ? undefined : networkOf(address);
+  };
   // The least recently used is forgotten first, and was full again by then.
   const buckets = new LRUCache<string, { tokens: number; atMs: number }>({ max: maxAddresses });
   return {
     /** Returns the caller's own address; undefined where the socket is gone. */
     addressOf,
+    /** Returns the address that limits count by: a /64 of IPv6; undefined for loopback, where they are off. */
+    countedAddress,
     /** True where the peer is a proxy whose X-Forwarded-For is believed. */
     trustsPeer: (arrival: Arrival): boolean => isTrusted(peerOf(arrival)),
     /** Counts one request. Returns 0 where it may pass, else the seconds after which the next may. */
     take(arrival: Arrival): number {
-      const address = addressOf(arrival);
-      if (address === undefined || isLoopbackHost(address)) return 0;
-      const key = networkOf(address);
+      const key = countedAddress(arrival);
+      if (key === undefined) return 0;
       const nowMs = clock.monotonic();
       const bucket = buckets.get(key) ?? { tokens: perSecond, atMs: nowMs };
       buckets.set(key, bucket);

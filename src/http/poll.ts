@@ -1,12 +1,12 @@
 /** `GET /v1/realtime/poll` (docs/PROTOCOL.md, 7): reads the query, and writes the answer's shared bytes as they are. */
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { describeRoute } from 'hono-openapi';
 import { type PollQuery, pollBodySchema, pollQuerySchema, serviceListSchema } from '../../schema/http.ts';
 import { fail } from '../errors.ts';
 import { startOf } from '../transports/client-frames.ts';
 import type { AppEnv, Authenticate } from './app.ts';
-import type { LongPoll, PollAnswer } from '../transports/long-poll.ts';
+import type { LongPoll } from '../transports/long-poll.ts';
+import { answerDirectly } from './direct-answer.ts';
 import { answer, parameter, refusals, tokenRefusals } from './described.ts';
 import { pollClientOf } from '../transports/poll-request.ts';
 
@@ -48,7 +48,8 @@ export function pollRoute(deps: { authenticate: Authenticate; longPoll: LongPoll
       assignment: asked.assignment,
       client: pollClientOf(c.env?.outgoing),
     });
-    return respond(c, polled);
+    const close = polled.mustClose ? { connection: 'close' } : {};
+    return answerDirectly(c, polled.body, { 'content-type': 'application/json', ...close });
   });
   return app;
 }
@@ -76,21 +77,4 @@ function parseServices(list: string | undefined): ReadonlySet<string> {
 function parseLastSeq(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   return /^\d+$/.test(text) ? Number(text) : Number.NaN;
-}
-
-/** Writes the answer past Hono's Response, which costs more than the event: one event answers hundreds of held polls. */
-function respond(c: Context<AppEnv>, { body, mustClose }: PollAnswer): Response {
-  const outgoing = c.env?.outgoing;
-  // Reading `c.res` would make Hono build a Response, and another one when the handler returns.
-  const shell = c.get('shellHeaders') ?? Object.fromEntries(c.res.headers);
-  const headers: Record<string, string> = { ...shell, 'content-type': 'application/json' };
-  // Hono's cors() adds this after the handler, when the answer is on its way already.
-  if ('access-control-allow-origin' in headers) headers.vary = 'Origin';
-  if (mustClose) headers.connection = 'close';
-  if (outgoing === undefined) return new Response(new Uint8Array(body), { headers });
-  if (!outgoing.destroyed) {
-    outgoing.writeHead(200, { ...headers, 'content-length': body.length });
-    outgoing.end(body);
-  }
-  return RESPONSE_ALREADY_SENT;
 }

@@ -4,6 +4,7 @@ import { type AddressInfo, Server as NetServer } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { type Clock, pause } from '../clock.ts';
 import { type Config, ConfigError } from '../config/config.ts';
+import type { HttpConnections } from './connections.ts';
 
 // Node's default of 511 drops connects when thousands come back at once.
 const backlog = 4096;
@@ -24,8 +25,10 @@ export async function openServer(options: {
   takes: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
   /** Called before the server listens, to take its upgrades. */
   attach: (server: Server) => void;
+  /** What a connection may make the node hold. */
+  connections: HttpConnections;
 }) {
-  const { config, clock, takes } = options;
+  const { config, clock, takes, connections } = options;
   // The adaptor's own Response would be written after a poll has answered by itself (RESPONSE_ALREADY_SENT).
   const overrideGlobalObjects = false;
   // Balancers ask for health in HTTP/1.0, which needs no Host; the adaptor would answer them 400.
@@ -38,10 +41,14 @@ export async function openServer(options: {
     headersTimeout: headersMs,
     connectionsCheckingInterval: 5000,
   };
-  const server = createServer(times, (request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
     if (isClosing) response.shouldKeepAlive = false;
     if (takes?.(request, response) !== true) void answer(request, response);
-  });
+  };
+  const server = createServer(
+    { ...times, IncomingMessage: connections.requestClass(), ServerResponse: connections.responseClass() },
+    connections.inTurn(handle),
+  );
   options.attach(server);
   await new Promise<void>((resolve, reject) => {
     const refused = (error: NodeJS.ErrnoException): void => reject(toldBySetting(error));

@@ -4,6 +4,7 @@
  */
 import { type Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { codes } from '../../schema/codes.ts';
+import type { BytesInFlight } from '../async/bytes-in-flight.ts';
 import { LegacyMetrics } from './legacy.ts';
 import { BridgeMetrics } from './bridge.ts';
 import { Instruments } from './instruments.ts';
@@ -97,6 +98,16 @@ export class Metrics extends Instruments {
     'turnout_rules_version',
     'version of the rollout rules that this node holds',
   );
+  private readonly bytesInFlight = this.gauge(
+    'turnout_bytes_in_flight',
+    'bytes that clients make this node hold: answers not read, requests sent ahead, frames that wait',
+    ['kind'],
+  );
+  private readonly connectionsCut = this.counter(
+    'turnout_connections_cut_total',
+    'connections cut for what they made this node hold: stalled (read nothing), pipelined (sent too many requests ahead), or the bound of the node, address or user',
+    ['cause'],
+  );
   readonly isLogUp = this.gauge('turnout_log_up', '1 while the event log can be reached');
   /** What passes between old clients and their old backend. */
   readonly legacy = new LegacyMetrics(this.registry);
@@ -156,6 +167,12 @@ export class Metrics extends Instruments {
     for (const transport of ['websocket', 'long-poll'])
       for (const cohort of ['canary', 'control']) this.connections.set({ transport, cohort }, 0);
     for (const { transport, cohort } of sessions) this.connections.inc({ transport, cohort });
+  }
+
+  /** Shows what clients make this node hold, and how many connections were cut for it. */
+  showInFlight({ held, cuts }: BytesInFlight): void {
+    for (const [kind, bytes] of Object.entries(held)) this.bytesInFlight.set({ kind }, bytes);
+    copy(this.connectionsCut, 'cause', cuts);
   }
 
   /** Runs `read` before each collection: it sets gauges from what the rooms hold. */

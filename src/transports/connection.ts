@@ -17,7 +17,7 @@ import type { Position } from '../log/cursor.ts';
 import { parseFirstFrame } from './client-frames.ts';
 import { closeCodeOf, endedBy } from './close-report.ts';
 import { Commands } from './commands.ts';
-import type { StreamDeps, Visitor } from './deps.ts';
+import type { StreamDeps, Visitor, WayIn } from './deps.ts';
 import { frames } from './frames.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Inbox } from './inbox.ts';
@@ -55,11 +55,12 @@ export class StreamConnection implements LiveSession {
     private readonly ws: WebSocket,
     socket: Duplex & { bytesRead?: number },
     private readonly form: Form,
+    private readonly way: WayIn,
   ) {
     this.connection = deps.clock.id();
     this.sinceMs = deps.clock.now();
     this.outbox = new Outbox(ws, socket, deps.traffic, this);
-    this.inbox = new Inbox(ws, deps.clock, this.outbox, (text) => {
+    this.inbox = new Inbox(ws, deps.clock, this.outbox, way.holder, (text) => {
       if (this.commands !== undefined) return this.commands.handle(text);
       return this.open(text).catch((thrown) => this.fail(thrown));
     });
@@ -108,6 +109,7 @@ export class StreamConnection implements LiveSession {
     this.supports = ticket?.supports ?? anyTransport;
     this.override = ticket?.override;
     this.identity = identity;
+    this.way.holder.belongsTo(`${identity.org}/${identity.sub}`);
     this.deps.sessions.makeRoom(this.org, this.sub, this.deps.maxPerUser);
     this.deps.sessions.add(this);
     this.watchValidity(identity);
@@ -156,14 +158,13 @@ export class StreamConnection implements LiveSession {
     if (this.ending !== undefined) return;
     this.ending = code;
     this.release();
+    if (this.identity === undefined) this.way.refused();
     if (code === 'dead_peer') this.ws.terminate();
     else this.ws.close(codes[code].close, code);
   }
 
   /** Gives up on a peer that doesn't answer the close. */
-  cut(): void {
-    this.ws.terminate();
-  }
+  readonly cut = (): void => this.ws.terminate();
 
   fail(thrown: unknown): void {
     const error = asTurnoutError(thrown);

@@ -1,5 +1,6 @@
 /** What a stream and a poll need of the node around them. */
 import type { PublishEvent } from '../../schema/envelope.ts';
+import type { Holder } from '../async/bytes-in-flight.ts';
 import type { Clock } from '../clock.ts';
 import type { TurnoutError } from '../errors.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -45,4 +46,12 @@ export interface LongPollDeps extends TransportDeps {
 export interface Visitor {
   readonly identity: Identity;
   readonly ticket: Ticket | undefined;
+}
+
+/** What a stream's way in keeps for it. */
+export interface WayIn {
+  /** Counts what its client makes the node hold. */
+  readonly holder: Pick<Holder, 'set' | 'belongsTo'>;
+  /** It ended before its user was admitted: it takes nobody's place any more, and its peer gets little time. */
+  refused(): void;
 }

@@ -2,30 +2,33 @@
  * The stream's way in: takes upgrades in front of the HTTP app, and keeps what is open. What is a well-formed upgrade is
  * accepted and then closed with a code that a browser can read; only what is not, or comes in a flood, gets a status.
  */
-import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
-import { type Code, codes, limits } from '../../schema/codes.ts';
+import { type Code, limits } from '../../schema/codes.ts';
+import type { BytesInFlight } from '../async/bytes-in-flight.ts';
 import { Credential, readCredential } from '../auth/credential.ts';
-import { isLoopbackHost } from '../config/config.ts';
-import { errorBody, fail, retryAfterOf } from '../errors.ts';
+import { fail } from '../errors.ts';
 import type { Form } from '../hub/chunk.ts';
 import type { Authenticator } from '../auth/identity.ts';
 import { StreamConnection } from './connection.ts';
 import { takesSharedDeflate, understoodOffers } from './extensions.ts';
 import { streamForm } from './frames.ts';
 import type { StreamDeps, Visitor } from './deps.ts';
+import { type Seat, type SeatBounds, Seats } from './seats.ts';
+import { cutSoon, refuseUpgrade, serveWithoutUpgrade } from './turned-away.ts';
 import { inTurns, toldPart, until } from './turns.ts';
 
-export interface WebSocketOptions extends StreamDeps {
+export interface WebSocketOptions extends StreamDeps, SeatBounds {
   readonly authenticator: Authenticator;
   /** Path of the stream, base path included. */
   readonly path: string;
-  readonly maxConnections: number;
   readonly compressMinBytes: number;
-  readonly maxPerAddress: number;
-  /** Where an upgrade comes from; undefined where nobody knows. */
+  /** The address that an upgrade counts for; undefined where limits by address are off. */
   addressOf(request: IncomingMessage): string | undefined;
+  readonly inFlight: BytesInFlight;
+  /** True while an earlier request of this connection is not answered: an upgrade would write into its answer. */
+  isAnswering(request: IncomingMessage): boolean;
   /** True where a browser page of this origin may open streams. */
   isOriginAllowed(origin: string, host: string | undefined): boolean;
   /**
@@ -39,8 +42,11 @@ export interface WebSocketOptions extends StreamDeps {
   mayUpgrade(request: IncomingMessage): boolean;
 }
 
-// How long a refused peer may take to read why.
-const refusalMs = 1000;
+// How long a peer may take to answer the close of its stream.
+const closeMs = 10_000;
+// Pieces that a frame may come in, as the sender cut it, and as the network did: clients send a frame whole.
+const maxFragments = 64;
+const maxChunks = 1024;
 // The part of a drain's time that a stream has once it was told: a fifth is left for a slow hand-over or a stalled node.
 const adviceLength = 0.3;
 // How long a drained peer may take to answer the close, which comes behind what it still has to read.
@@ -49,25 +55,30 @@ const goodbyeMs = 1500;
 export class WebSocketTransport {
   private readonly server: WebSocketServer;
   private readonly connections = new Set<StreamConnection>();
-  private readonly byAddress = new Map<string, number>();
+  private readonly seats: Seats;
   private readonly plain: Form = streamForm(undefined);
   private readonly deflated: Form;
   private isDraining = false;
 
   constructor(private readonly options: WebSocketOptions) {
+    this.seats = new Seats(options);
     this.deflated = streamForm(options.compressMinBytes);
     this.server = new WebSocketServer({
       noServer: true,
       WebSocket: ReasonedWebSocket,
       clientTracking: false,
       maxPayload: limits.frameBytes,
+      maxFragments,
+      maxBufferedChunks: maxChunks,
+      // The types of ws don't know it yet.
+      ...{ closeTimeout: closeMs },
       // Only what clients send is inflated by ws; what they are sent was deflated once for all of them.
       perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true },
     });
     // A broken hand-shake: ws would answer in HTML.
     this.server.on('wsClientError', (error, socket, request) => {
       const isMethod = request.method !== 'GET';
-      this.refuse(socket, isMethod ? 'method_not_allowed' : 'bad_request', error.message);
+      refuseUpgrade(socket, isMethod ? 'method_not_allowed' : 'bad_request', options, error.message);
     });
   }
 
@@ -77,7 +88,8 @@ export class WebSocketTransport {
 
   attach(server: Server): void {
     server.on('upgrade', (request, socket, head) => {
-      if (request.headers.upgrade?.toLowerCase() === 'websocket') this.upgrade(request, socket, head);
+      if (this.options.isAnswering(request)) socket.destroy();
+      else if (request.headers.upgrade?.toLowerCase() === 'websocket') this.upgrade(request, socket, head);
       else serveWithoutUpgrade(server, request, socket, head);
     });
   }
@@ -105,7 +117,7 @@ export class WebSocketTransport {
     socket.on('error', onError);
     const refusal = this.refusal(request);
     if (refusal !== undefined) {
-      this.refuse(socket, refusal);
+      refuseUpgrade(socket, refusal, this.options);
       return;
     }
     const { headers } = request;
@@ -118,74 +130,60 @@ export class WebSocketTransport {
     this.server.handleUpgrade(request, socket, head, (ws) => {
       socket.off('error', onError);
       const form = takesSharedDeflate(extensions) ? this.deflated : this.plain;
-      const connection = new StreamConnection(this.options, ws, socket, form);
-      const leave = this.enter(connection, this.countedAddress(request));
-      ws.on('close', leave);
+      const address = this.options.addressOf(request);
+      const holder = this.options.inFlight.holder(address, () => connection.cut());
+      const seat = this.seats.take(address);
+      const refused = (): void => {
+        seat.leave();
+        cutSoon(socket, this.options.wheel);
+      };
+      const connection = new StreamConnection(this.options, ws, socket, form, { holder, refused });
+      const gone = this.enter(connection);
+      ws.on('close', () => {
+        seat.leave();
+        gone();
+        holder.close();
+      });
       // A drain cuts those whom it finds; who comes after it is turned away, and must not keep the node from its end.
       if (this.isDraining) this.options.wheel.after(goodbyeMs, () => connection.cut());
-      void connection.start(() => this.identify(request));
+      void connection.start(() => this.identify(request, seat));
     });
     this.server.off('headers', onHeaders);
   }
 
   /** Counts an open stream, until what it returns is called. */
-  private enter(connection: StreamConnection, address: string | undefined): () => void {
+  private enter(connection: StreamConnection): () => void {
     const { traffic } = this.options;
     this.connections.add(connection);
     traffic.activeStreams += 1;
     traffic.acceptedStreams += 1;
-    if (address !== undefined) this.byAddress.set(address, (this.byAddress.get(address) ?? 0) + 1);
     return () => {
       this.connections.delete(connection);
       traffic.activeStreams -= 1;
-      if (address === undefined) return;
-      const left = (this.byAddress.get(address) ?? 1) - 1;
-      if (left > 0) this.byAddress.set(address, left);
-      else this.byAddress.delete(address);
     };
-  }
-
-  /** Undefined for a loopback peer: limits by address are off there. */
-  private countedAddress(request: IncomingMessage): string | undefined {
-    const address = this.options.addressOf(request);
-    return address === undefined || isLoopbackHost(address) ? undefined : address;
   }
 
   /** What isn't an upgrade of ours, or comes in a flood. */
   private refusal(request: IncomingMessage): Code | undefined {
     const path = (request.url ?? '').split('?', 1)[0];
     if (path !== this.options.path) return 'not_found';
-    const open = this.byAddress.get(this.countedAddress(request) ?? '') ?? 0;
-    const isFlood = open >= this.options.maxPerAddress || !this.options.mayUpgrade(request);
+    const isFull = this.seats.isFullFor(this.options.addressOf(request));
+    const isFlood = isFull || !this.options.mayUpgrade(request);
     return isFlood ? 'rate_limited' : undefined;
   }
 
-  private refuse(socket: Duplex, code: Code, message: string = codes[code].message): void {
-    const { status } = codes[code];
-    const { clock, wheel } = this.options;
-    const retryAfterS = retryAfterOf({ code });
-    const body = JSON.stringify(errorBody({ code, message }, clock.id()));
-    const head = [
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
-      'Content-Type: application/json',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      ...(retryAfterS === undefined ? [] : [`Retry-After: ${retryAfterS}`]),
-      // What is spoken here, for a client of another version (RFC 6455, 4.4).
-      ...(status === 400 ? ['Sec-WebSocket-Version: 13'] : []),
-      'Connection: close',
-    ];
-    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
-    // Read what still comes, so that the answer isn't lost to a reset; but not for ever.
-    socket.resume();
-    wheel.after(refusalMs, () => void socket.destroy());
+  private async identify(request: IncomingMessage, seat: Seat): Promise<Visitor> {
+    const visitor = await this.visitorOf(request, seat);
+    seat.know();
+    return visitor;
   }
 
-  private async identify(request: IncomingMessage): Promise<Visitor> {
+  private async visitorOf(request: IncomingMessage, seat: Seat): Promise<Visitor> {
     const { options } = this;
     const { origin, host, authorization } = request.headers;
     const { authenticator } = options;
     if (this.isDraining) throw fail('draining');
-    if (this.connections.size > options.maxConnections) throw fail('overloaded');
+    seat.mayAsk();
     if (origin !== undefined && !options.isOriginAllowed(origin, host)) throw fail('origin_forbidden');
 
     const query = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?'));
@@ -224,20 +222,6 @@ class ReasonedWebSocket extends WebSocket {
 const reasonsOfWs: ReadonlyMap<number, Code> = new Map([
   [1002, 'bad_frame'],
   [1007, 'bad_frame'],
+  [1008, 'flooding'],
   [1009, 'too_large'],
 ]);
-
-/**
- * An upgrade to anything else (h2c, say) is an offer that a server may pass over: the request is answered as if it had
- * not been made. Node hands such a socket to the `upgrade` listener and would leave it hanging.
- */
-function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-  const lines = [`${request.method ?? 'GET'} ${request.url ?? '/'} HTTP/1.1`];
-  for (let index = 0; index + 1 < request.rawHeaders.length; index += 2) {
-    const [name = '', value = ''] = request.rawHeaders.slice(index, index + 2);
-    if (!/^(upgrade|connection|http2-settings)$/i.test(name)) lines.push(`${name}: ${value}`);
-  }
-  if (head.length > 0) socket.unshift(head);
-  socket.unshift(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'));
-  server.emit('connection', socket);
-}

@@ -9,6 +9,7 @@ import { openServer } from '../../src/http/server.ts';
 import type { PassthroughBounds } from '../../src/legacy/proxy/connections.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
+import { openConnections } from './http-connections.ts';
 
 export interface LegacyNodeOptions {
   readonly bounds?: Partial<PassthroughBounds>;
@@ -69,6 +70,7 @@ export async function openLegacyNode(profile: Profile, options: LegacyNodeOption
     clock,
     takes: api.takes,
     attach: () => undefined,
+    connections: openConnections().connections,
   });
   return {
     url: server.url,

@@ -13,6 +13,7 @@ import { fail } from '../../src/errors.ts';
 import { edgeApp, type EdgeOptions } from '../support/edge-app.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { openRaw } from '../support/raw-socket.ts';
+import { openConnections } from '../support/http-connections.ts';
 
 describe('an error', () => {
   it('has one form, with what to do about it and the id of the request', async () => {
@@ -208,6 +209,7 @@ describe('on a real server', () => {
       clock: systemClock,
       takes: undefined,
       attach: () => undefined,
+      connections: openConnections().connections,
     });
     onTestFinished(() => server.close());
     return { ...edge, port: Number(new URL(server.url).port) };

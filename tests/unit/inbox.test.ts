@@ -8,7 +8,13 @@ import { FakeClock } from '../support/fake-clock.ts';
 it('sees a flood that lies across the border of two windows', () => {
   const clock = new FakeClock();
   // The count asks nothing of the socket.
-  const inbox = new Inbox({} as WebSocket, clock, { hasRoom: true }, () => undefined);
+  const inbox = new Inbox(
+    { pause: () => undefined } as WebSocket,
+    clock,
+    { hasRoom: true },
+    { set: () => undefined },
+    () => undefined,
+  );
   const half = limits.controlFramesPerWindow / 2;
   const send = (count: number): boolean => Array.from({ length: count }, () => inbox.isFlood()).some(Boolean);
   clock.advance(60_000);

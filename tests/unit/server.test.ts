@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { openServer } from '../../src/http/server.ts';
+import { openConnections } from '../support/http-connections.ts';
 
 const open = (clock: Clock) =>
   openServer({
@@ -13,6 +14,7 @@ const open = (clock: Clock) =>
     clock,
     takes: undefined,
     attach: () => undefined,
+    connections: openConnections().connections,
   });
 
 /** Of a connection that is made, and not yet used. */
