@@ -5,6 +5,7 @@
 import { type OnFault, uncaught } from '../async/faults.ts';
 import { SingleFlight } from '../async/single-flight.ts';
 import type { Clock } from '../clock.ts';
+import { fail } from '../errors.ts';
 import { isSamePlace, placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
 import { type EventLog, placeOnly, type Start, type Tail, type TailMessage } from '../log/event-log.ts';
@@ -49,17 +50,25 @@ export class Feed implements Source {
   /** Made with the first ephemeral event: most orgs have none. */
   private ephemeral: EphemeralDedup | undefined;
   private readonly comparing = new SingleFlight<void>();
-  private readonly closing = new AbortController();
+  private readonly closing: AbortController;
   /** What the tail says is held back while the log is read. */
   private readonly held: HeldBack;
   private isLive = false;
+  private isClosed = false;
   private unflushedSinceMs: number | undefined;
   private isLookPlanned = false;
   private accountedBytes = 0;
 
   private constructor(
     private readonly deps: FeedDeps,
-    parts: { org: string; head: Position; pages: Pages; tail: Tail; held: HeldBack },
+    parts: {
+      org: string;
+      head: Position;
+      pages: Pages;
+      tail: Tail;
+      held: HeldBack;
+      closing: AbortController;
+    },
   ) {
     this.org = parts.org;
     this.ring = new Ring(parts.head);
@@ -68,10 +77,14 @@ export class Feed implements Source {
     this.onFault = deps.onFault ?? uncaught;
     this.tail = parts.tail;
     this.held = parts.held;
+    this.closing = parts.closing;
   }
 
-  /** Attach before read: the tail is heard before the head is asked for, so nothing falls between. @throws log_unavailable */
-  static async open(org: string, deps: FeedDeps): Promise<Feed> {
+  /**
+   * Attach before read: the tail is heard before the head is asked for, so nothing falls between. @throws log_unavailable
+   * @param closing ends it while it still opens, however long the log is away
+   */
+  static async open(org: string, deps: FeedDeps, closing = new AbortController()): Promise<Feed> {
     const pages = new Pages(deps.pages, org);
     const held = new HeldBack();
     let feed: Feed | undefined;
@@ -80,13 +93,15 @@ export class Feed implements Source {
     const tail = await deps.log.tail(org, hear);
     try {
       const { head } = await pages.readNow({ at: 'head' }, placeOnly);
-      feed = new Feed(deps, { org, head, pages, tail, held });
+      feed = new Feed(deps, { org, head, pages, tail, held, closing });
     } catch (error) {
       await tail.close();
       throw error;
     }
     await feed.settle();
-    return feed;
+    if (feed.isOpen()) return feed;
+    await feed.close();
+    throw fail('log_unavailable', 'the feed was closed while it opened');
   }
 
   get head(): Position {
@@ -129,7 +144,8 @@ export class Feed implements Source {
   }
 
   async close(): Promise<void> {
-    if (!this.isOpen()) return;
+    if (this.isClosed) return;
+    this.isClosed = true;
     this.isLive = false;
     this.closing.abort();
     this.deps.onBytes(-this.accountedBytes);

@@ -17,6 +17,8 @@ export interface HubOptions extends Omit<FeedDeps, 'log' | 'pages' | 'onDirty' |
 
 interface Slot {
   readonly feed: Promise<Feed>;
+  /** Ends the feed while it opens. */
+  readonly closing: AbortController;
   users: number;
   /** Cancels the closing that the last user's leaving planned. */
   cancelClose: () => void;
@@ -69,15 +71,17 @@ export class Hub {
   }
 
   private open(org: string): Slot {
-    const feed = Feed.open(org, {
+    const closing = new AbortController();
+    const deps: FeedDeps = {
       ...this.options,
       pages: this.pages,
       onDirty: (dirty) => this.markDirty(dirty),
       onBytes: (delta) => {
         this.usedBytes += delta;
       },
-    });
-    const slot: Slot = { feed, users: 0, cancelClose: () => undefined };
+    };
+    const feed = Feed.open(org, deps, closing);
+    const slot: Slot = { feed, closing, users: 0, cancelClose: () => undefined };
     this.slots.set(org, slot);
     feed.then(
       (opened) => this.byUse.set(org, opened),
@@ -92,6 +96,7 @@ export class Hub {
     if (this.slots.get(org) !== slot) return;
     this.slots.delete(org);
     this.byUse.delete(org);
+    slot.closing.abort();
     const feed = await slot.feed.catch(() => undefined);
     if (feed === undefined) return;
     this.dirty.delete(feed);
