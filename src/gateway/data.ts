@@ -1,5 +1,6 @@
 /** The data side of a node: Redis, the log, the feeds over it, and their metrics. */
 import type { KeyedAuthenticator } from '../auth/authenticator.ts';
+import type { OnFault } from '../async/faults.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { Hub } from '../hub/hub.ts';
@@ -19,6 +20,7 @@ export interface NodeParts {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly nodeId: string;
+  readonly onFault: OnFault;
 }
 
 export type NodeData = Awaited<ReturnType<typeof openData>>;
@@ -65,7 +67,7 @@ export async function openData(
 const withDetail = (health: LogHealth, more = ''): LogHealth =>
   more === '' ? health : { ...health, detail: `${health.detail}; ${more}` };
 
-function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): Hub {
+function openHub(log: EventLog, { config, clock, logger, metrics, onFault }: NodeParts): Hub {
   return new Hub({
     log,
     clock,
@@ -76,6 +78,7 @@ function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): 
       events: config.TURNOUT_RETENTION_EVENTS,
       bytes: config.TURNOUT_RETENTION_BYTES,
     },
+    onFault,
     onRepair(org, why, cause) {
       metrics.feedRepairs.inc({ why });
       // An outage of the log heals by itself; any other failure needs somebody.

@@ -4,38 +4,16 @@
  */
 import { type OnFault, uncaught } from '../async/faults.ts';
 import { SingleFlight } from '../async/single-flight.ts';
-import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import { isSamePlace, placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
-import { type EventLog, placeOnly, type Start, type Tail, type TailMessage } from '../log/event-log.ts';
-import type { ResetReason } from '../../schema/frames.ts';
-import { HeldBack, type OnRepair, readToHead } from './catch-up.ts';
+import { placeOnly, type Start, type Tail, type TailMessage } from '../log/event-log.ts';
+import { HeldBack, readToHead } from './catch-up.ts';
+import type { FeedDeps, FeedParts, Placed } from './feed-deps.ts';
 import { EphemeralDedup } from './ephemeral-dedup.ts';
-import { Groups, type OnFlushed, type Source } from './group.ts';
-import { type Floor, type PageCache, Pages } from './pages.ts';
-import { Ring, type RingRetention } from './ring.ts';
-
-export interface FeedDeps {
-  readonly log: Pick<EventLog, 'tail'>;
-  readonly pages: PageCache;
-  readonly clock: Clock;
-  /** Of the log: a ring keeps no more. */
-  readonly retention: RingRetention;
-  /** The feed has something for its readers: flush it in this turn of the loop. */
-  readonly onDirty: (feed: Feed) => void;
-  /** Its ring grew (or shrank) by so many bytes. */
-  readonly onBytes: (delta: number) => void;
-  readonly onRepair?: OnRepair;
-  readonly onFault?: OnFault;
-  readonly onFlushed?: OnFlushed;
-}
-
-export interface Placed {
-  readonly position: Position;
-  /** The start that was asked for can't be served: the reader stands at the head. */
-  readonly reset: ResetReason | undefined;
-}
+import { Groups, type Source } from './group.ts';
+import { type Floor, Pages } from './pages.ts';
+import { Ring } from './ring.ts';
 
 // Longer than it takes to find the master that a failover made.
 const lookLaterMs = 3000;
@@ -60,15 +38,8 @@ export class Feed implements Source {
   private accountedBytes = 0;
 
   private constructor(
-    private readonly deps: FeedDeps,
-    parts: {
-      org: string;
-      head: Position;
-      pages: Pages;
-      tail: Tail;
-      held: HeldBack;
-      closing: AbortController;
-    },
+    private readonly deps: FeedDeps<Feed>,
+    parts: FeedParts,
   ) {
     this.org = parts.org;
     this.ring = new Ring(parts.head);
@@ -84,7 +55,7 @@ export class Feed implements Source {
    * Attach before read: the tail is heard before the head is asked for, so nothing falls between. @throws log_unavailable
    * @param closing ends it while it still opens, however long the log is away
    */
-  static async open(org: string, deps: FeedDeps, closing = new AbortController()): Promise<Feed> {
+  static async open(org: string, deps: FeedDeps<Feed>, closing = new AbortController()): Promise<Feed> {
     const pages = new Pages(deps.pages, org);
     const held = new HeldBack();
     let feed: Feed | undefined;

@@ -4,10 +4,11 @@
  */
 import { runEach } from '../async/faults.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { Feed, type FeedDeps } from './feed.ts';
+import { Feed } from './feed.ts';
+import type { FeedDeps } from './feed-deps.ts';
 import { PageCache } from './pages.ts';
 
-export interface HubOptions extends Omit<FeedDeps, 'log' | 'pages' | 'onDirty' | 'onBytes'> {
+export interface HubOptions extends Omit<FeedDeps<Feed>, 'log' | 'pages' | 'onDirty' | 'onBytes'> {
   readonly log: EventLog;
   /** Budget of all rings together, bytes. */
   readonly ringBytes: number;
@@ -72,7 +73,7 @@ export class Hub {
 
   private open(org: string): Slot {
     const closing = new AbortController();
-    const deps: FeedDeps = {
+    const deps: FeedDeps<Feed> = {
       ...this.options,
       pages: this.pages,
       onDirty: (dirty) => this.markDirty(dirty),

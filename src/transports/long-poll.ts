@@ -5,7 +5,8 @@
 import { codes } from '../../schema/codes.ts';
 import { type Cancel, pause } from '../clock.ts';
 import { fail, TurnoutError } from '../errors.ts';
-import type { Feed, Placed } from '../hub/feed.ts';
+import type { Feed } from '../hub/feed.ts';
+import type { Placed } from '../hub/feed-deps.ts';
 import { heldAtMostMs } from '../auth/identity.ts';
 import { LogDamaged } from '../log/event-log.ts';
 import { HeldPoll, type PollOutcome } from './held-poll.ts';

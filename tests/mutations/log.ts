@@ -3,6 +3,8 @@ import type { Mutation } from './mutation.ts';
 
 const damaged = 'tests/correctness/damaged-org';
 const retention = 'tests/correctness/redis-retention';
+const waits = 'tests/correctness/waits-and-counts';
+const processes = 'tests/correctness/process-faults';
 const isolated = 'tests/correctness/isolated-faults';
 
 export const logMutations: readonly Mutation[] = [
@@ -114,5 +116,53 @@ export const logMutations: readonly Mutation[] = [
     replace: 'throw error;',
     test: isolated,
     expectRed: 'a listener that throws keeps the next ones from nothing',
+  },
+  {
+    name: 'correctness: a close waits for a feed that opens while the log is away',
+    file: 'src/hub/hub.ts',
+    find: '    slot.closing.abort();\n',
+    replace: '',
+    test: waits,
+    expectRed: 'a hub closes while a feed opens and its log is away',
+  },
+  {
+    name: 'correctness: a delay may be negative',
+    file: 'src/metrics/weighted-histogram.ts',
+    find: 'const value = Math.max(0, span);',
+    replace: 'const value = span;',
+    test: waits,
+    expectRed: 'a sum of delays never falls',
+  },
+  {
+    name: 'correctness: delays are counted for readers that were given nothing',
+    file: 'src/hub/group.ts',
+    find: 'if (member.pump()) given += 1;',
+    replace: 'given += member.pump() ? 1 : 1;',
+    test: waits,
+    expectRed: 'is counted for readers that were given something',
+  },
+  {
+    name: 'correctness: a failed unsubscribe is forgotten',
+    file: 'src/redis/subscription.ts',
+    find: '(channel) => !this.wanted.has(channel) && this.leaving.has(channel)',
+    replace: '(channel) => !this.wanted.has(channel) && this.leaving.delete(channel)',
+    test: waits,
+    expectRed: 'an unsubscribe that failed is sent again',
+  },
+  {
+    name: 'correctness: log lines are dropped in silence',
+    file: 'src/logger.ts',
+    find: '        dropped += 1;\n        onDropped();\n',
+    replace: '',
+    test: waits,
+    expectRed: 'lines that standard output had no room for are counted',
+  },
+  {
+    name: 'correctness: an uncaught exception ends every node at once',
+    file: 'src/gateway/faults.ts',
+    find: 'clock.after(spreadMs * clock.random(), drain);',
+    replace: 'drain();',
+    test: processes,
+    expectRed: 'drains at its own moment after an exception',
   },
 ];
