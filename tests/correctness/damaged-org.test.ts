@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type EventLog, LogDamaged } from '../../src/log/event-log.ts';
 import { HeadChecks } from '../../src/log/redis-heads.ts';
 import { event, eventRun, fromLastSeq, page, roomy, seqsOf } from '../conformance/event-log-harness.ts';
-import { openRedisLog } from '../conformance/redis-harness.ts';
+import { openRedisLog, readLive } from '../conformance/redis-harness.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { RedisServer } from '../support/redis.ts';
 import { until } from '../support/until.ts';
@@ -97,6 +97,22 @@ describe('an org is damaged, others are not', () => {
     }
     await until(() => log.health().isUp, 'the log to be back');
   });
+});
+
+it("a sound org's streams miss nothing while the org beside it is damaged, whose own streams are told", async () => {
+  await log.append('bad', 'api', eventRun(1, 3));
+  const [bad, good] = [await readLive(log, 'bad'), await readLive(log, 'good')];
+  for (let n = 0; n < 100; n += 1) {
+    if (n === 20) await server.client.publish('t:{bad}:tail', 'a garbage');
+    if (n === 20) await server.client.set('t:{bad}:stream', 'x');
+    await log.append('good', 'api', [event(`live-${n}`)]);
+  }
+  await until(() => good.client.seqs.length, 'the sound org', 100);
+  await until(() => bad.client.faults.length, 'the damaged org to be told');
+  expect(good.client.seqs).toEqual(Array.from({ length: 100 }, (_, n) => 7 + n));
+  expect(good.client.faults).toEqual([]);
+  expect(bad.client.faults[0]).toBeInstanceOf(LogDamaged);
+  await Promise.all([bad.close(), good.close()]);
 });
 
 it('compares a head that fails less and less often, and not ten times a second', async () => {

@@ -165,4 +165,12 @@ export const logMutations: readonly Mutation[] = [
     test: processes,
     expectRed: 'drains at its own moment after an exception',
   },
+  {
+    name: 'correctness: a damaged org stops the lane of its bridge for ever',
+    file: 'src/legacy/bridge/feed.ts',
+    find: 'if (nowMs - sinceMs < damagedMs) throw error;',
+    replace: 'if (nowMs >= sinceMs) throw error;',
+    test: 'tests/correctness/damaged-org-bridge',
+    expectRed: 'leaves a damaged org behind after a while',
+  },
 ];
