@@ -103,8 +103,8 @@ it("a sound org's streams miss nothing while the org beside it is damaged, whose
   await log.append('bad', 'api', eventRun(1, 3));
   const [bad, good] = [await readLive(log, 'bad'), await readLive(log, 'good')];
   for (let n = 0; n < 100; n += 1) {
-    if (n === 20) await server.client.publish('t:{bad}:tail', 'a garbage');
     if (n === 20) await server.client.set('t:{bad}:stream', 'x');
+    if (n === 20) await server.client.publish('t:{bad}:tail', 'a garbage');
     await log.append('good', 'api', [event(`live-${n}`)]);
   }
   await until(() => good.client.seqs.length, 'the sound org', 100);
