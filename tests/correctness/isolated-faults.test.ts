@@ -56,11 +56,11 @@ async function open(onFlushed?: OnFlushed) {
   let ids = 0;
   return {
     faults,
-    publish(org: string, type = 't') {
+    publish: (org: string, type = 't') => {
       ids += 1;
       return log.append(org, 'p', [prepareEvent({ service: 'a', type, payload: 1 }, `id-${ids}`)]);
     },
-    async read<S extends Sink>(org: string, form: Form, sink: S): Promise<S> {
+    read: async <S extends Sink>(org: string, form: Form, sink: S): Promise<S> => {
       const feed = await hub.acquire(org);
       const services = new Set(['a']);
       const { head: position } = feed;

@@ -65,7 +65,7 @@ it('the delay from append to write is counted for readers that were given someth
       position,
       sink: client,
       clock: systemClock,
-    });
+    }).pump();
     return client;
   });
   await log.append('acme', 'p', [event('to-ann', { to: ['ann'] })]);
