@@ -2,6 +2,7 @@
  * Structured logs: JSON lines on standard output. Secrets never get through: fields are redacted by name at any depth,
  * URLs lose their query, and what looks like a token is cut out of every text.
  */
+import type { Writable } from 'node:stream';
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 
 export type Logger = PinoLogger;
@@ -54,16 +55,43 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
 
 /**
  * Returns standard output without waiting for its reader, which may stall or die and must not take the node along. The
- * buffer is bounded; past that, lines are dropped. (pino's own destination waits for a stalled reader, and waits forever
+ * buffer is bounded; past that, lines are dropped and counted. (pino's own destination waits for a stalled reader, and waits forever
  * at exit where the reader is gone.)
  */
 function standardOutput(): DestinationStream {
   const out = process.stdout;
   // The reader is gone: there is nowhere to report it.
   out.on('error', () => undefined);
+  return dropping(out, () => (droppedHere += 1));
+}
+
+let droppedHere = 0;
+
+/** Lines of this process that its standard output had no room for. */
+export const droppedLines = (): number => droppedHere;
+
+/**
+ * Returns `out` without waiting for it: lines past a bound are dropped. A line says how many once there is room again.
+ * @param onDropped called for each
+ */
+export function dropping(out: Writable, onDropped: () => void): DestinationStream {
+  let dropped = 0;
+  const tell = (): void => {
+    if (dropped === 0) return;
+    const line = `{"level":"warn"${pino.stdTimeFunctions.isoTime()},"dropped":${dropped},"msg":"log lines were dropped"}`;
+    dropped = 0;
+    out.write(`${line}\n`);
+  };
+  out.on('drain', tell);
   return {
     write(line) {
-      if (out.writableLength < maxWaitingBytes) out.write(line);
+      if (out.writableLength >= maxWaitingBytes) {
+        dropped += 1;
+        onDropped();
+        return;
+      }
+      tell();
+      out.write(line);
     },
   };
 }

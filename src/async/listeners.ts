@@ -13,8 +13,16 @@ export class Listeners<A extends readonly unknown[] = []> {
     return () => this.listeners.delete(listener);
   }
 
+  /** Tells all of them, then throws what the first threw that did. */
   tell(...args: A): void {
-    for (const listener of this.listeners) listener(...args);
+    let fault: { readonly error: unknown } | undefined;
+    for (const listener of this.listeners)
+      try {
+        listener(...args);
+      } catch (error) {
+        fault ??= { error };
+      }
+    if (fault !== undefined) throw fault.error;
   }
 
   clear(): void {

@@ -76,7 +76,7 @@ export const variables = {
   TURNOUT_RETENTION_EVENTS: int(1).default(100_000).describe('Events that the log keeps of an org.'),
   TURNOUT_RETENTION_BYTES: int(1024)
     .default(256 * 1024 * 1024)
-    .describe('Bytes of JSON that the embedded log, and every ring, keeps of an org.'),
+    .describe('Bytes of JSON and recipients that the log keeps of an org, in memory or in Redis.'),
   TURNOUT_RING_BYTES: int(64 * 1024)
     .default(64 * 1024 * 1024)
     .describe('Bytes of recent events that a node keeps at hand, all orgs together.'),

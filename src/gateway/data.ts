@@ -1,12 +1,12 @@
 /** The data side of a node: Redis, the log, the feeds over it, and their metrics. */
 import type { KeyedAuthenticator } from '../auth/authenticator.ts';
+import type { OnFault } from '../async/faults.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import { asTurnoutError } from '../errors.ts';
 import { Hub } from '../hub/hub.ts';
 import type { FurthestReader } from '../hub/furthest-reader.ts';
 import type { Sessions } from '../hub/sessions.ts';
-import type { EventLog, LogHealth } from '../log/event-log.ts';
+import { type EventLog, isAway, type LogHealth } from '../log/event-log.ts';
 import { connectRedis, openLog } from '../log/open-log.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -22,6 +22,7 @@ export interface NodeParts {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly nodeId: string;
+  readonly onFault: OnFault;
 }
 
 export type NodeData = Awaited<ReturnType<typeof openData>>;
@@ -71,7 +72,7 @@ export async function openData(
 const withDetail = (health: LogHealth, more = ''): LogHealth =>
   more === '' ? health : { ...health, detail: `${health.detail}; ${more}` };
 
-function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): Hub {
+function openHub(log: EventLog, { config, clock, logger, metrics, onFault }: NodeParts): Hub {
   return new Hub({
     log,
     clock,
@@ -82,10 +83,11 @@ function openHub(log: EventLog, { config, clock, logger, metrics }: NodeParts): 
       events: config.TURNOUT_RETENTION_EVENTS,
       bytes: config.TURNOUT_RETENTION_BYTES,
     },
+    onFault,
     onRepair(org, why, cause) {
       metrics.feedRepairs.inc({ why });
       // An outage of the log heals by itself; any other failure needs somebody.
-      if (cause !== undefined && asTurnoutError(cause).code !== 'log_unavailable')
+      if (cause !== undefined && !isAway(cause))
         logger.error({ org, why, err: cause }, 'a feed cannot read its log');
       else logger.warn({ org, why }, 'a feed reads the log again');
     },

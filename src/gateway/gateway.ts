@@ -4,6 +4,7 @@ import { BytesInFlight } from '../async/bytes-in-flight.ts';
 import { adminRolesNote } from '../auth/admin-roles.ts';
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
 import { authServerReport } from '../auth/server.ts';
+import { isolatingTimers, type OnFault } from '../async/faults.ts';
 import type { Clock } from '../clock.ts';
 import { type Config, madeUpNodeId } from '../config/config.ts';
 import { isLoopbackHost } from '../config/loopback.ts';
@@ -12,6 +13,7 @@ import { demoBackendIdentity, demoConfig, demoLines, demoTokens } from '../demo/
 import { openStage } from '../demo/stage.ts';
 import { openAdoption, readProfiles } from './adoption.ts';
 import { openData, showData } from './data.ts';
+import { tellFaults } from './faults.ts';
 import { adminRoutes } from '../http/admin.ts';
 import { joinFleet } from '../http/admin-fleet.ts';
 import { allowedMethods, authenticating, createApp } from '../http/app.ts';
@@ -31,7 +33,7 @@ import { Sessions } from '../hub/sessions.ts';
 import { keyPrints } from '../auth/key-prints.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { connectRedis } from '../log/open-log.ts';
-import type { Logger } from '../logger.ts';
+import { droppedLines, type Logger } from '../logger.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { defaultRunFolder } from '../rollout/kill/local.ts';
 import { createRollout } from '../rollout/rollout.ts';
@@ -58,34 +60,38 @@ export interface Gateway {
   readonly banner: readonly string[];
   /** Sends all clients to other nodes, loses nothing, then closes. A second call returns the same promise. */
   drain(): Promise<void>;
+  /** Counts and tells what a callback threw. */
+  readonly onFault: OnFault;
 }
 
 /** Opens a node and listens. @throws ConfigError, a profile's problems and a port that is taken among them */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
-  const { clock, logger } = options;
+  const { logger } = options;
   const config = options.config.isDemo ? demoConfig(options.config) : options.config;
   for (const warning of config.warnings) logger.warn(warning);
   const note = adminRolesNote(config);
   if (note !== undefined) logger[note.level](`${note.message}: ${note.next}`);
   const profiles = readProfiles(config, logger);
   const madeUpSecret = randomSecret();
-  const nodeId = config.TURNOUT_NODE_ID ?? madeUpNodeId(clock);
+  const nodeId = config.TURNOUT_NODE_ID ?? madeUpNodeId(options.clock);
   const basePath = config.TURNOUT_BASE_PATH;
 
   const metrics = new Metrics();
   const { traffic } = metrics;
+  const onFault = tellFaults(metrics, logger, options.clock);
+  const clock = isolatingTimers(options.clock, onFault);
   const onAsked = authServerReport(metrics, logger, clock);
   const authenticator = createAuthenticator(config, clock, madeUpSecret, onAsked);
   const cookie = cookiePolicy(config.TURNOUT_AUTH_COOKIE, config.TURNOUT_ORIGINS);
   const sessions = new Sessions();
-  const wheel = new Wheel(clock);
-  const node = { config, clock, logger, metrics, nodeId };
+  const wheel = new Wheel(clock, onFault);
+  const node = { config, clock, logger, metrics, nodeId, onFault };
   const data = await openData(node, authenticator, options.log);
   const { log, hub, publisher } = data;
   const count = (reason: string): void => metrics.decisions.inc({ reason });
   // A connection of its own: a kill must not wait behind pages of events.
   const rulesRedis = connectRedis(node);
-  const rules = rulesRedis && new RulesConnection(rulesRedis, clock);
+  const rules = rulesRedis && new RulesConnection(rulesRedis, clock, onFault);
   const rollout = createRollout({
     config,
     clock,
@@ -150,8 +156,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     onAdvice: (why) => metrics.reconnectAdvice.inc({ why }),
   });
 
+  let opened = (): void => undefined;
+  const isOpen = new Promise<void>((resolve) => (opened = resolve));
   let draining: Promise<void> | undefined;
-  const drain = (): Promise<void> => (draining ??= shutDown());
+  // The fleet may ask for it while this node still opens: it opens to its end first.
+  const drain = (): Promise<void> => (draining ??= isOpen.then(() => shutDown()));
   let phase: Readiness['phase'] = 'starting';
   void rollout.ready.finally(() => {
     if (phase === 'starting') phase = 'serving';
@@ -161,6 +170,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   metrics.onCollect(() => showData(metrics, data, sessions, furthest));
   metrics.onCollect(() => {
     metrics.showInFlight(inFlight);
+    metrics.showDropped(droppedLines());
     metrics.rulesVersion.set(version());
     metrics.bridges.set(adoption.bridges());
   });
@@ -191,7 +201,6 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
   const beginDrain = (): void => void drain();
   app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: beginDrain }));
-  joinFleet({ rollout, sessions, clock, drain: beginDrain, shadows: () => adoption.shadows() });
   app.route('/', ops);
   app.route('/', docsRoutes(app));
   const publish: DemoPublish = (org, event) =>
@@ -217,6 +226,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const problemOf = (request: IncomingMessage): string | undefined => targetProblem(request, ownerOf);
   const onRefused = (): void => metrics.httpRequests.inc({ route: 'unmatched', status: 400 });
 
+  joinFleet({ rollout, sessions, clock, drain: beginDrain, shadows: () => adoption.shadows() });
   const server = await openServer({
     fetch: app.fetch,
     config,
@@ -254,5 +264,6 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const banner = config.hasKey
     ? []
     : demoLines(server.url, await demoTokens(madeUpSecret, clock), config.isDemo);
-  return { url: server.url, banner, drain };
+  opened();
+  return { url: server.url, banner, drain, onFault };
 }

@@ -3,7 +3,7 @@ import { retryUntilAborted } from '../async/retry.ts';
 import type { Clock } from '../clock.ts';
 import { isSamePlace, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
-import type { TailMessage } from '../log/event-log.ts';
+import { isAway, type TailMessage } from '../log/event-log.ts';
 import type { Pages } from './pages.ts';
 
 // A feed further behind than this begins anew at the head; its readers read the log at their own pace.
@@ -24,6 +24,8 @@ interface Behind {
   isOpen(): boolean;
   append(entries: readonly LogEntry[]): void;
   restart(head: Position): void;
+  /** Its readers can't go on. */
+  fail(fault: unknown): void;
 }
 
 /** Resolves once the head is reached, however long the log is away meanwhile, or the feed is closed. Never rejects. */
@@ -33,7 +35,11 @@ export function readToHead(
   signal: AbortSignal,
 ): Promise<void> {
   // Counted, and tried until the log is back or nobody reads this org any more.
-  const onFailure = (cause: unknown): void => onRepair?.(feed.org, 'failed', cause);
+  const onFailure = (cause: unknown): void => {
+    onRepair?.(feed.org, 'failed', cause);
+    // Held at their cursors they would never learn that nothing comes any more.
+    if (!isAway(cause)) feed.fail(cause);
+  };
   return retryUntilAborted(() => readPages(feed), { clock, signal, onFailure, backoff });
 }
 

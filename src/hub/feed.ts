@@ -2,37 +2,18 @@
  * One org's log as this node sees it: a tail that is checked link by link, a ring of the newest events, and the groups
  * that read it. Nothing is placed by its seq alone: what doesn't chain to the head makes the feed read the log.
  */
+import { type OnFault, uncaught } from '../async/faults.ts';
 import { SingleFlight } from '../async/single-flight.ts';
-import type { Clock } from '../clock.ts';
+import { fail } from '../errors.ts';
 import { isSamePlace, placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
-import { type EventLog, placeOnly, type Start, type Tail, type TailMessage } from '../log/event-log.ts';
-import type { ResetReason } from '../../schema/frames.ts';
-import { HeldBack, type OnRepair, readToHead } from './catch-up.ts';
+import { placeOnly, type Start, type Tail, type TailMessage } from '../log/event-log.ts';
+import { HeldBack, readToHead } from './catch-up.ts';
+import type { FeedDeps, FeedParts, Placed } from './feed-deps.ts';
 import { EphemeralDedup } from './ephemeral-dedup.ts';
-import { Groups, type OnFlushed, type Source } from './group.ts';
-import { type Floor, type PageCache, Pages } from './pages.ts';
-import { Ring, type RingRetention } from './ring.ts';
-
-export interface FeedDeps {
-  readonly log: Pick<EventLog, 'tail'>;
-  readonly pages: PageCache;
-  readonly clock: Clock;
-  /** Of the log: a ring keeps no more. */
-  readonly retention: RingRetention;
-  /** The feed has something for its readers: flush it in this turn of the loop. */
-  readonly onDirty: (feed: Feed) => void;
-  /** Its ring grew (or shrank) by so many bytes. */
-  readonly onBytes: (delta: number) => void;
-  readonly onRepair?: OnRepair;
-  readonly onFlushed?: OnFlushed;
-}
-
-export interface Placed {
-  readonly position: Position;
-  /** The start that was asked for can't be served: the reader stands at the head. */
-  readonly reset: ResetReason | undefined;
-}
+import { Groups, type Source } from './group.ts';
+import { type Floor, Pages } from './pages.ts';
+import { Ring } from './ring.ts';
 
 // Longer than it takes to find the master that a failover made.
 const lookLaterMs = 3000;
@@ -42,32 +23,39 @@ export class Feed implements Source {
   ring: Ring;
   readonly pages: Pages;
   readonly groups: Groups;
+  readonly onFault: OnFault;
   private readonly tail: Tail;
   /** Made with the first ephemeral event: most orgs have none. */
   private ephemeral: EphemeralDedup | undefined;
   private readonly comparing = new SingleFlight<void>();
-  private readonly closing = new AbortController();
+  private readonly closing: AbortController;
   /** What the tail says is held back while the log is read. */
   private readonly held: HeldBack;
   private isLive = false;
+  private isClosed = false;
   private unflushedSinceMs: number | undefined;
   private isLookPlanned = false;
   private accountedBytes = 0;
 
   private constructor(
-    private readonly deps: FeedDeps,
-    parts: { org: string; head: Position; pages: Pages; tail: Tail; held: HeldBack },
+    private readonly deps: FeedDeps<Feed>,
+    parts: FeedParts,
   ) {
     this.org = parts.org;
     this.ring = new Ring(parts.head);
     this.pages = parts.pages;
     this.groups = new Groups(this, deps.onFlushed);
+    this.onFault = deps.onFault ?? uncaught;
     this.tail = parts.tail;
     this.held = parts.held;
+    this.closing = parts.closing;
   }
 
-  /** Attach before read: the tail is heard before the head is asked for, so nothing falls between. @throws log_unavailable */
-  static async open(org: string, deps: FeedDeps): Promise<Feed> {
+  /**
+   * Attach before read: the tail is heard before the head is asked for, so nothing falls between. @throws log_unavailable
+   * @param closing ends it while it still opens, however long the log is away
+   */
+  static async open(org: string, deps: FeedDeps<Feed>, closing = new AbortController()): Promise<Feed> {
     const pages = new Pages(deps.pages, org);
     const held = new HeldBack();
     let feed: Feed | undefined;
@@ -76,13 +64,15 @@ export class Feed implements Source {
     const tail = await deps.log.tail(org, hear);
     try {
       const { head } = await pages.readNow({ at: 'head' }, placeOnly);
-      feed = new Feed(deps, { org, head, pages, tail, held });
+      feed = new Feed(deps, { org, head, pages, tail, held, closing });
     } catch (error) {
       await tail.close();
       throw error;
     }
     await feed.settle();
-    return feed;
+    if (feed.isOpen()) return feed;
+    await feed.close();
+    throw fail('log_unavailable', 'the feed was closed while it opened');
   }
 
   get head(): Position {
@@ -125,7 +115,8 @@ export class Feed implements Source {
   }
 
   async close(): Promise<void> {
-    if (!this.isOpen()) return;
+    if (this.isClosed) return;
+    this.isClosed = true;
     this.isLive = false;
     this.closing.abort();
     this.deps.onBytes(-this.accountedBytes);
@@ -149,8 +140,17 @@ export class Feed implements Source {
   }
 
   private receive(message: TailMessage): void {
-    if (this.isLive) this.accept(message);
-    else if (this.isOpen()) this.held.add(message);
+    if (!this.isLive) {
+      if (this.isOpen()) this.held.add(message);
+      return;
+    }
+    try {
+      this.accept(message);
+    } catch (error) {
+      // How much of it was taken isn't known: the log knows.
+      this.onFault('feed', error);
+      void this.repair('interrupted');
+    }
   }
 
   private accept(message: TailMessage): void {
@@ -187,6 +187,10 @@ export class Feed implements Source {
     this.pages.forget();
     this.account();
     this.groups.recheck();
+  }
+
+  fail(fault: unknown): void {
+    this.groups.fail(fault);
   }
 
   /** Tells the hub by how much the ring has grown since it was last told. */

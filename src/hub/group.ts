@@ -12,12 +12,14 @@ import type { Ring } from './ring.ts';
 
 /** A reader as its group sees it. None of these may throw. */
 export interface Member {
-  /** There is more to read after its position, or may be. */
-  pump(): void;
+  /** There is more to read after its position, or may be. @returns something was given to its client */
+  pump(): boolean;
   /** The ring began anew: whether its position still stands, only the log can tell (`fetch`). */
   recheck(): void;
   /** Events that are not stored; all of its services. */
   ephemeral(events: readonly EphemeralEvent[]): void;
+  /** It can't go on: its client is told, and it reads no more. */
+  fail(fault: unknown): void;
 }
 
 export type Fetched =
@@ -38,8 +40,8 @@ export interface Source {
   reconcile(): Promise<void>;
 }
 
-/** A group was given what came since the last flush; the oldest of it was appended at `sinceMs`. */
-export type OnFlushed = (form: Form, sinceMs: number, readers: number) => void;
+/** So many of a group's readers were given something; the oldest of what the flush had was appended at `sinceMs`. */
+export type OnFlushed = (form: Form, sinceMs: number, given: number) => void;
 
 export class Group {
   readonly members = new Set<Member>();
@@ -145,12 +147,17 @@ export class Groups {
   /** @param sinceMs when the oldest entry was appended that nobody was given yet; undefined where there is none */
   give(sinceMs: number | undefined, ephemeral: readonly EphemeralEvent[]): void {
     for (const group of this.byKey.values()) {
-      const readers = group.members.size;
-      for (const member of group.members) member.pump();
-      if (sinceMs !== undefined) this.onFlushed?.(group.form, sinceMs, readers);
+      let given = 0;
+      for (const member of group.members) if (member.pump()) given += 1;
+      if (sinceMs !== undefined && given > 0) this.onFlushed?.(group.form, sinceMs, given);
       const theirs = ephemeral.filter((event) => group.services.has(event.service));
       if (theirs.length > 0) for (const member of group.members) member.ephemeral(theirs);
     }
+  }
+
+  /** Nobody can go on. */
+  fail(fault: unknown): void {
+    for (const group of this.byKey.values()) for (const member of group.members) member.fail(fault);
   }
 
   /** The ring began anew. */

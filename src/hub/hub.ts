@@ -2,11 +2,13 @@
  * The feeds of this node: one for each org that has a local reader, opened by the first, closed some seconds after the
  * last. Flushes all that changed once per turn of the loop, and keeps the rings together inside one budget of bytes.
  */
+import { runEach } from '../async/faults.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { Feed, type FeedDeps } from './feed.ts';
+import { Feed } from './feed.ts';
+import type { FeedDeps } from './feed-deps.ts';
 import { PageCache } from './pages.ts';
 
-export interface HubOptions extends Omit<FeedDeps, 'log' | 'pages' | 'onDirty' | 'onBytes'> {
+export interface HubOptions extends Omit<FeedDeps<Feed>, 'log' | 'pages' | 'onDirty' | 'onBytes'> {
   readonly log: EventLog;
   /** Budget of all rings together, bytes. */
   readonly ringBytes: number;
@@ -16,6 +18,8 @@ export interface HubOptions extends Omit<FeedDeps, 'log' | 'pages' | 'onDirty' |
 
 interface Slot {
   readonly feed: Promise<Feed>;
+  /** Ends the feed while it opens. */
+  readonly closing: AbortController;
   users: number;
   /** Cancels the closing that the last user's leaving planned. */
   cancelClose: () => void;
@@ -68,15 +72,17 @@ export class Hub {
   }
 
   private open(org: string): Slot {
-    const feed = Feed.open(org, {
+    const closing = new AbortController();
+    const deps: FeedDeps<Feed> = {
       ...this.options,
       pages: this.pages,
       onDirty: (dirty) => this.markDirty(dirty),
       onBytes: (delta) => {
         this.usedBytes += delta;
       },
-    });
-    const slot: Slot = { feed, users: 0, cancelClose: () => undefined };
+    };
+    const feed = Feed.open(org, deps, closing);
+    const slot: Slot = { feed, closing, users: 0, cancelClose: () => undefined };
     this.slots.set(org, slot);
     feed.then(
       (opened) => this.byUse.set(org, opened),
@@ -91,6 +97,7 @@ export class Hub {
     if (this.slots.get(org) !== slot) return;
     this.slots.delete(org);
     this.byUse.delete(org);
+    slot.closing.abort();
     const feed = await slot.feed.catch(() => undefined);
     if (feed === undefined) return;
     this.dirty.delete(feed);
@@ -106,7 +113,8 @@ export class Hub {
   private flush(): void {
     const feeds = [...this.dirty];
     this.dirty.clear();
-    for (const feed of feeds) feed.flush();
+    // A fault of one org's feed is no other's.
+    for (const feed of feeds) runEach([() => feed.flush()], 'feed', feed.onFault);
     this.evict();
   }
 

@@ -53,43 +53,46 @@ export class Reader extends RingCursor {
     this.group = this.feed.groups.join(this, services, this.form);
   }
 
-  pump(): void {
-    if (this.isReading || this.isScheduled || this.isClosed) return;
+  protected advance(): boolean {
+    let hasGiven = false;
+    if (this.isReading || this.isScheduled || this.isClosed) return hasGiven;
     for (let turn = 0; turn < maxChunksInTurn; turn += 1) {
-      if (!this.sink.hasRoom) return;
+      if (!this.sink.hasRoom) return hasGiven;
       const chunk = this.group.chunkAfter(this.place);
-      if (chunk === undefined) return;
+      if (chunk === undefined) return hasGiven;
       if (chunk === 'behind') {
         void this.readLog();
-        return;
+        return hasGiven;
       }
-      this.take(chunk);
+      hasGiven = this.take(chunk) || hasGiven;
     }
-    if (this.isScheduled) return;
+    if (this.isScheduled) return hasGiven;
     this.isScheduled = true;
     setImmediate(() => {
       this.isScheduled = false;
       this.pump();
     });
+    return hasGiven;
   }
 
-  ephemeral(events: readonly EphemeralEvent[]): void {
+  protected hear(events: readonly EphemeralEvent[]): void {
     const isForAll = events.every((event) => event.to === null);
     const theirs = isForAll ? events : events.filter((event) => event.to?.includes(this.sub) ?? true);
     if (theirs.length > 0 && this.sink.hasRoom && !this.isClosed) this.sink.ephemeral(theirs);
   }
 
-  protected take(chunk: Chunk): void {
+  protected take(chunk: Chunk): boolean {
     this.place = chunk.end;
     const parts = partsFor(chunk, this.sub);
     if (parts.length > 0) this.sink.deliver(parts);
+    return parts.length > 0;
   }
 
   protected restarted(reason: ResetReason): void {
     this.sink.reset(reason, this.place);
   }
 
-  protected fail(fault: unknown): void {
+  protected failed(fault: unknown): void {
     this.sink.fail(fault);
   }
 }

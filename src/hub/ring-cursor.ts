@@ -4,10 +4,10 @@
  */
 import { backoffMs } from '../async/retry.ts';
 import { type Clock, pause } from '../clock.ts';
-import { asTurnoutError } from '../errors.ts';
 import type { ResetReason } from '../../schema/frames.ts';
 import type { Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
+import { isAway, LogDamaged } from '../log/event-log.ts';
 import type { Chunk, Form } from './chunk.ts';
 import type { Feed } from './feed.ts';
 import type { Group, Member } from './group.ts';
@@ -39,20 +39,47 @@ export abstract class RingCursor implements Member {
     this.group = feed.groups.join(this, services, form);
   }
 
-  abstract pump(): void;
-  abstract ephemeral(events: readonly EphemeralEvent[]): void;
-  /** Moves on to the chunk's end. */
-  protected abstract take(chunk: Chunk): void;
+  /** Gives what there is after its position. @returns it gave something to its client */
+  protected abstract advance(): boolean;
+  protected abstract hear(events: readonly EphemeralEvent[]): void;
+  /** Moves on to the chunk's end. @returns it gave something to its client */
+  protected abstract take(chunk: Chunk): boolean;
   /** The log can't go on from its position: it stands at the head now. */
   protected abstract restarted(reason: ResetReason): void;
-  /** A fault of ours, not the log's absence. It reads no more. */
-  protected abstract fail(fault: unknown): void;
+  /** A fault of ours or a damaged log, not the log's absence: its client is told. */
+  protected abstract failed(fault: unknown): void;
   /** The log is away, and will be asked again. */
   protected bear(): void {}
 
   /** Events of the org's log after its position. */
   behind(): number {
     return Math.max(0, this.feed.head.seq - this.place.seq);
+  }
+
+  pump(): boolean {
+    try {
+      return this.advance();
+    } catch (fault) {
+      this.broke(fault);
+      return false;
+    }
+  }
+
+  ephemeral(events: readonly EphemeralEvent[]): void {
+    try {
+      this.hear(events);
+    } catch (fault) {
+      this.broke(fault);
+    }
+  }
+
+  fail(fault: unknown): void {
+    try {
+      this.failed(fault);
+    } catch (again) {
+      this.feed.onFault('reader', again);
+    }
+    this.close();
   }
 
   recheck(): void {
@@ -64,6 +91,12 @@ export abstract class RingCursor implements Member {
     if (this.isClosed) return;
     this.isClosed = true;
     this.feed.groups.leave(this, this.group);
+  }
+
+  /** What it, or the encoding of an event, threw ends this reader alone. */
+  private broke(fault: unknown): void {
+    if (!(fault instanceof LogDamaged)) this.feed.onFault('reader', fault);
+    this.fail(fault);
   }
 
   protected async readLog(): Promise<void> {
@@ -83,8 +116,8 @@ export abstract class RingCursor implements Member {
         this.restarted(fetched.reason);
       }
     } catch (thrown) {
-      if (asTurnoutError(thrown).code !== 'log_unavailable') {
-        this.fail(thrown);
+      if (!isAway(thrown)) {
+        this.broke(thrown);
         return;
       }
       this.bear();

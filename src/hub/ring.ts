@@ -1,6 +1,6 @@
 /** The newest entries of one org, without holes, as a feed keeps them. Older ones fall out at the front. */
 import { isSamePlace, placeOf, type Position } from '../log/cursor.ts';
-import type { LogEntry } from '../log/entry.ts';
+import { type LogEntry, retainedBytes } from '../log/entry.ts';
 import type { Start } from '../log/event-log.ts';
 
 /** What an entry costs besides its JSON: the object, its strings, its slot. */
@@ -10,14 +10,14 @@ export const overheadBytes = 200;
 export interface RingRetention {
   readonly ageMs: number;
   readonly events: number;
-  /** Of JSON. */
+  /** Of JSON and recipients. */
   readonly bytes: number;
 }
 
 export class Ring {
   private entries: LogEntry[] = [];
   private firstIndex = 0;
-  private jsonBytes = 0;
+  private retainedBytes = 0;
   /** The place just before the oldest entry kept. */
   private before: Position;
   private newest: Position;
@@ -36,12 +36,12 @@ export class Ring {
   }
 
   get bytes(): number {
-    return this.jsonBytes + overheadBytes * (this.entries.length - this.firstIndex);
+    return this.retainedBytes + overheadBytes * (this.entries.length - this.firstIndex);
   }
 
   push(entry: LogEntry): void {
     this.entries.push(entry);
-    this.jsonBytes += entry.json.length;
+    this.retainedBytes += retainedBytes(entry);
     this.newest = this.placeOf(entry);
   }
 
@@ -50,7 +50,7 @@ export class Ring {
     for (;;) {
       const oldest = this.entries[this.firstIndex];
       const kept = this.entries.length - this.firstIndex;
-      const isOver = kept > limits.events || (kept > 1 && this.jsonBytes > limits.bytes);
+      const isOver = kept > limits.events || (kept > 1 && this.retainedBytes > limits.bytes);
       if (oldest === undefined || (!isOver && nowMs - oldest.ms <= limits.ageMs)) return;
       this.evict();
     }
@@ -61,7 +61,7 @@ export class Ring {
     const oldest = this.entries[this.firstIndex];
     if (oldest === undefined) return false;
     this.before = this.placeOf(oldest);
-    this.jsonBytes -= oldest.json.length;
+    this.retainedBytes -= retainedBytes(oldest);
     this.firstIndex += 1;
     // Compacting at half keeps both eviction and look-up constant, amortised.
     if (this.firstIndex > 1024 && this.firstIndex * 2 > this.entries.length) {

@@ -34,6 +34,10 @@ export interface LogEntry {
   readonly json: Buffer;
 }
 
+/** What retention counts of an entry: its JSON, and its recipients as JSON. append.lua counts the same. */
+export const retainedBytes = ({ json, to }: Pick<LogEntry, 'json' | 'to'>): number =>
+  to === null ? json.length : json.length + Buffer.byteLength(JSON.stringify(to));
+
 /** An event that is delivered live and never stored. */
 export interface EphemeralEvent {
   readonly service: string;

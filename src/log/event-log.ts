@@ -3,6 +3,7 @@
  * the promises below and passes tests/conformance/event-log.ts unchanged.
  */
 import type { ResetReason } from '../../schema/frames.ts';
+import { TurnoutError } from '../errors.ts';
 import type { Position } from './cursor.ts';
 import type { EphemeralEvent, LogEntry, PreparedEvent } from './entry.ts';
 
@@ -47,6 +48,21 @@ export class Fenced extends Error {
   }
 }
 
+/**
+ * What stands in this one org's log can't be read or written, whoever asks: only an operator can mend it. Clients are told
+ * at once, instead of being held until the log is back.
+ */
+export class LogDamaged extends TurnoutError {
+  constructor(cause: unknown) {
+    super('log_unavailable', "this org's log is damaged", { cause });
+    this.name = 'LogDamaged';
+  }
+}
+
+/** The log can't be reached now: it is asked again until it is back. */
+export const isAway = (thrown: unknown): boolean =>
+  thrown instanceof TurnoutError && thrown.code === 'log_unavailable' && !(thrown instanceof LogDamaged);
+
 export type TailMessage =
   /** What one append stored, with the place it was chained to: a feed whose head is another has missed something. */
   | { readonly kind: 'appended'; readonly previous: Position; readonly entries: readonly LogEntry[] }
@@ -77,6 +93,7 @@ export interface EventLog {
    * @param fence the publisher's turn, where processes take turns at being it: what comes of an earlier turn than one that
    * stored something here is refused, however late it left a process that was paused
    * @throws log_unavailable when the log can't be reached: nothing was acknowledged, the same ids may be sent again.
+   * `LogDamaged`, which has that code too, where it is this org's log alone that fails.
    * Fenced: nothing was stored, and nothing of that turn will be.
    */
   append(
@@ -96,7 +113,7 @@ export interface EventLog {
    * (same epoch and seq, another tag), `ahead` (a seq that the log never gave). A failed read throws, it is never a reset.
    * A cursor is good if its tag stands at its place, if it lies just before the first kept entry, or if it is the head
    * of an emptied stream.
-   * @throws log_unavailable
+   * @throws log_unavailable, `LogDamaged` among them
    */
   read(org: string, start: Start, limits: ReadLimits): Promise<ReadAnswer>;
 

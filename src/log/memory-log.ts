@@ -23,7 +23,7 @@ const sweepMs = 30_000;
 
 export interface MemoryLogOptions {
   readonly clock: Clock;
-  /** What each org keeps: by age, by count, and by bytes of JSON. */
+  /** What each org keeps: by age, by count, and by bytes of JSON and recipients. */
   readonly retentionMs: number;
   readonly retentionEvents: number;
   readonly retentionBytes: number;

@@ -1,4 +1,5 @@
 /** The log that the settings describe: in this process, or in the Redis that all nodes share. */
+import type { OnFault } from '../async/faults.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../logger.ts';
@@ -14,6 +15,7 @@ export interface LogNode {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly nodeId: string;
+  readonly onFault: OnFault;
 }
 
 /** Goes on trying for as long as the node lives. Undefined where no Redis is configured. */
@@ -30,13 +32,13 @@ export function connectRedis({ config, clock, logger, metrics }: LogNode): Redis
 
 /** @param redis of `connectRedis`; stays its owner's to close. */
 export function openLog(redis: RedisConnection | undefined, node: LogNode): EventLog {
-  const { config, clock, logger, metrics, nodeId } = node;
+  const { config, clock, logger, metrics, nodeId, onFault } = node;
   const retention = {
     retentionMs: config.TURNOUT_RETENTION_MS,
     retentionEvents: config.TURNOUT_RETENTION_EVENTS,
+    retentionBytes: config.TURNOUT_RETENTION_BYTES,
   };
-  if (redis === undefined)
-    return createMemoryLog({ clock, ...retention, retentionBytes: config.TURNOUT_RETENTION_BYTES });
+  if (redis === undefined) return createMemoryLog({ clock, ...retention });
   return createRedisLog({
     connection: redis,
     clock,
@@ -48,6 +50,8 @@ export function openLog(redis: RedisConnection | undefined, node: LogNode): Even
       metrics.feedDeaf.inc();
       logger.warn('a subscription to Redis had gone deaf and is made anew');
     },
+    onFault,
+    onDamaged: (org, err) => logger.error({ org, err }, "an org's log is damaged: others go on"),
     onError: (what) => metrics.redisErrors.inc({ what }),
     onHealth: ({ isUp, detail }) =>
       isUp ? logger.info({ detail }, 'the log is back') : logger.warn({ detail }, 'the log is away'),

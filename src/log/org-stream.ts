@@ -4,7 +4,7 @@
  */
 import type { ResetReason } from '../../schema/frames.ts';
 import { origin, placeOf, type Position } from './cursor.ts';
-import { entryJson, type LogEntry, type PreparedEvent } from './entry.ts';
+import { entryJson, type LogEntry, type PreparedEvent, retainedBytes } from './entry.ts';
 import { type AppendResult, Fenced, type ReadAnswer, type ReadLimits, type Start } from './event-log.ts';
 import { IdempotencyWindow } from './idempotency-window.ts';
 import { TrimmedList } from './trimmed-list.ts';
@@ -13,7 +13,7 @@ import { TrimmedList } from './trimmed-list.ts';
 export interface Retention {
   readonly ageMs: number;
   readonly events: number;
-  /** Of JSON. The newest entry is kept however large it is. */
+  /** Of JSON and recipients. The newest entry is kept however large it is. */
   readonly bytes: number;
   readonly ids: number;
   readonly idsAgeMs: number;
@@ -82,7 +82,7 @@ export class OrgStream {
     for (const [key, first] of firsts) this.ids.add(key, first, ms);
     for (const entry of entries) {
       this.kept.push(entry);
-      this.keptBytes += entry.json.length;
+      this.keptBytes += retainedBytes(entry);
     }
     if (entries.length > 0) this.head = { epoch: this.epoch, seq, ms, tag };
     if (entries.length > 0 && fence !== undefined) this.fences.set(publisher, fence);
@@ -115,7 +115,7 @@ export class OrgStream {
       const isOver = this.kept.length > events || (this.keptBytes > bytes && this.kept.length > 1);
       if (!isOver && nowMs - oldest.ms <= ageMs) return;
       this.before = placeOf(this.epoch, oldest);
-      this.keptBytes -= oldest.json.length;
+      this.keptBytes -= retainedBytes(oldest);
       this.kept.dropFirst(1);
     }
   }

@@ -2,6 +2,7 @@
  * Compares the heads of live orgs with what their tails heard last: an org that went quiet hides what was missed. All of
  * them within a minute while all is well, within a second after a reconnect, never in one burst.
  */
+import { backoffMs } from '../async/retry.ts';
 import { type Cancel, type Clock, pause } from '../clock.ts';
 import { isSamePlace, type Position } from './cursor.ts';
 import type { TailMessage } from './event-log.ts';
@@ -13,6 +14,8 @@ export interface HeardOrg {
   heard: Position | undefined;
   /** While a comparison runs: every place that was heard meanwhile. */
   places: Position[] | undefined;
+  /** Comparisons that failed in a row. */
+  failures: number;
   readonly tell: (message: TailMessage) => void;
 }
 
@@ -22,12 +25,14 @@ export interface HeadChecksOptions {
   readonly keep: (org: string) => Promise<Position | undefined>;
   /** False while asking would only fail: what is due waits. */
   readonly isReady: () => boolean;
-  readonly onError: (error: unknown) => void;
+  readonly onError: (error: unknown, org: string) => void;
 }
 
 const roundTicks = 60;
 const stepMs = 100;
 const stepsOfReconnect = 10;
+// One org's head may fail for ever while the log is up.
+const backoff = { firstMs: 200, maxMs: 10_000 };
 // A message may be on its way while the head is told on another connection.
 const graceMs = 500;
 
@@ -97,6 +102,7 @@ export class HeadChecks {
     const { places } = org;
     try {
       const head = await this.options.keep(org.org);
+      org.failures = 0;
       if (!includes(places, head)) await pause(this.options.clock, graceMs);
       // Told only if nothing that was heard, before or since, is where the log stands.
       if (this.round.has(org) && !includes(places, head)) {
@@ -104,8 +110,12 @@ export class HeadChecks {
         org.tell({ kind: 'interrupted' });
       }
     } catch (error) {
-      this.options.onError(error);
-      if (this.round.has(org)) this.checkSoon(org);
+      const { clock, onError } = this.options;
+      onError(error, org.org);
+      clock.after(backoffMs(org.failures, backoff, clock), () => {
+        if (this.round.has(org)) this.checkSoon(org);
+      });
+      org.failures += 1;
     } finally {
       org.places = undefined;
     }

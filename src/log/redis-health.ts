@@ -4,6 +4,7 @@
  */
 import type { Cancel, Clock } from '../clock.ts';
 import type { RedisConnection } from '../redis/connections.ts';
+import { explanations, redisFault, type RedisFault, refusalIn, refusals } from './redis-faults.ts';
 
 export interface RedisHealthOptions {
   /** Stays its owner's: the log doesn't close it. */
@@ -14,7 +15,7 @@ export interface RedisHealthOptions {
   readonly nodeId: string;
   /** The log went away, or is back. */
   readonly onHealth?: (state: { readonly isUp: boolean; readonly detail: string }) => void;
-  /** A command failed. `what`: the error's first word as Redis says it, or `timeout`, `closed`, `other`. */
+  /** A command failed. `what`: the word of redis-faults.ts for it. */
   readonly onError?: (what: string, error: unknown) => void;
 }
 
@@ -32,17 +33,20 @@ export class RedisHealth {
   private fault: Fault | undefined;
   private wasUp = true;
   private isClosed = false;
+  private isBeating = false;
 
   constructor(private readonly options: RedisHealthOptions) {
     this.stopBeating = options.clock.every(heartbeatMs, () => void this.beat());
   }
 
-  /** A command of the log failed. */
-  failed(error: unknown): void {
-    if (this.isClosed) return;
-    const what = wordFor(error);
-    this.fault ??= { what, sinceMs: this.options.clock.now() };
-    this.options.onError?.(what, error);
+  /** A command of the log failed. @returns whose fault it is: only the server's tells that the log is down */
+  failed(error: unknown): RedisFault['of'] {
+    const { word, of } = redisFault(error);
+    if (this.isClosed) return of;
+    this.options.onError?.(word, error);
+    if (of === 'server') this.down(word);
+    if (of === 'unsure') void this.beat();
+    return of;
   }
 
   state(): { isUp: boolean; detail: string } {
@@ -65,18 +69,27 @@ export class RedisHealth {
 
   /** A write once a second: it also finds a Redis that is full, read-only or can't save. */
   private async beat(): Promise<void> {
-    const { connection, nodeId, onHealth } = this.options;
+    const { connection, nodeId, onHealth, onError } = this.options;
     const state = this.state();
     if (state.isUp !== this.wasUp) onHealth?.(state);
     this.wasUp = state.isUp;
-    if (!connection.isReady) return;
+    if (!connection.isReady || this.isBeating) return;
+    this.isBeating = true;
     try {
       const life = [nodeId, 'PX', 60 * heartbeatMs];
       await Promise.all(this.aliveKeys().map((key) => connection.commands.call('SET', [key, ...life])));
       this.fault = undefined;
     } catch (error) {
-      this.failed(error);
+      const { word } = redisFault(error);
+      if (!this.isClosed) onError?.(word, error);
+      this.down(word);
+    } finally {
+      this.isBeating = false;
     }
+  }
+
+  private down(what: string): void {
+    this.fault ??= { what, sinceMs: this.options.clock.now() };
   }
 
   /** A key for each Redis that takes writes: a part of a Cluster may be away while the others work. */
@@ -97,41 +110,4 @@ export class RedisHealth {
     if (this.fault !== undefined && isSame) return;
     this.fault = { what, sinceMs: this.fault?.sinceMs ?? this.options.clock.now() };
   }
-}
-
-const refusals: ReadonlySet<string> = new Set(['WRONGPASS', 'NOAUTH', 'database', 'certificate']);
-
-const explanations: Readonly<Record<string, string>> = {
-  OOM: 'full, refuses writes (OOM)',
-  READONLY: 'a read-only replica (READONLY)',
-  MISCONF: 'cannot save to its disk (MISCONF)',
-  NOREPLICAS: 'too few replicas (NOREPLICAS)',
-  LOADING: 'loading its data (LOADING)',
-  CLUSTERDOWN: 'a part of the cluster is down (CLUSTERDOWN)',
-  WRONGPASS: 'refuses our password (WRONGPASS)',
-  NOAUTH: 'wants a password (NOAUTH)',
-  database: 'refuses the database that TURNOUT_REDIS_URL names',
-  certificate: 'its certificate is not trusted (see NODE_EXTRA_CA_CERTS)',
-  timeout: 'does not answer',
-  closed: 'cannot be reached',
-  other: 'failing',
-};
-
-const firstWord = (message: string): string => /^[A-Z]+/.exec(message)?.[0] ?? '';
-
-/** @param message of a connection that failed @returns the refusal's word; undefined: it may heal by itself. */
-function refusalIn(message: string): string | undefined {
-  const word = firstWord(message);
-  if (refusals.has(word)) return word;
-  if (/DB index|'select' command/.test(message)) return 'database';
-  // An alert comes from Redis: it is our certificate that it misses.
-  return /certificate/i.test(message) && !message.includes('alert') ? 'certificate' : undefined;
-}
-
-function wordFor(error: unknown): string {
-  const message = error instanceof Error ? error.message : '';
-  const word = firstWord(message);
-  if (Object.hasOwn(explanations, word)) return word;
-  if (/timed out|timeout/i.test(message)) return 'timeout';
-  return /clos|writeable|ECONN|retries|connect/i.test(message) ? 'closed' : 'other';
 }

@@ -2,9 +2,11 @@
  * The event log of a fleet, in Redis: every append is one script, so that what is stored, known by its id and told to the
  * tails are one. It keeps nothing of an org but its tails; each answer is what Redis said.
  */
+import { LRUCache } from 'lru-cache';
 import { limits } from '../../schema/codes.ts';
+import type { OnFault } from '../async/faults.ts';
 import type { Clock } from '../clock.ts';
-import { fail } from '../errors.ts';
+import { fail, type TurnoutError } from '../errors.ts';
 import type { RedisConnection } from '../redis/connections.ts';
 import { RedisScript } from '../redis/script.ts';
 import type { Position } from './cursor.ts';
@@ -13,6 +15,7 @@ import {
   type AppendResult,
   type EventLog,
   Fenced,
+  LogDamaged,
   type LogHealth,
   type ReadAnswer,
   type ReadLimits,
@@ -28,15 +31,23 @@ import { ephemeralMessage, fieldsOf, headOf, readAnswerOf } from './redis-wire.t
 export interface RedisLogOptions extends RedisHealthOptions {
   /** How long a subscribe may take; commands have the connection's own bound. */
   readonly timeoutMs: number;
-  /** What each org keeps, at least by count: Redis trims whole nodes of a stream. */
+  /** What each org keeps: by age, by count, and by bytes of JSON and recipients. */
   readonly retentionMs: number;
   readonly retentionEvents: number;
+  readonly retentionBytes: number;
   /** The idempotency window; the protocol's unless a test wants a shorter one. */
   readonly idempotencyMs?: number;
   readonly idempotencyIds?: number;
   /** A subscription that heard nothing any more was rebuilt. */
   readonly onDeaf?: () => void;
+  /** A listener of a tail threw. */
+  readonly onFault?: OnFault;
+  /** One org's log is damaged, while the log is up: told once a minute for each. */
+  readonly onDamaged?: (org: string, error: unknown) => void;
 }
+
+const damagedAgainMs = 60_000;
+const maxDamaged = 1000;
 
 // Longer than heads are compared in: an org with a feed never ends.
 const graceMs = 5 * 60_000;
@@ -57,6 +68,8 @@ class RedisLog implements EventLog {
   private readonly expiryMs: number;
   private readonly faults: RedisHealth;
   private readonly tails: RedisTail;
+  /** Orgs whose damage was told lately. */
+  private readonly damaged: LRUCache<string, true>;
   private isClosed = false;
 
   constructor(private readonly options: RedisLogOptions) {
@@ -65,12 +78,14 @@ class RedisLog implements EventLog {
     this.clock = clock;
     this.expiryMs = Math.max(options.retentionMs, this.idsWindowMs * 2) + graceMs;
     this.faults = new RedisHealth(options);
+    const perf = { now: () => clock.monotonic() };
+    this.damaged = new LRUCache({ max: maxDamaged, ttl: damagedAgainMs, ttlResolution: 0, perf });
     this.tails = new RedisTail({
       ...options,
       publish: (channel, text) => this.publish(channel, text),
       keep: (org) => this.keep(org),
       onDeaf: () => options.onDeaf?.(),
-      onError: (error) => this.faults.failed(error),
+      onError: (error, org) => void this.failed(error, org),
     });
   }
 
@@ -91,9 +106,11 @@ class RedisLog implements EventLog {
       this.idsWindowMs,
       this.expiryMs,
       ...(fence === undefined ? ['', 0] : [publisher, fence]),
+      options.retentionBytes,
     ];
     for (const event of events) args.push(`${publisher}\n${event.id}`, this.clock.tag(48), fieldsOf(event));
-    const reply = await this.inLog(org, () => scripts.append.run(this.connection.commands, all, args));
+    const run = (): Promise<unknown> => scripts.append.run(this.connection.commands, all, args);
+    const reply = await this.inLog(org, run, (answer) => answer);
     if (reply === 'fenced') throw new Fenced(publisher);
     // The shape is the script's own.
     const [epoch, ...seqs] = reply as [string, ...number[]];
@@ -107,7 +124,7 @@ class RedisLog implements EventLog {
   async publishEphemeral(org: string, events: readonly EphemeralEvent[]): Promise<void> {
     if (events.length === 0) return;
     const { channel } = this.keysOf(org);
-    await this.attempt(() => this.publish(channel, ephemeralMessage(events)));
+    await this.attempt(org, () => this.publish(channel, ephemeralMessage(events)));
   }
 
   async read(org: string, start: Start, readLimits: ReadLimits): Promise<ReadAnswer> {
@@ -116,13 +133,14 @@ class RedisLog implements EventLog {
     const { maxEvents, maxBytes } = readLimits;
     const args = [...startArgs(start), maxEvents, maxBytes, this.options.retentionMs];
     const run = (): Promise<unknown> => scripts.read.run(this.connection.commands, [meta, stream], args);
-    const answer = readAnswerOf(await this.inLog(org, run), start, readLimits);
+    const parse = (reply: unknown): ReadAnswer => readAnswerOf(reply, start, readLimits);
+    const answer = await this.inLog(org, run, parse);
     if (start.at === 'head') this.tails.learnHead(org, answer.head);
     return answer;
   }
 
   async tail(org: string, listener: (message: TailMessage) => void): Promise<Tail> {
-    return this.attempt(() => this.tails.open(org, listener));
+    return this.attempt(org, () => this.tails.open(org, listener));
   }
 
   health(): LogHealth {
@@ -158,12 +176,12 @@ class RedisLog implements EventLog {
     return headOf(await scripts.keep.run(this.connection.commands, all, [this.expiryMs]));
   }
 
-  /** Runs a script that answers nil where the org has no log, and begins one then. */
-  private inLog(org: string, run: () => Promise<unknown>): Promise<unknown> {
-    return this.attempt(async () => {
+  /** Runs a script that answers nil where the org has no log, and begins one then. @param parse of any other answer */
+  private inLog<T>(org: string, run: () => Promise<unknown>, parse: (reply: unknown) => T): Promise<T> {
+    return this.attempt(org, async () => {
       for (let begins = 0; begins <= maxBegins; begins += 1) {
         const reply = await run();
-        if (reply !== null) return reply;
+        if (reply !== null) return parse(reply);
         const { all } = this.keysOf(org);
         await scripts.begin.run(this.connection.commands, all, [this.clock.tag(72), this.expiryMs]);
       }
@@ -171,15 +189,25 @@ class RedisLog implements EventLog {
     });
   }
 
-  private async attempt<T>(run: () => Promise<T>): Promise<T> {
+  private async attempt<T>(org: string, run: () => Promise<T>): Promise<T> {
     if (this.isClosed) throw fail('log_unavailable', 'the log is closed');
     if (!this.connection.isReady) throw fail('log_unavailable');
     try {
       return await run();
     } catch (error) {
-      this.faults.failed(error);
-      throw fail('log_unavailable', undefined, { cause: error });
+      throw this.failed(error, org);
     }
+  }
+
+  /** Counts and tells it. @returns what the caller is told */
+  private failed(error: unknown, org: string | undefined): TurnoutError {
+    const isDamage = this.faults.failed(error) === 'org' && org !== undefined;
+    if (!isDamage) return fail('log_unavailable', undefined, { cause: error });
+    if (!this.damaged.has(org)) {
+      this.damaged.set(org, true);
+      this.options.onDamaged?.(org, error);
+    }
+    return new LogDamaged(error);
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Cancel, Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
+import type { OnFault } from '../async/faults.ts';
 import { withDeadline } from '../async/deadline.ts';
 import { Listeners } from '../async/listeners.ts';
 import type { RedisConnection } from '../redis/connections.ts';
@@ -36,7 +37,9 @@ export interface RedisTailOptions {
   /** The org's head, and its end put off; undefined where it has no log. */
   readonly keep: (org: string) => Promise<Position | undefined>;
   readonly onDeaf: () => void;
-  readonly onError: (error: unknown) => void;
+  readonly onFault?: OnFault;
+  /** @param org whose message or head it was; undefined: a connection's fault */
+  readonly onError: (error: unknown, org?: string) => void;
 }
 
 const tickMs = 1000;
@@ -115,6 +118,7 @@ export class RedisTail {
       link: this.linkTo(owner),
       heard: undefined,
       places: undefined,
+      failures: 0,
       tell: (message) => subscribers.tell(message),
       onMessage: (text) => this.receive(tail, text),
       onHeard: (isAgain) => {
@@ -146,7 +150,7 @@ export class RedisTail {
   }
 
   private linkTo(owner: string): RedisSubscription {
-    const { connection, clock, publish, onError } = this.options;
+    const { connection, clock, publish, onError, onFault } = this.options;
     const known = this.links.get(owner);
     if (known !== undefined) return known;
     const isSharded = connection.target.kind === 'cluster';
@@ -155,6 +159,7 @@ export class RedisTail {
       kind: isSharded ? 'shard' : 'channel',
       clock,
       probe: { channel: this.probeChannel(owner), send: (channel) => publish(channel, 'p') },
+      ...(onFault && { onFault }),
       onRefused: (error) => {
         onError(error);
         connection.refreshOwners();
@@ -179,7 +184,7 @@ export class RedisTail {
     try {
       message = tailMessageOf(text);
     } catch (error) {
-      this.options.onError(error);
+      this.options.onError(error, tail.org);
       message = { kind: 'interrupted' };
     }
     const place = placeAfter(message);

@@ -11,15 +11,40 @@ export function fieldsOf({ to, before, after }: PreparedEvent): string {
   return `${to === null ? '' : JSON.stringify(to)}\n${before}\n${after}`;
 }
 
-/** @param lines tag, predecessor's tag, recipients, before, after */
+/** What stands in an org's keys was written by something else than a log of Turnout, or is damaged. */
+export class Unreadable extends Error {
+  constructor(what: string, cause?: unknown) {
+    super(`${what} can't be read`, { cause });
+    this.name = 'Unreadable';
+  }
+}
+
+/** @throws Unreadable */
+function placeFrom(what: string, epoch: string, seq: unknown, ms: unknown, tag: string): Position {
+  const place = { epoch, seq: Number(seq), ms: Number(ms), tag };
+  if (!Number.isSafeInteger(place.seq) || !Number.isSafeInteger(place.ms)) throw new Unreadable(what);
+  return place;
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every(isText);
+
+/** @param lines tag, predecessor's tag, recipients, before, after @throws Unreadable */
 function entryOf(seq: number, ms: number, lines: readonly string[]): LogEntry {
   const [tag = '', prevTag = '', recipients = '', before = '', after = ''] = lines;
-  // What stands in an entry was written by `fieldsOf`.
-  const named = JSON.parse(`{${before}}`) as { id: string; service: string; type: string };
-  const to = recipients === '' ? null : (JSON.parse(recipients) as string[]);
-  const { id, service, type } = named;
-  const json = entryJson({ id, service, type, to, before, after }, seq, ms);
-  return { seq, ms, tag, prevTag, service, type, to, json };
+  try {
+    // What JSON.parse answers is checked here, where it is used.
+    const { id, service, type } = JSON.parse(`{${before}}`) as Record<string, unknown>;
+    const to = recipients === '' ? null : (JSON.parse(recipients) as unknown);
+    const isNamed = isText(id) && isText(service) && isText(type) && tag !== '';
+    const isWhole = after.startsWith(',') && after.endsWith('}');
+    if (!isNamed || !isWhole || (to !== null && !isTexts(to)))
+      throw new Unreadable(`the entry at seq ${seq}`);
+    const json = entryJson({ id, service, type, to, before, after }, seq, ms);
+    return { seq, ms, tag, prevTag, service, type, to, json };
+  } catch (error) {
+    throw error instanceof Unreadable ? error : new Unreadable(`the entry at seq ${seq}`, error);
+  }
 }
 
 /** An answer of read.lua that is not nil. @throws when it is none. */
@@ -27,7 +52,7 @@ export function readAnswerOf(reply: unknown, start: Start, limits: ReadLimits): 
   // The shape is the script's own: a list of strings.
   const [answer = '', epoch = '', headSeq, headMs, headTag = '', seq, ms, tag = '', ...rows] =
     reply as string[];
-  const head = { epoch, seq: Number(headSeq), ms: Number(headMs), tag: headTag };
+  const head = placeFrom('the head', epoch, headSeq, headMs, headTag);
   switch (answer) {
     case 'expired':
     case 'epoch':
@@ -37,7 +62,7 @@ export function readAnswerOf(reply: unknown, start: Start, limits: ReadLimits): 
     case 'page': {
       // The time of the place before the first kept entry is not stored: a cursor may still name it.
       const knownMs = Number(ms) || (start.at === 'cursor' ? start.position.ms : 0);
-      const from = { epoch, seq: Number(seq), ms: knownMs, tag };
+      const from = placeFrom('the start', epoch, seq, knownMs, tag);
       return { kind: 'page', from, entries: entriesOf(rows, limits), head };
     }
     default:
@@ -63,7 +88,7 @@ export function headOf(reply: unknown): Position | undefined {
   if (reply === null) return undefined;
   // The shape is the script's own: a list of strings.
   const [epoch = '', seq, ms, tag = ''] = reply as string[];
-  return { epoch, seq: Number(seq), ms: Number(ms), tag };
+  return placeFrom('the head', epoch, seq, ms, tag);
 }
 
 export function ephemeralMessage(events: readonly EphemeralEvent[]): string {
@@ -88,7 +113,7 @@ export function tailMessageOf(text: string): TailMessage {
     return { kind: 'ephemeral', events };
   }
   if (kind !== 'a') throw new Error('a message on the tail is none of ours');
-  const previous = { epoch, seq: Number(prevSeq), ms: Number(prevMs), tag: prevTag };
+  const previous = placeFrom('a message', epoch, prevSeq, prevMs, prevTag);
   const entries: LogEntry[] = [];
   for (let index = 1; index + 4 < lines.length; index += 5)
     entries.push(entryOf(previous.seq + entries.length + 1, Number(msText), lines.slice(index, index + 5)));

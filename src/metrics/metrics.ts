@@ -74,6 +74,15 @@ export class Metrics extends Instruments {
     'commands to Redis that failed, by what it said',
     ['what'],
   );
+  readonly faults = this.counter(
+    'turnout_faults_total',
+    'callbacks that threw, by where they were caught: a fault of Turnout, which somebody must look at',
+    ['where'],
+  );
+  private readonly linesDropped = this.counter(
+    'turnout_log_lines_dropped_total',
+    'log lines that standard output had no room for',
+  );
   readonly authAsked = this.counter(
     'turnout_auth_asked_total',
     'questions to the auth server, by how they ended',
@@ -179,6 +188,12 @@ export class Metrics extends Instruments {
   showInFlight({ held, cuts }: BytesInFlight): void {
     for (const [kind, bytes] of Object.entries(held)) this.bytesInFlight.set({ kind }, bytes);
     copy(this.connectionsCut, 'cause', cuts);
+  }
+
+  /** Sets how many log lines this process has dropped. */
+  showDropped(lines: number): void {
+    this.linesDropped.reset();
+    this.linesDropped.inc(lines);
   }
 
   /** Runs `read` before each collection, which waits for it: it sets gauges from what the rooms hold. */

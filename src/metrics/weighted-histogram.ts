@@ -30,8 +30,12 @@ export class WeightedHistogram {
     registry.registerMetric(metric as unknown as Metric);
   }
 
-  /** Adds `times` observations of `value`. */
-  observe(label: string, value: number, times = 1): void {
+  /**
+   * Adds `times` observations of `span`. A span between two clocks may come out negative: it counts as 0, since Prometheus
+   * reads a sum that falls as a restart.
+   */
+  observe(label: string, span: number, times = 1): void {
+    const value = Math.max(0, span);
     let tally = this.byLabel.get(label);
     if (tally === undefined) {
       tally = { counts: this.options.buckets.map(() => 0).concat(0), sum: 0 };

@@ -3,6 +3,7 @@
  * out in order, so that no subscribe overtakes its unsubscribe. A probe shows whether the connection really hears.
  */
 import type { Redis } from 'ioredis';
+import { type OnFault, runEach, uncaught } from '../async/faults.ts';
 import { type Clock, pause } from '../clock.ts';
 
 /** `shard`: sharded pub/sub, as on a Cluster. `pattern`: the names that are wanted are PSUBSCRIBE's patterns. */
@@ -28,6 +29,8 @@ export interface SubscriptionOptions {
   readonly onRefused?: (error: unknown) => void;
   /** The connection broke, or could not be made; it is tried again. */
   readonly onLost?: () => void;
+  /** A listener threw. */
+  readonly onFault?: OnFault;
 }
 
 const batch = 500;
@@ -41,6 +44,8 @@ const prefixes = { channel: '', shard: 's', pattern: 'p' } as const;
 export class RedisSubscription {
   private readonly wanted = new Map<string, ChannelListener>();
   private readonly heard = new Set<string>();
+  /** Unsubscribes that were sent and not confirmed: the connection may still hear these. */
+  private readonly leaving = new Set<string>();
   /** Heard before the connection broke, or by another subscription. */
   private readonly missed = new Set<string>();
   /** Channels whose subscription may have to change. */
@@ -113,11 +118,11 @@ export class RedisSubscription {
     const redis = open();
     if (kind === 'pattern')
       redis.on('pmessage', (pattern: string, channel: string, text: string) =>
-        this.wanted.get(pattern)?.onMessage(text, channel),
+        this.hear(pattern, text, channel),
       );
     else
       redis.on(`${prefixes[kind]}message`, (channel: string, text: string) =>
-        this.wanted.get(channel)?.onMessage(text, channel),
+        this.hear(channel, text, channel),
       );
     redis.on('ready', () => {
       for (const channel of this.wanted.keys()) this.pending.add(channel);
@@ -126,8 +131,9 @@ export class RedisSubscription {
     redis.on('close', () => {
       for (const channel of this.heard) if (this.wanted.has(channel)) this.missed.add(channel);
       this.heard.clear();
+      this.leaving.clear();
       this.probeSentMs = undefined;
-      if (!this.isClosed) onLost?.();
+      if (!this.isClosed) this.tell(() => onLost?.());
     });
     if (mayMove)
       redis.once('close', () => {
@@ -144,20 +150,28 @@ export class RedisSubscription {
   private async change(): Promise<void> {
     if (this.isChanging) return;
     this.isChanging = true;
-    while (this.pending.size > 0 && !this.isClosed && this.redis.status === 'ready')
-      await this.changeSome([...this.pending].slice(0, batch));
-    this.isChanging = false;
+    try {
+      while (this.pending.size > 0 && !this.isClosed && this.redis.status === 'ready')
+        await this.changeSome([...this.pending].slice(0, batch));
+    } finally {
+      this.isChanging = false;
+    }
   }
 
   private async changeSome(channels: readonly string[]): Promise<void> {
     const { kind, clock, onRefused } = this.options;
     const prefix = prefixes[kind];
     for (const channel of channels) this.pending.delete(channel);
-    const dropped = channels.filter((channel) => !this.wanted.has(channel) && this.heard.delete(channel));
+    for (const channel of channels)
+      if (!this.wanted.has(channel) && this.heard.delete(channel)) this.leaving.add(channel);
+    const dropped = channels.filter((channel) => !this.wanted.has(channel) && this.leaving.has(channel));
     const added = channels.filter((channel) => this.wanted.has(channel) && !this.heard.has(channel));
     const { redis } = this;
     const outcomes = await Promise.allSettled([
-      ...this.calls(dropped).map((names) => redis.call(`${prefix}unsubscribe`, ...names)),
+      ...this.calls(dropped).map(async (names) => {
+        await redis.call(`${prefix}unsubscribe`, ...names);
+        for (const channel of names) this.leaving.delete(channel);
+      }),
       ...this.calls(added).map(async (names) => {
         await redis.call(`${prefix}subscribe`, ...names);
         for (const channel of names) this.nowHeard(redis, channel);
@@ -165,7 +179,7 @@ export class RedisSubscription {
     ]);
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed === undefined || this.isClosed) return;
-    onRefused?.(failed.reason);
+    this.tell(() => onRefused?.(failed.reason));
     for (const channel of channels) this.pending.add(channel);
     await pause(clock, retryMs);
   }
@@ -180,6 +194,16 @@ export class RedisSubscription {
     // A connection that broke meanwhile hears nothing: 'ready' asks again.
     if (redis !== this.redis || redis.status !== 'ready') return;
     this.heard.add(channel);
-    this.wanted.get(channel)?.onHeard(this.missed.delete(channel));
+    this.leaving.delete(channel);
+    this.tell(() => this.wanted.get(channel)?.onHeard(this.missed.delete(channel)));
+  }
+
+  private hear(name: string, text: string, channel: string): void {
+    this.tell(() => this.wanted.get(name)?.onMessage(text, channel));
+  }
+
+  /** What a listener throws would go through the client's parser, and take the replies after it along. */
+  private tell(run: () => void): void {
+    runEach([run], 'subscription', this.options.onFault ?? uncaught);
   }
 }

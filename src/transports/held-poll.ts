@@ -6,7 +6,8 @@ import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
 import type { Cancel } from '../clock.ts';
 import { type Chunk, partsFor } from '../hub/chunk.ts';
-import type { Feed, Placed } from '../hub/feed.ts';
+import type { Feed } from '../hub/feed.ts';
+import type { Placed } from '../hub/feed-deps.ts';
 import { RingCursor } from '../hub/ring-cursor.ts';
 import { anyTransport, type LiveSession } from '../hub/sessions.ts';
 import { heldAtMostMs } from '../auth/identity.ts';
@@ -98,21 +99,22 @@ export class HeldPoll extends RingCursor implements LiveSession {
     this.finish();
   }
 
-  pump(): void {
+  protected advance(): boolean {
     while (!this.isClosed && !this.isReading) {
       const chunk = this.group.chunkAfter(this.place);
       if (chunk === 'behind') {
         void this.readLog();
       } else if (chunk === undefined) {
         this.holdOn();
-        return;
-      } else {
-        this.take(chunk);
+        return false;
+      } else if (this.take(chunk)) {
+        return true;
       }
     }
+    return false;
   }
 
-  ephemeral(events: readonly EphemeralEvent[]): void {
+  protected hear(events: readonly EphemeralEvent[]): void {
     // Another API has no word for what isn't stored.
     if (this.isClosed || this.request.form !== undefined) return;
     const theirs = events.filter((event) => event.to?.includes(this.sub) ?? true);
@@ -125,17 +127,18 @@ export class HeldPoll extends RingCursor implements LiveSession {
   }
 
   /** Answers the poll where the chunk has events for it, or it has looked for long enough. */
-  protected take(chunk: Chunk): void {
+  protected take(chunk: Chunk): boolean {
     this.place = chunk.end;
     if (partsFor(chunk, this.sub).length > 0) {
       this.foundAtOnce = !this.isHeld;
       this.finish(chunk);
-      return;
+      return true;
     }
     this.pages += 1;
     const nowMs = this.deps.clock.monotonic();
     this.lookingSinceMs ??= nowMs;
     if (this.pages >= maxPages || nowMs - this.lookingSinceMs >= maxLookMs) this.finish();
+    return false;
   }
 
   /** At the head, with nothing for this reader: wait for what comes, or for the end of the wait. */
@@ -162,7 +165,7 @@ export class HeldPoll extends RingCursor implements LiveSession {
     this.finish(undefined, { reset });
   }
 
-  protected fail(fault: unknown): void {
+  protected failed(fault: unknown): void {
     this.close();
     this.reject(fault);
   }

@@ -6,8 +6,10 @@ import { codes } from '../../schema/codes.ts';
 import { inSlices } from '../async/slices.ts';
 import { type Cancel, pause } from '../clock.ts';
 import { fail, TurnoutError } from '../errors.ts';
-import type { Feed, Placed } from '../hub/feed.ts';
+import type { Feed } from '../hub/feed.ts';
+import type { Placed } from '../hub/feed-deps.ts';
 import { heldAtMostMs } from '../auth/identity.ts';
+import { LogDamaged } from '../log/event-log.ts';
 import { HeldPoll, type PollOutcome } from './held-poll.ts';
 import { chunkBody, emptyBody } from './poll-body.ts';
 import type { PollRequest } from './poll-request.ts';
@@ -131,8 +133,8 @@ export class LongPoll {
       try {
         return await this.inTime(endMs, this.find(request));
       } catch (error) {
-        const isAway = error instanceof TurnoutError && codes[error.code].status === 503;
-        if (!isAway || request.start.at !== 'cursor') throw error;
+        const isBusy = error instanceof TurnoutError && codes[error.code].status === 503;
+        if (!isBusy || error instanceof LogDamaged || request.start.at !== 'cursor') throw error;
         const leftMs = endMs - clock.monotonic();
         if (leftMs <= 0 || leftMs > this.mostMs || request.client.isGone) return undefined;
         await pause(clock, Math.min(retryMs, leftMs));

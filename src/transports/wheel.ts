@@ -2,6 +2,7 @@
  * One wheel for every deadline of the connections: hand-shakes, pings, expiries, held polls. A timer a socket would be
  * thousands of timers; this is one interval and a bucket a slot. Also tells when the node itself stalled.
  */
+import { type OnFault, runEach, uncaught } from '../async/faults.ts';
 import { Slice } from '../async/slices.ts';
 import type { Cancel, Clock } from '../clock.ts';
 
@@ -19,7 +20,10 @@ export class Wheel {
   private readonly stalls: { atMs: number; ms: number }[] = [];
   private readonly stop: Cancel;
 
-  constructor(private readonly clock: Clock) {
+  constructor(
+    private readonly clock: Clock,
+    private readonly onFault: OnFault = uncaught,
+  ) {
     this.lastTickMs = clock.monotonic();
     this.next = Math.floor(this.lastTickMs / slotMs) + 1;
     this.stop = clock.every(slotMs, () => this.turn());
@@ -81,7 +85,7 @@ export class Wheel {
       }
       const next = due.next();
       if (next.done === true) this.due.shift();
-      else next.value();
+      else runEach([next.value], 'timer', this.onFault);
     }
   }
 }

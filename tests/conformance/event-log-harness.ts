@@ -20,6 +20,11 @@ export interface LogHarness {
   readonly trim: (org: string, firstKept: number) => Promise<void>;
   /** A failover lost the entries after `seq`, and others took their places up to the same head. Nothing was trimmed. */
   readonly fork: (org: string, seq: number) => Promise<void>;
+  /** Another log, which keeps so much of an org. */
+  readonly bounded: (retention: {
+    readonly retentionEvents?: number;
+    readonly retentionBytes?: number;
+  }) => Promise<EventLog>;
   /** The log comes back empty. */
   readonly loseEverything: () => Promise<void>;
   readonly close: () => Promise<void>;

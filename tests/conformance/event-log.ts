@@ -7,6 +7,7 @@ import { appendPromises } from './event-log-append.ts';
 import type { LogHarness, MakeHarness } from './event-log-harness.ts';
 import { readPromises } from './event-log-read.ts';
 import { resumePromises } from './event-log-resume.ts';
+import { retentionPromises } from './event-log-retention.ts';
 import { tailPromises } from './event-log-tail.ts';
 
 export function eventLogConformance(name: string, makeHarness: MakeHarness): void {
@@ -21,6 +22,7 @@ export function eventLogConformance(name: string, makeHarness: MakeHarness): voi
     appendPromises(current);
     readPromises(current);
     resumePromises(current);
+    retentionPromises(current);
     tailPromises(current);
   });
 }

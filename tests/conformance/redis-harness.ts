@@ -36,6 +36,7 @@ export const redisLogOn = (connection: RedisConnection, more: Partial<RedisLogOp
     timeoutMs: 2000,
     retentionMs: 60_000,
     retentionEvents: 10_000,
+    retentionBytes: 256 * 1024 * 1024,
     ...more,
   });
 
@@ -67,6 +68,7 @@ export async function redisLogHarness(url: string, data: RedisData): Promise<Log
   const prefix = `t${process.pid}-${prefixes}`;
   const opened = await openRedisLog(url, prefix, { idempotencyMs: window.ms, idempotencyIds: window.ids });
   const { log } = opened;
+  const others: OpenedLog[] = [];
   const stream = (org: string) => `${prefix}:{${org}}:stream`;
   const rows = async (org: string) =>
     (await data.call('XRANGE', [stream(org), '-', '+'])) as [string, string[]][];
@@ -93,7 +95,14 @@ export async function redisLogHarness(url: string, data: RedisData): Promise<Log
       await log.append(org, 'after', eventRun(1000, 999 + all.length - seq));
     },
     loseEverything: () => data.flush(),
-    close: () => opened.close(),
+    async bounded(retention) {
+      const other = await openRedisLog(url, `${prefix}-bounded`, retention);
+      others.push(other);
+      return other.log;
+    },
+    async close() {
+      for (const one of [opened, ...others]) await one.close();
+    },
   };
 }
 

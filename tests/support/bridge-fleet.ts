@@ -64,6 +64,7 @@ export class BridgeFleet {
       timeoutMs: 5000,
       retentionMs: 3_600_000,
       retentionEvents: 1_000_000,
+      retentionBytes: 256 * 1024 * 1024,
     });
   }
 

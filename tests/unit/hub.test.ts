@@ -35,6 +35,7 @@ function hubOver(log: EventLog, options: { ringBytes?: number; lingerMs?: number
     ringBytes: 1024 * 1024,
     lingerMs: 0,
     retention,
+    onFault: () => undefined,
     ...options,
   });
   closers.push(async () => {

@@ -39,6 +39,7 @@ async function polls(inner = memory()) {
     ringBytes: 1 << 20,
     lingerMs: 0,
     retention: { ageMs: 60_000, events: 1000, bytes: 1 << 20 },
+    onFault: () => undefined,
   });
   const wheel = new Wheel(systemClock);
   const due = { transport: 'long-poll', cohort: 'control', assignment: 1, mayMoveUp: false } as const;

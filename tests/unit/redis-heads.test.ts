@@ -32,7 +32,7 @@ function watch() {
   const live: HeardOrg[] = Array.from({ length: orgs }, (_, index) => {
     const org = `org-${index}`;
     heads.set(org, place(1));
-    return { org, heard: place(1), places: undefined, tell: () => told.push(org) };
+    return { org, heard: place(1), places: undefined, failures: 0, tell: () => told.push(org) };
   });
   for (const org of live) checks.add(org);
   /** @returns how many were asked in each tenth of a second */

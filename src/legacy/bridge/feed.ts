@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../clock.ts';
 import type { PreparedEvent } from '../../log/entry.ts';
-import { type EventLog, Fenced } from '../../log/event-log.ts';
+import { type EventLog, Fenced, LogDamaged } from '../../log/event-log.ts';
 import type { Logger } from '../../logger.ts';
 import { chunksOf, eventOf, holeAt, holeService } from './batch.ts';
 import { type BridgeTally, faultText } from './health.ts';
@@ -32,6 +32,7 @@ export interface BridgeFeedParts {
 
 const maxLoggedPerBatch = 3;
 const quietMs = 10_000;
+const damagedMs = 5000;
 const nothing: ReadonlySet<string> = new Set();
 
 export class BridgeFeed implements SourceFeed {
@@ -46,6 +47,8 @@ export class BridgeFeed implements SourceFeed {
   private readonly positions = new Map<string, string | undefined>();
   /** Orgs that have lost something of their source, and whose log has no mark of it yet. */
   private readonly torn = new Set<string>();
+  /** Orgs whose log is damaged, since when. */
+  private readonly damagedSinceMs = new Map<string, number>();
   private readonly turn: number | undefined;
   private isTold = false;
   private quietUntilMs = Number.NEGATIVE_INFINITY;
@@ -137,8 +140,29 @@ export class BridgeFeed implements SourceFeed {
     return byOrg;
   }
 
-  /** @param stored gets the ids that were new to the log */
+  /** A damaged log of one org holds up the others of its lane for a while; then what it can't take is a gap of its own. */
   private async store(
+    batch: SourceBatch,
+    org: string,
+    events: readonly PreparedEvent[],
+    stored: Set<string>,
+  ): Promise<void> {
+    try {
+      await this.append(batch, org, events, stored);
+      this.damagedSinceMs.delete(org);
+    } catch (error) {
+      if (!(error instanceof LogDamaged)) throw error;
+      const nowMs = this.parts.clock.monotonic();
+      const sinceMs = this.damagedSinceMs.get(org) ?? nowMs;
+      this.damagedSinceMs.set(org, sinceMs);
+      if (nowMs - sinceMs < damagedMs) throw error;
+      for (const { id } of events) stored.add(id);
+      this.gap(`the log of ${org} is damaged`, events.length, org);
+    }
+  }
+
+  /** @param stored gets the ids that were new to the log */
+  private async append(
     { lane, position }: SourceBatch,
     org: string,
     events: readonly PreparedEvent[],

@@ -104,7 +104,8 @@ end
 
 answer[6] = string.format('%.0f', start.seq)
 answer[7] = string.format('%.0f', start.ms)
-answer[8] = start.tag
+-- Without a tag the entry there is not ours: what follows it must not move up in the answer.
+answer[8] = start.tag or ''
 if not first or start.seq == headSeq then
   return answer
 end
@@ -120,7 +121,7 @@ while left > 0 do
     answer[#answer + 1] = row[2][2]
     -- Recipients are no part of the JSON that the limit is about; nor is this exact, the caller cuts.
     local _, skipped = string.find(row[2][2], '^[^\n]*\n[^\n]*\n[^\n]*\n')
-    bytes = bytes - (#row[2][2] - skipped)
+    bytes = bytes - (#row[2][2] - (skipped or 0))
     if bytes < 0 then
       return answer
     end

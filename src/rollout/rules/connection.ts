@@ -1,4 +1,5 @@
 /** Joins what the shared rules need of Redis to the node's connection: scripts and subscriptions. */
+import type { OnFault } from '../../async/faults.ts';
 import type { Clock } from '../../clock.ts';
 import { type RedisConnection, wasNotSent } from '../../redis/connections.ts';
 import type { RedisScript } from '../../redis/script.ts';
@@ -16,11 +17,18 @@ export class RulesConnection implements RulesRedis {
   constructor(
     private readonly connection: RedisConnection,
     clock: Clock,
+    onFault?: OnFault,
   ) {
     this.connected = connection.ready(connectMs);
     const mayMove = connection.target.kind === 'cluster';
     const open = () => connection.openSubscriber();
-    this.subscription = new RedisSubscription({ open, mayMove, kind: 'channel', clock });
+    this.subscription = new RedisSubscription({
+      open,
+      mayMove,
+      kind: 'channel',
+      clock,
+      ...(onFault && { onFault }),
+    });
   }
 
   async run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {

@@ -55,6 +55,7 @@ export class RedisPubsubSource implements Source {
       kind: pattern.hasOrg ? 'pattern' : 'channel',
       clock,
       onRefused: (error) => feed.failed(error),
+      onFault: (_where, error) => feed.failed(error),
       onLost() {
         feed.failed(fault ?? new Error('the subscription was cut'));
         fault = undefined;
