@@ -58,7 +58,8 @@ interface AdminDeps {
   readonly drain: () => void;
 }
 
-const bodyBytes = 4 * 1024 * 1024;
+/** A list of users may be long (schema/admin.ts, `adminLimits`); any other body is a few fields and a reason. */
+const [bodyBytes, listBytes] = [16 * 1024, 3 * 1024 * 1024];
 /** The cause that this API's pause stands for among others that may come. */
 const operatorPause = 'operator';
 
@@ -75,8 +76,9 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     description: MiddlewareHandler,
     schema: z.ZodType<Body>,
     run: (body: Body, by: Author, c: Context<AdminEnv>) => Promise<object>,
+    maxBytes = bodyBytes,
   ) =>
-    app.on(method, path, description, requiring(role, deps), atMost(bodyBytes), async (c) => {
+    app.on(method, path, description, requiring(role, deps), atMost(maxBytes), async (c) => {
       const body = await readJson(c, schema);
       return c.json(await run(body, { who: c.get('who'), reason: body.reason }, c));
     });
@@ -88,10 +90,19 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
       summary: string,
       schema: z.ZodType<Body>,
       transitionOf: (body: Body, name: string) => Transition,
-      { role = 'operator', codes = [] }: { role?: AdminRole; codes?: readonly Code[] } = {},
+      {
+        role = 'operator',
+        codes = [],
+        maxBytes,
+      }: { role?: AdminRole; codes?: readonly Code[]; maxBytes?: number } = {},
     ) =>
-      act([method, path], role, writes(summary, schema, ...codes), schema, (body, by, c) =>
-        control.change(transitionOf(body, c.req.param('name') ?? ''), by, ifMatch(c)),
+      act(
+        [method, path],
+        role,
+        writes(summary, schema, ...codes),
+        schema,
+        (body, by, c) => control.change(transitionOf(body, c.req.param('name') ?? ''), by, ifMatch(c)),
+        maxBytes,
       );
   const [put, post] = [changing('PUT'), changing('POST')];
 
@@ -112,7 +123,10 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   );
   for (const list of ['allowlist', 'denylist'] as const) {
     const listed = ({ users }: { users: readonly string[] }) => setList(list, users);
-    put(`/rollout/${list}`, `Replace the ${list}`, listBodySchema, listed, { role: 'admin' });
+    put(`/rollout/${list}`, `Replace the ${list}`, listBodySchema, listed, {
+      role: 'admin',
+      maxBytes: listBytes,
+    });
   }
 
   act(

@@ -64,6 +64,8 @@ export class Publisher {
     try {
       // Before the body: a caller that may not publish at all learns nothing about what a good one looks like.
       if (role === 'producer' && !identity.roles.has('producer')) throw fail('role_required');
+      if (role === 'user' && identity.publishes.isEmpty)
+        throw fail('service_forbidden', 'the token may publish to no service');
       return await this.store(identity, role, await read());
     } catch (thrown) {
       this.deps.metrics.publishRejected.inc({ code: asTurnoutError(thrown).code });
