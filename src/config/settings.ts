@@ -148,6 +148,14 @@ export const variables = {
   TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S: int(1)
     .default(2000)
     .describe('Requests a second from one address; not counted for loopback.'),
+  TURNOUT_MAX_PUBLISHES_PER_USER_PER_S: int(1)
+    .default(100)
+    .describe(
+      'Events a second that an end user may publish on this node, by streams and requests together; ten times as many at once after a pause. One more is answered `rate_limited`. Not counted for producers.',
+    ),
+  TURNOUT_MAX_PUBLISH_BYTES_PER_USER_PER_S: int(1024)
+    .default(1024 * 1024)
+    .describe('The same in bytes of JSON.'),
   TURNOUT_COMPRESS_MIN_BYTES: int(1)
     .default(1024)
     .describe('From this size on an event frame is compressed, for clients that offered it.'),

@@ -10,6 +10,7 @@ import { connectRedis, openLog } from '../log/open-log.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { Publisher } from '../publish/publisher.ts';
+import { PublishRate } from '../publish/publish-rate.ts';
 import { RightsWatch } from '../redis/rights.ts';
 import { shareTicketKey } from '../auth/ticket-key.ts';
 
@@ -46,12 +47,17 @@ export async function openData(
       ? shareTicketKey({ redis, prefix, clock, onSecret })
       : () => undefined;
   const hub = openHub(log, node);
+  const rate = new PublishRate({
+    eventsPerS: config.TURNOUT_MAX_PUBLISHES_PER_USER_PER_S,
+    bytesPerS: config.TURNOUT_MAX_PUBLISH_BYTES_PER_USER_PER_S,
+    clock,
+  });
   return {
     /** Undefined on the embedded log. */
     redis,
     log,
     hub,
-    publisher: new Publisher({ log, clock, metrics }),
+    publisher: new Publisher({ log, clock, metrics, rate }),
     /** The log's health, with the Redis permissions that are missing. */
     health: () => withDetail(log.health(), rights?.detail),
     async close(): Promise<void> {
