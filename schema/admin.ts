@@ -1,7 +1,7 @@
 /** HTTP bodies of the admin API (docs/PROTOCOL.md, 12). */
 import { z } from 'zod';
 import { transportSchema } from './frames.ts';
-import { cohortSchema, reasonSchema } from './http.ts';
+import { cohortSchema, reasonSchema, wholeNumber } from './http.ts';
 
 /** Bounds of what an admin may write. */
 export const adminLimits = {
@@ -50,6 +50,9 @@ export const listBodySchema = z.object({
 
 /** A node that its environment holds at long-poll, and the variables that do. */
 const cappedNodeSchema = z.object({ node: z.string(), variables: z.array(z.string()) });
+
+/** As what an author acted: a holder of a token (`org/sub`), of TURNOUT_ADMIN_TOKEN, on a node's machine, or a node's settings. */
+export const auditBySchema = z.enum(['token', 'admin-token', 'local', 'environment']);
 
 const acksSchema = z.record(z.string(), z.int());
 
@@ -118,7 +121,15 @@ export const rolloutBodySchema = z.object({
   enabled: z.boolean(),
   killed: z.boolean(),
   killedBy: z.object({
-    rules: z.array(z.object({ id: z.string(), at: z.iso.datetime(), who: z.string(), reason: z.string() })),
+    rules: z.array(
+      z.object({
+        id: z.string(),
+        at: z.iso.datetime(),
+        by: auditBySchema.optional(),
+        who: z.string(),
+        reason: z.string(),
+      }),
+    ),
     node: z
       .array(z.string())
       .meta({ description: "causes of this node's latch: kill ids, or its kill file" }),
@@ -230,13 +241,32 @@ export const auditEntrySchema = z.object({
   /** The version that the change made, or that stood when it was noted. */
   version: z.int(),
   at: z.iso.datetime(),
-  who: z.string(),
+  // An older release left it out.
+  by: auditBySchema.optional().meta({ description: 'as what `who` acted' }),
+  who: z.string().meta({ description: '`org/sub` of a token; any other author has no slash' }),
   action: auditActionSchema,
   from: z.unknown(),
   to: z.unknown(),
   reason: z.string(),
 });
 export type AuditEntry = z.infer<typeof auditEntrySchema>;
-export const auditBodySchema = z.object({ entries: z.array(auditEntrySchema) });
+/** An entry with its place in the trail, which pages are asked by. */
+export type TrailEntry = AuditEntry & { readonly id: string };
+export const auditQuerySchema = z.object({
+  before: z
+    .string()
+    .regex(/^\d{1,15}-\d{1,15}$/)
+    .optional(),
+  limit: wholeNumber(1, adminLimits.auditEntries).default(adminLimits.auditEntries),
+});
+export const auditBodySchema = z.object({
+  // A gateway of an older release leaves both out.
+  entries: z.array(auditEntrySchema.extend({ id: z.string().default('') })),
+  next: z
+    .string()
+    .nullable()
+    .default(null)
+    .meta({ description: '`before` for the page of older entries; null: there are none' }),
+});
 
 export const drainAnswerSchema = z.object({ node: z.string(), draining: z.literal(true) });

@@ -20,10 +20,10 @@ export class TokenBuckets {
 
   constructor(private readonly options: BucketOptions) {}
 
-  /** Returns the seconds after which the key may spend again, at least 1; 0 where it may now. */
+  /** Returns the seconds after which the key may spend again; 0 where it may now. */
   waitS(key: string): number {
     const { left } = this.bucketOf(key);
-    return left > 0 ? 0 : Math.max(1, Math.ceil(-left / this.options.perSecond));
+    return left >= 1 ? 0 : Math.ceil((1 - left) / this.options.perSecond);
   }
 
   spend(key: string, amount: number): void {

@@ -156,6 +156,11 @@ export const variables = {
   TURNOUT_MAX_PUBLISH_BYTES_PER_USER_PER_S: int(1024)
     .default(1024 * 1024)
     .describe('The same in bytes of JSON.'),
+  TURNOUT_MAX_CHANGES_PER_AUTHOR_PER_MIN: int(1)
+    .default(120)
+    .describe(
+      'Changes a minute that one author may make by the admin API of this node; one more is answered 429. A kill is never refused.',
+    ),
   TURNOUT_COMPRESS_MIN_BYTES: int(1)
     .default(1024)
     .describe('From this size on an event frame is compressed, for clients that offered it.'),

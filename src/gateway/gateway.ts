@@ -1,4 +1,5 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
+import { TokenBuckets } from '../async/token-buckets.ts';
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
 import { authServerReport } from '../auth/server.ts';
 import type { Clock } from '../clock.ts';
@@ -164,7 +165,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   // Users of the auth server have no role, so it isn't asked about an admin token that was mistyped.
   const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
   const beginDrain = (): void => void drain();
-  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: beginDrain }));
+  const perMin = config.TURNOUT_MAX_CHANGES_PER_AUTHOR_PER_MIN;
+  const changes = new TokenBuckets({ perSecond: perMin / 60, burst: perMin, clock });
+  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: beginDrain, changes }));
   joinFleet({ rollout, sessions, drain: beginDrain, shadows: () => adoption.shadows() });
   app.route('/', ops);
   app.route('/', docsRoutes(app));
