@@ -198,4 +198,28 @@ export const publishMutations: readonly Mutation[] = [
     test: 'tests/security/audit-authors',
     expectRed: 'no two holders of tokens have one name',
   },
+  {
+    name: 'correctness: root’s kill trusts a folder in another’s name',
+    file: 'src/rollout/kill/local.ts',
+    find: "if (owner !== undefined && found.uid !== owner) return 'the folder belongs to another user';",
+    replace: '',
+    test: 'tests/correctness/local-kill-owners',
+    expectRed: 'not what stands in a folder made in another’s name',
+  },
+  {
+    name: 'correctness: a local kill goes into a folder that others may write to',
+    file: 'src/rollout/kill/local.ts',
+    find: 'return (found.mode & 0o022) === 0 ?',
+    replace: 'return (found.mode & 0o022) >= 0 ?',
+    test: 'tests/correctness/local-kill-owners',
+    expectRed: 'nobody’s kill goes into a folder that others may write to',
+  },
+  {
+    name: 'correctness: a local kill follows links to other sockets',
+    file: 'src/rollout/kill/local.ts',
+    find: "if (found?.isSocket() === false) return 'it is no socket';",
+    replace: '',
+    test: 'tests/correctness/local-kill-owners',
+    expectRed: 'a link in the folder leads to no other socket',
+  },
 ];

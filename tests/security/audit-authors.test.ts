@@ -94,5 +94,11 @@ it('no two holders of tokens have one name, nor has one the name of another auth
         expect(who).not.toBe(tokenHolder(one).who);
       }
     }),
+    {
+      examples: [
+        [{ org: 'a/b', sub: 'c' }, { org: 'a', sub: 'b/c' }, 'n'],
+        [{ org: 'a/b', sub: 'c' }, { org: 'a%2Fb', sub: 'c' }, 'n'],
+      ],
+    },
   );
 });
