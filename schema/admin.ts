@@ -1,14 +1,14 @@
 /** HTTP bodies of the admin API (docs/PROTOCOL.md, 12). */
 import { z } from 'zod';
+import { auditBySchema } from './audit.ts';
 import { transportSchema } from './frames.ts';
-import { cohortSchema, reasonSchema, wholeNumber } from './http.ts';
+import { cohortSchema, reasonSchema } from './http.ts';
 
 /** Bounds of what an admin may write. */
 export const adminLimits = {
   listEntries: 10_000,
   reasonChars: 500,
   sessions: 1000,
-  auditEntries: 1000,
 } as const;
 
 /** Why a change is made; the audit trail keeps it. */
@@ -50,9 +50,6 @@ export const listBodySchema = z.object({
 
 /** A node that its environment holds at long-poll, and the variables that do. */
 const cappedNodeSchema = z.object({ node: z.string(), variables: z.array(z.string()) });
-
-/** As what an author acted: a holder of a token (`org/sub`), of TURNOUT_ADMIN_TOKEN, on a node's machine, or a node's settings. */
-export const auditBySchema = z.enum(['token', 'admin-token', 'local', 'environment']);
 
 const acksSchema = z.record(z.string(), z.int());
 
@@ -222,51 +219,5 @@ export const shadowBodySchema = z.object({
   missing: missingSchema,
 });
 export type ShadowBody = z.infer<typeof shadowBodySchema>;
-
-const auditActionSchema = z.enum([
-  'start',
-  'restore',
-  'percent',
-  'enabled',
-  'flag',
-  'allowlist',
-  'denylist',
-  'kill',
-  'unkill',
-  'pause',
-  'resume',
-  'drain',
-]);
-export const auditEntrySchema = z.object({
-  /** The version that the change made, or that stood when it was noted. */
-  version: z.int(),
-  at: z.iso.datetime(),
-  // An older release left it out.
-  by: auditBySchema.optional().meta({ description: 'as what `who` acted' }),
-  who: z.string().meta({ description: '`org/sub` of a token; any other author has no slash' }),
-  action: auditActionSchema,
-  from: z.unknown(),
-  to: z.unknown(),
-  reason: z.string(),
-});
-export type AuditEntry = z.infer<typeof auditEntrySchema>;
-/** An entry with its place in the trail, which pages are asked by. */
-export type TrailEntry = AuditEntry & { readonly id: string };
-export const auditQuerySchema = z.object({
-  before: z
-    .string()
-    .regex(/^\d{1,15}-\d{1,15}$/)
-    .optional(),
-  limit: wholeNumber(1, adminLimits.auditEntries).default(adminLimits.auditEntries),
-});
-export const auditBodySchema = z.object({
-  // A gateway of an older release leaves both out.
-  entries: z.array(auditEntrySchema.extend({ id: z.string().default('') })),
-  next: z
-    .string()
-    .nullable()
-    .default(null)
-    .meta({ description: '`before` for the page of older entries; null: there are none' }),
-});
 
 export const drainAnswerSchema = z.object({ node: z.string(), draining: z.literal(true) });

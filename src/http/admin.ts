@@ -5,8 +5,6 @@
 import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import {
-  auditBodySchema,
-  auditQuerySchema,
   changeAnswerSchema,
   decisionBodySchema,
   type DecisionBody,
@@ -20,6 +18,7 @@ import {
   sessionsBodySchema,
   shadowBodySchema,
 } from '../../schema/admin.ts';
+import { auditBodySchema, auditQuerySchema } from '../../schema/audit.ts';
 import type { Code } from '../../schema/codes.ts';
 import { orgSchema, userSchema } from '../../schema/envelope.ts';
 import { fail } from '../errors.ts';

@@ -74,7 +74,7 @@ describe('over HTTP', () => {
     const identity = userIdentity({ org: 'acme', sub: 'u1', expiresAtMs: Number.MAX_SAFE_INTEGER, ...user });
     const publish = (isTyping: boolean) =>
       edge.publisher.publishOne(identity, 'user', { ...event, ephemeral: isTyping });
-    for (let count = 0; count < 1000; count += 1) await publish(false);
+    for (let count = 1; count <= 1000; count += 1) expect((await publish(false)).seq).toBe(count);
     for (let frame = 0; frame < 600; frame += 1) {
       edge.clock.advance(1000 / 60);
       await publish(true);

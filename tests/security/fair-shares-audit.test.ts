@@ -1,6 +1,6 @@
 /** The audit trail has room for everybody: one author who does a great many deeds takes it from nobody, and is slowed down. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { adminLimits, auditBodySchema, type TrailEntry } from '../../schema/admin.ts';
+import { auditBodySchema, auditPageEntries, type TrailEntry } from '../../schema/audit.ts';
 import { systemClock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { type Gateway, openGateway } from '../../src/gateway/gateway.ts';
@@ -22,9 +22,9 @@ const eve = { ...tokenHolder({ org: 'acme', sub: 'eve' }), reason: 'cover' };
 async function wholeTrail(store: RulesStore): Promise<TrailEntry[]> {
   const all: TrailEntry[] = [];
   for (;;) {
-    const page = await store.audit(adminLimits.auditEntries, all.at(-1)?.id);
+    const page = await store.audit(auditPageEntries, all.at(-1)?.id);
     all.push(...page);
-    if (page.length < adminLimits.auditEntries) return all;
+    if (page.length < auditPageEntries) return all;
   }
 }
 

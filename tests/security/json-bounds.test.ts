@@ -89,7 +89,8 @@ describe('a caller without the right', () => {
   ])('is refused by %s %s before its body is read', async (method, path, token, status) => {
     const { body, read } = watchedBody(4 * 1024 * 1024);
     const headers = { authorization: `Bearer ${token}` };
-    const request = new Request(`http://turnout${path}`, { method, headers, body, duplex: 'half' });
+    const options = { method, headers, body, duplex: 'half' as const };
+    const request = new Request(`http://turnout${path}`, options);
     expect((await rolloutApp().fetch(request)).status).toBe(status);
     expect(read()).toBe(0);
   });
@@ -170,7 +171,7 @@ describe('a body', () => {
       payloads.push(payload);
       return { id: 'a' };
     };
-    const app = demoBackend(publish as never, atMost);
+    const app = demoBackend(publish, atMost);
     for (const path of ['/finance/revenue', '/guest-checkin/bulk'])
       await app.request(path, { method: 'POST', body: tooDeep });
     expect(payloads).toMatchObject([tooDeep.slice(0, 1000), { posted: tooDeep.slice(0, 1000) }]);

@@ -65,12 +65,11 @@ async function killIn({ path, owner }: RunFolder, options: LocalKillOptions) {
   const sockets = socketsIn(path);
   const problem = sockets.length === 0 ? undefined : problemOfFolder(path, owner);
   if (problem !== undefined) return [notAsked(path, problem)];
-  return Promise.all(
-    sockets.map((socket) => {
-      const theirs = problemOfSocket(path, socket);
-      return theirs === undefined ? killAt(socket, options) : notAsked(socket, theirs);
-    }),
-  );
+  const told = sockets.map(async (socket) => {
+    const theirs = problemOfSocket(path, socket);
+    return theirs === undefined ? killAt(socket, options) : notAsked(socket, theirs);
+  });
+  return Promise.all(told);
 }
 
 const notAsked = (socket: string, problem: string): LocalKill => ({

@@ -2,7 +2,7 @@
  * Who changes the rules. The name of a token's holder is `org/sub`, with a slash; no other author's name has one, so that
  * no token can be made that signs like them. What isn't a name's own slash in either part is written `%2F`.
  */
-import type { AuditEntry } from '../../../schema/admin.ts';
+import type { AuditEntry } from '../../../schema/audit.ts';
 
 /** Whom the audit trail names, and as what. */
 export interface Signature {

@@ -1,6 +1,6 @@
 /** The rules document where it lies in Redis, and its audit trail: what the scripts are given, and what they answer. */
 import { z } from 'zod';
-import { type AuditEntry, auditEntrySchema, type TrailEntry } from '../../../schema/admin.ts';
+import { type AuditEntry, auditEntrySchema, type TrailEntry } from '../../../schema/audit.ts';
 import { RedisScript } from '../../redis/script.ts';
 import type { RulesKeys, RulesRedis } from './redis.ts';
 import { isKilled, type Rules, rulesSchema } from './rules.ts';

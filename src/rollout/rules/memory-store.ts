@@ -1,5 +1,5 @@
 /** The rules of one process on the embedded log: nothing outlives a restart but what the environment says again. */
-import type { AuditEntry, TrailEntry } from '../../../schema/admin.ts';
+import type { AuditEntry, TrailEntry } from '../../../schema/audit.ts';
 import { Listeners } from '../../async/listeners.ts';
 import type { Clock } from '../../clock.ts';
 import type { LeveledLogger } from '../../logger.ts';

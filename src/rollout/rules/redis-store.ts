@@ -4,7 +4,7 @@
  * nor one that lost writes takes a rollback from anybody (docs/ARCHITECTURE.md, 'The rules document').
  */
 import { Listeners } from '../../async/listeners.ts';
-import type { AuditEntry, TrailEntry } from '../../../schema/admin.ts';
+import type { AuditEntry, TrailEntry } from '../../../schema/audit.ts';
 import type { Clock } from '../../clock.ts';
 import { fail } from '../../errors.ts';
 import type { LeveledLogger } from '../../logger.ts';

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { auditBySchema } from '../../../schema/admin.ts';
+import { auditBySchema } from '../../../schema/audit.ts';
 import { transportSchema } from '../../../schema/frames.ts';
 import { type Feature, featureSchema, percentOf, transportFlag } from './features.ts';
 import { type User, userId } from './user.ts';

@@ -1,5 +1,5 @@
 /** The port of the rules: one document a deployment, changed by compare-and-set, told to every node, with an audit trail. */
-import type { AuditEntry, TrailEntry } from '../../../schema/admin.ts';
+import type { AuditEntry, TrailEntry } from '../../../schema/audit.ts';
 import type { Author } from './author.ts';
 import type { Rules } from './rules.ts';
 import type { Transition } from './transitions.ts';

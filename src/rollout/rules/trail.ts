@@ -2,7 +2,7 @@
  * What the audit trail keeps of the deeds of operators, and how long. Each deed is a line of the log besides, which goes where
  * the operator keeps it: the trail is for looking, and ends.
  */
-import type { AuditEntry } from '../../../schema/admin.ts';
+import type { AuditEntry } from '../../../schema/audit.ts';
 import type { LeveledLogger } from '../../logger.ts';
 
 /** Deeds that are kept, about; and of one author, so that one who does a great many keeps the others' in the trail. */

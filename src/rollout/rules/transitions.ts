@@ -2,7 +2,7 @@
  * Every change that the rules can undergo, as pure functions: each gives the next document's content and what the audit
  * trail shall say. Version, nonce and time are the store's to give, in `stamp`.
  */
-import type { AuditEntry } from '../../../schema/admin.ts';
+import type { AuditEntry } from '../../../schema/audit.ts';
 import { fail } from '../../errors.ts';
 import type { Author } from './author.ts';
 import { type Feature, percentOf, transportFlag, withPercent } from './features.ts';
