@@ -1,5 +1,6 @@
 /** HTTP bodies of the admin API (docs/PROTOCOL.md, 12). */
 import { z } from 'zod';
+import { auditBySchema } from './audit.ts';
 import { transportSchema } from './frames.ts';
 import { cohortSchema, reasonSchema } from './http.ts';
 
@@ -8,7 +9,6 @@ export const adminLimits = {
   listEntries: 10_000,
   reasonChars: 500,
   sessions: 1000,
-  auditEntries: 1000,
 } as const;
 
 /** Why a change is made; the audit trail keeps it. */
@@ -124,7 +124,15 @@ export const rolloutBodySchema = z.object({
   enabled: z.boolean(),
   killed: z.boolean(),
   killedBy: z.object({
-    rules: z.array(z.object({ id: z.string(), at: z.iso.datetime(), who: z.string(), reason: z.string() })),
+    rules: z.array(
+      z.object({
+        id: z.string(),
+        at: z.iso.datetime(),
+        by: auditBySchema.optional(),
+        who: z.string(),
+        reason: z.string(),
+      }),
+    ),
     node: z
       .array(z.string())
       .meta({ description: "causes of this node's latch: kill ids, or its kill file" }),
@@ -218,32 +226,5 @@ export const shadowBodySchema = z.object({
   missing: missingSchema,
 });
 export type ShadowBody = z.infer<typeof shadowBodySchema>;
-
-const auditActionSchema = z.enum([
-  'start',
-  'restore',
-  'percent',
-  'enabled',
-  'flag',
-  'allowlist',
-  'denylist',
-  'kill',
-  'unkill',
-  'pause',
-  'resume',
-  'drain',
-]);
-export const auditEntrySchema = z.object({
-  /** The version that the change made, or that stood when it was noted. */
-  version: z.int(),
-  at: z.iso.datetime(),
-  who: z.string(),
-  action: auditActionSchema,
-  from: z.unknown(),
-  to: z.unknown(),
-  reason: z.string(),
-});
-export type AuditEntry = z.infer<typeof auditEntrySchema>;
-export const auditBodySchema = z.object({ entries: z.array(auditEntrySchema) });
 
 export const drainAnswerSchema = z.object({ node: z.string(), draining: z.literal(true) });

@@ -118,6 +118,9 @@ export const limits = {
   eventBytes: 64 * 1024,
   batchEvents: 500,
   batchBytes: 1024 * 1024,
+  /** How deep lists and objects may be nested in a body or frame, and how many keys, lists and objects it may have. */
+  jsonDepth: 128,
+  jsonParts: 100_000,
   frameBytes: 128 * 1024,
   frameEvents: 500,
   pollBytes: 1024 * 1024,

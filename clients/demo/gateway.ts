@@ -1,5 +1,6 @@
 /** What the page asks of the gateway: the crowd, the rollout, and changes to it. Every path is below the page's own. */
-import type { AuditEntry, ChangeAnswer, RolloutBody } from '../../schema/admin.ts';
+import type { ChangeAnswer, RolloutBody } from '../../schema/admin.ts';
+import type { AuditEntry } from '../../schema/audit.ts';
 import type { ErrorBody } from '../../schema/http.ts';
 import type { CrowdState, PageTokens } from './state.ts';
 

@@ -1,5 +1,5 @@
 /** The demo's page: asks for the crowd and the rollout twice a second, and runs two clients of its own. */
-import type { AuditEntry } from '../../schema/admin.ts';
+import type { AuditEntry } from '../../schema/audit.ts';
 import { Controls } from './controls.ts';
 import { showCrowd } from './crowd-view.ts';
 import { DemoGateway } from './gateway.ts';

@@ -1,5 +1,5 @@
 /** What each change of the rollout moved, and how long that took: from the audit trail and the crowd's own moves. */
-import type { AuditEntry } from '../../schema/admin.ts';
+import type { AuditEntry } from '../../schema/audit.ts';
 import { byId, make } from './page.ts';
 import type { Move } from './state.ts';
 

@@ -14,6 +14,10 @@ export class ServiceClaim {
       .map((pattern) => pattern.slice(0, -1));
   }
 
+  get isEmpty(): boolean {
+    return this.patterns.length === 0;
+  }
+
   allows(service: string): boolean {
     return this.names.has(service) || this.prefixes.some((prefix) => service.startsWith(prefix));
   }

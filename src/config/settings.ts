@@ -162,6 +162,19 @@ export const variables = {
   TURNOUT_STALLED_ANSWER_MS: int(1000, 600_000)
     .default(15_000)
     .describe('How long an answer may wait without a byte of it being read before its connection is cut.'),
+  TURNOUT_MAX_PUBLISHES_PER_USER_PER_S: int(1)
+    .default(100)
+    .describe(
+      'Events a second that an end user may publish on this node, by streams and requests together; ten times as many at once after a pause. One more is answered `rate_limited`. Not counted for producers.',
+    ),
+  TURNOUT_MAX_PUBLISH_BYTES_PER_USER_PER_S: int(1024)
+    .default(1024 * 1024)
+    .describe('The same in bytes of JSON.'),
+  TURNOUT_MAX_CHANGES_PER_AUTHOR_PER_MIN: int(1)
+    .default(120)
+    .describe(
+      'Changes a minute that one author may make by the admin API of this node; one more is answered 429. A kill is never refused.',
+    ),
   TURNOUT_COMPRESS_MIN_BYTES: int(1)
     .default(1024)
     .describe('From this size on an event frame is compressed, for clients that offered it.'),

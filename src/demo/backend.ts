@@ -2,6 +2,7 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import type { PublishEvent } from '../../schema/envelope.ts';
 import type { Cancel, Clock } from '../clock.ts';
+import { withinBounds } from '../json.ts';
 import { demoOrg } from './demo.ts';
 import { ownPageOnly } from './own-page.ts';
 
@@ -43,7 +44,7 @@ function checkInEvent(body: string): PublishEvent {
 function parsed(body: string): unknown {
   if (body.trim() === '') return undefined;
   try {
-    return JSON.parse(body);
+    return JSON.parse(withinBounds(body));
   } catch {
     // curl -d sends forms and plain text too: any of it is a payload.
     return body.slice(0, 1000);

@@ -11,6 +11,7 @@ import { connectRedis, openLog } from '../log/open-log.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { Publisher } from '../publish/publisher.ts';
+import { PublishRate } from '../publish/publish-rate.ts';
 import { RightsWatch } from '../redis/rights.ts';
 import { memoryClaims, redisClaims } from '../auth/held-claims.ts';
 import { shareTicketKey } from '../auth/ticket-key.ts';
@@ -52,12 +53,17 @@ export async function openData(
     metrics.longTickets.inc({ outcome }),
   );
   const hub = openHub(log, node);
+  const rate = new PublishRate({
+    eventsPerS: config.TURNOUT_MAX_PUBLISHES_PER_USER_PER_S,
+    bytesPerS: config.TURNOUT_MAX_PUBLISH_BYTES_PER_USER_PER_S,
+    clock,
+  });
   return {
     /** Undefined on the embedded log. */
     redis,
     log,
     hub,
-    publisher: new Publisher({ log, clock, metrics }),
+    publisher: new Publisher({ log, clock, metrics, rate }),
     /** The log's health, with the Redis permissions that are missing. */
     health: () => withDetail(log.health(), rights?.detail),
     async close(): Promise<void> {

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { BytesInFlight } from '../async/bytes-in-flight.ts';
 import { adminRolesNote } from '../auth/admin-roles.ts';
+import { TokenBuckets } from '../async/token-buckets.ts';
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
 import { authServerReport } from '../auth/server.ts';
 import { isolatingTimers, type OnFault } from '../async/faults.ts';
@@ -200,7 +201,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   // Users of the auth server have no role, so it isn't asked about an admin token that was mistyped.
   const signedOnly = { verifyToken: (token: string | undefined) => authenticator.verifySigned(token) };
   const beginDrain = (): void => void drain();
-  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: beginDrain }));
+  const perMin = config.TURNOUT_MAX_CHANGES_PER_AUTHOR_PER_MIN;
+  const changes = new TokenBuckets({ perSecond: perMin / 60, burst: perMin, clock });
+  app.route('/', adminRoutes({ rollout, authenticator: signedOnly, adminToken, drain: beginDrain, changes }));
   app.route('/', ops);
   app.route('/', docsRoutes(app));
   const publish: DemoPublish = (org, event) =>

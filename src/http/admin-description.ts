@@ -12,6 +12,12 @@ export const ofUser = [
   parameter('query', 'user', 'of this user only'),
 ];
 
+/** Of a page of the audit trail. */
+export const ofPage = [
+  parameter('query', 'before', 'entries that are older than the one with this id: `next` of the page before'),
+  parameter('query', 'limit', 'how many at most, 1 to 1000; absent: 1000'),
+];
+
 export const describe = (
   summary: string,
   answer: z.ZodType,

@@ -5,8 +5,6 @@
 import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import {
-  adminLimits,
-  auditBodySchema,
   changeAnswerSchema,
   decisionBodySchema,
   type DecisionBody,
@@ -20,14 +18,13 @@ import {
   sessionsBodySchema,
   shadowBodySchema,
 } from '../../schema/admin.ts';
+import { auditBodySchema, auditQuerySchema } from '../../schema/audit.ts';
 import type { Code } from '../../schema/codes.ts';
 import { orgSchema, userSchema } from '../../schema/envelope.ts';
-import type { Authenticator } from '../auth/identity.ts';
-import { isSameSecret } from '../auth/own-secrets.ts';
 import { fail } from '../errors.ts';
 import type { Rollout } from '../rollout/rollout.ts';
+import type { Author } from '../rollout/rules/author.ts';
 import {
-  type Author,
   pause,
   resume,
   setEnabled,
@@ -36,29 +33,21 @@ import {
   setPercent,
   type Transition,
 } from '../rollout/rules/transitions.ts';
-import { describe, ofUser, reads, taking, writes } from './admin-description.ts';
+import { type AdminEnv, type AdminRole, type CallerDeps, requiring, withinRate } from './admin-callers.ts';
+import { describe, ofPage, ofUser, reads, taking, writes } from './admin-description.ts';
 import { type FleetQuestion, sessionsView, shadowView } from './admin-fleet.ts';
 import { rolloutView } from './admin-view.ts';
 import { bodyRefusals } from './described.ts';
 import { atMost, readJson } from './json-body.ts';
 
-/** A producer's role lets it call nothing here. */
-const ranks = { producer: 0, viewer: 1, operator: 2, admin: 3 } as const;
-type AdminRole = keyof typeof ranks;
-
-/** What a request carries once it was let in: `who` goes into the audit trail. */
-type AdminEnv = { Variables: { who: string } };
-
-interface AdminDeps {
+interface AdminDeps extends CallerDeps {
   readonly rollout: Rollout;
-  readonly authenticator: Pick<Authenticator, 'verifyToken'>;
-  /** TURNOUT_ADMIN_TOKEN; undefined: there is none. */
-  readonly adminToken: string | undefined;
   /** Begins to drain this node; answers at once. */
   readonly drain: () => void;
 }
 
-const bodyBytes = 4 * 1024 * 1024;
+/** A list of users may be long (schema/admin.ts, `adminLimits`); any other body is a few fields and a reason. */
+const [bodyBytes, listBytes] = [16 * 1024, 3 * 1024 * 1024];
 /** The cause that this API's pause stands for among others that may come. */
 const operatorPause = 'operator';
 
@@ -75,11 +64,14 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     description: MiddlewareHandler,
     schema: z.ZodType<Body>,
     run: (body: Body, by: Author, c: Context<AdminEnv>) => Promise<object>,
-  ) =>
-    app.on(method, path, description, requiring(role, deps), atMost(bodyBytes), async (c) => {
+    { maxBytes = bodyBytes, isLimited = true } = {},
+  ) => {
+    const heeding = [requiring(role, deps), ...(isLimited ? [withinRate(deps)] : []), atMost(maxBytes)];
+    return app.on(method, path, description, ...heeding, async (c) => {
       const body = await readJson(c, schema);
-      return c.json(await run(body, { who: c.get('who'), reason: body.reason }, c));
+      return c.json(await run(body, { ...c.get('author'), reason: body.reason }, c));
     });
+  };
   /** Changes of the rules that heed `If-Match`; an operator's unless the role is another. */
   const changing =
     (method: 'PUT' | 'POST') =>
@@ -88,10 +80,19 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
       summary: string,
       schema: z.ZodType<Body>,
       transitionOf: (body: Body, name: string) => Transition,
-      { role = 'operator', codes = [] }: { role?: AdminRole; codes?: readonly Code[] } = {},
+      {
+        role = 'operator',
+        codes = [],
+        maxBytes,
+      }: { role?: AdminRole; codes?: readonly Code[]; maxBytes?: number } = {},
     ) =>
-      act([method, path], role, writes(summary, schema, ...codes), schema, (body, by, c) =>
-        control.change(transitionOf(body, c.req.param('name') ?? ''), by, ifMatch(c)),
+      act(
+        [method, path],
+        role,
+        writes(summary, schema, ...codes),
+        schema,
+        (body, by, c) => control.change(transitionOf(body, c.req.param('name') ?? ''), by, ifMatch(c)),
+        maxBytes === undefined ? {} : { maxBytes },
       );
   const [put, post] = [changing('PUT'), changing('POST')];
 
@@ -112,7 +113,10 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   );
   for (const list of ['allowlist', 'denylist'] as const) {
     const listed = ({ users }: { users: readonly string[] }) => setList(list, users);
-    put(`/rollout/${list}`, `Replace the ${list}`, listBodySchema, listed, { role: 'admin' });
+    put(`/rollout/${list}`, `Replace the ${list}`, listBodySchema, listed, {
+      role: 'admin',
+      maxBytes: listBytes,
+    });
   }
 
   act(
@@ -121,6 +125,8 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     describe('Kill: everybody to long-poll, now', changeAnswerSchema, bodyRefusals, taking(reasonBodySchema)),
     reasonBodySchema,
     (_, by) => control.kill(by),
+    // Nothing may stand in the way of a kill.
+    { isLimited: false },
   );
 
   act(
@@ -189,8 +195,18 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     c.json(await shadowView(fleet)),
   );
 
-  app.get('/audit', reads('Every change, newest first', auditBodySchema), viewer, async (c) =>
-    c.json({ entries: await store.audit(adminLimits.auditEntries) }),
+  app.get(
+    '/audit',
+    describe('Every change, newest first', auditBodySchema, ['bad_request', 'log_unavailable'], {
+      parameters: ofPage,
+    }),
+    viewer,
+    async (c) => {
+      const { before, limit } = checked(auditQuerySchema, withoutEmpty(c.req.query()), 'before or limit');
+      const entries = await store.audit(limit + 1, before);
+      const shown = entries.slice(0, limit);
+      return c.json({ entries: shown, next: entries.length > limit ? (shown.at(-1)?.id ?? null) : null });
+    },
   );
 
   return app;
@@ -205,27 +221,12 @@ function ifMatch(c: Context): number | undefined {
   return Number(version);
 }
 
-function checked<T>(schema: z.ZodType<T>, value: string | undefined, name: string): T {
+/** An empty query parameter is an absent one. */
+const withoutEmpty = (query: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ''));
+
+function checked<T>(schema: z.ZodType<T>, value: unknown, name: string): T {
   const parsed = schema.safeParse(value);
   if (!parsed.success) throw fail('bad_request', `${name} is malformed`);
   return parsed.data;
-}
-
-/** Lets in callers of that role or a higher one. @throws unauthorized, role_required */
-function requiring(role: AdminRole, deps: AdminDeps): MiddlewareHandler<AdminEnv> {
-  return async (c, next) => {
-    const caller = await identify(c, deps);
-    if (caller.rank < ranks[role]) throw fail('role_required', `this call needs the role ${role}`);
-    c.set('who', caller.who);
-    await next();
-  };
-}
-
-async function identify(c: Context, { authenticator, adminToken }: AdminDeps) {
-  const bearer = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
-  if (bearer !== undefined && adminToken !== undefined && isSameSecret(bearer, adminToken))
-    return { who: 'admin-token', rank: ranks.admin };
-  const identity = await authenticator.verifyToken(bearer);
-  const rank = Math.max(0, ...[...identity.roles].map((role) => ranks[role]));
-  return { who: `${identity.org}/${identity.sub}`, rank };
 }

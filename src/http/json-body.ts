@@ -2,6 +2,7 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import { codeIn, fail } from '../errors.ts';
+import { JsonBoundsError, withinBounds } from '../json.ts';
 
 /** Refuses a larger body before it is read whole. @throws too_large */
 export function atMost(maxBytes: number): MiddlewareHandler {
@@ -61,7 +62,7 @@ async function discardRest(reader: ReadableStreamDefaultReader<Uint8Array>): Pro
 
 /**
  * Returns the body, checked by its schema; an empty one counts as `{}`.
- * @throws unsupported_media_type for another Content-Type than JSON, bad_request for what isn't JSON or doesn't fit
+ * @throws unsupported_media_type for another Content-Type than JSON, bad_request for what isn't JSON, is past its bounds or doesn't fit
  */
 export async function readJson<Schema extends z.ZodType>(
   c: Context,
@@ -78,9 +79,10 @@ export async function readJson<Schema extends z.ZodType>(
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(withinBounds(text));
   } catch (error) {
-    throw fail('bad_request', 'the body is not JSON', { cause: error });
+    const why = error instanceof JsonBoundsError ? error.message : 'the body is not JSON';
+    throw fail('bad_request', why, { cause: error });
   }
 }
 

@@ -15,7 +15,7 @@ import type { Decider, Decision } from '../rollout/decide/decide.ts';
 import type { RulesStore } from '../rollout/rules/store.ts';
 import type { Authenticate } from './app.ts';
 import { answer, bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
-import { atMost, readJson } from './json-body.ts';
+import { holdTo, readJson } from './json-body.ts';
 
 export interface NegotiateDeps {
   readonly authenticate: Authenticate;
@@ -55,8 +55,9 @@ const description = describeRoute({
 
 export function negotiateRoute(deps: NegotiateDeps): Hono {
   const { decider } = deps;
-  return new Hono().post('/v2/realtime/negotiate', description, atMost(bodyBytes), async (c) => {
+  return new Hono().post('/v2/realtime/negotiate', description, async (c) => {
     const identity = await deps.authenticate(c);
+    await holdTo(c, bodyBytes);
     const body = await readJson(c, negotiateRequestSchema);
     // Unsigned: a newer assignment makes the node look again, and decides nothing.
     if (body.assignment !== undefined && body.assignment > decider.assignment)

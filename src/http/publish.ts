@@ -11,14 +11,20 @@ import type { Authenticate } from './app.ts';
 import { answer, bodyRefusals, jsonContent, refusals, tokenRefusals } from './described.ts';
 import { holdTo, readJson } from './json-body.ts';
 
-// The limit of a batch counts JSON without white space; a body may have white space.
-const bodyBytes = 4 * limits.batchBytes;
+/**
+ * What a body may have. Events are weighed as UTF-8 without white space; one that escapes all but ASCII, as many libraries
+ * write it, is three times as long.
+ */
+const bodyBytes: Readonly<Record<PublisherRole, number>> = {
+  producer: 3 * limits.batchBytes,
+  user: 3 * limits.eventBytes,
+};
 
 const describe = (summary: string, ...roleRefusals: readonly Code[]) =>
   describeRoute({
     summary,
     description:
-      'One event, or `{"events":[…]}`: at most 500, 64 KiB each, 1 MiB together, all for one org. Stored all or none. The same `id` again is answered with the first seq.',
+      'One event, or `{"events":[…]}`: at most 500, 64 KiB each, 1 MiB together, all for one org. Stored all or none. The same `id` again is answered with the first seq. A body has at most 3 MiB, an end user’s 192 KiB; nested at most 128 deep.',
     tags: ['publish'],
     security: [{ bearer: [] }],
     requestBody: {
@@ -42,7 +48,7 @@ export function publishRoutes(deps: { authenticate: Authenticate; publisher: Pub
   const publish = (role: PublisherRole) => async (c: Context) => {
     const identity = await deps.authenticate(c);
     const body = async (): Promise<unknown> => {
-      await holdTo(c, bodyBytes);
+      await holdTo(c, bodyBytes[role]);
       const parsed = await readJson(c, z.unknown());
       const inexact = firstInexactNumber(await c.req.text());
       if (inexact !== undefined) throw fail('bad_request', inexactMessage(inexact));

@@ -13,6 +13,7 @@ import type { Identity } from '../auth/identity.ts';
 import { ephemeralOf, type PreparedEvent, preparedBytes, prepareEvent } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { PublishRate } from './publish-rate.ts';
 
 /** As whom a caller publishes: a backend for the orgs of its token, or an end user within the `publish` claim. */
 export type PublisherRole = 'producer' | 'user';
@@ -24,6 +25,8 @@ export interface PublisherDeps {
   readonly log: Pick<EventLog, 'append' | 'publishEphemeral'>;
   readonly clock: Pick<Clock, 'now' | 'id'>;
   readonly metrics: Pick<Metrics, 'eventsAppended' | 'eventsDuplicate' | 'publishRejected'>;
+  /** Of end users. */
+  readonly rate: PublishRate;
 }
 
 const batchSchema = z.looseObject({ org: z.unknown().optional(), events: z.array(z.unknown()).min(1) });
@@ -37,7 +40,7 @@ export class Publisher {
 
   /**
    * Publishes a body: one event, or `{"events":[…]}`.
-   * @throws role_required, org_forbidden, service_forbidden, bad_request, reserved_field, mixed_batch, too_large,
+   * @throws role_required, org_forbidden, service_forbidden, rate_limited, bad_request, reserved_field, mixed_batch, too_large,
    *   log_unavailable: nothing was stored.
    */
   publishBody(identity: Identity, role: PublisherRole, body: () => Promise<unknown>): Promise<PublishResult> {
@@ -64,6 +67,9 @@ export class Publisher {
     try {
       // Before the body: a caller that may not publish at all learns nothing about what a good one looks like.
       if (role === 'producer' && !identity.roles.has('producer')) throw fail('role_required');
+      if (role === 'user' && identity.publishes.isEmpty)
+        throw fail('service_forbidden', 'the token may publish to no service');
+      if (role === 'user') this.deps.rate.admit(identity);
       return await this.store(identity, role, await read());
     } catch (thrown) {
       this.deps.metrics.publishRejected.inc({ code: asTurnoutError(thrown).code });
@@ -78,7 +84,8 @@ export class Publisher {
     if (isEphemeral && !items.every((item) => item.ephemeral === true)) throw fail('mixed_batch');
     const sender = role === 'user' ? identity.sub : undefined;
     const events = items.map((item) => prepare(item, item.id ?? clock.id(), sender));
-    mustFit(items, events);
+    const bytes = weigh(items, events);
+    if (role === 'user') this.deps.rate.charge(identity, events.length, bytes);
 
     if (isEphemeral) {
       const ms = clock.now();
@@ -151,8 +158,8 @@ function prepare(item: PublishItem, id: string, sender: string | undefined): Pre
   }
 }
 
-/** Each event as its publisher wrote it, and all together. @throws too_large */
-function mustFit(items: readonly PublishItem[], events: readonly PreparedEvent[]): void {
+/** Returns the bytes of all together, each event as its publisher wrote it. @throws too_large */
+function weigh(items: readonly PublishItem[], events: readonly PreparedEvent[]): number {
   let together = 0;
   for (const [place, event] of events.entries()) {
     // The publisher's own JSON is weighed: the id that we gave and the sender that we set are not theirs. Ours is never
@@ -165,4 +172,5 @@ function mustFit(items: readonly PublishItem[], events: readonly PreparedEvent[]
   }
   if (together > limits.batchBytes)
     throw fail('too_large', `a publish has at most ${limits.batchBytes} bytes`);
+  return together;
 }

@@ -60,6 +60,7 @@ export const redisRights: readonly RedisRight[] = [
   right('xadd', 'appends an event; a line of the audit trail', 'KEY', '*', 'f', 'v'),
   right('xrange', 'reads events', 'KEY', '-', '+'),
   right('xrevrange', 'reads the audit trail', 'KEY', '+', '-'),
+  right('xdel', "the audit trail: an author's oldest entries, past their share", 'KEY', '0-1'),
   right('xtrim', 'retention', 'KEY', 'MAXLEN', '~', '1'),
   right('rpush', "a node's answer to another one's question", 'KEY', 'v'),
   right('lrange', 'the same, gathered', 'KEY', '0', '-1'),

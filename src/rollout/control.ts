@@ -4,11 +4,12 @@ import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import type { KillLatch } from './kill/latch.ts';
+import type { Author } from './rules/author.ts';
 import { type Stay, stayOf } from './rules/open-changes.ts';
-import { endOf, type OpenChange } from './rules/rules.ts';
+import { endOf, type Kill, type OpenChange } from './rules/rules.ts';
 import type { RulesStore } from './rules/store.ts';
 import type { LeveledLogger } from '../logger.ts';
-import { addKills, type Author, kill, type Transition, unkill } from './rules/transitions.ts';
+import { addKills, kill, type Transition, unkill } from './rules/transitions.ts';
 
 /** How long an answer waits for the nodes. */
 const ackWithinMs = 1000;
@@ -70,7 +71,7 @@ export class RolloutControl {
       return await this.change(kill(pulled), by);
     } catch (error) {
       logger.error(
-        { err: error, kill: pulled.id },
+        { err: error, kill: pulled.id, ...by },
         'this node is killed, and the rules could not be written',
       );
       const version = store.current()?.version ?? 0;
@@ -104,7 +105,7 @@ export class RolloutControl {
     if (first === undefined || this.isDelivering) return;
     this.isDelivering = true;
     try {
-      const rules = await store.change(addKills(kills), { who: first.who, reason: first.reason });
+      const rules = await store.change(addKills(kills), authorOf(first));
       // Those that the rules know as ended are dropped by this, the others take their place in them.
       latch.follow(rules);
       logger.warn({ kills: kills.map(({ id }) => id) }, 'kills heard while the rules were away are in them');
@@ -120,3 +121,6 @@ export class RolloutControl {
     return { ...followers, ...(capped.length > 0 && { capped }) };
   }
 }
+
+/** Who pulled it; only an older release's kill doesn't say as what. */
+const authorOf = ({ by = 'token', who, reason }: Kill): Author => ({ by, who, reason });

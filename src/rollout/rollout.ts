@@ -16,6 +16,7 @@ import { openLocalKillDoor } from './kill/local.ts';
 import { DueTimes } from './moves/due-times.ts';
 import { Mover } from './moves/mover.ts';
 import { LatelyConnected, type MovableSessions } from './moves/sessions.ts';
+import { localCaller } from './rules/author.ts';
 import { capsOf, changeAtStart, firstRules } from './rules/environment.ts';
 import { type Feature, readFeatureFile } from './rules/features.ts';
 import { RulesLink } from './rules/link.ts';
@@ -124,7 +125,7 @@ export function createRollout(options: RolloutOptions): Rollout {
   });
   const control = new RolloutControl({ store, fleet, latch, clock, nodeId, stay: pace, logger });
   const killFile = config.TURNOUT_KILL_FILE;
-  const kill = (reason: string) => control.kill({ who: `local/${nodeId}`, reason });
+  const kill = (reason: string) => control.kill({ ...localCaller(nodeId), reason });
   const door = options.local && openLocalKillDoor({ ...options.local, nodeId, logger, kill });
   const closers = [
     maxAgeMs === 0
@@ -172,7 +173,7 @@ function openRules(
   const { config, clock, logger, shared, prints = {} } = options;
   const first = firstRules(toggles, config, logger);
   if (shared === undefined)
-    return { store: new MemoryRulesStore({ clock, pace: here, first }), fleet: new LoneFleet(node) };
+    return { store: new MemoryRulesStore({ clock, pace: here, first, logger }), fleet: new LoneFleet(node) };
   const keys = rulesKeys(shared.prefix, shared.channelEnd);
   const link = new RulesLink(shared.redis, clock, logger);
   const fleet = new RedisFleet({ ...node, redis: link, keys, clock, logger, prints });

@@ -3,7 +3,7 @@ import type { Code } from '../../schema/codes.ts';
 import { type ClientFrame, clientFrameSchema, firstFrameSchema } from '../../schema/frames.ts';
 import { reservedFields } from '../../schema/envelope.ts';
 import { fail, problemsIn, type TurnoutError } from '../errors.ts';
-import { isObject } from '../json.ts';
+import { isObject, JsonBoundsError, withinBounds } from '../json.ts';
 import { firstInexactNumber, inexactMessage } from '../log/exact-numbers.ts';
 import { decodeCursor } from '../log/cursor.ts';
 import type { Start } from '../log/event-log.ts';
@@ -21,7 +21,7 @@ export type Parsed =
 
 /** @throws bad_frame, bad_cursor: either ends the connection. */
 export function parseFirstFrame(text: string): Opening {
-  const parsed = firstFrameSchema.safeParse(parseObject(text));
+  const parsed = firstFrameSchema.safeParse(firstObject(text));
   if (!parsed.success) {
     const { issues } = parsed.error;
     throw fail(issues[0]?.path[0] === 'cursor' ? 'bad_cursor' : 'bad_frame', problemsIn(issues, 'frame', 1));
@@ -32,7 +32,14 @@ export function parseFirstFrame(text: string): Opening {
 
 /** @throws bad_frame where it isn't JSON, not an object, or has no string `type`: that ends the connection. */
 export function parseClientFrame(text: string): Parsed {
-  const object = parseObject(text);
+  let object: Readonly<Record<string, unknown>>;
+  try {
+    object = parseObject(text);
+  } catch (thrown) {
+    // Not read, so that nobody knows what it was; the SDK then publishes over HTTP, and is told there.
+    if (!(thrown instanceof JsonBoundsError)) throw thrown;
+    return { ok: false, error: fail('bad_field', thrown.message), ref: undefined };
+  }
   const { type } = object;
   if (typeof type !== 'string') throw fail('bad_frame', 'a frame needs a type');
   const ref = typeof object.id === 'string' ? object.id.slice(0, 128) : undefined;
@@ -74,11 +81,22 @@ const knownTypes: ReadonlySet<string> = new Set(
   clientFrameSchema.options.map(({ shape }) => shape.type.value),
 );
 
+/** @throws bad_frame */
+function firstObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return parseObject(text);
+  } catch (thrown) {
+    throw thrown instanceof JsonBoundsError ? fail('bad_frame', thrown.message, { cause: thrown }) : thrown;
+  }
+}
+
+/** @throws bad_frame; JsonBoundsError where it isn't read at all */
 function parseObject(text: string): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(withinBounds(text));
   } catch (cause) {
+    if (cause instanceof JsonBoundsError) throw cause;
     throw fail('bad_frame', 'a frame is JSON', { cause });
   }
   if (!isObject(value)) throw fail('bad_frame', 'a frame is an object');

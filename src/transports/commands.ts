@@ -122,7 +122,10 @@ export class Commands {
       const { id, seq } = await this.deps.publish(this.identity, event);
       this.host.outbox.control(frames.published(id, seq));
     } catch (thrown) {
-      this.complain(asTurnoutError(thrown), event.id);
+      const error = asTurnoutError(thrown);
+      // A client that goes on past its rate costs the node a parse each time.
+      if (error.code === 'rate_limited' && this.host.inbox.isFlood()) this.host.end('flooding');
+      else this.complain(error, event.id);
     }
   }
 

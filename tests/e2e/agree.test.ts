@@ -16,7 +16,7 @@ import { TcpLink } from '../support/tcp-link.ts';
 import { until } from '../support/until.ts';
 
 const it = itWithFleet(false);
-const by = { who: 'acme/sre', reason: 'test' };
+const by = { by: 'token' as const, who: 'acme/sre', reason: 'test' };
 const users = Array.from({ length: 10_000 }, (_, at) => ({ org: `org-${at % 37}`, sub: `user-${at}` }));
 const env = { REALTIME_STREAMING_V2: 'true', REALTIME_ROLLOUT_PERCENT: '10' };
 

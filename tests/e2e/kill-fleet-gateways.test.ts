@@ -130,7 +130,9 @@ describe.concurrent('with Redis cut off', () => {
 it.concurrent('a local kill is everybody’s while Redis is there', async ({ nodes: [a, b] }) => {
   expect(await killLocalNodes({ folder: a.runFolder, reason: 'smoke' })).toMatchObject([{ written: true }]);
   expect([await reasonOf(a), await reasonOf(b)]).toEqual(['kill-switch', 'kill-switch']);
-  expect((await rollout(b)).killedBy.rules).toMatchObject([{ who: 'local/node-a', reason: 'smoke' }]);
+  expect((await rollout(b)).killedBy.rules).toMatchObject([
+    { by: 'local', who: 'local:node-a', reason: 'smoke' },
+  ]);
 });
 
 /**

@@ -6,7 +6,7 @@ import type { RolloutNode } from '../support/rollout-node.ts';
 import { until } from '../support/until.ts';
 
 const it = itWithFleet(true);
-const by = { who: 'acme/sre', reason: 'smoke' };
+const by = { by: 'token' as const, who: 'acme/sre', reason: 'smoke' };
 const alice = { org: 'acme', sub: 'alice' };
 const env = { REALTIME_STREAMING_V2: 'true', REALTIME_ROLLOUT_PERCENT: '100' };
 

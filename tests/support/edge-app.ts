@@ -11,6 +11,7 @@ import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
 import { Publisher } from '../../src/publish/publisher.ts';
+import { PublishRate } from '../../src/publish/publish-rate.ts';
 import { FakeClock } from './fake-clock.ts';
 import { makeToken, testSecret, type TokenClaims } from './tokens.ts';
 
@@ -21,6 +22,9 @@ export interface EdgeOptions {
   readonly perSecond?: number;
   readonly trustedProxies?: readonly string[];
   readonly isDemo?: boolean;
+  /** What an end user may publish. */
+  readonly eventsPerS?: number;
+  readonly bytesPerS?: number;
 }
 
 export function edgeApp(options: EdgeOptions = {}) {
@@ -38,7 +42,9 @@ export function edgeApp(options: EdgeOptions = {}) {
   const metrics = new Metrics();
   const authenticator = createAuthenticator(readConfig({ TURNOUT_JWT_SECRET: testSecret }), clock);
   const authenticate = authenticating(authenticator);
-  const publisher = new Publisher({ log, clock, metrics });
+  const { eventsPerS = 100, bytesPerS = 1024 * 1024 } = options;
+  const rate = new PublishRate({ eventsPerS, bytesPerS, clock });
+  const publisher = new Publisher({ log, clock, metrics, rate });
   const limits = createRequestLimits({
     perSecond: options.perSecond ?? 1000,
     trustedProxies: options.trustedProxies ?? [],

@@ -257,7 +257,10 @@ describe('on a real server', () => {
 
   it('a body in chunks that was too large leaves the connection to the next request', async () => {
     const { port, token } = await serve();
-    const headers = { authorization: `Bearer ${await token()}`, 'transfer-encoding': 'chunked' };
+    const headers = {
+      authorization: `Bearer ${await token({ publish: ['chat'] })}`,
+      'transfer-encoding': 'chunked',
+    };
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     onTestFinished(() => agent.destroy());
     const post = request({

@@ -2,7 +2,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
 import {
-  auditBodySchema,
   type ChangeAnswer,
   changeAnswerSchema,
   decisionBodySchema,
@@ -11,6 +10,7 @@ import {
   rolloutBodySchema,
   sessionsBodySchema,
 } from '../../../schema/admin.ts';
+import { auditBodySchema } from '../../../schema/audit.ts';
 import { transportFlag } from '../../rollout/rules/features.ts';
 import { changeLines, exitOfChange } from './change-view.ts';
 import { decisionLines } from './decision-view.ts';

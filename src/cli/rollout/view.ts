@@ -1,5 +1,6 @@
 /** The rollout for a person at three in the morning: what is happening, since when, why, and what to do next. Pure. */
-import type { AuditEntry, ChangeAnswer, RolloutBody } from '../../../schema/admin.ts';
+import type { ChangeAnswer, RolloutBody } from '../../../schema/admin.ts';
+import type { AuditEntry } from '../../../schema/audit.ts';
 import { transportFlag } from '../../rollout/rules/features.ts';
 import { momentText, sinceText, spanText } from '../spans.ts';
 

@@ -6,6 +6,8 @@
  */
 import { createHash } from 'node:crypto';
 import { limits } from '../../../schema/codes.ts';
+import type { PublishEvent } from '../../../schema/envelope.ts';
+import { jsonSize } from '../../json.ts';
 import { type PreparedEvent, preparedBytes, prepareEvent } from '../../log/entry.ts';
 import { type Dialect, LegacyItemError } from '../dialect/dialect.ts';
 import type { SourceItem } from './source.ts';
@@ -32,14 +34,26 @@ export function eventOf(
   try {
     const { event, org = batchOrg } = dialect.eventFrom(item);
     if (org === undefined) return { org, event: holeAt(at), why: 'it names no org' };
-    const prepared = prepareEvent(event, event.id);
-    if (preparedBytes(prepared) <= limits.eventBytes) return { org, event: prepared };
-    return { org, event: holeOf(event.id), why: `an event has at most ${limits.eventBytes} bytes` };
+    const prepared = preparedWhole(event);
+    if (typeof prepared !== 'string') return { org, event: prepared };
+    return { org, event: holeOf(event.id), why: prepared };
   } catch (error) {
-    const hole = { org: batchOrg, event: holeAt(at) };
-    if (error instanceof LegacyItemError) return { ...hole, why: error.message };
+    if (error instanceof LegacyItemError) return { org: batchOrg, event: holeAt(at), why: error.message };
+    throw error;
+  }
+}
+
+/** The event, or why the log can't hold it. */
+function preparedWhole(event: PublishEvent & { readonly id: string }): PreparedEvent | string {
+  const tooDeep = `an event is nested at most ${limits.jsonDepth} deep`;
+  try {
+    const prepared = prepareEvent(event, event.id);
+    if (preparedBytes(prepared) > limits.eventBytes) return `an event has at most ${limits.eventBytes} bytes`;
+    // Deeper ones overflow the stack of whatever writes them for a client, at each poll again.
+    return jsonSize(prepared.after).depth > limits.jsonDepth ? tooDeep : prepared;
+  } catch (error) {
     // What JSON.parse reads without recursion, JSON.stringify may be too deep for.
-    if (error instanceof RangeError) return { ...hole, why: 'it is nested too deep' };
+    if (error instanceof RangeError) return tooDeep;
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** JSON read without altering its numbers: one that a double can't hold comes as text, so that an id stays itself. */
-import { firstInexactNumber, stringsAndNumbers } from '../../log/exact-numbers.ts';
+import { firstInexactNumber, numbersIn } from '../../log/exact-numbers.ts';
 
 /** @throws SyntaxError */
 export function parseExact(text: string): unknown {
@@ -17,9 +17,14 @@ export const isMarked = (value: unknown): boolean => typeof value === 'string' &
 
 function quoted(text: string, mark: string): string {
   if (firstInexactNumber(text) === undefined) return text;
-  return text.replaceAll(stringsAndNumbers, (token) =>
-    token.startsWith('"') || isKept(token) ? token : `"${mark}${token}"`,
-  );
+  const pieces: string[] = [];
+  let done = 0;
+  for (const { at, number } of numbersIn(text)) {
+    if (isKept(number)) continue;
+    pieces.push(text.slice(done, at), `"${mark}${number}"`);
+    done = at + number.length;
+  }
+  return pieces.join('') + text.slice(done);
 }
 
 /** True for a number that is the same after it was read; many beyond 2^53 are. */

@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Profile } from '../../../schema/profile.ts';
 import { splitOnce } from '../dialect/cursor.ts';
 import { type Dialect, type LegacyAsk, type LegacyRequest, LegacyRequestError } from '../dialect/dialect.ts';
+import { withinBounds } from '../../json.ts';
 import { parseExact } from '../dialect/exact-json.ts';
 import { hasBody } from './forwarding.ts';
 
@@ -40,14 +41,14 @@ export class LegacyExchange {
     return (this.reading ??= this.readBounded());
   }
 
-  /** Undefined: the profile reads something from the body, and that is too long or no JSON. @throws where the client breaks off */
+  /** Undefined: the profile reads something from the body, and that is too long, past the bounds of JSON, or no JSON. @throws where the client breaks off */
   async read(): Promise<LegacyRequest | undefined> {
     const { cursor, wait, limit } = this.profile.request;
     const isInBody = [cursor, wait, limit].some((field) => field?.in === 'body');
     const text = isInBody ? await this.text() : '';
     if (text === '') return { ...this.head, body: undefined };
     try {
-      return text === undefined ? undefined : { ...this.head, body: parseExact(text) };
+      return text === undefined ? undefined : { ...this.head, body: parseExact(withinBounds(text)) };
     } catch {
       return undefined;
     }

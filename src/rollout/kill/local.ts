@@ -3,7 +3,7 @@
  * node keeps in a folder of its user's. Only that user (and root) can reach it, to pull this switch and for nothing else.
  * First the caller's side, then the node's.
  */
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, type Stats } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +31,8 @@ interface LocalKillOptions {
   readonly folder?: string | undefined;
   /** How long a node has to answer. It obeys before it answers. */
   readonly withinMs?: number;
+  /** Id of the caller's user; absent: of this process's. */
+  readonly uid?: number | undefined;
 }
 
 const ending = '.kill';
@@ -44,19 +46,45 @@ export const defaultRunFolder = (): string => join(tmpdir(), `${folderStart}${pr
 
 export const socketOf = (folder: string, pid: number): string => join(folder, `${pid}${ending}`);
 
-/** Kills each node found, side by side. Empty: no node of this user (root: of anybody) runs here. Never throws. */
-export async function killLocalNodes(options: LocalKillOptions): Promise<readonly LocalKill[]> {
-  const folders = options.folder === undefined ? usualFolders() : [options.folder];
-  const told = await Promise.all(folders.flatMap(socketsIn).map((socket) => killAt(socket, options)));
-  return told.filter((one) => one !== undefined);
+/** Where nodes keep their sockets. `owner`: whose it must be; undefined: anybody's, which only root may say. */
+interface RunFolder {
+  readonly path: string;
+  readonly owner: number | undefined;
 }
 
-/** This user's folder; root, who may have been asked in anybody's name, looks into everybody's. */
-function usualFolders(): string[] {
-  if (process.getuid?.() !== 0) return [defaultRunFolder()];
+/**
+ * Kills each node found, side by side. Empty: no node of this user (root: of anybody) runs here. A folder or socket that
+ * another user could have put there is not asked, and is told as not killed. Never throws.
+ */
+export async function killLocalNodes(options: LocalKillOptions): Promise<readonly LocalKill[]> {
+  const told = await Promise.all(foldersOf(options).map((folder) => killIn(folder, options)));
+  return told.flat().filter((one) => one !== undefined);
+}
+
+async function killIn({ path, owner }: RunFolder, options: LocalKillOptions) {
+  const sockets = socketsIn(path);
+  const problem = sockets.length === 0 ? undefined : problemOfFolder(path, owner);
+  if (problem !== undefined) return [notAsked(path, problem)];
+  const told = sockets.map(async (socket) => {
+    const theirs = problemOfSocket(path, socket);
+    return theirs === undefined ? killAt(socket, options) : notAsked(socket, theirs);
+  });
+  return Promise.all(told);
+}
+
+const notAsked = (socket: string, problem: string): LocalKill => ({
+  isKilled: false,
+  socket,
+  problem: `${problem}: it was not asked`,
+});
+
+/** The folder that was named; else this user's own; root, who may have been asked in anybody's name, looks into everybody's. */
+function foldersOf({ folder, uid = process.getuid?.() }: LocalKillOptions): RunFolder[] {
+  if (folder !== undefined) return [{ path: folder, owner: uid === 0 ? undefined : uid }];
+  if (uid !== 0) return [{ path: defaultRunFolder(), owner: uid }];
   return namesIn(tmpdir())
     .filter((name) => name.startsWith(folderStart) && /^\d+$/.test(name.slice(folderStart.length)))
-    .map((name) => join(tmpdir(), name));
+    .map((name) => ({ path: join(tmpdir(), name), owner: Number(name.slice(folderStart.length)) }));
 }
 
 const socketsIn = (folder: string): string[] =>
@@ -70,6 +98,31 @@ function namesIn(folder: string): string[] {
   } catch {
     // No such folder: no node has ever run here.
     return [];
+  }
+}
+
+/** Why others could have put a socket of theirs there, or could take one away; undefined: they couldn't. */
+function problemOfFolder(path: string, owner: number | undefined): string | undefined {
+  const found = statsOf(path);
+  if (found?.isDirectory() !== true) return 'the folder is not a folder';
+  if (owner !== undefined && found.uid !== owner) return 'the folder belongs to another user';
+  return (found.mode & 0o022) === 0 ? undefined : 'others may write to the folder';
+}
+
+/** A link in the folder of a node's user would have root speak to a socket, and remove one, that this user can't reach. */
+function problemOfSocket(folder: string, path: string): string | undefined {
+  const found = statsOf(path);
+  if (found?.isSocket() === false) return 'it is no socket';
+  const isTheirs = found === undefined || found.uid === statsOf(folder)?.uid;
+  return isTheirs ? undefined : 'the socket belongs to another user than its folder';
+}
+
+/** Of the path itself, where it is a link; undefined where there is nothing, or nothing that may be looked at. */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
   }
 }
 
@@ -105,7 +158,7 @@ function killAt(path: string, { reason, withinMs = 5000 }: LocalKillOptions): Pr
 /** What a node that was killed left behind. */
 function removeStale(path: string): void {
   try {
-    if (lstatSync(path).isSocket()) rmSync(path, { force: true });
+    if (statsOf(path)?.isSocket() === true) rmSync(path, { force: true });
   } catch {
     // It is gone, or isn't ours to remove.
   }
@@ -157,11 +210,8 @@ export function openLocalKillDoor(options: LocalKillDoorOptions) {
 /** @throws when somebody else could put a socket of theirs there, or take ours away. */
 function ownFolder(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const found = lstatSync(folder);
-  if (!found.isDirectory()) throw new Error('the folder is not a folder');
-  const uid = process.getuid?.();
-  if (uid !== undefined && found.uid !== uid) throw new Error('the folder belongs to another user');
-  if ((found.mode & 0o022) !== 0) throw new Error('others may write to the folder');
+  const problem = problemOfFolder(folder, process.getuid?.());
+  if (problem !== undefined) throw new Error(problem);
 }
 
 function hear(socket: Socket, { nodeId, logger, kill }: LocalKillDoorOptions): void {

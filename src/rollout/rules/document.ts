@@ -1,9 +1,10 @@
 /** The rules document where it lies in Redis, and its audit trail: what the scripts are given, and what they answer. */
 import { z } from 'zod';
-import { type AuditEntry, auditEntrySchema } from '../../../schema/admin.ts';
+import { type AuditEntry, auditEntrySchema, type TrailEntry } from '../../../schema/audit.ts';
 import { RedisScript } from '../../redis/script.ts';
 import type { RulesKeys, RulesRedis } from './redis.ts';
 import { isKilled, type Rules, rulesSchema } from './rules.ts';
+import { trailLimits } from './trail.ts';
 
 const script = (file: string): RedisScript => RedisScript.read(import.meta.url, file, `rules-${file}`);
 const scripts = {
@@ -13,13 +14,13 @@ const scripts = {
   note: script('note'),
   trail: script('trail'),
 };
-/** Lines of the audit trail that are kept, about. */
-const auditEntries = '10000';
+const trailArgs = [String(trailLimits.entries), String(trailLimits.ofOneAuthor)];
 
 /** The document is left out where the node holds it. */
 const readReply = z.tuple([z.number()], z.string());
 const numberAndText = z.tuple([z.number(), z.string()]);
-const linesReply = z.array(z.string());
+/** Ids and lines by turns. */
+const trailReply = z.array(z.string());
 
 /** Every call throws log_unavailable where Redis does not answer. */
 export class RulesDocument {
@@ -47,9 +48,10 @@ export class RulesDocument {
       ...documentArgs(rules),
       JSON.stringify(entry),
       this.keys.changed,
-      auditEntries,
+      ...trailArgs,
     ];
-    const reply = await this.redis.run(scripts.change, [this.keys.document, this.keys.audit], args);
+    const keys = [this.keys.document, this.keys.audit, this.keys.auditOf(entry.who)];
+    const reply = await this.redis.run(scripts.change, keys, args);
     const [isWritten, other] = numberAndText.parse(reply);
     return { isWritten: isWritten === 1, stored: storedRules(other) };
   }
@@ -61,13 +63,18 @@ export class RulesDocument {
   }
 
   async note(line: AuditEntry): Promise<void> {
-    await this.redis.run(scripts.note, [this.keys.audit], [JSON.stringify(line), auditEntries]);
+    const keys = [this.keys.audit, this.keys.auditOf(line.who)];
+    await this.redis.run(scripts.note, keys, [JSON.stringify(line), ...trailArgs]);
   }
 
-  /** Newest first. */
-  async trail(limit: number): Promise<readonly AuditEntry[]> {
-    const lines = linesReply.parse(await this.redis.run(scripts.trail, [this.keys.audit], [String(limit)]));
-    return lines.map((line) => auditEntrySchema.parse(JSON.parse(line)));
+  /** Newest first. @param before the id of an entry: those that are older */
+  async trail(limit: number, before?: string): Promise<readonly TrailEntry[]> {
+    const args = [String(limit), before === undefined ? '+' : `(${before}`];
+    const reply = trailReply.parse(await this.redis.run(scripts.trail, [this.keys.audit], args));
+    const entries: TrailEntry[] = [];
+    for (let at = 0; at + 1 < reply.length; at += 2)
+      entries.push({ ...auditEntrySchema.parse(JSON.parse(reply[at + 1] ?? '')), id: reply[at] ?? '' });
+    return entries;
   }
 }
 

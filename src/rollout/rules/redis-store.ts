@@ -4,10 +4,11 @@
  * nor one that lost writes takes a rollback from anybody (docs/ARCHITECTURE.md, 'The rules document').
  */
 import { Listeners } from '../../async/listeners.ts';
-import type { AuditEntry } from '../../../schema/admin.ts';
+import type { AuditEntry, TrailEntry } from '../../../schema/audit.ts';
 import type { Clock } from '../../clock.ts';
 import { fail } from '../../errors.ts';
 import type { LeveledLogger } from '../../logger.ts';
+import { type Author, byEnvironment, byRestore } from './author.ts';
 import { parseRules, RulesDocument, storedRules } from './document.ts';
 import type { RulesLink } from './link.ts';
 import { PacedRuns } from '../../async/paced-runs.ts';
@@ -15,7 +16,8 @@ import type { Pace } from './open-changes.ts';
 import type { RulesKeys } from './redis.ts';
 import { isNewer, type Rules } from './rules.ts';
 import type { RulesHealth, RulesStore } from './store.ts';
-import { type Author, byEnvironment, type Change, conflict, stamp, type Transition } from './transitions.ts';
+import { logDeed } from './trail.ts';
+import { type Change, conflict, stamp, type Transition } from './transitions.ts';
 
 const readEveryMs = 2000;
 const readPaceMs = 250;
@@ -37,8 +39,6 @@ interface RedisRulesOptions {
    */
   readonly found: (stored: Rules | undefined) => Change | undefined;
 }
-
-const byRestore: Author = { who: 'environment', reason: 'a start had overwritten what an operator wrote' };
 
 export class RedisRulesStore implements RulesStore {
   readonly ready: Promise<void>;
@@ -120,11 +120,13 @@ export class RedisRulesStore implements RulesStore {
 
   async note(entry: Omit<AuditEntry, 'version' | 'at'>): Promise<void> {
     const version = this.held?.version ?? 0;
+    // First: a trail that can't be written must not hide the deed.
+    logDeed(this.options.logger, { version, ...entry }, 'noted in the audit trail');
     await this.document.note({ version, at: new Date(this.nowMs()).toISOString(), ...entry });
   }
 
-  audit(limit: number): Promise<readonly AuditEntry[]> {
-    return this.document.trail(limit);
+  audit(limit: number, before?: string): Promise<readonly TrailEntry[]> {
+    return this.document.trail(limit, before);
   }
 
   close(): void {
@@ -179,6 +181,7 @@ export class RedisRulesStore implements RulesStore {
       return undefined;
     }
     this.link.wrote();
+    logDeed(this.options.logger, entry);
     this.adopt(rules);
     return rules;
   }

@@ -1,4 +1,5 @@
 /** What the shared rules need of Redis, as a port: a few scripts and one kind of subscription. gateway.ts joins it to the client. */
+import { createHash } from 'node:crypto';
 import type { RedisScript } from '../../redis/script.ts';
 
 export interface RulesRedis {
@@ -26,6 +27,8 @@ export function rulesKeys(prefix: string, channelEnd = '') {
   return {
     document: key('document'),
     audit: key('audit'),
+    /** Places of an author's entries in the trail. */
+    auditOf: (who: string): string => key(`audit-of:${createHash('sha256').update(who).digest('base64url')}`),
     acks: key('acks'),
     nodes: key('nodes'),
     /** Channel: each document that was written. */

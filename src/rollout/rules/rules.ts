@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { auditBySchema } from '../../../schema/audit.ts';
 import { transportSchema } from '../../../schema/frames.ts';
 import { type Feature, featureSchema, percentOf, transportFlag } from './features.ts';
 import { type User, userId } from './user.ts';
@@ -12,6 +13,7 @@ import { type User, userId } from './user.ts';
 const killSchema = z.object({
   id: z.string().min(1).max(64),
   at: z.int(),
+  by: auditBySchema.optional(),
   who: z.string(),
   reason: z.string(),
 });

@@ -1,7 +1,8 @@
 /** The port of the rules: one document a deployment, changed by compare-and-set, told to every node, with an audit trail. */
-import type { AuditEntry } from '../../../schema/admin.ts';
+import type { AuditEntry, TrailEntry } from '../../../schema/audit.ts';
+import type { Author } from './author.ts';
 import type { Rules } from './rules.ts';
-import type { Author, Transition } from './transitions.ts';
+import type { Transition } from './transitions.ts';
 
 export interface RulesHealth {
   /** Whether the rules could be read when last tried. */
@@ -51,8 +52,11 @@ export interface RulesStore {
   /** Adds a line to the trail for what isn't a change of the rules. */
   note(entry: Omit<AuditEntry, 'version' | 'at'>): Promise<void>;
 
-  /** The trail, newest first. */
-  audit(limit: number): Promise<readonly AuditEntry[]>;
+  /**
+   * The trail, newest first: of the newest some 10,000 entries, or 2,000 of one author.
+   * @param before the id of an entry: those that are older than it
+   */
+  audit(limit: number, before?: string): Promise<readonly TrailEntry[]>;
 
   close(): void;
 }

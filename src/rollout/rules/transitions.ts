@@ -2,11 +2,13 @@
  * Every change that the rules can undergo, as pure functions: each gives the next document's content and what the audit
  * trail shall say. Version, nonce and time are the store's to give, in `stamp`.
  */
-import type { AuditEntry } from '../../../schema/admin.ts';
+import type { AuditEntry } from '../../../schema/audit.ts';
 import { fail } from '../../errors.ts';
+import type { Author } from './author.ts';
 import { type Feature, percentOf, transportFlag, withPercent } from './features.ts';
 import { openChangesAfter, type Pace } from './open-changes.ts';
 import { featureOf, type Kill, type Rules } from './rules.ts';
+import { toldLists } from './trail.ts';
 
 type Content = Omit<Rules, 'version' | 'nonce' | 'changedAt' | 'origin' | 'pausedAt' | 'openChanges'> &
   Partial<Pick<Rules, 'openChanges'>>;
@@ -20,15 +22,6 @@ export interface Change {
 
 /** Undefined: the rules are as it would have them, and nothing is written. */
 export type Transition = (rules: Rules) => Change | undefined;
-
-export interface Author {
-  /** `org/sub`, `admin-token` or `environment`. */
-  readonly who: string;
-  readonly reason: string;
-}
-
-/** The author of what a node writes when it starts. */
-export const byEnvironment: Author = { who: 'environment', reason: 'start' };
 
 /** Kills, and ended ones, kept in the document: pulling a switch that is on must not grow it for ever. */
 const maxKills = 100;
@@ -85,7 +78,7 @@ export const setList =
   (list: 'allowlist' | 'denylist', users: readonly string[]): Transition =>
   (rules) => {
     const to = [...new Set(users)];
-    return { content: { ...rules, [list]: to }, action: list, from: rules[list], to };
+    return { content: { ...rules, [list]: to }, action: list, ...toldLists(rules[list], to) };
   };
 
 /** Adds those kills that don't stand yet, unless they were ended since: a node that heard one while the store was away. */
@@ -141,7 +134,7 @@ interface Stamp {
 export function stamp(
   { content, action, from, to }: Change,
   { nonce, nowMs, before }: Stamp,
-  { who, reason }: Author,
+  { by, who, reason }: Author,
   pace: Pace,
 ): [Rules, AuditEntry] {
   // Seconds at first, so that neither a restart nor an emptied Redis goes back below what clients were told.
@@ -151,7 +144,7 @@ export function stamp(
   const origin = action === 'start' ? 'environment' : 'operator';
   return [
     { ...content, version, nonce, changedAt: nowMs, origin, pausedAt: undefined, ...open },
-    { version, at: new Date(nowMs).toISOString(), who, action, from, to, reason },
+    { version, at: new Date(nowMs).toISOString(), by, who, action, from, to, reason },
   ];
 }
 

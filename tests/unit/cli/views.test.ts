@@ -1,6 +1,7 @@
 /** What an operator reads: the worst thing first, since when, by whom, why, and what to do next. */
 import { describe, expect, it } from 'vitest';
-import type { AuditEntry, ChangeAnswer, DecisionBody, RolloutBody } from '../../../schema/admin.ts';
+import type { ChangeAnswer, DecisionBody, RolloutBody } from '../../../schema/admin.ts';
+import type { AuditEntry } from '../../../schema/audit.ts';
 import { reasonSchema } from '../../../schema/http.ts';
 import { changeLines, exitOfChange } from '../../../src/cli/rollout/change-view.ts';
 import { decisionLines } from '../../../src/cli/rollout/decision-view.ts';

@@ -2,12 +2,12 @@ import type { Hono } from 'hono';
 import { generateSpecs } from 'hono-openapi';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
-  auditBodySchema,
   changeAnswerSchema,
   decisionBodySchema,
   rolloutBodySchema,
   sessionsBodySchema,
 } from '../../../schema/admin.ts';
+import { auditBodySchema } from '../../../schema/audit.ts';
 import { adminRoutes } from '../../../src/http/admin.ts';
 import { joinFleet } from '../../../src/http/admin-fleet.ts';
 import { mounted, plainAuthenticator } from './http.ts';

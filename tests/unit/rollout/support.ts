@@ -71,4 +71,4 @@ export function stage(env: Record<string, string> = {}): Stage {
   return { rollout, sessions, clock, config, logged };
 }
 
-export const by = { who: 'acme/sre', reason: 'test' };
+export const by = { by: 'token' as const, who: 'acme/sre', reason: 'test' };
