@@ -111,7 +111,7 @@ export const variables = {
   TURNOUT_LEGACY_CONNECTIONS: int(1)
     .default(10_000)
     .describe(
-      'Connections to each old backend, one for each request that it holds; past them a request waits 2 s, then is answered 503.',
+      'Connections to each old backend, one for each request that it holds; past them a request waits 2 s, then is answered 503. One address has no more of them than are left free, loopback apart.',
     ),
   TURNOUT_BRIDGE: flag
     .default(true)
@@ -147,7 +147,9 @@ export const variables = {
   TURNOUT_MAX_HELD_POLLS: int(1).default(100_000).describe('Polls held at a time; one more is answered 503.'),
   TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S: int(1)
     .default(2000)
-    .describe('Requests a second from one address; not counted for loopback.'),
+    .describe(
+      'Requests a second from one address, those of old APIs among them; not counted for loopback. Behind a proxy on another host `TURNOUT_TRUSTED_PROXIES` must name it, or all its clients are one address.',
+    ),
   TURNOUT_COMPRESS_MIN_BYTES: int(1)
     .default(1024)
     .describe('From this size on an event frame is compressed, for clients that offered it.'),

@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Client } from 'undici';
 import type { Profile } from '../../../schema/profile.ts';
 import { type Cancel, pause } from '../../clock.ts';
-import { fail } from '../../errors.ts';
+import { fail, TurnoutError } from '../../errors.ts';
 import { unitMs } from '../dialect/request-reading.ts';
 import { Connections, type PassthroughBounds } from './connections.ts';
 import { requestHeaders } from './forwarding.ts';
@@ -82,18 +82,28 @@ export class Passthrough {
         this.relays.delete(relay);
         giveUp?.();
         stopLast?.();
-        if (client !== undefined) upstream.connections.give(client, end.outcome === 'answered');
+        if (client !== undefined)
+          upstream.connections.give(exchange.network, client, end.outcome === 'answered');
         onEnd(end);
       },
     });
     this.relays.add(relay);
-    giveUp = upstream.connections.take(
-      (taken) => {
-        client = taken;
-        relay.send();
-      },
-      () => relay.end(fail('overloaded', 'the backend has no free connection; try again later')),
-    );
+    const enter = (taken: Client): void => {
+      client = taken;
+      relay.send();
+    };
+    const refused = (): void =>
+      relay.end(fail('overloaded', 'the backend has no free connection; try again later'));
+    const take = (): void => {
+      if (this.relays.has(relay)) giveUp = upstream.connections.take(exchange.network, enter, refused);
+    };
+    const begun = exchange.begun();
+    if (begun === undefined) take();
+    else
+      begun.then(take, (thrown: unknown) => {
+        // Of a client that broke off the relay is told by the response.
+        if (thrown instanceof TurnoutError) relay.end(thrown);
+      });
     if (this.isLast && this.relays.has(relay))
       stopLast = clock.after(lastMs, () => relay.end(fail('draining')));
   }
