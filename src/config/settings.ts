@@ -144,7 +144,16 @@ export const variables = {
   TURNOUT_MAX_CONNECTIONS_PER_ADDRESS: int(1)
     .default(10_000)
     .describe('Streams from one address; one more is answered 429. Not counted for loopback.'),
-  TURNOUT_MAX_HELD_POLLS: int(1).default(100_000).describe('Polls held at a time; one more is answered 503.'),
+  TURNOUT_MAX_HELD_POLLS: int(1)
+    .default(100_000)
+    .describe(
+      'Polls held at a time; one more is answered 503. One address has no more of them than are left free, loopback apart.',
+    ),
+  TURNOUT_MAX_HELD_POLLS_PER_USER: int(1)
+    .optional()
+    .describe(
+      'Held polls of a user; one more answers the oldest, or is answered 429 where that came less than 5 s ago. Absent: 256, and 5000 on a loopback host.',
+    ),
   TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S: int(1)
     .default(2000)
     .describe(

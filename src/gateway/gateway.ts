@@ -98,11 +98,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
   });
 
+  // A user of a test or a demo on loopback may be a whole crowd.
+  const perUser = isLoopbackHost(config.TURNOUT_HOST) ? 5000 : 256;
   const shared = { hub, sessions, admission: rollout.admission, clock, wheel, traffic };
   const longPoll = new LongPoll({
     ...shared,
     isLogReachable: () => log.health().isReachable,
     maxHeld: config.TURNOUT_MAX_HELD_POLLS,
+    maxHeldPerUser: config.TURNOUT_MAX_HELD_POLLS_PER_USER ?? perUser,
+    onLimited: (by) => metrics.pollsLimited.inc({ by }),
     onAnswered: (answer) => metrics.pollAnswered(answer),
   });
   const stream = new WebSocketTransport({
@@ -111,7 +115,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     path: `${basePath}/v2/realtime/stream`,
     pingMs: config.TURNOUT_PING_MS,
     maxConnections: config.TURNOUT_MAX_CONNECTIONS,
-    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? (isLoopbackHost(config.TURNOUT_HOST) ? 5000 : 256),
+    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? perUser,
     compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
     maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
     addressOf: (request) => limits.addressOf(request),
@@ -157,7 +161,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const origins = config.TURNOUT_ORIGINS;
   const takesCookies = cookie !== undefined;
   const app = createApp({ basePath, origins, takesCookies, clock, logger, metrics, limits, atRoot: ops });
-  app.route('/', pollRoute({ authenticate, longPoll }));
+  app.route('/', pollRoute({ authenticate, longPoll, limits }));
   const negotiates = { authenticate, authenticator, decider, store, log, basePath, pingMs };
   app.route('/', negotiateRoute({ ...negotiates, onNegotiated: ({ reason }) => count(reason) }));
   app.route('/', publishRoutes({ authenticate, publisher }));

@@ -10,6 +10,9 @@ import type { Admission } from './admission.ts';
 import type { CloseReport } from './close-report.ts';
 import type { Wheel } from './wheel.ts';
 
+/** Whose limit of held polls: a label. */
+export type PollLimit = 'node' | 'address' | 'user';
+
 interface TransportDeps {
   readonly hub: Hub;
   readonly sessions: Sessions;
@@ -37,6 +40,9 @@ export interface LongPollDeps extends TransportDeps {
   /** False while reads of the log are known to fail. */
   readonly isLogReachable: () => boolean;
   readonly maxHeld: number;
+  readonly maxHeldPerUser: number;
+  /** A poll was refused, or the oldest of its user answered early, for one too many of the node, address or user. */
+  onLimited(by: PollLimit): void;
   /** An answer is ready. `waitedMs` counts only where events were there when the poll came. */
   onAnswered(answer: { hadEvents: boolean; waitedMs: number }): void;
 }

@@ -148,7 +148,6 @@ export class HeldPoll extends RingCursor implements LiveSession {
       return;
     }
     this.isHeld = true;
-    this.deps.traffic.pollsHeld += 1;
     this.deps.sessions.add(this);
     const finish = (): void => this.finish();
     this.cancels.push(this.deps.wheel.after(this.holdMs, finish), this.request.client.onGone(finish));
@@ -197,7 +196,6 @@ export class HeldPoll extends RingCursor implements LiveSession {
     super.close();
     for (const cancel of this.cancels) cancel();
     if (!this.isHeld) return;
-    this.deps.traffic.pollsHeld -= 1;
     this.deps.sessions.remove(this);
   }
 

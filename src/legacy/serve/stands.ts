@@ -96,7 +96,8 @@ export class LegacyStands {
     const asked = request && askedOf(stand.dialect, request);
     // The upstream has words of its own for what it doesn't understand.
     if (asked === undefined) return unserved('bad-request');
-    return stand.serve.answer(caller, asked, stand.release.watched(pollClientOf(poll.response)));
+    const client = pollClientOf(poll.response, poll.network);
+    return stand.serve.answer(caller, asked, stand.release.watched(client));
   }
 
   /** @param leftMs of the wait of a poll that was held here */

@@ -47,7 +47,7 @@ it('goes on behind what was looked through for a user who was told nothing, and 
   const dialect = createDialect(profile);
   const places = new Places(log, dialect);
   const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock, mayHold: () => true });
-  const client = { isGone: false, onGone: () => () => undefined };
+  const client = { network: undefined, isGone: false, onGone: () => () => undefined };
   for (const user of ['ann', 'ann', 'bob'])
     expect(await serve.answer(callerOf(user), { cursor: '1', waitMs: 0, limit: 10 }, client)).toMatchObject({
       isServed: true,
@@ -82,7 +82,7 @@ it.each<[number, object]>([
     const places = new Places(log, dialect);
     const clock = { now: () => systemClock.now(), monotonic: () => nowMs };
     const serve = new LegacyServe({ dialect, places, longPoll, log, clock, mayHold: () => true });
-    const client = { isGone: false, onGone: () => () => undefined };
+    const client = { network: undefined, isGone: false, onGone: () => () => undefined };
     const asked = { cursor: '1', waitMs: 30_000, limit: 10 };
     expect(await serve.answer(callerOf('ann'), asked, client)).toEqual({ isServed: false, ...given });
   },
@@ -126,7 +126,7 @@ async function timed(
       clock: systemClock,
       mayHold: () => true,
     });
-    const client = { isGone: false, onGone: () => () => undefined };
+    const client = { network: undefined, isGone: false, onGone: () => () => undefined };
     const served = await serve.answer(callerOf('ann'), { cursor, waitMs: 0, limit }, client);
     return served.isServed ? JSON.parse(served.answer.body?.toString() ?? '') : served.why;
   };
