@@ -3,7 +3,7 @@
  * It knows no route but the stream's, which refuses what is no upgrade.
  */
 import type { HttpBindings } from '@hono/node-server';
-import { type Context, Hono } from 'hono';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { routePath } from 'hono/route';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
@@ -87,13 +87,18 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     await next();
     deps.metrics.httpRequests.inc({ route: routeOf(c), status: c.res.status });
   });
-  if (deps.origins.length > 0) root.use(crossOrigin(deps.origins, deps.takesCookies ?? false));
-  root.use(async (c, next) => {
+  const limited: MiddlewareHandler<AppEnv> = async (c, next) => {
     const { incoming } = c.env ?? {};
     const retryAfterS = incoming === undefined ? 0 : deps.limits.take(incoming);
     if (retryAfterS > 0) throw fail('rate_limited', undefined, { retryAfterS });
     await next();
-  });
+  };
+  if (deps.origins.length > 0) {
+    // CORS answers preflights itself, so they are counted before it; all else behind it, where a page can read the 429.
+    root.use((c, next) => (c.req.method === 'OPTIONS' ? limited(c, next) : next()));
+    root.use(crossOrigin(deps.origins, deps.takesCookies ?? false));
+  }
+  root.use(limited);
 
   if (deps.basePath !== '' && deps.atRoot !== undefined) root.route('/', deps.atRoot);
   const app = deps.basePath === '' ? root : root.basePath(deps.basePath);
