@@ -118,11 +118,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? perUser,
     compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
     maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
-    addressOf: (request) => limits.addressOf(request),
+    addressOf: (request) => limits.networkOf(request),
     isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
     cookie,
     mayUpgrade: (request) => limits.take(request) === 0,
-    verifyToken: (token) => authenticator.verifyToken(token),
+    verifyToken: (token, asker) => authenticator.verifyToken(token, asker),
     publish: (identity, event) => publisher.publishOne(identity, 'user', event),
     onClosed(report) {
       metrics.streamClosed(report);
@@ -144,7 +144,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     metrics.rulesVersion.set(version());
     metrics.bridges.set(adoption.bridges());
   });
-  const authenticate = authenticating(authenticator, cookie);
+  const authenticate = authenticating(authenticator, cookie, limits);
   const { decider, store } = rollout;
   const { TURNOUT_ADMIN_TOKEN: adminToken, TURNOUT_PING_MS: pingMs } = config;
   const ops = opsRoutes({

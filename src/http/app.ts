@@ -121,6 +121,7 @@ export type Authenticate = (c: Context) => Promise<Identity>;
 export function authenticating(
   authenticator: Pick<Authenticator, 'verify'>,
   cookie?: CookiePolicy,
+  limits?: Pick<RequestLimits, 'networkOf'>,
 ): Authenticate {
   return (c) => {
     const header = (name: string): string | undefined => c.req.header(name);
@@ -130,7 +131,9 @@ export function authenticating(
     const isReading = c.req.method === 'GET' || c.req.method === 'HEAD';
     if (credential?.place === 'cookie' && !isReading && cookie?.mayChange(page) !== true)
       throw fail('origin_forbidden', 'a cookie changes nothing for a page of this origin');
-    return authenticator.verify(credential);
+    // Routes that read nothing of the environment don't name its type; it is the app's.
+    const { incoming } = (c as Context<AppEnv>).env ?? {};
+    return authenticator.verify(credential, incoming && limits?.networkOf(incoming));
   };
 }
 

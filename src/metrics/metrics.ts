@@ -73,7 +73,7 @@ export class Metrics extends Instruments {
   );
   readonly authAsked = this.counter(
     'turnout_auth_asked_total',
-    'questions to the auth server, by how they ended',
+    'questions to the auth server, by how they ended; crowded: never sent, too many waited',
     ['outcome'],
   );
   readonly decisions = this.counter(

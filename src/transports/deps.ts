@@ -25,8 +25,8 @@ interface TransportDeps {
 export interface StreamDeps extends TransportDeps {
   readonly pingMs: number;
   readonly maxPerUser: number;
-  /** @throws unauthorized */
-  verifyToken(token: string): Promise<Identity>;
+  /** @param asker the user's key. @throws unauthorized */
+  verifyToken(token: string, asker: string): Promise<Identity>;
   /** An end user's publish. @throws TurnoutError */
   publish(identity: Identity, event: PublishEvent): Promise<{ id: string; seq?: number }>;
   /** Once for each stream, when its socket is gone. */

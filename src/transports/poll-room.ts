@@ -3,6 +3,7 @@
  * whatever it waits for: a log that hangs must not let more of them in.
  */
 import { Shares } from '../async/shares.ts';
+import { userKey } from '../auth/identity.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
 import type { LongPollDeps } from './deps.ts';
@@ -48,8 +49,7 @@ export class PollRoom {
       onLimited(this.shares.isFull ? 'node' : 'address');
       throw fail('overloaded', 'too many polls are held; try again later');
     }
-    // No name holds a line feed.
-    const user = `${identity.org}\n${identity.sub}`;
+    const user = userKey(identity);
     const theirs = this.byUser.get(user) ?? new Set();
     if (theirs.size >= maxHeldPerUser) {
       onLimited('user');
