@@ -5,7 +5,7 @@
 import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
 import type { Cancel } from '../clock.ts';
-import { type Chunk, partsFor } from '../hub/chunk.ts';
+import { type Chunk, firstOf, partsFor } from '../hub/chunk.ts';
 import type { Feed, Placed } from '../hub/feed.ts';
 import { RingCursor } from '../hub/ring-cursor.ts';
 import { anyTransport, type LiveSession } from '../hub/sessions.ts';
@@ -125,7 +125,8 @@ export class HeldPoll extends RingCursor implements LiveSession {
   }
 
   /** Answers the poll where the chunk has events for it, or it has looked for long enough. */
-  protected take(chunk: Chunk): void {
+  protected take(shared: Chunk): void {
+    const chunk = firstOf(shared, this.request.limit, this.group.form);
     this.place = chunk.end;
     if (partsFor(chunk, this.sub).length > 0) {
       this.foundAtOnce = !this.isHeld;

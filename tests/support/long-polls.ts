@@ -85,6 +85,7 @@ export async function openLongPolls(options: Partial<Pick<LongPollDeps, 'maxHeld
     traffic,
     limited,
     publish,
+    ask: (asked: Asked = {}) => longPoll.answer(requestOf(asked)),
     /** Returns the answer as a client reads it. */
     poll: async (asked: Asked = {}) => {
       const { body } = await longPoll.answer(requestOf(asked));

@@ -9,7 +9,7 @@ import { createDialect } from '../../../src/legacy/dialect/profile-dialect.ts';
 import type { Position } from '../../../src/log/cursor.ts';
 import { prepareEvent } from '../../../src/log/entry.ts';
 import { createMemoryLog } from '../../../src/log/memory-log.ts';
-import { cutChunk } from '../../../src/hub/chunk.ts';
+import { cutChunk, firstOf } from '../../../src/hub/chunk.ts';
 
 const profile = profileSchema.parse({
   name: 'acme',
@@ -99,11 +99,11 @@ async function timed(
   );
   await log.append('acme', 'bridge/acme', events);
   const longPoll: LegacyServeDeps['longPoll'] = {
-    async hold({ start, services, form }) {
+    async hold({ start, services, form, limit }) {
       if (start.at !== 'cursor' || form === undefined) throw new Error('no place or form was given');
       const page = await log.read('acme', start, { maxEvents: 100, maxBytes: 1e6 });
       if (page.kind === 'reset') throw new Error(page.reason);
-      const chunk = cutChunk({ ...page, epoch: page.head.epoch }, services, form);
+      const chunk = firstOf(cutChunk({ ...page, epoch: page.head.epoch }, services, form), limit, form);
       const hasMore = chunk.end.seq < page.head.seq;
       const state = { transport: 'long-poll', assignment: 1, reset: undefined, ephemeral: [] } as const;
       return { chunk, state: { ...state, at: chunk.end, hasMore } };
