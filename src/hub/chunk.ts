@@ -38,7 +38,10 @@ export interface Form {
   readonly maxEvents: number;
   readonly maxBytes: number;
   /** Bytes of consecutive entries that share their recipients. */
-  encode(entries: readonly LogEntry[], epoch: string): { bytes: Buffer; compressedFrames: number };
+  readonly encode: (
+    entries: readonly LogEntry[],
+    epoch: string,
+  ) => { readonly bytes: Buffer; readonly compressedFrames: number };
 }
 
 // Readers with another limit are another group for each set of services: few, so that many share what is cut for them.

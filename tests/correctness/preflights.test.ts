@@ -23,7 +23,7 @@ async function serve(origins: readonly string[]) {
 }
 const statuses = async (ask: () => Promise<{ status: number }>, times: number): Promise<number[]> => {
   const all = await Promise.all(Array.from({ length: times }, ask));
-  return all.map(({ status }) => status).toSorted();
+  return all.map(({ status }) => status).toSorted((a, b) => a - b);
 };
 
 it.each([
