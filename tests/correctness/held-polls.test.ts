@@ -61,6 +61,8 @@ it('another API’s poll too many is left to its upstream, and answers nobody’
   void codeOf(poll());
   void codeOf(poll());
   await until(() => traffic.pollsHeld, 'two', 2);
+  // They have found their places by now.
+  await poll({ sub: 'ben', waitMs: 0 });
   clock.advance(10_000);
   expect(await codeOf(poll({ form: streamForm(undefined) }))).toBe('rate_limited');
   expect(traffic.pollsHeld).toBe(2);

@@ -89,6 +89,14 @@ export const sharesMutations: readonly Mutation[] = [
     expectRed: 'are taken only once a body has come',
   },
   {
+    name: 'security: bodies that are waited for have no bound',
+    file: 'src/legacy/proxy/passthrough.ts',
+    find: 'else if (this.bodies.hasRoom(exchange.network))',
+    replace: 'else if (this.bodies.inUse >= 0)',
+    test: legacy,
+    expectRed: 'have a bounded number of bodies before them',
+  },
+  {
     name: 'security: a body may stop in its middle',
     file: 'src/legacy/proxy/exchange.ts',
     find: 'this.options.clock.after(Math.max(0, ms), late);',

@@ -118,6 +118,22 @@ describe('upstream slots', () => {
     expect(node.passthrough.open).toBe(0);
   });
 
+  it('have a bounded number of bodies before them, and no address waits with all of those', async () => {
+    const { node } = await behindUpstream({ bounds: { maxBodies: 8, bodyMs: 60_000 } });
+    const halves = await Promise.all(Array.from({ length: 12 }, () => halfPost(node.url, attacker)));
+    await until(() => halves.filter(({ said }) => said().startsWith('HTTP/1.1 503 ')).length, 'refusals', 8);
+    const whole = { method: 'POST', body: 'whole', headers: from(honest) };
+    expect((await within(call(`${node.url}/api/save`, whole), 'a save')).text).toBe('POST /api/save');
+    expect(node.passthrough.open).toBe(4);
+    for (const { socket } of halves) socket.destroy();
+    await until(() => node.passthrough.open, 'their end', 0);
+    await Promise.all(
+      Array.from({ length: 4 }, async () =>
+        expect((await call(`${node.url}/api/save`, whole)).status).toBe(200),
+      ),
+    );
+  });
+
   it('are given back by a body that stops in its middle', async () => {
     const bounds = { connections: 1, bodyMs: 300 };
     const { node } = await behindUpstream({ bounds, trustedProxies: [] });

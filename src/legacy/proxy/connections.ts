@@ -17,6 +17,8 @@ export const defaultBounds = {
   silenceMs: 5 * 60_000,
   /** Of an answer, names and values together. */
   headerBytes: 64 * 1024,
+  /** Requests whose body is waited for, of all upstreams: each holds up to 16 KiB. */
+  maxBodies: 4000,
   /** How long a client may take for each 16 KiB of a request's body, while it is waited for. */
   bodyMs: 15_000,
 };
