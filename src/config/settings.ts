@@ -113,6 +113,11 @@ export const variables = {
     .describe(
       'Connections to each old backend, one for each request that it holds; past them a request waits 2 s, then is answered 503. One address has no more of them than are left free, loopback apart.',
     ),
+  TURNOUT_LEGACY_BODY_MS: int(100, 300_000)
+    .default(30_000)
+    .describe(
+      "How long a client may take for each 16 KiB of a request's body to an old backend; past it the request is answered 408. The first 16 KiB are waited for before the request gets a connection.",
+    ),
   TURNOUT_BRIDGE: flag
     .default(true)
     .describe(

@@ -20,7 +20,7 @@ export const defaultBounds = {
   /** Requests whose body is waited for, of all upstreams: each holds up to 16 KiB. */
   maxBodies: 4000,
   /** How long a client may take for each 16 KiB of a request's body, while it is waited for. */
-  bodyMs: 15_000,
+  bodyMs: 30_000,
 };
 
 export type PassthroughBounds = Readonly<typeof defaultBounds>;
