@@ -121,7 +121,7 @@ describe('upstream slots', () => {
   it('have a bounded number of bodies before them, and no address waits with all of those', async () => {
     const { node } = await behindUpstream({ bounds: { maxBodies: 8, bodyMs: 60_000 } });
     const halves = await Promise.all(Array.from({ length: 12 }, () => halfPost(node.url, attacker)));
-    await until(() => halves.filter(({ said }) => said().startsWith('HTTP/1.1 503 ')).length, 'refusals', 8);
+    await until(() => halves.filter((half) => half.said().startsWith('HTTP/1.1 503 ')).length, 'refusals', 8);
     const whole = { method: 'POST', body: 'whole', headers: from(honest) };
     expect((await within(call(`${node.url}/api/save`, whole), 'a save')).text).toBe('POST /api/save');
     expect(node.passthrough.open).toBe(4);
