@@ -46,6 +46,7 @@ export const codes = {
   origin_forbidden: { status: 403, close: 1008, retry: 'never', message: 'this origin is not allowed' },
   not_found: { status: 404, retry: 'never', message: 'there is nothing here' },
   method_not_allowed: { status: 405, retry: 'never', message: 'this path does not take this method' },
+  request_timeout: { status: 408, retry: 'backoff', message: 'the request did not come in time' },
   version_conflict: { status: 409, retry: 'now', message: 'somebody else changed the rules first' },
   kill_file_present: { status: 409, retry: 'never', message: 'a kill file still stands on a node' },
   too_large: { status: 413, close: 1009, retry: 'never', message: 'the body, event or frame is too large' },

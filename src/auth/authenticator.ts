@@ -104,16 +104,16 @@ export function createAuthenticator(
     if (token === undefined || token.length > maxTokenChars) throw fail('unauthorized');
     return verifyJwt(token, Credential.bearer(token).digest());
   };
-  const verify = async (credential: Credential | undefined): Promise<Identity> => {
+  const verify = async (credential: Credential | undefined, asker?: string): Promise<Identity> => {
     if (credential === undefined) throw fail('unauthorized');
     const { token } = credential;
     const isAsked = server !== undefined && (verifier === undefined || !jwtForm.test(token ?? ''));
-    return isAsked ? server.identify(credential) : verifySigned(token);
+    return isAsked ? server.identify(credential, undefined, asker) : verifySigned(token);
   };
 
   const authenticator: Authenticator = {
     verify,
-    verifyToken: (token) => verify(token === undefined ? undefined : Credential.bearer(token)),
+    verifyToken: (token, asker) => verify(token === undefined ? undefined : Credential.bearer(token), asker),
     async verifyTicket(ticket) {
       try {
         return await tickets.verify(ticket);

@@ -66,6 +66,9 @@ export interface Vouch {
   askAgain(): Promise<Identity>;
 }
 
+/** Returns a user's key for maps: no name holds a line feed, nor does an address. */
+export const userKey = ({ org, sub }: Pick<Identity, 'org' | 'sub'>): string => `${org}\n${sub}`;
+
 /** Returns how long a connection may wait for events until its identity expires, milliseconds; infinite where it is renewed. */
 export const heldAtMostMs = ({ vouch, expiresAtMs }: Identity, nowMs: number): number =>
   vouch === undefined ? expiresAtMs - nowMs : Number.POSITIVE_INFINITY;
@@ -82,10 +85,13 @@ export interface Ticket {
 
 /** Verifies the credentials of callers. */
 export interface Authenticator {
-  /** @throws unauthorized for a faulty credential, or none; overloaded while keys or auth server are out of reach */
-  verify(credential: Credential | undefined): Promise<Identity>;
+  /**
+   * @param asker by which an auth server is asked in turns: the caller's network, or a user's key once that is known
+   * @throws unauthorized for a faulty credential, or none; overloaded while keys or auth server are out of reach
+   */
+  verify(credential: Credential | undefined, asker?: string): Promise<Identity>;
   /** The same for a bearer token. @throws unauthorized: missing, malformed, forged, expired. */
-  verifyToken(token: string | undefined): Promise<Identity>;
+  verifyToken(token: string | undefined, asker?: string): Promise<Identity>;
   /**
    * @throws ticket_expired when it expired or doesn't verify (keys change); log_unavailable where its claims are held in
    * Redis and can't be read; unauthorized when the token behind it expired.

@@ -1,11 +1,12 @@
 /**
  * Asks an auth server (a legacy API's upstream, or TURNOUT_AUTH_URL) whose a credential is: one request at a time for each
- * credential, the answer cached by its digest. Time, bytes, memory and concurrent requests are bounded. A request carries
- * the credential and nothing else of the caller's; what is told of a failure never holds one.
+ * credential, the answer cached by its digest. Time, bytes, memory and concurrent requests are bounded, and shared by who
+ * asks. A request carries the credential and nothing else of the caller's; what is told of a failure never holds one.
  */
 import { LRUCache } from 'lru-cache';
 import { Agent, request } from 'undici';
 import { SingleFlight } from '../async/single-flight.ts';
+import { Slots } from '../async/slots.ts';
 import { type OrgPlace, whoIn } from './claims.ts';
 import type { Credential } from './credential.ts';
 import type { Clock } from '../clock.ts';
@@ -13,10 +14,13 @@ import { codeIn, fail, isHangUp } from '../errors.ts';
 import { jsonIn } from '../json.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { type Identity, userIdentity } from './identity.ts';
+import { type Identity, userIdentity, userKey } from './identity.ts';
 
-/** How a request ended: `unusable` is a 2xx without a user and an org where the settings say that they are. */
-export type AskOutcome = 'known' | 'refused' | 'unusable' | 'outage';
+/**
+ * How a request ended: `unusable` is a 2xx without a user and an org where the settings say that they are; `crowded`: it was
+ * never sent, as too many wait.
+ */
+export type AskOutcome = 'known' | 'refused' | 'unusable' | 'outage' | 'crowded';
 
 export interface AuthServerOptions {
   readonly url: string;
@@ -47,7 +51,7 @@ const refusedMs = 1500;
 // A sealed credential stands in a ticket's URL, which proxies bound at 8 KiB.
 const credentialChars = 4096;
 const connections = 32;
-const maxUnderway = 1024;
+const maxQueued = 1000;
 const defaults = { timeoutMs: 3000, outageMs: 300_000 };
 // Random part of the cache time: credentials that were asked about together don't expire together.
 const spread = 0.1;
@@ -59,18 +63,28 @@ export class AuthServer {
   /** When a refusal ends, Unix milliseconds, by the credential's digest. */
   private readonly refused = new LRUCache<string, number>({ max: refusedCredentials });
   private readonly underway = new SingleFlight<Known>();
+  /** Who asks has turns: a flood of made-up credentials from one address takes every second slot, and no more. */
+  private readonly slots: Slots;
   /** True where the last request was answered: its connection may be reused. */
   private mayBeKept = false;
 
-  constructor(private readonly options: AuthServerOptions) {}
+  constructor(private readonly options: AuthServerOptions) {
+    const { clock, timeoutMs: queueMs = defaults.timeoutMs } = options;
+    this.slots = new Slots({ size: connections, maxQueued, queueMs, isShared: false, clock });
+  }
 
   /**
    * Returns the identity of the caller with this credential.
    * @param who the user that it has to be, where that is known
+   * @param asker by which an unknown credential has its turn, where `who` isn't known
    * @throws unauthorized; overloaded while the server can't be asked, which no new credential would cure
    */
-  async identify(credential: Credential, who?: Pick<Identity, 'org' | 'sub'>): Promise<Identity> {
-    const { org, user, untilMs } = await this.ask(credential);
+  async identify(
+    credential: Credential,
+    who?: Pick<Identity, 'org' | 'sub'>,
+    asker?: string,
+  ): Promise<Identity> {
+    const { org, user, untilMs } = await this.ask(credential, who === undefined ? asker : userKey(who));
     if (who !== undefined && (who.org !== org || who.sub !== user)) throw fail('unauthorized');
     const { publishes, outageMs = defaults.outageMs } = this.options;
     return {
@@ -83,7 +97,7 @@ export class AuthServer {
     return this.agent.destroy();
   }
 
-  private async ask(credential: Credential): Promise<Known> {
+  private async ask(credential: Credential, asker: string | undefined): Promise<Known> {
     const nowMs = this.options.clock.now();
     if (credential.length > credentialChars || !credential.isSendable) throw fail('unauthorized');
     const digest = credential.digest();
@@ -91,9 +105,13 @@ export class AuthServer {
     if (known !== undefined && known.untilMs > nowMs) return known;
     if ((this.refused.get(digest) ?? 0) > nowMs) throw fail('unauthorized');
     if (this.options.holdsSecret(credential)) throw fail('unauthorized');
-    if (!this.underway.has(digest) && this.underway.size >= maxUnderway)
-      throw fail('overloaded', 'who is asking cannot be checked now');
-    return this.underway.run(digest, () => this.send(credential, digest));
+    const send = (): Promise<Known> => this.send(credential, digest);
+    return this.underway.run(digest, () => this.slots.run(asker, send, () => this.crowded()));
+  }
+
+  private crowded(): Error {
+    this.options.onAsked?.('crowded', 'queue');
+    return fail('overloaded', 'who is asking cannot be checked now');
   }
 
   private async send(credential: Credential, digest: string): Promise<Known> {

@@ -111,7 +111,12 @@ export const variables = {
   TURNOUT_LEGACY_CONNECTIONS: int(1)
     .default(10_000)
     .describe(
-      'Connections to each old backend, one for each request that it holds; past them a request waits 2 s, then is answered 503.',
+      'Connections to each old backend, one for each request that it holds; past them a request waits 2 s, then is answered 503. One address has no more of them than are left free, loopback apart.',
+    ),
+  TURNOUT_LEGACY_BODY_MS: int(100, 300_000)
+    .default(30_000)
+    .describe(
+      "How long a client may take for each 16 KiB of a request's body to an old backend; past it the request is answered 408. The first 16 KiB are waited for before the request gets a connection.",
     ),
   TURNOUT_BRIDGE: flag
     .default(true)
@@ -144,10 +149,21 @@ export const variables = {
   TURNOUT_MAX_CONNECTIONS_PER_ADDRESS: int(1)
     .default(10_000)
     .describe('Streams from one address; one more is answered 429. Not counted for loopback.'),
-  TURNOUT_MAX_HELD_POLLS: int(1).default(100_000).describe('Polls held at a time; one more is answered 503.'),
+  TURNOUT_MAX_HELD_POLLS: int(1)
+    .default(100_000)
+    .describe(
+      'Polls held at a time; one more is answered 503. One address has no more of them than are left free, loopback apart.',
+    ),
+  TURNOUT_MAX_HELD_POLLS_PER_USER: int(1)
+    .optional()
+    .describe(
+      'Held polls of a user; one more answers the oldest, or is answered 429 where that came less than 5 s ago. Absent: 256, and 5000 on a loopback host.',
+    ),
   TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S: int(1)
     .default(2000)
-    .describe('Requests a second from one address; not counted for loopback.'),
+    .describe(
+      'Requests a second from one address, those of old APIs among them; not counted for loopback. Behind a proxy on another host `TURNOUT_TRUSTED_PROXIES` must name it, or all its clients are one address.',
+    ),
   TURNOUT_MAX_BYTES_IN_FLIGHT: int(1024 * 1024)
     .default(32 * 1024 * 1024)
     .describe(

@@ -33,7 +33,7 @@ export function openAdoption(parts: AdoptionParts) {
     ...parts,
     stands,
     metrics: metrics.legacy,
-    bounds: { connections: config.TURNOUT_LEGACY_CONNECTIONS },
+    bounds: { connections: config.TURNOUT_LEGACY_CONNECTIONS, bodyMs: config.TURNOUT_LEGACY_BODY_MS },
   });
   const { passthrough } = api;
   metrics.onCollect(() => metrics.legacy.open.set(passthrough.open));

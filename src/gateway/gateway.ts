@@ -122,13 +122,17 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const connections = new HttpConnections({
     inFlight,
     stallMs: config.TURNOUT_STALLED_ANSWER_MS,
-    addressOf: limits.countedAddress,
+    addressOf: limits.networkOf,
   });
+  // A user of a test or a demo on loopback may be a whole crowd.
+  const perUser = isLoopbackHost(config.TURNOUT_HOST) ? 5000 : 256;
   const shared = { hub, sessions, admission: rollout.admission, clock, wheel, traffic };
   const longPoll = new LongPoll({
     ...shared,
     isLogReachable: () => log.health().isReachable,
     maxHeld: config.TURNOUT_MAX_HELD_POLLS,
+    maxHeldPerUser: config.TURNOUT_MAX_HELD_POLLS_PER_USER ?? perUser,
+    onLimited: (by) => metrics.pollsLimited.inc({ by }),
     onAnswered: (answer) => metrics.pollAnswered(answer),
   });
   const stream = new WebSocketTransport({
@@ -137,17 +141,17 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     path: `${basePath}/v2/realtime/stream`,
     pingMs: config.TURNOUT_PING_MS,
     maxConnections: config.TURNOUT_MAX_CONNECTIONS,
-    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? (isLoopbackHost(config.TURNOUT_HOST) ? 5000 : 256),
+    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? perUser,
     compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
     maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
-    addressOf: limits.countedAddress,
+    addressOf: limits.networkOf,
     inFlight,
     isAnswering: (request) => connections.isAnswering(request),
     isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
     cookie,
     mayUpgrade: (request) => limits.take(request) === 0,
     isMalformed: (request) => problemOf(request) !== undefined,
-    verifyToken: (token) => authenticator.verifyToken(token),
+    verifyToken: (token, asker) => authenticator.verifyToken(token, asker),
     publish: (identity, event) => publisher.publishOne(identity, 'user', event),
     onClosed(report) {
       metrics.streamClosed(report);
@@ -175,7 +179,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     metrics.rulesVersion.set(version());
     metrics.bridges.set(adoption.bridges());
   });
-  const authenticate = authenticating(authenticator, cookie, (request, identity) =>
+  const authenticate = authenticating(authenticator, cookie, limits, (request, identity) =>
     connections.belongsTo(request, identity),
   );
   const { decider, store } = rollout;
@@ -194,7 +198,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const origins = config.TURNOUT_ORIGINS;
   const takesCookies = cookie !== undefined;
   const app = createApp({ basePath, origins, takesCookies, clock, logger, metrics, limits, atRoot: ops });
-  app.route('/', pollRoute({ authenticate, longPoll }));
+  app.route('/', pollRoute({ authenticate, longPoll, limits }));
   const negotiates = { authenticate, authenticator, decider, store, log, basePath, pingMs };
   app.route('/', negotiateRoute({ ...negotiates, onNegotiated: ({ reason }) => count(reason) }));
   app.route('/', publishRoutes({ authenticate, publisher }));

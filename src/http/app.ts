@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
-import { type Context, Hono } from 'hono';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { routePath } from 'hono/route';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
@@ -88,13 +88,18 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     await next();
     deps.metrics.httpRequests.inc({ route: routeOf(c), status: c.res.status });
   });
-  if (deps.origins.length > 0) root.use(crossOrigin(deps.origins, deps.takesCookies ?? false));
-  root.use(async (c, next) => {
+  const limited: MiddlewareHandler<AppEnv> = async (c, next) => {
     const { incoming } = c.env ?? {};
     const retryAfterS = incoming === undefined ? 0 : deps.limits.take(incoming);
     if (retryAfterS > 0) throw fail('rate_limited', undefined, { retryAfterS });
     await next();
-  });
+  };
+  if (deps.origins.length > 0) {
+    // CORS answers preflights itself, so they are counted before it; all else behind it, where a page can read the 429.
+    root.use((c, next) => (c.req.method === 'OPTIONS' ? limited(c, next) : next()));
+    root.use(crossOrigin(deps.origins, deps.takesCookies ?? false));
+  }
+  root.use(limited);
 
   if (deps.basePath !== '' && deps.atRoot !== undefined) root.route('/', deps.atRoot);
   const app = deps.basePath === '' ? root : root.basePath(deps.basePath);
@@ -118,6 +123,7 @@ export type Authenticate = (c: Context) => Promise<Identity>;
 export function authenticating(
   authenticator: Pick<Authenticator, 'verify'>,
   cookie?: CookiePolicy,
+  limits?: Pick<RequestLimits, 'networkOf'>,
   onKnown?: (request: IncomingMessage, identity: Identity) => void,
 ): Authenticate {
   return async (c: Context<AppEnv>) => {
@@ -128,8 +134,9 @@ export function authenticating(
     const isReading = c.req.method === 'GET' || c.req.method === 'HEAD';
     if (credential?.place === 'cookie' && !isReading && cookie?.mayChange(page) !== true)
       throw fail('origin_forbidden', 'a cookie changes nothing for a page of this origin');
-    const identity = await authenticator.verify(credential);
-    const incoming = c.env?.incoming;
+    // Routes that read nothing of the environment don't name its type; it is the app's.
+    const { incoming } = (c as Context<AppEnv>).env ?? {};
+    const identity = await authenticator.verify(credential, incoming && limits?.networkOf(incoming));
     if (incoming !== undefined) onKnown?.(incoming, identity);
     return identity;
   };

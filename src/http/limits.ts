@@ -33,26 +33,26 @@ export function createRequestLimits(options: {
   const isTrusted = (address: string): boolean =>
     trustsAny && address !== '' && proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
   const addressOf = (arrival: Arrival): string | undefined => callerOf(arrival, isTrusted) || undefined;
-  const countedAddress = (arrival: Arrival): string | undefined => {
+  const networkOf = (arrival: Arrival): string | undefined => {
     const address = addressOf(arrival);
-    return address === undefined || isLoopbackHost(address) ? undefined : networkOf(address);
+    return address === undefined || isLoopbackHost(address) ? undefined : networkIn(address);
   };
   // The least recently used is forgotten first, and was full again by then.
   const buckets = new LRUCache<string, { tokens: number; atMs: number }>({ max: maxAddresses });
   return {
     /** Returns the caller's own address; undefined where the socket is gone. */
     addressOf,
-    /** Returns the address that limits count by: a /64 of IPv6; undefined for loopback, where they are off. */
-    countedAddress,
+    /** Returns the caller's network, which limits by address count by; undefined where they are off: for loopback. */
+    networkOf,
     /** True where the peer is a proxy whose X-Forwarded-For is believed. */
     trustsPeer: (arrival: Arrival): boolean => isTrusted(peerOf(arrival)),
     /** Counts one request. Returns 0 where it may pass, else the seconds after which the next may. */
     take(arrival: Arrival): number {
-      const key = countedAddress(arrival);
-      if (key === undefined) return 0;
+      const network = networkOf(arrival);
+      if (network === undefined) return 0;
       const nowMs = clock.monotonic();
-      const bucket = buckets.get(key) ?? { tokens: perSecond, atMs: nowMs };
-      buckets.set(key, bucket);
+      const bucket = buckets.get(network) ?? { tokens: perSecond, atMs: nowMs };
+      buckets.set(network, bucket);
       bucket.tokens = Math.min(perSecond, bucket.tokens + ((nowMs - bucket.atMs) / 1000) * perSecond);
       bucket.atMs = nowMs;
       if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / perSecond));
@@ -84,8 +84,8 @@ function plain(address: string): string {
   return address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address;
 }
 
-/** Returns the key of an address's bucket: an IPv4 address itself, but the /64 of an IPv6 address, which one caller has. */
-function networkOf(address: string): string {
+/** Returns an IPv4 address itself, but the /64 of an IPv6 address, which one caller has. */
+function networkIn(address: string): string {
   if (isIP(address) !== 6) return address;
   const [head = '', tail] = address.split('::');
   const front = head === '' ? [] : head.split(':');

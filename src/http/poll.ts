@@ -7,6 +7,7 @@ import { startOf } from '../transports/client-frames.ts';
 import type { AppEnv, Authenticate } from './app.ts';
 import type { LongPoll } from '../transports/long-poll.ts';
 import { answerDirectly } from './direct-answer.ts';
+import type { RequestLimits } from './limits.ts';
 import { answer, parameter, refusals, tokenRefusals } from './described.ts';
 import { pollClientOf } from '../transports/poll-request.ts';
 
@@ -28,16 +29,28 @@ const description = describeRoute({
   ],
   responses: {
     200: answer('events, perhaps none, and the next cursor', pollBodySchema),
-    ...refusals(...tokenRefusals, 'bad_request', 'bad_cursor', 'service_forbidden', 'log_unavailable'),
+    ...refusals(
+      ...tokenRefusals,
+      'bad_request',
+      'bad_cursor',
+      'service_forbidden',
+      'rate_limited',
+      'log_unavailable',
+    ),
   },
 });
 
 /** The route of a poll, to be mounted on the app of app.ts, whose context it reads. */
-export function pollRoute(deps: { authenticate: Authenticate; longPoll: LongPoll }): Hono<AppEnv> {
+export function pollRoute(deps: {
+  authenticate: Authenticate;
+  longPoll: LongPoll;
+  limits: Pick<RequestLimits, 'networkOf'>;
+}): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get('/v1/realtime/poll', description, async (c) => {
     const identity = await deps.authenticate(c);
     const asked = parseQuery(c.req.queries());
+    const incoming = c.env?.incoming;
     const polled = await deps.longPoll.answer({
       identity,
       services: parseServices(asked.services),
@@ -46,7 +59,7 @@ export function pollRoute(deps: { authenticate: Authenticate; longPoll: LongPoll
       limit: asked.limit,
       session: asked.session,
       assignment: asked.assignment,
-      client: pollClientOf(c.env?.outgoing),
+      client: pollClientOf(c.env?.outgoing, incoming && deps.limits.networkOf(incoming)),
     });
     const close = polled.mustClose ? { connection: 'close' } : {};
     return answerDirectly(c, polled.body, { 'content-type': 'application/json', ...close });

@@ -2,6 +2,7 @@
  * What a group of readers is given next: the bytes of a stretch of the log, made once for all of them. A stretch is cut at
  * each event with `to`, so that its recipients get it between the shared pieces, in its place.
  */
+import { limits } from '../../schema/codes.ts';
 import type { Transport } from '../../schema/frames.ts';
 import { placeOf, type Position } from '../log/cursor.ts';
 import type { LogEntry } from '../log/entry.ts';
@@ -37,8 +38,18 @@ export interface Form {
   readonly maxEvents: number;
   readonly maxBytes: number;
   /** Bytes of consecutive entries that share their recipients. */
-  encode(entries: readonly LogEntry[], epoch: string): { bytes: Buffer; compressedFrames: number };
+  readonly encode: (
+    entries: readonly LogEntry[],
+    epoch: string,
+  ) => { readonly bytes: Buffer; readonly compressedFrames: number };
 }
+
+// Readers with another limit are another group for each set of services: few, so that many share what is cut for them.
+const sharedLimits = [1, 10, 100, 500];
+
+/** Returns how many events a group takes at most whose readers may have `limit` of them, by `firstOf`, or fewer. */
+export const sharedLimit = (limit: number): number =>
+  sharedLimits.find((shared) => shared >= limit) ?? limits.pollEvents;
 
 export interface Stretch {
   /** Consecutive entries, in seq order, without holes. */
@@ -83,6 +94,36 @@ export function cutChunk(stretch: Stretch, services: ReadonlySet<string>, form: 
   closeShared();
   const end = last === undefined ? stretch.from : placeOf(epoch, last);
   return { from: stretch.from, end, parts, isShared: parts.every((part) => part.to === null) };
+}
+
+const firsts = new WeakMap<Chunk, Map<number, Chunk>>();
+
+/** The chunk's first events, as far as `limit`: one object for all who may have as many; the chunk itself where it has no more. */
+export function firstOf(chunk: Chunk, limit: number, form: Form): Chunk {
+  const events = chunk.parts.reduce((sum, { entries }) => sum + entries.length, 0);
+  if (events <= limit) return chunk;
+  const made = firsts.get(chunk) ?? new Map<number, Chunk>();
+  firsts.set(chunk, made);
+  let first = made.get(limit);
+  if (first === undefined) {
+    first = cutShort(chunk, limit, form);
+    made.set(limit, first);
+  }
+  return first;
+}
+
+function cutShort({ from, end: { epoch }, parts }: Chunk, limit: number, form: Form): Chunk {
+  const kept: Part[] = [];
+  let left = limit;
+  for (const part of parts) {
+    if (left === 0) break;
+    const entries = part.entries.slice(0, left);
+    left -= entries.length;
+    kept.push(entries.length === part.entries.length ? part : makePart(part.to, entries, form, epoch));
+  }
+  const last = kept.at(-1)?.entries.at(-1);
+  const end = last === undefined ? from : placeOf(epoch, last);
+  return { from, end, parts: kept, isShared: kept.every(({ to }) => to === null) };
 }
 
 function makePart(to: Part['to'], entries: readonly LogEntry[], form: Form, epoch: string): Part {

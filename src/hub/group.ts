@@ -7,6 +7,7 @@ import { SingleFlight } from '../async/single-flight.ts';
 import { isSamePlace, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
 import { type Chunk, cutChunk, type Form } from './chunk.ts';
+import { Encodings } from './encodings.ts';
 import type { Floor, Pages } from './pages.ts';
 import type { Ring } from './ring.ts';
 
@@ -118,6 +119,7 @@ export class Group {
 /** The groups of one feed, and what each reader is given when the loop turns. */
 export class Groups {
   private readonly byKey = new Map<string, Group>();
+  private readonly encodings = new Encodings();
 
   constructor(
     private readonly source: Source,
@@ -132,7 +134,8 @@ export class Groups {
     const key = `${form.name}|${[...services].toSorted().join(',')}`;
     let group = this.byKey.get(key);
     if (group === undefined) {
-      group = new Group(key, services, form, this.source);
+      const encode = this.encodings.shared(form.encode);
+      group = new Group(key, services, { ...form, encode }, this.source);
       this.byKey.set(key, group);
     }
     group.members.add(member);

@@ -1,12 +1,12 @@
 /**
- * The paths of the legacy APIs. They are taken in front of the app: none of its headers, limits and CORS may change what a
- * legacy client is answered. A poll is offered to the stands first; each other request is forwarded to the upstream.
+ * The paths of the legacy APIs. They are taken in front of the app: none of its headers and CORS may change what a legacy
+ * client is answered. The rate limit of its address holds here too, refused in the legacy API's words. A poll is offered to the stands first; each other request is forwarded to the upstream.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { codes } from '../../schema/codes.ts';
 import type { Profile } from '../../schema/profile.ts';
 import type { Clock } from '../clock.ts';
-import { asTurnoutError, errorBody, retryAfterOf, type TurnoutError } from '../errors.ts';
+import { asTurnoutError, errorBody, fail, retryAfterOf, type TurnoutError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { LegacyMetrics } from '../metrics/legacy.ts';
 import type { Dialect, LegacyAnswer } from './dialect/dialect.ts';
@@ -24,7 +24,13 @@ export interface LegacyDeps {
   readonly bounds?: Partial<PassthroughBounds>;
   /** Paths of the app, base path included. */
   readonly isOwn: (path: string) => boolean;
-  readonly limits: { trustsPeer(request: IncomingMessage): boolean };
+  readonly limits: {
+    trustsPeer(request: IncomingMessage): boolean;
+    /** Undefined where the limits by address are off. */
+    networkOf(request: IncomingMessage): string | undefined;
+    /** Counts the request. Returns 0 where it may pass, else the seconds after which the next may. */
+    take(request: IncomingMessage): number;
+  };
   readonly metrics: LegacyMetrics;
   readonly clock: Pick<Clock, 'monotonic' | 'after' | 'id'>;
   readonly logger: Logger;
@@ -32,6 +38,7 @@ export interface LegacyDeps {
 
 export class LegacyApi {
   private readonly findRoute: FindRoute;
+  private readonly bodyMs: number;
   /** Of all that goes to the upstreams. */
   readonly passthrough: Passthrough;
   private readonly dialects: ReadonlyMap<Profile, Dialect>;
@@ -40,11 +47,13 @@ export class LegacyApi {
 
   /** @throws ConfigError where profiles want one path, or Turnout's own */
   constructor(private readonly deps: LegacyDeps) {
-    const { clock, limits, profiles, isOwn, bounds } = deps;
+    const { clock, limits, profiles, isOwn } = deps;
+    const bounds = { ...defaultBounds, ...deps.bounds };
+    this.bodyMs = bounds.bodyMs;
     this.dialects = new Map(profiles.map((profile) => [profile, createDialect(profile)]));
     this.findRoute = legacyRoutes(profiles, isOwn);
     this.passthrough = new Passthrough({
-      bounds: { ...defaultBounds, ...bounds },
+      bounds,
       clock,
       isTrusted: (request) => limits.trustsPeer(request),
       refuse: (exchange, error) => this.refuse(exchange, error),
@@ -55,8 +64,16 @@ export class LegacyApi {
   readonly takes = (request: IncomingMessage, response: ServerResponse): boolean => {
     const route = this.findRoute(request.method ?? '', request.url ?? '');
     if (route === undefined) return false;
-    const exchange = new LegacyExchange(route.profile, request, response);
-    if (route.isPoll) void this.offer(route.pattern, exchange);
+    const { limits, clock } = this.deps;
+    const network = limits.networkOf(request);
+    const exchange = new LegacyExchange(route.profile, request, response, {
+      network,
+      bodyMs: this.bodyMs,
+      clock,
+    });
+    const retryAfterS = limits.take(request);
+    if (retryAfterS > 0) this.refuse(exchange, fail('rate_limited', undefined, { retryAfterS }));
+    else if (route.isPoll) void this.offer(route.pattern, exchange);
     else this.forward(route.pattern, exchange);
     return true;
   };
@@ -120,11 +137,13 @@ export class LegacyApi {
   /** In the legacy API's words, where the profile names them. */
   private refuse({ profile, response }: LegacyExchange, error: TurnoutError): void {
     if (response.destroyed || response.headersSent) return;
+    this.deps.metrics.refused(profile.name, error.code);
     const { status } = codes[error.code];
     const headers: Record<string, string> = {};
     const retryAfterS = retryAfterOf(error);
     if (retryAfterS !== undefined) headers['retry-after'] = String(retryAfterS);
-    if (error.code === 'draining') headers['connection'] = 'close';
+    // Behind a request that isn't whole no other can be read.
+    if (error.code === 'draining' || error.code === 'request_timeout') headers['connection'] = 'close';
     const theirs = this.dialects.get(profile)?.error(status);
     try {
       if (theirs !== undefined)

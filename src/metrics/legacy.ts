@@ -1,4 +1,5 @@
 /** What passes between old clients and their old backend, measured: the control cohort's baseline. Labels are a profile's own names. */
+import type { Code } from '../../schema/codes.ts';
 import type { ShadowSummary } from '../../schema/admin.ts';
 import { Instruments } from './instruments.ts';
 
@@ -58,6 +59,11 @@ export class LegacyMetrics extends Instruments {
     'polls that the flag would have served and that were left to the old backend',
     ['profile', 'why'],
   );
+  private readonly refusals = this.counter(
+    'legacy_refused_total',
+    'requests of the old API that Turnout refused by itself, by error code',
+    ['profile', 'code'],
+  );
   private readonly shadows = this.counter(
     'legacy_shadow_total',
     'answers of the old backend that were compared with what Turnout would have answered',
@@ -66,6 +72,10 @@ export class LegacyMetrics extends Instruments {
 
   unserved(profile: string, why: Unserved): void {
     this.left.inc({ profile, why });
+  }
+
+  refused(profile: string, code: Code): void {
+    this.refusals.inc({ profile, code });
   }
 
   shadowed(profile: string, result: Shadowed): void {

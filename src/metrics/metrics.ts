@@ -85,7 +85,7 @@ export class Metrics extends Instruments {
   );
   readonly authAsked = this.counter(
     'turnout_auth_asked_total',
-    'questions to the auth server, by how they ended',
+    'questions to the auth server, by how they ended; crowded: never sent, too many waited',
     ['outcome'],
   );
   readonly longTickets = this.counter(
@@ -102,6 +102,11 @@ export class Metrics extends Instruments {
     'route',
     'status',
   ]);
+  readonly pollsLimited = this.counter(
+    'turnout_polls_limited_total',
+    'polls refused, or answered early to make room for a newer one of their user, by whose limit it was',
+    ['by'],
+  );
   readonly connections = this.gauge('turnout_connections', 'sessions connected now', ['transport', 'cohort']);
   readonly feeds = this.gauge('turnout_feeds', 'orgs with an open feed');
   readonly subscriptions = this.gauge('turnout_log_subscriptions', 'subscriptions to the log');
@@ -153,7 +158,7 @@ export class Metrics extends Instruments {
     const compressed = this.counter('turnout_compressed_frames_total', 'compressed frames, per client');
     const accepted = this.counter('turnout_connections_accepted_total', 'streams accepted');
     const open = this.gauge('turnout_streams_open', 'open streams, counted from the upgrade on');
-    const held = this.gauge('turnout_polls_held', 'polls that wait for an event');
+    const held = this.gauge('turnout_polls_held', 'polls that wait for an event, or for the log');
     this.onCollect(() => {
       copy(frames, 'event', traffic.frames);
       copy(delivered, 'transport', traffic.delivered);

@@ -4,7 +4,7 @@ import type { PublishEvent } from '../../schema/envelope.ts';
 import type { ClientFrame } from '../../schema/frames.ts';
 import { asTurnoutError, fail, type TurnoutError } from '../errors.ts';
 import type { Reader } from '../hub/reader.ts';
-import type { Identity } from '../auth/identity.ts';
+import { type Identity, userKey } from '../auth/identity.ts';
 import { parseClientFrame } from './client-frames.ts';
 import type { StreamDeps } from './deps.ts';
 import { frames } from './frames.ts';
@@ -105,7 +105,7 @@ export class Commands {
   private async renew(token: string): Promise<void> {
     const { reader } = this;
     try {
-      const identity = await this.deps.verifyToken(token);
+      const identity = await this.deps.verifyToken(token, userKey(this.identity));
       if (identity.org !== this.identity.org || identity.sub !== this.identity.sub)
         throw fail('unauthorized', 'the token is of another user or org');
       this.identity = identity;

@@ -11,6 +11,9 @@ import type { Admission } from './admission.ts';
 import type { CloseReport } from './close-report.ts';
 import type { Wheel } from './wheel.ts';
 
+/** Whose limit of held polls: a label. */
+export type PollLimit = 'node' | 'address' | 'user';
+
 interface TransportDeps {
   readonly hub: Hub;
   readonly sessions: Sessions;
@@ -23,8 +26,8 @@ interface TransportDeps {
 export interface StreamDeps extends TransportDeps {
   readonly pingMs: number;
   readonly maxPerUser: number;
-  /** @throws unauthorized */
-  verifyToken(token: string): Promise<Identity>;
+  /** @param asker the user's key. @throws unauthorized */
+  verifyToken(token: string, asker: string): Promise<Identity>;
   /** An end user's publish. @throws TurnoutError */
   publish(identity: Identity, event: PublishEvent): Promise<{ id: string; seq?: number }>;
   /** Once for each stream, when its socket is gone. */
@@ -38,6 +41,9 @@ export interface LongPollDeps extends TransportDeps {
   /** False while reads of the log are known to fail. */
   readonly isLogReachable: () => boolean;
   readonly maxHeld: number;
+  readonly maxHeldPerUser: number;
+  /** A poll was refused, or the oldest of its user answered early, for one too many of the node, address or user. */
+  onLimited(by: PollLimit): void;
   /** An answer is ready. `waitedMs` counts only where events were there when the poll came. */
   onAnswered(answer: { hadEvents: boolean; waitedMs: number }): void;
 }

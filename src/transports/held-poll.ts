@@ -5,7 +5,7 @@
 import type { ResetReason, Transport } from '../../schema/frames.ts';
 import type { Cohort } from '../../schema/http.ts';
 import type { Cancel } from '../clock.ts';
-import { type Chunk, partsFor } from '../hub/chunk.ts';
+import { type Chunk, firstOf, partsFor } from '../hub/chunk.ts';
 import type { Feed } from '../hub/feed.ts';
 import type { Placed } from '../hub/feed-deps.ts';
 import { RingCursor } from '../hub/ring-cursor.ts';
@@ -127,7 +127,8 @@ export class HeldPoll extends RingCursor implements LiveSession {
   }
 
   /** Answers the poll where the chunk has events for it, or it has looked for long enough. */
-  protected take(chunk: Chunk): boolean {
+  protected take(shared: Chunk): boolean {
+    const chunk = firstOf(shared, this.request.limit, this.group.form);
     this.place = chunk.end;
     if (partsFor(chunk, this.sub).length > 0) {
       this.foundAtOnce = !this.isHeld;
@@ -151,7 +152,6 @@ export class HeldPoll extends RingCursor implements LiveSession {
       return;
     }
     this.isHeld = true;
-    this.deps.traffic.pollsHeld += 1;
     this.deps.sessions.add(this);
     const finish = (): void => this.finish();
     this.cancels.push(this.deps.wheel.after(this.holdMs, finish), this.request.client.onGone(finish));
@@ -200,7 +200,6 @@ export class HeldPoll extends RingCursor implements LiveSession {
     super.close();
     for (const cancel of this.cancels) cancel();
     if (!this.isHeld) return;
-    this.deps.traffic.pollsHeld -= 1;
     this.deps.sessions.remove(this);
   }
 

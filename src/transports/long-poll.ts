@@ -12,6 +12,7 @@ import { heldAtMostMs } from '../auth/identity.ts';
 import { LogDamaged } from '../log/event-log.ts';
 import { HeldPoll, type PollOutcome } from './held-poll.ts';
 import { chunkBody, emptyBody } from './poll-body.ts';
+import { type PollPlace, PollRoom } from './poll-room.ts';
 import type { PollRequest } from './poll-request.ts';
 import type { LongPollDeps } from './deps.ts';
 import { inTurns, toldPart, until } from './turns.ts';
@@ -43,9 +44,13 @@ export class LongPoll {
   private isDraining = false;
   private isClosing = false;
 
-  constructor(private readonly deps: LongPollDeps) {}
+  private readonly room: PollRoom;
 
-  /** @throws service_forbidden, log_unavailable (a poll without cursor), overloaded */
+  constructor(private readonly deps: LongPollDeps) {
+    this.room = new PollRoom(deps);
+  }
+
+  /** @throws service_forbidden, log_unavailable (a poll without cursor), overloaded, rate_limited */
   async answer(request: PollRequest): Promise<PollAnswer> {
     const { chunk, state } = await this.hold(request);
     const body = chunk === undefined ? emptyBody(state) : chunkBody(chunk, request.identity.sub, state);
@@ -60,13 +65,22 @@ export class LongPoll {
   /** The same without writing it: for whoever answers in another API's words. @throws as `answer` */
   async hold(request: PollRequest): Promise<PollOutcome> {
     const { deps } = this;
-    const { org, reads } = request.identity;
+    const { reads } = request.identity;
     for (const service of request.services)
       if (!reads.allows(service)) throw fail('service_forbidden', `the token does not allow ${service}`);
-    if (this.held.size >= deps.maxHeld) throw fail('overloaded');
     // A bare seq sees neither a fork nor another epoch: without the log nobody vouches for what the ring holds there.
     if (request.start.at === 'lastSeq' && !deps.isLogReachable()) throw fail('log_unavailable');
 
+    const place = this.room.enter(request);
+    try {
+      return await this.holdIn(place, request);
+    } finally {
+      place.leave();
+    }
+  }
+
+  private async holdIn(place: PollPlace, request: PollRequest): Promise<PollOutcome> {
+    const { deps } = this;
     const cameMs = deps.clock.monotonic();
     const livesMs = heldAtMostMs(request.identity, deps.clock.now());
     const endMs = cameMs + Math.min(request.waitMs, livesMs, this.mostMs);
@@ -78,6 +92,7 @@ export class LongPoll {
       const waitMs = Math.max(0, Math.min(request.waitMs, endMs - deps.clock.monotonic()));
       const poll = new HeldPoll(deps, feed, { ...request, waitMs }, placed);
       this.held.add(poll);
+      place.held(() => poll.migrate());
       const { mostMs } = this;
       const endSoon = mostMs < Infinity ? deps.wheel.after(mostMs, () => poll.migrate()) : undefined;
       try {
@@ -91,7 +106,7 @@ export class LongPoll {
         this.held.delete(poll);
       }
     } finally {
-      deps.hub.release(org);
+      deps.hub.release(request.identity.org);
     }
   }
 

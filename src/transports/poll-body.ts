@@ -3,21 +3,27 @@ import type { ResetReason, Transport } from '../../schema/frames.ts';
 import { limits } from '../../schema/codes.ts';
 import { encodeCursor, type Position } from '../log/cursor.ts';
 import type { EphemeralEvent } from '../log/entry.ts';
-import { type Chunk, type Form, type Part, partsFor } from '../hub/chunk.ts';
+import { type Chunk, type Form, type Part, partsFor, sharedLimit } from '../hub/chunk.ts';
 import { joinJson } from './frames.ts';
 
 const comma = Buffer.from(',');
 // What an answer holds besides its events' JSON: commas between 1,000 of them, the cursor, the other fields.
 const envelopeBytes = 4096;
 
-/** @param maxEvents the poll's `limit`. */
-export function pollForm(maxEvents: number): Form {
+const encode: Form['encode'] = (entries) => ({
+  bytes: Buffer.concat(joinJson(entries)),
+  compressedFrames: 0,
+});
+
+/** @param limit the poll's, by which its answer is cut from what its group is given */
+export function pollForm(limit: number): Form {
+  const maxEvents = sharedLimit(limit);
   return {
     name: `poll-${maxEvents}`,
     transport: 'long-poll',
     maxEvents,
     maxBytes: limits.pollBytes - envelopeBytes,
-    encode: (entries) => ({ bytes: Buffer.concat(joinJson(entries)), compressedFrames: 0 }),
+    encode,
   };
 }
 
@@ -31,15 +37,18 @@ export interface PollState {
   readonly ephemeral: readonly EphemeralEvent[];
 }
 
-const bodies = new WeakMap<Chunk, Map<string, Buffer>>();
+/** By the bytes of its only part, which groups share, or by the chunk. */
+const bodies = new WeakMap<object, Map<string, Buffer>>();
 
-/** The answer that gives a chunk; one buffer for all readers that are given all of it and told the same. */
+/** The answer that gives a chunk; one buffer for all readers that are given the same and told the same. */
 export function chunkBody(chunk: Chunk, sub: string, state: PollState): Buffer {
   const parts = partsFor(chunk, sub);
   if (!chunk.isShared || state.ephemeral.length > 0) return body(parts, state);
-  const made = bodies.get(chunk) ?? new Map<string, Buffer>();
-  bodies.set(chunk, made);
-  const key = `${state.transport}|${state.assignment}|${state.hasMore}`;
+  const [only] = parts.length === 1 ? parts : [];
+  const made = bodies.get(only?.bytes ?? chunk) ?? new Map<string, Buffer>();
+  bodies.set(only?.bytes ?? chunk, made);
+  const { at, transport, assignment, hasMore } = state;
+  const key = `${transport}|${assignment}|${hasMore}|${at.seq}|${at.tag}`;
   let bytes = made.get(key);
   if (bytes === undefined) {
     bytes = body(parts, state);

@@ -21,6 +21,8 @@ export interface PollRequest {
 
 /** Whoever waits for the answer. */
 export interface PollClient {
+  /** As the limits by address count it; undefined where they are off. */
+  readonly network: string | undefined;
   /** Nobody reads the answer any more. */
   readonly isGone: boolean;
   /** Runs once when they go. */
@@ -30,8 +32,10 @@ export interface PollClient {
 /** The client behind a response; `outgoing` is undefined where a test asks the app without a server. */
 export function pollClientOf(
   outgoing: Pick<ServerResponse, 'destroyed' | 'once' | 'off'> | undefined,
+  network: string | undefined,
 ): PollClient {
   return {
+    network,
     get isGone() {
       return outgoing?.destroyed ?? false;
     },

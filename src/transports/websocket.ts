@@ -194,11 +194,17 @@ export class WebSocketTransport {
     const ticketText = query.get('ticket');
     if (ticketText === null) {
       const credential = this.credentialOf(request, query.get('access_token'));
-      return { identity: await authenticator.verify(credential), ticket: undefined };
+      return {
+        identity: await authenticator.verify(credential, this.options.addressOf(request)),
+        ticket: undefined,
+      };
     }
     const ticket = await authenticator.verifyTicket(ticketText);
     if (authorization !== undefined) {
-      const identity = await authenticator.verify(Credential.authorization(authorization));
+      const identity = await authenticator.verify(
+        Credential.authorization(authorization),
+        this.options.addressOf(request),
+      );
       const isSame = identity.org === ticket.identity.org && identity.sub === ticket.identity.sub;
       if (!isSame) throw fail('unauthorized', 'the ticket is of another user or org');
     }

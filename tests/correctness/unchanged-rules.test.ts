@@ -6,7 +6,7 @@ import { itWithFleet, type RolloutFleet } from '../support/rollout-fleet.ts';
 import { deaf, openRolloutNode, type RolloutNode, unprompted } from '../support/rollout-node.ts';
 
 const it = itWithFleet(false);
-const by = { by: 'token', who: 'acme/sre', reason: 'test' };
+const by = { by: 'token' as const, who: 'acme/sre', reason: 'test' };
 const names = Array.from({ length: 10_000 }, (_, at) => `acme/user-${at}-of-a-long-list`);
 
 /** How a node of an older release reads. */

@@ -8,6 +8,7 @@ import { demoBackend } from '../../src/demo/backend.ts';
 import { adminRoutes } from '../../src/http/admin.ts';
 import { atMost } from '../../src/http/json-body.ts';
 import { negotiateRoute } from '../../src/http/negotiate.ts';
+import { systemClock } from '../../src/clock.ts';
 import { LegacyExchange } from '../../src/legacy/proxy/exchange.ts';
 import { eventOf } from '../../src/legacy/bridge/batch.ts';
 import { createDialect } from '../../src/legacy/dialect/profile-dialect.ts';
@@ -194,7 +195,11 @@ it('a legacy poll whose body is nested too deep is the upstream’s to answer', 
   const read = (body: string) => {
     const told = { url: '/api/old', headers: {} };
     const incoming = Object.assign(Readable.from([Buffer.from(body)]), told) as unknown as IncomingMessage;
-    return new LegacyExchange(profile, incoming, {} as ServerResponse).read();
+    return new LegacyExchange(profile, incoming, {} as ServerResponse, {
+      network: undefined,
+      bodyMs: 10_000,
+      clock: systemClock,
+    }).read();
   };
   expect(await read(`{"since":4,"x":${nested(4108)}}`)).toBeUndefined();
   expect(await read(`{"since":4,"x":${nested(10)}}`)).toMatchObject({ body: { since: 4 } });

@@ -169,7 +169,11 @@ it("an answer that cannot be written is 502, and so is what a profile's words ca
   // As undici does it: what `onResponseStart` throws is told to `onResponseError`.
   const server = createServer((request, response) => {
     const relay: Relay = new Relay({
-      exchange: new LegacyExchange(plainProfile('http://127.0.0.1:1'), request, response),
+      exchange: new LegacyExchange(plainProfile('http://127.0.0.1:1'), request, response, {
+        network: undefined,
+        bodyMs: 10_000,
+        clock: systemClock,
+      }),
       silenceMs: 1000,
       mustClose: () => false,
       clock: systemClock,

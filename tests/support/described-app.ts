@@ -36,7 +36,7 @@ function describedApp(): Hono<AppEnv> {
       pingMs: 30_000,
     }),
   );
-  app.route('/', pollRoute({ authenticate, longPoll: unasked }));
+  app.route('/', pollRoute({ authenticate, longPoll: unasked, limits: unasked }));
   app.route('/', publishRoutes({ authenticate, publisher: unasked }));
   app.route(
     '/',

@@ -17,6 +17,7 @@ export interface LegacyNodeOptions {
   /** Without them each poll is forwarded as it came. */
   readonly stands?: LegacyDeps['stands'];
   readonly trustedProxies?: readonly string[];
+  readonly perSecond?: number;
   readonly isOwn?: (path: string) => boolean;
 }
 
@@ -59,7 +60,11 @@ export async function openLegacyNode(profile: Profile, options: LegacyNodeOption
     stands: options.stands ?? { offer: async () => ({}) },
     bounds: options.bounds ?? {},
     isOwn: options.isOwn ?? (() => false),
-    limits: createRequestLimits({ perSecond: 2000, trustedProxies: options.trustedProxies ?? [], clock }),
+    limits: createRequestLimits({
+      perSecond: options.perSecond ?? 2000,
+      trustedProxies: options.trustedProxies ?? [],
+      clock,
+    }),
     metrics: metrics.legacy,
     clock,
     logger: silent,

@@ -56,6 +56,8 @@ async function polls(inner = memory()) {
     wheel,
     traffic: new Traffic(),
     maxHeld: 10,
+    maxHeldPerUser: 10,
+    onLimited: () => undefined,
     onAnswered: () => undefined,
   });
   await log.append('acme', 'p', [prepareEvent({ service: 'a', type: 't', payload: 1 }, 'id-1')]);
@@ -69,7 +71,7 @@ async function polls(inner = memory()) {
     waitMs: number,
     livesMs = 60_000,
     start: Start = { at: 'cursor', position: head },
-    client = pollClientOf(undefined),
+    client = pollClientOf(undefined, undefined),
   ) =>
     longPoll.answer({
       identity: {
@@ -154,7 +156,7 @@ it('a poll of an old API is let go while it waits for the log, as one that is he
   const release = new LegacyRelease(() => mayHold, systemClock);
   closers.push(() => release.close());
   log.refuse('read');
-  const answer = ask(30_000, 60_000, undefined, release.watched(pollClientOf(undefined)));
+  const answer = ask(30_000, 60_000, undefined, release.watched(pollClientOf(undefined, undefined)));
   await until(
     () => log.calls('read'),
     'a read that failed',

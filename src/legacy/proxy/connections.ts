@@ -17,6 +17,10 @@ export const defaultBounds = {
   silenceMs: 5 * 60_000,
   /** Of an answer, names and values together. */
   headerBytes: 64 * 1024,
+  /** Requests whose body is waited for, of all upstreams: each holds up to 16 KiB. */
+  maxBodies: 4000,
+  /** How long a client may take for each 16 KiB of a request's body, while it is waited for. */
+  bodyMs: 30_000,
 };
 
 export type PassthroughBounds = Readonly<typeof defaultBounds>;
@@ -29,7 +33,7 @@ export class Connections {
 
   constructor(origin: string, bounds: PassthroughBounds, clock: Pick<Clock, 'after'>) {
     const { connections, maxQueued, queueMs, connectMs, headerBytes } = bounds;
-    this.slots = new Slots({ size: connections, maxQueued, queueMs, clock });
+    this.slots = new Slots({ size: connections, maxQueued, queueMs, isShared: true, clock });
     // One for all: it remembers TLS sessions.
     const connect = buildConnector({ timeout: connectMs });
     this.open = () => new Client(origin, { connect, pipelining: 1, maxHeaderSize: headerBytes });
@@ -37,17 +41,18 @@ export class Connections {
 
   /**
    * Calls `enter` with one that nobody uses, once there is room, or `refuse`. Each `enter` owes a `give`.
+   * @param network the client's; undefined where per-address limits are off
    * @returns gives the place in the queue up; harmless afterwards
    */
-  take(enter: (client: Client) => void, refuse: () => void): Cancel {
-    return this.slots.take(() => enter(this.idle.pop() ?? this.connected()), refuse);
+  take(network: string | undefined, enter: (client: Client) => void, refuse: () => void): Cancel {
+    return this.slots.take(network, () => enter(this.idle.pop() ?? this.connected()), refuse);
   }
 
   /** @param isAnswered else its request is given up: what is left of the answer must not reach the next */
-  give(client: Client, isAnswered: boolean): void {
+  give(network: string | undefined, client: Client, isAnswered: boolean): void {
     if (isAnswered) this.idle.push(client);
     else this.drop(client);
-    this.slots.leave();
+    this.slots.leave(network);
   }
 
   close(): void {

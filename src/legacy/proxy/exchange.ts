@@ -1,9 +1,11 @@
 /**
- * A request of a legacy API and the response to it, as the profile reads them. The body is read once, and only for a caller
- * that needs it; the upstream is sent all of it, whatever was read here.
+ * A request of a legacy API and the response to it, as the profile reads them. The body is read once, at its client's pace,
+ * which has a lower bound; the upstream is sent all of it, whatever was read here.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Profile } from '../../../schema/profile.ts';
+import type { Clock } from '../../clock.ts';
+import { fail } from '../../errors.ts';
 import { splitOnce } from '../dialect/cursor.ts';
 import { type Dialect, type LegacyAsk, type LegacyRequest, LegacyRequestError } from '../dialect/dialect.ts';
 import { withinBounds } from '../../json.ts';
@@ -11,10 +13,23 @@ import { parseExact } from '../dialect/exact-json.ts';
 import { hasBody } from './forwarding.ts';
 
 const maxBytes = 64 * 1024;
+// What Node reads of a body by itself: to wait for so much of it costs no memory.
+const paceBytes = 16 * 1024;
+
+export interface ExchangeOptions {
+  /** The client's, as the limits by address count it; undefined where they are off. */
+  readonly network: string | undefined;
+  /** How long the client may take for each 16 KiB of its body, while it is waited for. */
+  readonly bodyMs: number;
+  readonly clock: Pick<Clock, 'monotonic' | 'after'>;
+}
 
 export class LegacyExchange {
+  readonly network: string | undefined;
   private readonly pieces: Buffer[] = [];
-  private rest: AsyncIterableIterator<Buffer> | undefined;
+  private readBytes = 0;
+  private isWhole = false;
+  private arriving: AsyncGenerator<Buffer> | undefined;
   private reading: Promise<string | undefined> | undefined;
 
   constructor(
@@ -22,7 +37,10 @@ export class LegacyExchange {
     readonly request: IncomingMessage,
     /** To see a client that leaves; only `api.ts` writes to it. */
     readonly response: ServerResponse,
-  ) {}
+    private readonly options: ExchangeOptions,
+  ) {
+    this.network = options.network;
+  }
 
   /** The query, and the headers with lower-case names. */
   get head(): Pick<LegacyRequest, 'query' | 'headers'> {
@@ -36,12 +54,21 @@ export class LegacyExchange {
     };
   }
 
-  /** The body; undefined past 64 KiB. @throws where the client breaks off */
+  /** The body; undefined past 64 KiB. @throws request_timeout; also where the client breaks off */
   text(): Promise<string | undefined> {
-    return (this.reading ??= this.readBounded());
+    return (this.reading ??= this.readText());
   }
 
-  /** Undefined: the profile reads something from the body, and that is too long, past the bounds of JSON, or no JSON. @throws where the client breaks off */
+  /**
+   * Resolves once the body has come, or 16 KiB of it: a client that has only begun one takes no place from others meanwhile.
+   * Undefined: there is nothing to wait for. @throws as `text`
+   */
+  begun(): Promise<void> | undefined {
+    const isWaited = hasBody(this.request) && !this.isWhole && this.readBytes < paceBytes;
+    return isWaited ? this.readTo(paceBytes) : undefined;
+  }
+
+  /** Undefined: the profile reads something from the body, and that is too long, past the bounds of JSON, or no JSON. @throws as `text` */
   async read(): Promise<LegacyRequest | undefined> {
     const { cursor, wait, limit } = this.profile.request;
     const isInBody = [cursor, wait, limit].some((field) => field?.in === 'body');
@@ -56,34 +83,67 @@ export class LegacyExchange {
 
   /** The whole body for the upstream, what was read and what comes; null: none. */
   get body(): Buffer | AsyncIterable<Buffer> | null {
-    if (this.reading === undefined) return hasBody(this.request) ? this.bytes() : null;
-    return this.rest === undefined ? Buffer.concat(this.pieces) : this.stream(this.rest);
+    // What was only waited for goes on in the form that it came in, chunks too.
+    if (this.isWhole && this.reading !== undefined) return Buffer.concat(this.pieces);
+    return hasBody(this.request) ? this.stream() : null;
   }
 
-  private async readBounded(): Promise<string | undefined> {
-    const iterator = this.bytes();
-    this.rest = iterator;
-    let bytes = 0;
-    for (;;) {
-      const { done, value } = await iterator.next();
-      if (done === true) break;
-      this.pieces.push(value);
-      bytes += value.length;
-      if (bytes > maxBytes) return undefined;
+  private async readText(): Promise<string | undefined> {
+    await this.readTo(maxBytes + 1);
+    return this.isWhole ? Buffer.concat(this.pieces).toString('utf8') : undefined;
+  }
+
+  /** Reads on until the body is whole or so many bytes of it are here. */
+  private async readTo(bytes: number): Promise<void> {
+    const arriving = (this.arriving ??= this.paced());
+    while (this.readBytes < bytes && !this.isWhole) {
+      const { done, value } = await arriving.next();
+      if (done === true) this.isWhole = true;
+      else {
+        this.pieces.push(value);
+        this.readBytes += value.length;
+      }
     }
-    this.rest = undefined;
-    return Buffer.concat(this.pieces).toString('utf8');
   }
 
-  /** Not the stream itself: a reader that stops, undici among them, would destroy it and the client's connection with it. */
-  private bytes(): AsyncIterableIterator<Buffer> {
+  /** The body as it comes. @throws request_timeout where its client is slower than it may be */
+  private async *paced(): AsyncGenerator<Buffer> {
+    const { clock, bodyMs } = this.options;
+    // Not the stream itself: a reader that stops, undici among them, would destroy it and the client's connection with it.
     // No encoding is set: its chunks are bytes.
-    return this.request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
+    const bytes = this.request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
+    let leftMs = bodyMs;
+    let leftBytes = paceBytes;
+    let isArriving = true;
+    try {
+      for (;;) {
+        const beganMs = clock.monotonic();
+        isArriving = true;
+        const { done, value } = await this.inTime(bytes.next(), leftMs);
+        isArriving = false;
+        if (done === true) return;
+        leftMs -= clock.monotonic() - beganMs;
+        leftBytes -= value.length;
+        if (leftBytes <= 0) [leftMs, leftBytes] = [bodyMs, paceBytes];
+        yield value;
+      }
+    } finally {
+      // Lets Node drop the rest, so that the connection can be used again. It would wait for what doesn't arrive.
+      if (!isArriving) await bytes.return?.();
+    }
   }
 
-  private async *stream(rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  private inTime<T>(piece: Promise<T>, ms: number): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(fail('request_timeout'));
+      const cancel = this.options.clock.after(Math.max(0, ms), late);
+      piece.finally(cancel).then(resolve, reject);
+    });
+  }
+
+  private async *stream(): AsyncGenerator<Buffer> {
     yield* this.pieces.splice(0);
-    yield* rest;
+    yield* (this.arriving ??= this.paced());
   }
 }
 

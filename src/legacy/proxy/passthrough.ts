@@ -7,10 +7,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Client } from 'undici';
 import type { Profile } from '../../../schema/profile.ts';
 import { inSlices } from '../../async/slices.ts';
+import { Shares } from '../../async/shares.ts';
 import { type Cancel, pause } from '../../clock.ts';
-import { fail } from '../../errors.ts';
+import { fail, TurnoutError } from '../../errors.ts';
 import { unitMs } from '../dialect/request-reading.ts';
 import { Connections, type PassthroughBounds } from './connections.ts';
+import type { LegacyExchange } from './exchange.ts';
 import { requestHeaders } from './forwarding.ts';
 import { type Forwarding, Relay, type RelayOptions } from './relay.ts';
 
@@ -38,10 +40,13 @@ const lookMs = 20;
 export class Passthrough {
   private readonly upstreams = new Map<string, Upstream>();
   private readonly relays = new Set<Relay>();
+  private readonly bodies: Shares;
   private isDraining = false;
   private isLast = false;
 
-  constructor(private readonly deps: PassthroughDeps) {}
+  constructor(private readonly deps: PassthroughDeps) {
+    this.bodies = new Shares(deps.bounds.maxBodies);
+  }
 
   /** Requests that are on their way. */
   get open(): number {
@@ -83,20 +88,37 @@ export class Passthrough {
         this.relays.delete(relay);
         giveUp?.();
         stopLast?.();
-        if (client !== undefined) upstream.connections.give(client, end.outcome === 'answered');
+        if (client !== undefined)
+          upstream.connections.give(exchange.network, client, end.outcome === 'answered');
         onEnd(end);
       },
     });
     this.relays.add(relay);
-    giveUp = upstream.connections.take(
-      (taken) => {
-        client = taken;
-        relay.send();
-      },
-      () => relay.end(fail('overloaded', 'the backend has no free connection; try again later')),
-    );
+    const enter = (taken: Client): void => {
+      client = taken;
+      relay.send();
+    };
+    const refused = (): void =>
+      relay.end(fail('overloaded', 'the backend has no free connection; try again later'));
+    const take = (): void => {
+      if (this.relays.has(relay)) giveUp = upstream.connections.take(exchange.network, enter, refused);
+    };
+    const begun = exchange.begun();
+    if (begun === undefined) take();
+    else if (this.bodies.hasRoom(exchange.network)) this.awaitBody(begun, exchange, relay, take);
+    else relay.end(fail('overloaded', 'too many bodies are waited for; try again later'));
     if (this.isLast && this.relays.has(relay))
       stopLast = clock.after(lastMs, () => relay.end(fail('draining')));
+  }
+
+  /** Calls `take` once the body has begun: until then a client holds no slot, only one of the places to wait in. */
+  private awaitBody(begun: Promise<void>, { network }: LegacyExchange, relay: Relay, take: () => void): void {
+    this.bodies.take(network);
+    const told = (thrown: unknown): void => {
+      // Of a client that broke off the relay is told by the response.
+      if (thrown instanceof TurnoutError) relay.end(thrown);
+    };
+    void begun.finally(() => this.bodies.leave(network)).then(take, told);
   }
 
   /** Answers tell clients to go elsewhere; those still held when the time is up are answered 503, or cut in mid-answer. */

@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Cancel, Clock } from '../../clock.ts';
-import { codeIn, fail, isHangUp, type TurnoutError } from '../../errors.ts';
+import { codeIn, fail, isHangUp, TurnoutError } from '../../errors.ts';
 import { type AnswerTap, TappedAnswer } from './answer-tap.ts';
 import type { LegacyExchange } from './exchange.ts';
 import { answerHeaders, hasBody } from './forwarding.ts';
@@ -190,6 +190,8 @@ const ours = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
 
 /** What undici says went wrong, as an error of our table. The message names no address: who asks is not told what stands behind. */
 function upstreamError(cause: Error): TurnoutError {
+  // The request's body broke off here, not there.
+  if (cause instanceof TurnoutError) return cause;
   const code = codeIn(cause) ?? '';
   if (late.has(code)) return fail('upstream_timeout', undefined, { cause });
   // A target or a header that HTTP forbids, which node:http let in.

@@ -1,6 +1,6 @@
 /** Encodes events for the clients of a legacy API: each event once, for all clients that are given it. */
 import { limits } from '../../../schema/codes.ts';
-import { type Chunk, type Form, partsFor } from '../../hub/chunk.ts';
+import { type Chunk, type Form, partsFor, sharedLimit } from '../../hub/chunk.ts';
 import type { LogEntry } from '../../log/entry.ts';
 import { holeService } from '../bridge/batch.ts';
 import type { Dialect } from '../dialect/dialect.ts';
@@ -10,10 +10,16 @@ export class LegacyEncoder {
   private readonly written = new WeakMap<LogEntry, string>();
   private readonly forms = new Map<number, Form>();
 
+  private readonly encode: Form['encode'] = (entries) => ({
+    bytes: Buffer.from(this.joined(entries)),
+    compressedFrames: 0,
+  });
+
   constructor(private readonly dialect: Dialect) {}
 
-  /** How a chunk is encoded of which one answer may hold so many events. */
-  form(maxEvents: number): Form {
+  /** How a chunk is encoded of which one answer may hold so many events, or fewer. */
+  form(limit: number): Form {
+    const maxEvents = sharedLimit(limit);
     const known = this.forms.get(maxEvents);
     if (known !== undefined) return known;
     const form: Form = {
@@ -21,7 +27,7 @@ export class LegacyEncoder {
       transport: 'long-poll',
       maxEvents,
       maxBytes: limits.pollBytes,
-      encode: (entries) => ({ bytes: Buffer.from(this.joined(entries)), compressedFrames: 0 }),
+      encode: this.encode,
     };
     this.forms.set(maxEvents, form);
     return form;

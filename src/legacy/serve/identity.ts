@@ -52,10 +52,12 @@ export class LegacyIdentity {
 
   /**
    * The caller as a poll is held by: reads all, publishes nothing; with a `vouch`, the holder asks again by itself.
-   * `anonymous`: nobody, or refused. `unavailable`: nobody could be asked. Never throws.
+   * @param network the caller's, as the limits by address count it
+   * @returns `anonymous`: nobody, or refused. `unavailable`: nobody could be asked. Never throws.
    */
   async resolve(
     request: Pick<LegacyRequest, 'query' | 'headers'>,
+    network?: string,
   ): Promise<Identity | 'anonymous' | 'unavailable'> {
     const { auth, server } = this;
     const credential = auth && credentialIn(auth, request);
@@ -65,7 +67,7 @@ export class LegacyIdentity {
       // What has a JWT's form is the key's to judge where the profile has both: a forged one is not asked about.
       if (auth.jwt !== undefined && (server === undefined || jwtForm.test(token)))
         return await this.byToken(auth.jwt, token, credential.digest());
-      return server === undefined ? 'anonymous' : await server.identify(credential);
+      return server === undefined ? 'anonymous' : await server.identify(credential, undefined, network);
     } catch (thrown) {
       return asTurnoutError(thrown).code === 'unauthorized' ? 'anonymous' : 'unavailable';
     }

@@ -23,6 +23,7 @@ export class LegacyRelease {
   watched(client: PollClient): PollClient {
     const { mayHold } = this;
     return {
+      network: client.network,
       // Who waits for the log itself isn't held yet, and looks here.
       get isGone() {
         return client.isGone || !mayHold();

@@ -61,7 +61,7 @@ export class LegacyServe {
     } catch (thrown) {
       const { code } = asTurnoutError(thrown);
       if (code === 'log_unavailable') return unserved('log-away');
-      if (code === 'overloaded') return unserved('overloaded');
+      if (code === 'overloaded' || code === 'rate_limited') return unserved('overloaded');
       throw thrown;
     }
   }

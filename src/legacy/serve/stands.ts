@@ -86,7 +86,7 @@ export class LegacyStands {
     const { decider, isFed } = this.deps;
     // While nobody is served, nobody is asked about.
     if (!decider.servesAnyLegacy()) return undefined;
-    const caller = await stand.identity.resolve(poll.head);
+    const caller = await stand.identity.resolve(poll.head, poll.network);
     if (typeof caller === 'string') return unserved(caller);
     if (!decider.servesLegacy(caller)) return undefined;
     if (!isFed(poll.profile.name)) return unserved('bridge-away');
@@ -96,7 +96,8 @@ export class LegacyStands {
     const asked = request && askedOf(stand.dialect, request);
     // The upstream has words of its own for what it doesn't understand.
     if (asked === undefined) return unserved('bad-request');
-    return stand.serve.answer(caller, asked, stand.release.watched(pollClientOf(poll.response)));
+    const client = pollClientOf(poll.response, poll.network);
+    return stand.serve.answer(caller, asked, stand.release.watched(client));
   }
 
   /** @param leftMs of the wait of a poll that was held here */
@@ -134,7 +135,7 @@ export class LegacyStands {
     if (request === undefined) return undefined;
     const cursor = askedOf(dialect, request)?.cursor;
     // Asked about while the upstream is at it: its answer is compared with what this user would have been given.
-    const resolved = identity.resolve(request);
+    const resolved = identity.resolve(request, poll.network);
     return {
       maxBytes: maxWatchedBytes,
       room: this.room,

@@ -64,7 +64,11 @@ async function standsFor(profile: Profile) {
     const told = { url, headers: { authorization: 'Bearer t' } };
     const request = Object.assign(Readable.from([Buffer.from(body)]), told) as unknown as IncomingMessage;
     const { answer, rewrite } = await stands.offer(
-      new LegacyExchange(profile, request, {} as ServerResponse),
+      new LegacyExchange(profile, request, {} as ServerResponse, {
+        network: undefined,
+        bodyMs: 10_000,
+        clock: systemClock,
+      }),
     );
     expect(answer).toBeUndefined();
     return rewrite?.url;

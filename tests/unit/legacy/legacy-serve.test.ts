@@ -9,7 +9,7 @@ import { createDialect } from '../../../src/legacy/dialect/profile-dialect.ts';
 import type { Position } from '../../../src/log/cursor.ts';
 import { prepareEvent } from '../../../src/log/entry.ts';
 import { createMemoryLog } from '../../../src/log/memory-log.ts';
-import { cutChunk } from '../../../src/hub/chunk.ts';
+import { cutChunk, firstOf } from '../../../src/hub/chunk.ts';
 
 const profile = profileSchema.parse({
   name: 'acme',
@@ -47,7 +47,7 @@ it('goes on behind what was looked through for a user who was told nothing, and 
   const dialect = createDialect(profile);
   const places = new Places(log, dialect);
   const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock, mayHold: () => true });
-  const client = { isGone: false, onGone: () => () => undefined };
+  const client = { network: undefined, isGone: false, onGone: () => () => undefined };
   for (const user of ['ann', 'ann', 'bob'])
     expect(await serve.answer(callerOf(user), { cursor: '1', waitMs: 0, limit: 10 }, client)).toMatchObject({
       isServed: true,
@@ -82,7 +82,7 @@ it.each<[number, object]>([
     const places = new Places(log, dialect);
     const clock = { now: () => systemClock.now(), monotonic: () => nowMs };
     const serve = new LegacyServe({ dialect, places, longPoll, log, clock, mayHold: () => true });
-    const client = { isGone: false, onGone: () => () => undefined };
+    const client = { network: undefined, isGone: false, onGone: () => () => undefined };
     const asked = { cursor: '1', waitMs: 30_000, limit: 10 };
     expect(await serve.answer(callerOf('ann'), asked, client)).toEqual({ isServed: false, ...given });
   },
@@ -99,11 +99,11 @@ async function timed(
   );
   await log.append('acme', 'bridge/acme', events);
   const longPoll: LegacyServeDeps['longPoll'] = {
-    async hold({ start, services, form }) {
+    async hold({ start, services, form, limit }) {
       if (start.at !== 'cursor' || form === undefined) throw new Error('no place or form was given');
       const page = await log.read('acme', start, { maxEvents: 100, maxBytes: 1e6 });
       if (page.kind === 'reset') throw new Error(page.reason);
-      const chunk = cutChunk({ ...page, epoch: page.head.epoch }, services, form);
+      const chunk = firstOf(cutChunk({ ...page, epoch: page.head.epoch }, services, form), limit, form);
       const hasMore = chunk.end.seq < page.head.seq;
       const state = { transport: 'long-poll', assignment: 1, reset: undefined, ephemeral: [] } as const;
       return { chunk, state: { ...state, at: chunk.end, hasMore } };
@@ -126,7 +126,7 @@ async function timed(
       clock: systemClock,
       mayHold: () => true,
     });
-    const client = { isGone: false, onGone: () => () => undefined };
+    const client = { network: undefined, isGone: false, onGone: () => () => undefined };
     const served = await serve.answer(callerOf('ann'), { cursor, waitMs: 0, limit }, client);
     return served.isServed ? JSON.parse(served.answer.body?.toString() ?? '') : served.why;
   };
