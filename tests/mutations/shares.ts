@@ -147,8 +147,8 @@ export const sharesMutations: readonly Mutation[] = [
   {
     name: 'security: each address of an IPv6 network has streams of its own',
     file: 'src/gateway/gateway.ts',
-    find: 'addressOf: (request) => limits.networkOf(request),',
-    replace: 'addressOf: (request) => limits.addressOf(request),',
+    find: '    addressOf: limits.networkOf,\n    inFlight,',
+    replace: '    addressOf: limits.addressOf,\n    inFlight,',
     test: fair,
     expectRed: 'the network that an IPv6 caller has',
   },
