@@ -71,7 +71,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const sessions = new Sessions();
   const wheel = new Wheel(clock);
   const node = { config, clock, logger, metrics, nodeId };
-  const data = await openData(node, authenticator, options.log);
+  const data = await openData(node, authenticator, options.log, profiles);
   const { log, hub, publisher } = data;
   const count = (reason: string): void => metrics.decisions.inc({ reason });
   // A connection of its own: a kill must not wait behind pages of events.

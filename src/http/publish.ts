@@ -32,6 +32,7 @@ const describe = (summary: string, ...roleRefusals: readonly Code[]) =>
         ...bodyRefusals,
         'reserved_field',
         'mixed_batch',
+        'service_reserved',
         'log_unavailable',
         ...roleRefusals,
       ),

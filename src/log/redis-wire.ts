@@ -6,9 +6,13 @@ import { placeOf, type Position } from './cursor.ts';
 import { type EphemeralEvent, entryJson, type LogEntry, type PreparedEvent } from './entry.ts';
 import type { ReadAnswer, ReadLimits, Start, TailMessage } from './event-log.ts';
 
-/** An event's fields, as append.lua stores them behind the tags. */
-export function fieldsOf({ to, before, after }: PreparedEvent): string {
-  return `${to === null ? '' : JSON.stringify(to)}\n${before}\n${after}`;
+/**
+ * An event's fields, as append.lua stores them behind the tags. Recipients that begin with a space are a bridged entry's:
+ * only this function writes that line, and nodes of an earlier version read the same recipients in it.
+ */
+export function fieldsOf({ to, before, after, isBridged }: PreparedEvent): string {
+  const recipients = to === null && isBridged !== true ? '' : JSON.stringify(to);
+  return `${isBridged === true ? ' ' : ''}${recipients}\n${before}\n${after}`;
 }
 
 /** @param lines tag, predecessor's tag, recipients, before, after */
@@ -16,10 +20,11 @@ function entryOf(seq: number, ms: number, lines: readonly string[]): LogEntry {
   const [tag = '', prevTag = '', recipients = '', before = '', after = ''] = lines;
   // What stands in an entry was written by `fieldsOf`.
   const named = JSON.parse(`{${before}}`) as { id: string; service: string; type: string };
-  const to = recipients === '' ? null : (JSON.parse(recipients) as string[]);
+  const to = recipients === '' ? null : (JSON.parse(recipients) as string[] | null);
   const { id, service, type } = named;
   const json = entryJson({ id, service, type, to, before, after }, seq, ms);
-  return { seq, ms, tag, prevTag, service, type, to, json };
+  const isBridged = recipients.startsWith(' ');
+  return { seq, ms, tag, prevTag, service, type, to, json, ...(isBridged && { isBridged }) };
 }
 
 /** An answer of read.lua that is not nil. @throws when it is none. */

@@ -5,6 +5,7 @@ import { Instruments } from './instruments.ts';
 /** Why a poll that was to be served was left to the old backend: a label. */
 export type Unserved =
   | 'anonymous'
+  | 'service-forbidden'
   | 'unavailable'
   | 'bad-request'
   | 'bridge-away'

@@ -1,4 +1,85 @@
 /** Guards of served: faults and attacks that worked once. */
 import type { Mutation } from './mutation.ts';
 
-export const servedMutations: readonly Mutation[] = [];
+export const servedMutations: readonly Mutation[] = [
+  {
+    name: "security: anybody's event is a cursor of served clients",
+    file: 'src/legacy/dialect/source-entry.ts',
+    find: "if (entry.isBridged === true) return isHole ? 'hole' : 'source';",
+    replace: "if (entry.isBridged === true || !isHole) return isHole ? 'hole' : 'source';",
+    test: 'tests/security/bridged-entries.test.ts',
+    expectRed: 'gives no served client a cursor that an end user made up',
+  },
+  {
+    name: "security: served clients are led across a producer's event among the bridge's",
+    file: 'src/legacy/dialect/source-entry.ts',
+    find: "return dialect.cursorOf(envelope) === undefined ? 'other' : 'hole';",
+    replace: "return 'other';",
+    test: 'tests/security/bridged-entries.test.ts',
+    expectRed: "leaves clients to the upstream across a producer's event",
+  },
+  {
+    name: 'security: an id that somebody published first keeps the event of the source out',
+    file: 'src/legacy/bridge/log-tail.ts',
+    find: 'if (entry.isBridged === true && entry.service === service)',
+    replace: 'if (entry.service === service)',
+    test: 'tests/security/bridged-entries.test.ts',
+    expectRed: "keeps the source's events where somebody published their ids first",
+  },
+  {
+    name: 'security: a token of the org bridge is the publisher of a bridge',
+    file: 'src/log/event-log.ts',
+    find: "org === 'bridge' ? `token:${org}/${sub}` : `${org}/${sub}`;",
+    replace: '`${org}/${sub}`;',
+    test: 'tests/security/bridged-entries.test.ts',
+    expectRed: 'tells a token of the org `bridge` from the bridge of the same name',
+  },
+  {
+    name: 'security: Redis forgets who appended an entry',
+    file: 'src/log/redis-wire.ts',
+    find: "const isBridged = recipients.startsWith(' ');",
+    replace: "const isBridged = recipients.startsWith('!');",
+    test: 'tests/security/bridged-entries.test.ts',
+    expectRed: 'says of an entry that it was bridged where it is read and where it is heard',
+  },
+  {
+    name: "security: a bridge's service takes anybody's publish",
+    file: 'src/publish/publisher.ts',
+    find: 'const profile = bridged?.get(service);',
+    replace: "const profile = service === '' ? bridged?.get(service) : undefined;",
+    test: 'tests/security/reserved-services.test.ts',
+    expectRed: 'publishes nothing to updates',
+  },
+  {
+    name: "security: a node's publisher does not know its bridges",
+    file: 'src/gateway/data.ts',
+    find: 'bridged: bridgedServices(profiles)',
+    replace: 'bridged: bridgedServices(profiles.slice(profiles.length))',
+    test: 'tests/e2e/security-served.test.ts',
+    expectRed: "refuses everybody's publish to a bridged service",
+  },
+  {
+    name: "correctness: a publisher makes holes of Turnout's own",
+    file: 'src/publish/publisher.ts',
+    find: "if (isOwnService(service)) throw fail('service_reserved'",
+    replace: "if (service === '') throw fail('service_reserved'",
+    test: 'tests/security/reserved-services.test.ts',
+    expectRed: 'publishes nothing to turnout/hole',
+  },
+  {
+    name: "correctness: a token reads Turnout's own services",
+    file: 'src/auth/identity.ts',
+    find: 'if (isOwnService(service)) return false;',
+    replace: "if (isOwnService('')) return false;",
+    test: 'tests/security/reserved-services.test.ts',
+    expectRed: "allows no token to read Turnout's own services",
+  },
+  {
+    name: 'security: a served legacy path gives what the token may not read',
+    file: 'src/legacy/serve/serve.ts',
+    find: 'if (!fixed.every((service) => caller.reads.allows(service)))',
+    replace: 'if (fixed.length === 0)',
+    test: 'tests/e2e/security-served.test.ts',
+    expectRed: 'serves no legacy client what its token may not read',
+  },
+];

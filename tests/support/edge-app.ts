@@ -10,7 +10,7 @@ import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
-import { Publisher } from '../../src/publish/publisher.ts';
+import { Publisher, type PublisherDeps } from '../../src/publish/publisher.ts';
 import { FakeClock } from './fake-clock.ts';
 import { makeToken, testSecret, type TokenClaims } from './tokens.ts';
 
@@ -21,6 +21,7 @@ export interface EdgeOptions {
   readonly perSecond?: number;
   readonly trustedProxies?: readonly string[];
   readonly isDemo?: boolean;
+  readonly bridged?: PublisherDeps['bridged'];
 }
 
 export function edgeApp(options: EdgeOptions = {}) {
@@ -38,7 +39,12 @@ export function edgeApp(options: EdgeOptions = {}) {
   const metrics = new Metrics();
   const authenticator = createAuthenticator(readConfig({ TURNOUT_JWT_SECRET: testSecret }), clock);
   const authenticate = authenticating(authenticator);
-  const publisher = new Publisher({ log, clock, metrics });
+  const publisher = new Publisher({
+    log,
+    clock,
+    metrics,
+    ...(options.bridged && { bridged: options.bridged }),
+  });
   const limits = createRequestLimits({
     perSecond: options.perSecond ?? 1000,
     trustedProxies: options.trustedProxies ?? [],
@@ -71,6 +77,7 @@ export function edgeApp(options: EdgeOptions = {}) {
   app.route('/', docsRoutes(app));
 
   const token = (claims: TokenClaims = {}) => makeToken(claims, { nowMs: clock.now() });
+  const identity = async (claims: TokenClaims = {}) => authenticator.verifyToken(await token(claims));
   /** Posts `body` as JSON; text goes as it is. */
   const post = async (path: string, body: unknown, claims: TokenClaims = {}, headers = {}) => {
     const response = await app.request(path, {
@@ -85,5 +92,5 @@ export function edgeApp(options: EdgeOptions = {}) {
     // Each answer of these routes is JSON of a shape that the test is about to look at.
     return { status: response.status, body: (await response.json()) as Record<string, never>, response };
   };
-  return { app, clock, log, lines, metrics, publisher, state, token, post };
+  return { app, clock, log, lines, metrics, publisher, state, token, identity, post };
 }

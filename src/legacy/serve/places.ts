@@ -9,7 +9,7 @@ import type { LogEntry } from '../../log/entry.ts';
 import { type EventLog, placeOnly } from '../../log/event-log.ts';
 import type { Dialect } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
-import { holeService } from '../bridge/batch.ts';
+import { entryKinds } from '../dialect/source-entry.ts';
 
 /** An entry of the source's, with the value that names its place in the old API. */
 interface Marked {
@@ -26,7 +26,7 @@ const maxScanned = 5000;
 const stepEvents = [16, 64, 256, 1000, 1000, 1000];
 
 export class Places {
-  private readonly services: ReadonlySet<string>;
+  private readonly kindOf: ReturnType<typeof entryKinds>;
   private readonly known = new LRUCache<string, Position>({ max: maxKnown });
   private readonly searches = new SingleFlight<Position | undefined>();
 
@@ -34,7 +34,7 @@ export class Places {
     private readonly log: Pick<EventLog, 'read'>,
     private readonly dialect: Dialect,
   ) {
-    this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
+    this.kindOf = entryKinds(dialect);
   }
 
   /**
@@ -69,7 +69,8 @@ export class Places {
   /** The value of the next event behind a place; undefined: none, or none nearby. @throws log_unavailable */
   async valueAfter(org: string, at: Position): Promise<string | undefined> {
     const { head } = await this.log.read(org, { at: 'head' }, placeOnly);
-    const found = await this.marksAfter(org, at.seq, head, stepEvents);
+    // With those that are holes: an instant may go on in one.
+    const found = await this.marksAfter(org, at.seq, head, stepEvents, (entry) => this.valued(entry));
     return typeof found === 'string' ? undefined : found.marks[0]?.value;
   }
 
@@ -140,20 +141,27 @@ export class Places {
     seq: number,
     head: Position,
     steps: readonly number[],
+    markOf = (entry: LogEntry) => this.mark(entry),
   ): Promise<{ readonly marks: readonly Marked[]; readonly endSeq: number } | 'gone' | 'too far'> {
     let endSeq = seq;
     for (const maxEvents of steps) {
       const page = await this.pageAfter(org, endSeq, head, maxEvents);
       if (page === undefined) return 'gone';
-      const marks = page.entries.flatMap((entry) => this.mark(entry) ?? []);
+      const marks = page.entries.flatMap((entry) => markOf(entry) ?? []);
       endSeq = page.entries.at(-1)?.seq ?? head.seq;
       if (marks.length > 0 || endSeq >= head.seq) return { marks, endSeq };
     }
     return 'too far';
   }
 
+  /** Undefined where nobody stands: what somebody else published names no place, whatever its id. */
   private mark(entry: LogEntry): Marked | undefined {
-    if (!this.services.has(entry.service)) return undefined;
+    const isSure = this.kindOf(entry) === 'source' || entry.isBridged === true;
+    return isSure ? this.valued(entry) : undefined;
+  }
+
+  private valued(entry: LogEntry): Marked | undefined {
+    if (this.kindOf(entry) === 'other') return undefined;
     const value = this.dialect.cursorOf(envelopeOf(entry));
     return value === undefined ? undefined : { entry, value };
   }

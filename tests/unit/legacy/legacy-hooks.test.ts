@@ -52,6 +52,7 @@ async function standsFor(profile: Profile) {
       verifiedClaims: async () => ({
         payload: { sub: 'ann', org: 'acme' },
         expiresAtMs: systemClock.now() + 3_600_000,
+        services: undefined,
       }),
     },
     isFed: () => isFed,
