@@ -113,6 +113,11 @@ export const variables = {
     .describe(
       'Connections to each old backend, one for each request that it holds; past them a request waits 2 s, then is answered 503.',
     ),
+  TURNOUT_LEGACY_SEARCH_READS_PER_S: int(1)
+    .default(300)
+    .describe(
+      "Pages of the log that a node may read a second to find legacy clients' cursors; an org gets a third of it, a user a fifteenth, ten seconds' worth at once. Past it a poll is left to the old backend (`search-limit` in `legacy_unserved_total`).",
+    ),
   TURNOUT_BRIDGE: flag
     .default(true)
     .describe(

@@ -12,6 +12,7 @@ export type Unserved =
   | 'cross-origin'
   | 'no-cursor'
   | 'unknown-cursor'
+  | 'search-limit'
   | 'gap'
   | 'instant'
   | 'reset'

@@ -9,7 +9,7 @@ import { cutChunk } from '../../src/hub/chunk.ts';
 import { idsAtTail } from '../../src/legacy/bridge/log-tail.ts';
 import { eventOf } from '../../src/legacy/bridge/batch.ts';
 import { createDialect } from '../../src/legacy/dialect/profile-dialect.ts';
-import { Places } from '../../src/legacy/serve/places.ts';
+import { placesFor } from '../support/places.ts';
 import { LegacyServe, type LegacyServeDeps } from '../../src/legacy/serve/serve.ts';
 import { type PreparedEvent, prepareEvent } from '../../src/log/entry.ts';
 import { bridgePublisher, type EventLog } from '../../src/log/event-log.ts';
@@ -100,7 +100,7 @@ async function poll(log: EventLog, org: string, since: string): Promise<unknown>
   };
   const serve = new LegacyServe({
     dialect,
-    places: new Places(log, dialect),
+    places: placesFor(log, dialect),
     longPoll,
     log,
     clock: systemClock,

@@ -126,7 +126,7 @@ export class LegacyServe {
       return (await log.read(org, { at: 'head' }, placeOnly)).head;
     }
     if (this.isOpaque) return ownCursor(cursor) ?? 'unknown-cursor';
-    return (await places.find(org, cursor, sub)) ?? 'unknown-cursor';
+    return places.place(org, cursor, sub);
   }
 
   private hasHole(chunk: Chunk): boolean {

@@ -55,6 +55,7 @@ async function standsFor(profile: Profile) {
         services: undefined,
       }),
     },
+    searchReadsPerS: 300,
     isFed: () => isFed,
     onAsked: () => undefined,
     metrics: { unserved: () => undefined, shadowed: () => undefined },
