@@ -95,6 +95,11 @@ export class BridgeFeed implements SourceFeed {
     logger.error({ profile: dialect.profile.name, count }, `the bridge has a gap: ${what}`);
   }
 
+  advise(what: string): void {
+    const { logger, dialect } = this.parts;
+    logger.warn({ profile: dialect.profile.name }, `the bridge's source: ${what}`);
+  }
+
   worked(): void {
     const { tally, logger, dialect } = this.parts;
     if (this.isTold) logger.info({ profile: dialect.profile.name }, "the bridge's source is back");
