@@ -41,6 +41,11 @@ export const codes = {
     retry: 'never',
     message: 'the token does not allow this service',
   },
+  service_reserved: {
+    status: 403,
+    retry: 'never',
+    message: 'only Turnout itself publishes to this service',
+  },
   role_required: { status: 403, retry: 'never', message: 'the token lacks the role that this call needs' },
   org_forbidden: { status: 403, retry: 'never', message: 'the token does not allow this org' },
   origin_forbidden: { status: 403, close: 1008, retry: 'never', message: 'this origin is not allowed' },

@@ -14,6 +14,8 @@ export const serviceSchema = z
   .string()
   .regex(/^[a-z0-9][a-z0-9._/-]{0,63}$/)
   .meta({ description: 'a named stream inside an org' });
+/** True for `turnout` and `turnout/…`: services of the gateway's own marks, which nobody else may publish to or read. */
+export const isOwnService = (service: string): boolean => /^turnout(\/|$)/.test(service);
 export const eventIdSchema = z.string().regex(/^[\x21-\x7e]{1,128}$/);
 export const eventTypeSchema = z.string().min(1).max(128);
 

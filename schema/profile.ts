@@ -41,7 +41,14 @@ const authSchema = z.strictObject({
   /** Of the cookie, header or parameter; a bearer token has none. */
   name: headerNameSchema.optional(),
   /** A JWT that Turnout can verify by its own key settings. */
-  jwt: z.strictObject({ user: pathSchema, org: z.union([pathSchema, orgSchema]) }).optional(),
+  jwt: z
+    .strictObject({
+      user: pathSchema,
+      org: z.union([pathSchema, orgSchema]),
+      /** `kept`: who may not read the profile's services by the token's `services` claim is left to the old backend. */
+      services: z.enum(['kept', 'ignored']).default('kept'),
+    })
+    .optional(),
   /** Whatever it is, the old backend knows: asked with the same credential, answered 2xx with JSON. */
   resolve: z
     .strictObject({

@@ -85,7 +85,7 @@ export function createAuthenticator(
     const payload = await payloadOf(token, verifier, leewayS, nowMs);
     const expiresAtMs = ((payload.exp ?? 0) + leewayS) * 1000;
     if (expiresAtMs <= nowMs) throw fail('unauthorized');
-    return { payload, expiresAtMs };
+    return { payload, expiresAtMs, services: grantsIn(payload, config).services };
   };
   const verifyJwt = async (token: string, digest: string): Promise<Identity> => {
     const nowMs = clock.now();
@@ -130,8 +130,8 @@ export function createAuthenticator(
     /** Verifies by the key alone, never by the auth server: for roles, which only tokens give. @throws as `verifyToken` */
     verifySigned,
     /**
-     * Returns a token's claims as they are, its signature and expiry verified, and when it expires, Unix milliseconds, the
-     * configured leeway included. @throws as `verifyToken`
+     * Returns a token's claims as they are, its signature and expiry verified, when it expires, Unix milliseconds, the
+     * configured leeway included, and its `services` claim from where the settings have it. @throws as `verifyToken`
      */
     verifiedClaims,
     /** True for a credential that holds a secret of Turnout's own: no server may be shown it. */
@@ -156,12 +156,16 @@ export function createAuthenticator(
 const orgPlace = ({ TURNOUT_ORG: fixed }: Config, path = 'org'): OrgPlace =>
   fixed === undefined ? { path } : { fixed };
 
+/** Returns what the token grants, unchecked: an issuer's own `roles` may mean something else. */
+function grantsIn(payload: JWTPayload, { TURNOUT_CLAIM_GRANTS: path }: Config) {
+  const grants = path === undefined ? payload : valueAt(payload, path);
+  // Each is checked where it is used.
+  return (grants ?? {}) as Partial<Record<keyof Claims, unknown>>;
+}
+
 /** Returns the token's claims under the names of docs/PROTOCOL.md, 4. */
 function mappedClaims(payload: JWTPayload, config: Config): unknown {
-  const grantsPath = config.TURNOUT_CLAIM_GRANTS;
-  // An issuer's own `roles` may mean something else: TURNOUT_CLAIM_GRANTS says where ours are.
-  const grants = grantsPath === undefined ? payload : valueAt(payload, grantsPath);
-  const { services, publish, roles, orgs } = (grants ?? {}) as Partial<Record<keyof Claims, unknown>>;
+  const { services, publish, roles, orgs } = grantsIn(payload, config);
   const sub = nameOf(valueAt(payload, config.TURNOUT_CLAIM_USER));
   const org = orgIn(payload, orgPlace(config, config.TURNOUT_CLAIM_ORG));
   return { sub, org, exp: payload.exp, services, publish, roles, orgs };

@@ -1,4 +1,5 @@
 /** A verified caller, and what they may read and publish. Pure: src/auth/authenticator.ts verifies. */
+import { isOwnService } from '../../schema/envelope.ts';
 import type { Role } from '../../schema/token.ts';
 import type { Credential } from './credential.ts';
 
@@ -18,10 +19,20 @@ export class ServiceClaim {
     return this.patterns.length === 0;
   }
 
+  /** Never a service of Turnout's own, whatever the patterns. */
   allows(service: string): boolean {
+    if (isOwnService(service)) return false;
     return this.names.has(service) || this.prefixes.some((prefix) => service.startsWith(prefix));
   }
 }
+
+/** Everything, Turnout's own services too: for whoever has asked the claims already and reads on a user's behalf. */
+class EveryService extends ServiceClaim {
+  override allows(): boolean {
+    return true;
+  }
+}
+export const everyService: ServiceClaim = new EveryService(['*']);
 
 export interface Identity {
   readonly org: string;

@@ -125,6 +125,8 @@ const hints: Partial<Record<Code, string>> = {
   role_required:
     'this needs a token with another role: viewer reads, operator changes the rollout, admin the lists, producer publishes',
   service_forbidden: "the token's claims don't name this service: `turnout token inspect` shows them",
+  service_reserved:
+    'events of that service come from a bridge alone: publish to another one, or where its source reads',
   org_forbidden: "the token's `orgs` claim doesn't name this org",
   version_conflict: 'look at `turnout rollout get`, then decide again',
   kill_file_present: 'remove it on that node: `turnout kill --local --undo`, then unkill again',

@@ -118,6 +118,11 @@ export const variables = {
     .describe(
       "How long a client may take for each 16 KiB of a request's body to an old backend; past it the request is answered 408. The first 16 KiB are waited for before the request gets a connection.",
     ),
+  TURNOUT_LEGACY_SEARCH_READS_PER_S: int(1)
+    .default(300)
+    .describe(
+      "Pages of the log that a node may read a second to find legacy clients' cursors; an org gets a third of it, a user a fifteenth, ten seconds' worth at once. Past it a poll is left to the old backend (`search-limit` in `legacy_unserved_total`).",
+    ),
   TURNOUT_BRIDGE: flag
     .default(true)
     .describe(

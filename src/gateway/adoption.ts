@@ -28,7 +28,13 @@ export function openAdoption(parts: AdoptionParts) {
   const prefix = config.TURNOUT_REDIS_PREFIX;
   const bridges = openBridges({ ...parts, log, redis, prefix, isOn: config.TURNOUT_BRIDGE });
   const isFed = (profile: string): boolean => bridges.isFed(profile);
-  const stands = new LegacyStands({ ...parts, log, isFed, metrics: metrics.legacy });
+  const stands = new LegacyStands({
+    ...parts,
+    log,
+    isFed,
+    searchReadsPerS: config.TURNOUT_LEGACY_SEARCH_READS_PER_S,
+    metrics: metrics.legacy,
+  });
   const api = new LegacyApi({
     ...parts,
     stands,

@@ -1,4 +1,5 @@
 /** The data side of a node: Redis, the log, the feeds over it, and their metrics. */
+import type { Profile } from '../../schema/profile.ts';
 import type { KeyedAuthenticator } from '../auth/authenticator.ts';
 import type { OnFault } from '../async/faults.ts';
 import type { Clock } from '../clock.ts';
@@ -6,6 +7,7 @@ import type { Config } from '../config/config.ts';
 import { Hub } from '../hub/hub.ts';
 import type { FurthestReader } from '../hub/furthest-reader.ts';
 import type { Sessions } from '../hub/sessions.ts';
+import { bridgedServiceOf } from '../legacy/dialect/source-entry.ts';
 import { type EventLog, isAway, type LogHealth } from '../log/event-log.ts';
 import { connectRedis, openLog } from '../log/open-log.ts';
 import type { Logger } from '../logger.ts';
@@ -31,11 +33,12 @@ export type NodeData = Awaited<ReturnType<typeof openData>>;
 // How long to wait for Redis: a node must serve even while Redis is away.
 const startMs = 2000;
 
-/** @param given a log to use instead of the one that the settings describe */
+/** @param given a log to use instead of the one that the settings describe. @param profiles whose bridged services are reserved */
 export async function openData(
   node: NodeParts,
   authenticator: Pick<KeyedAuthenticator, 'needsTicketSecret' | 'useTicketSecret' | 'holdClaimsIn'>,
   given: EventLog | undefined,
+  profiles: readonly Profile[],
 ) {
   const { config, clock, logger, metrics } = node;
   const prefix = config.TURNOUT_REDIS_PREFIX;
@@ -63,7 +66,7 @@ export async function openData(
     redis,
     log,
     hub,
-    publisher: new Publisher({ log, clock, metrics, rate }),
+    publisher: new Publisher({ log, clock, metrics, rate, bridged: bridgedServices(profiles) }),
     /** The log's health, with the Redis permissions that are missing. */
     health: () => withDetail(log.health(), rights?.detail),
     async close(): Promise<void> {
@@ -73,6 +76,11 @@ export async function openData(
       redis?.close();
     },
   };
+}
+
+function bridgedServices(profiles: readonly Profile[]): ReadonlyMap<string, string> {
+  const named = profiles.map((profile) => [bridgedServiceOf(profile), profile.name] as const);
+  return new Map(named.flatMap(([service, name]) => (service === undefined ? [] : [[service, name]])));
 }
 
 const withDetail = (health: LogHealth, more = ''): LogHealth =>

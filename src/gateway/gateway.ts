@@ -1,6 +1,5 @@
 /** One node, put together: the only file that may import every room. Opens them in order and closes them in reverse. */
 import type { IncomingMessage } from 'node:http';
-import { BytesInFlight } from '../async/bytes-in-flight.ts';
 import { adminRolesNote } from '../auth/admin-roles.ts';
 import { TokenBuckets } from '../async/token-buckets.ts';
 import { createAuthenticator, randomSecret } from '../auth/authenticator.ts';
@@ -8,22 +7,20 @@ import { authServerReport } from '../auth/server.ts';
 import { isolatingTimers, type OnFault } from '../async/faults.ts';
 import type { Clock } from '../clock.ts';
 import { type Config, madeUpNodeId } from '../config/config.ts';
-import { isLoopbackHost } from '../config/loopback.ts';
 import type { DemoPublish } from '../demo/backend.ts';
 import { demoBackendIdentity, demoConfig, demoLines, demoTokens } from '../demo/demo.ts';
 import { openStage } from '../demo/stage.ts';
 import { openAdoption, readProfiles } from './adoption.ts';
 import { openData, showData } from './data.ts';
+import { openTransports } from './transports.ts';
 import { tellFaults } from './faults.ts';
 import { adminRoutes } from '../http/admin.ts';
 import { joinFleet } from '../http/admin-fleet.ts';
 import { allowedMethods, authenticating, createApp } from '../http/app.ts';
-import { HttpConnections } from '../http/connections.ts';
 import { docsRoutes } from '../http/docs.ts';
-import { createRequestLimits } from '../http/limits.ts';
 import { negotiateRoute } from '../http/negotiate.ts';
 import { opsRoutes, type Readiness } from '../http/ops.ts';
-import { cookiePolicy, originPolicy } from '../http/origins.ts';
+import { cookiePolicy } from '../http/origins.ts';
 import { pollRoute } from '../http/poll.ts';
 import { publishRoutes } from '../http/publish.ts';
 import { atMost } from '../http/json-body.ts';
@@ -39,9 +36,6 @@ import { Metrics } from '../metrics/metrics.ts';
 import { defaultRunFolder } from '../rollout/kill/local.ts';
 import { createRollout } from '../rollout/rollout.ts';
 import { RulesConnection } from '../rollout/rules/connection.ts';
-import { logClose } from '../transports/close-report.ts';
-import { LongPoll } from '../transports/long-poll.ts';
-import { WebSocketTransport } from '../transports/websocket.ts';
 import { Wheel } from '../transports/wheel.ts';
 
 export interface GatewayOptions {
@@ -87,7 +81,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const sessions = new Sessions();
   const wheel = new Wheel(clock, onFault);
   const node = { config, clock, logger, metrics, nodeId, onFault };
-  const data = await openData(node, authenticator, options.log);
+  const data = await openData(node, authenticator, options.log, profiles);
   const { log, hub, publisher } = data;
   const count = (reason: string): void => metrics.decisions.inc({ reason });
   // A connection of its own: a kill must not wait behind pages of events.
@@ -108,57 +102,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     prints: keyPrints(config),
     onDecision: count,
   });
-  const limits = createRequestLimits({
-    perSecond: config.TURNOUT_MAX_REQUESTS_PER_ADDRESS_PER_S,
-    trustedProxies: config.TURNOUT_TRUSTED_PROXIES,
-    clock,
-  });
-
-  const inFlight = new BytesInFlight({
-    node: config.TURNOUT_MAX_BYTES_IN_FLIGHT,
-    address: config.TURNOUT_MAX_BYTES_IN_FLIGHT_PER_ADDRESS,
-    user: config.TURNOUT_MAX_BYTES_IN_FLIGHT_PER_USER,
-  });
-  const connections = new HttpConnections({
-    inFlight,
-    stallMs: config.TURNOUT_STALLED_ANSWER_MS,
-    addressOf: limits.networkOf,
-  });
-  // A user of a test or a demo on loopback may be a whole crowd.
-  const perUser = isLoopbackHost(config.TURNOUT_HOST) ? 5000 : 256;
-  const shared = { hub, sessions, admission: rollout.admission, clock, wheel, traffic };
-  const longPoll = new LongPoll({
-    ...shared,
-    isLogReachable: () => log.health().isReachable,
-    maxHeld: config.TURNOUT_MAX_HELD_POLLS,
-    maxHeldPerUser: config.TURNOUT_MAX_HELD_POLLS_PER_USER ?? perUser,
-    onLimited: (by) => metrics.pollsLimited.inc({ by }),
-    onAnswered: (answer) => metrics.pollAnswered(answer),
-  });
-  const stream = new WebSocketTransport({
-    ...shared,
+  const { limits, inFlight, connections, longPoll, stream } = openTransports({
+    node,
+    data,
+    admission: rollout.admission,
+    sessions,
+    wheel,
     authenticator,
-    path: `${basePath}/v2/realtime/stream`,
-    pingMs: config.TURNOUT_PING_MS,
-    maxConnections: config.TURNOUT_MAX_CONNECTIONS,
-    maxPerUser: config.TURNOUT_MAX_CONNECTIONS_PER_USER ?? perUser,
-    compressMinBytes: config.TURNOUT_COMPRESS_MIN_BYTES,
-    maxPerAddress: config.TURNOUT_MAX_CONNECTIONS_PER_ADDRESS,
-    addressOf: limits.networkOf,
-    inFlight,
-    isAnswering: (request) => connections.isAnswering(request),
-    isOriginAllowed: originPolicy(config.TURNOUT_ORIGINS),
     cookie,
-    mayUpgrade: (request) => limits.take(request) === 0,
     isMalformed: (request) => problemOf(request) !== undefined,
-    verifyToken: (token, asker) => authenticator.verifyToken(token, asker),
-    publish: (identity, event) => publisher.publishOne(identity, 'user', event),
-    onClosed(report) {
-      metrics.streamClosed(report);
-      logClose(logger, report);
-    },
-    onFault: (error) => logger.error({ err: error.cause ?? error }, 'a stream failed'),
-    onAdvice: (why) => metrics.reconnectAdvice.inc({ why }),
   });
 
   let opened = (): void => undefined;

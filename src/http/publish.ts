@@ -38,6 +38,7 @@ const describe = (summary: string, ...roleRefusals: readonly Code[]) =>
         ...bodyRefusals,
         'reserved_field',
         'mixed_batch',
+        'service_reserved',
         'log_unavailable',
         ...roleRefusals,
       ),

@@ -16,6 +16,8 @@ export interface PreparedEvent {
   readonly before: string;
   /** `,"thread_id":…,"payload":…`, what follows the timestamp. */
   readonly after: string;
+  /** Brought by a bridge from a legacy API's own source. No publish sets it, and no field of an event can say it. */
+  readonly isBridged?: true;
 }
 
 /** An entry as a log keeps it and every feed shares it. */
@@ -32,6 +34,7 @@ export interface LogEntry {
   readonly to: readonly string[] | null;
   /** The envelope, UTF-8 JSON, without `to`. Shared: never written to. */
   readonly json: Buffer;
+  readonly isBridged?: true;
 }
 
 /** What retention counts of an entry: its JSON, and its recipients as JSON. append.lua counts the same. */

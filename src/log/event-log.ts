@@ -40,6 +40,19 @@ export interface AppendResult {
   readonly results: readonly { readonly seq: number; readonly id: string; readonly duplicate?: true }[];
 }
 
+/**
+ * Returns the log's name for the owner of a token: what its event ids are told apart by. An org holds no slash, so only the
+ * tokens of an org called `bridge` could be a bridge's publisher: those have another name.
+ */
+export const tokenPublisher = (org: string, sub: string): string =>
+  org === 'bridge' ? `token:${org}/${sub}` : `${org}/${sub}`;
+
+/**
+ * Returns the log's name for the bridge of a profile. It may not change: a bridge that goes on after an upgrade finds in the
+ * log the ids and the turn that an older version stored under this name.
+ */
+export const bridgePublisher = (profile: string): string => `bridge/${profile}`;
+
 /** Another process is the publisher by now. */
 export class Fenced extends Error {
   constructor(publisher: string) {

@@ -73,8 +73,9 @@ export class OrgStream {
       seq += 1;
       const prevTag = tag;
       tag = this.newTag();
-      const { service, type, to } = event;
-      entries.push({ seq, ms, tag, prevTag, service, type, to, json: entryJson(event, seq, ms) });
+      const { service, type, to, isBridged } = event;
+      const json = entryJson(event, seq, ms);
+      entries.push({ seq, ms, tag, prevTag, service, type, to, json, ...(isBridged && { isBridged }) });
       firsts.set(key, seq);
       results.push({ seq, id: event.id });
     }

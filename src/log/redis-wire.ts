@@ -6,9 +6,13 @@ import { placeOf, type Position } from './cursor.ts';
 import { type EphemeralEvent, entryJson, type LogEntry, type PreparedEvent } from './entry.ts';
 import type { ReadAnswer, ReadLimits, Start, TailMessage } from './event-log.ts';
 
-/** An event's fields, as append.lua stores them behind the tags. */
-export function fieldsOf({ to, before, after }: PreparedEvent): string {
-  return `${to === null ? '' : JSON.stringify(to)}\n${before}\n${after}`;
+/**
+ * An event's fields, as append.lua stores them behind the tags. Recipients that begin with a space are a bridged entry's:
+ * only this function writes that line, and nodes of an earlier version read the same recipients in it.
+ */
+export function fieldsOf({ to, before, after, isBridged }: PreparedEvent): string {
+  const recipients = to === null && isBridged !== true ? '' : JSON.stringify(to);
+  return `${isBridged === true ? ' ' : ''}${recipients}\n${before}\n${after}`;
 }
 
 /** What stands in an org's keys was written by something else than a log of Turnout, or is damaged. */
@@ -41,7 +45,8 @@ function entryOf(seq: number, ms: number, lines: readonly string[]): LogEntry {
     if (!isNamed || !isWhole || (to !== null && !isTexts(to)))
       throw new Unreadable(`the entry at seq ${seq}`);
     const json = entryJson({ id, service, type, to, before, after }, seq, ms);
-    return { seq, ms, tag, prevTag, service, type, to, json };
+    const isBridged = recipients.startsWith(' ');
+    return { seq, ms, tag, prevTag, service, type, to, json, ...(isBridged && { isBridged }) };
   } catch (error) {
     throw error instanceof Unreadable ? error : new Unreadable(`the entry at seq ${seq}`, error);
   }

@@ -6,12 +6,14 @@ import { Instruments } from './instruments.ts';
 /** Why a poll that was to be served was left to the old backend: a label. */
 export type Unserved =
   | 'anonymous'
+  | 'service-forbidden'
   | 'unavailable'
   | 'bad-request'
   | 'bridge-away'
   | 'cross-origin'
   | 'no-cursor'
   | 'unknown-cursor'
+  | 'search-limit'
   | 'gap'
   | 'instant'
   | 'reset'

@@ -4,14 +4,14 @@
  */
 import { z } from 'zod';
 import { limits } from '../../schema/codes.ts';
-import { type PublishEvent, reservedFields } from '../../schema/envelope.ts';
+import { isOwnService, type PublishEvent, reservedFields } from '../../schema/envelope.ts';
 import { publishItemSchema, type PublishResult } from '../../schema/http.ts';
 import type { Clock } from '../clock.ts';
 import { asTurnoutError, fail, problemsIn } from '../errors.ts';
 import { isObject } from '../json.ts';
 import type { Identity } from '../auth/identity.ts';
 import { ephemeralOf, type PreparedEvent, preparedBytes, prepareEvent } from '../log/entry.ts';
-import type { EventLog } from '../log/event-log.ts';
+import { type EventLog, tokenPublisher } from '../log/event-log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { PublishRate } from './publish-rate.ts';
 
@@ -22,6 +22,8 @@ export type PublisherRole = 'producer' | 'user';
 export type PublishItem = PublishEvent & { readonly org?: string | undefined };
 
 export interface PublisherDeps {
+  /** Services that a bridge appends to, and the profile of each: nobody else may publish there. */
+  readonly bridged?: ReadonlyMap<string, string>;
   readonly log: Pick<EventLog, 'append' | 'publishEphemeral'>;
   readonly clock: Pick<Clock, 'now' | 'id'>;
   readonly metrics: Pick<Metrics, 'eventsAppended' | 'eventsDuplicate' | 'publishRejected'>;
@@ -40,7 +42,7 @@ export class Publisher {
 
   /**
    * Publishes a body: one event, or `{"events":[…]}`.
-   * @throws role_required, org_forbidden, service_forbidden, rate_limited, bad_request, reserved_field, mixed_batch, too_large,
+   * @throws role_required, org_forbidden, service_forbidden, service_reserved, rate_limited, bad_request, reserved_field, mixed_batch, too_large,
    *   log_unavailable: nothing was stored.
    */
   publishBody(identity: Identity, role: PublisherRole, body: () => Promise<unknown>): Promise<PublishResult> {
@@ -78,7 +80,8 @@ export class Publisher {
   }
 
   private async store(identity: Identity, role: PublisherRole, items: readonly PublishItem[]) {
-    const { log, metrics, clock } = this.deps;
+    const { log, metrics, clock, bridged } = this.deps;
+    for (const { service } of items) mustNotBeReserved(service, bridged);
     const org = orgOf(identity, role, items);
     const isEphemeral = items.some((item) => item.ephemeral === true);
     if (isEphemeral && !items.every((item) => item.ephemeral === true)) throw fail('mixed_batch');
@@ -95,7 +98,7 @@ export class Publisher {
       );
       return { results: events.map(({ id }) => ({ id })) };
     }
-    const { epoch, results } = await log.append(org, `${identity.org}/${identity.sub}`, events);
+    const { epoch, results } = await log.append(org, tokenPublisher(identity.org, identity.sub), events);
     const duplicates = results.filter((result) => result.duplicate === true).length;
     metrics.eventsAppended.inc(results.length - duplicates);
     metrics.eventsDuplicate.inc(duplicates);
@@ -129,6 +132,14 @@ function mustNotReserve(item: unknown): void {
   if (!isObject(item)) return;
   const reserved = reservedFields.find((field) => Object.hasOwn(item, field));
   if (reserved !== undefined) throw fail('reserved_field', `${reserved} is set by the server`);
+}
+
+/** @throws service_reserved */
+function mustNotBeReserved(service: string, bridged: PublisherDeps['bridged']): void {
+  if (isOwnService(service)) throw fail('service_reserved', `${service} holds Turnout's own marks`);
+  const profile = bridged?.get(service);
+  if (profile !== undefined)
+    throw fail('service_reserved', `only the bridge of the profile ${profile} publishes to ${service}`);
 }
 
 /** The one org of a publish, which the caller may publish to. @throws bad_request, org_forbidden, service_forbidden */

@@ -688,6 +688,7 @@ it('a look at many streams that fails leaves those unbegun that waited for their
     },
     take: async () => undefined,
     gap: nothing,
+    advise: nothing,
     worked: nothing,
     failed: () => ended.abort(),
   });

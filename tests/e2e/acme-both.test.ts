@@ -5,8 +5,9 @@ import { type AcmeProfile, writeAcmeProfile } from '../support/acme/profile.ts';
 import { type Acme, startAcme } from '../support/acme/server.ts';
 import { type NewTenant, someTenant, knownTenants } from '../support/acme/suite.ts';
 import { Crowd } from '../support/crowd.ts';
+import { call } from '../support/http-client.ts';
 import { type Gateway, startGateway, startReadyGateway } from '../support/node-process.ts';
-import { admin, metric, Publisher } from '../support/publisher.ts';
+import { admin, metric } from '../support/publisher.ts';
 import { RedisServer } from '../support/redis.ts';
 import { makeToken } from '../support/token-maker.ts';
 import { sleep, until } from '../support/until.ts';
@@ -22,7 +23,7 @@ beforeAll(async () => {
   redis = await RedisServer.start();
   acme = await startAcme({ redisUrl: redis.url });
   profile = await writeAcmeProfile({ url: acme.url, redisUrl: redis.url });
-  newTenant = await knownTenants(redis, 1);
+  newTenant = await knownTenants(redis, 2);
   gateway = await startReadyGateway({ ...profile.settings, TURNOUT_REDIS_URL: redis.url });
 });
 afterAll(async () => {
@@ -123,9 +124,7 @@ it('leaves old clients to the company while nobody bridges', async () => {
     const client = new AcmeClient(lone.url);
     const tenant = someTenant();
     await client.login('ann', tenant);
-    const backend = new Publisher(lone.url, tenant);
     await client.create('note', 'one');
-    await backend.publish({ service: 'updates', id: '1' });
     const asked = client.poll(1, 5);
     await client.create('note', 'two');
     expect((await asked).updates.map(({ data }) => data)).toEqual(['two']);
@@ -136,15 +135,20 @@ it('leaves old clients to the company while nobody bridges', async () => {
 });
 
 it('an event for one user alone is given to that user alone, among old clients that wait together', async () => {
-  const tenant = someTenant();
-  const backend = new Publisher(gateway.url, tenant);
-  const event = (id: string, more: object = {}) => ({
-    service: 'updates',
-    id,
-    payload: { data: id, at: '' },
-    ...more,
-  });
-  await backend.publish(event('1'));
+  const tenant = newTenant();
+  // As another part of the company writes them, all at once.
+  const write = (...events: readonly (readonly [seq: string, to?: string])[]): Promise<unknown> => {
+    const batch = redis.client.multi();
+    for (const [seq, to = ''] of events)
+      batch.xadd(`updates:${tenant}`, '*', 'seq', seq, 'kind', 'note', 'data', seq, 'at', '', 'to', to);
+    return batch.exec();
+  };
+  await write(['1']);
+  await until(async () => {
+    const url = `${gateway.url}/v1/realtime/poll?services=updates&cursor=earliest&wait=0`;
+    const { body } = await call<{ events: object[] }>(url, { token: await makeToken({ org: tenant }) });
+    return body.events.length === 1;
+  }, 'the first event in the log');
   const users = ['ann', 'ben', 'cis'];
   const held = await Promise.all(
     users.map(async (user) => {
@@ -158,7 +162,7 @@ it('an event for one user alone is given to that user alone, among old clients t
     'all to wait',
     (seen) => seen === users.length,
   );
-  await backend.publish(event('2', { to: ['ben'] }), event('3'), event('4', { to: ['ann'] }));
+  await write(['2', 'ben'], ['3'], ['4', 'ann']);
   const given = await Promise.all(held.map(async ({ asked }) => (await asked).updates.map(({ id }) => id)));
   expect(given).toEqual([[3, 4], [2, 3], [3]]);
 });

@@ -146,7 +146,7 @@ export const sharesMutations: readonly Mutation[] = [
   },
   {
     name: 'security: each address of an IPv6 network has streams of its own',
-    file: 'src/gateway/gateway.ts',
+    file: 'src/gateway/transports.ts',
     find: '    addressOf: limits.networkOf,\n    inFlight,',
     replace: '    addressOf: limits.addressOf,\n    inFlight,',
     test: fair,

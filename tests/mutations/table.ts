@@ -479,7 +479,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a log that is behind its client: it is served all the same',
-    file: 'src/legacy/serve/places.ts',
+    file: 'src/legacy/serve/place-search.ts',
     find: 'before !== undefined && (isPassed || before.value === value);',
     replace: 'before !== undefined;',
     test: 'tests/unit/legacy/places.test.ts',
@@ -487,7 +487,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'places: one off',
-    file: 'src/legacy/serve/places.ts',
+    file: 'src/legacy/serve/place-search.ts',
     find: 'return order !== undefined && order <= 0;',
     replace: 'return order !== undefined && order < 0;',
     test: 'tests/unit/legacy/places.test.ts',

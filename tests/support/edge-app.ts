@@ -10,7 +10,7 @@ import type { EventLog } from '../../src/log/event-log.ts';
 import { createMemoryLog } from '../../src/log/memory-log.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
-import { Publisher } from '../../src/publish/publisher.ts';
+import { Publisher, type PublisherDeps } from '../../src/publish/publisher.ts';
 import { PublishRate } from '../../src/publish/publish-rate.ts';
 import { FakeClock } from './fake-clock.ts';
 import { makeToken, testSecret, type TokenClaims } from './tokens.ts';
@@ -25,6 +25,7 @@ export interface EdgeOptions {
   /** What an end user may publish. */
   readonly eventsPerS?: number;
   readonly bytesPerS?: number;
+  readonly bridged?: PublisherDeps['bridged'];
 }
 
 export function edgeApp(options: EdgeOptions = {}) {
@@ -44,7 +45,13 @@ export function edgeApp(options: EdgeOptions = {}) {
   const authenticate = authenticating(authenticator);
   const { eventsPerS = 100, bytesPerS = 1024 * 1024 } = options;
   const rate = new PublishRate({ eventsPerS, bytesPerS, clock });
-  const publisher = new Publisher({ log, clock, metrics, rate });
+  const publisher = new Publisher({
+    log,
+    clock,
+    metrics,
+    rate,
+    ...(options.bridged && { bridged: options.bridged }),
+  });
   const limits = createRequestLimits({
     perSecond: options.perSecond ?? 1000,
     trustedProxies: options.trustedProxies ?? [],
@@ -77,6 +84,7 @@ export function edgeApp(options: EdgeOptions = {}) {
   app.route('/', docsRoutes(app));
 
   const token = (claims: TokenClaims = {}) => makeToken(claims, { nowMs: clock.now() });
+  const identity = async (claims: TokenClaims = {}) => authenticator.verifyToken(await token(claims));
   /** Posts `body` as JSON; text goes as it is. */
   const post = async (path: string, body: unknown, claims: TokenClaims = {}, headers = {}) => {
     const response = await app.request(path, {
@@ -91,5 +99,5 @@ export function edgeApp(options: EdgeOptions = {}) {
     // Each answer of these routes is JSON of a shape that the test is about to look at.
     return { status: response.status, body: (await response.json()) as Record<string, never>, response };
   };
-  return { app, clock, log, lines, metrics, publisher, state, token, post };
+  return { app, clock, log, lines, metrics, publisher, state, token, identity, post };
 }

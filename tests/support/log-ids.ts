@@ -1,5 +1,5 @@
 /** What stands in an org's log: ids, in order, read through the log's own port; marks of what it could not hold left out. */
-import { holeService } from '../../src/legacy/bridge/batch.ts';
+import { holeService } from '../../src/legacy/dialect/source-entry.ts';
 import type { EventLog, Start } from '../../src/log/event-log.ts';
 
 export async function idsInLog(log: Pick<EventLog, 'read'>, org: string): Promise<string[]> {

@@ -56,7 +56,10 @@ describe('a caller of the old API', () => {
   });
 
   it('is told by a JWT of ours, its claims where the profile has them; a forged one is not asked about', async () => {
-    const { clock, resolveWith } = open({ from: 'bearer', jwt: { user: '$.uid', org: '$.t.id' } });
+    const { clock, resolveWith } = open({
+      from: 'bearer',
+      jwt: { user: '$.uid', org: '$.t.id', services: 'kept' },
+    });
     const claims = { uid: 7, t: { id: 'acme' } };
     const authorization = `Bearer ${await makeToken(claims, { nowMs: clock.now() })}`;
     expect(await resolveWith({ authorization })).toBe('acme/7');

@@ -27,6 +27,9 @@ export async function sourceFindings({ clock, stopped }: Terminal, profile: Prof
   let hasWorked = false;
   let count = 0;
   const bad = new Set<string>();
+  const advice: Finding[] = [];
+  // What it has comes at once; that it has to look through many keys to find it is seen a little later.
+  const isSearching = source.kind === 'redis-stream' && source.orgs === undefined;
   const feed: SourceFeed = {
     signal: end.signal,
     position: () => Promise.resolve(undefined),
@@ -37,9 +40,12 @@ export async function sourceFindings({ clock, stopped }: Terminal, profile: Prof
         const found = itemFault(dialect, item, org === undefined);
         if (found !== undefined) bad.add(found);
       }
-      if (items.length > 0) stop();
+      if (items.length === 0) return;
+      if (isSearching) clock.after(moreMs, stop);
+      else stop();
     },
     gap: () => undefined,
+    advise: (what) => advice.push(warning(what, 'source.orgs')),
     worked() {
       if (!hasWorked) clock.after(moreMs, stop);
       hasWorked = true;
@@ -59,14 +65,14 @@ export async function sourceFindings({ clock, stopped }: Terminal, profile: Prof
   }
   if (fault !== undefined) return [warning(`${source.kind} can't be read from here: ${fault}`, 'source')];
   if (bad.size > 0) return [...bad].map((message) => error(message, 'source'));
-  if (count > 0) return [ok(`read: ${count} items, each an event`)];
+  if (count > 0) return [ok(`read: ${count} items, each an event`), ...advice];
   if (source.kind === 'redis-pubsub' && hasWorked) return [ok('subscribed; nothing was published meanwhile')];
   if (source.kind === 'long-poll' && !hasWorked)
     return [
       warning('it holds the reader, and has said nothing yet', 'once more while there are some events'),
     ];
   const next = 'the key, and the Redis, if there should be some';
-  return [warning('it can be read, and has nothing yet', next)];
+  return [warning('it can be read, and has nothing yet', next), ...advice];
 }
 
 /** What keeps an item from being an event; undefined: nothing does. @param needsOrg its source's reader or key names none */

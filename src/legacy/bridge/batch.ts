@@ -10,16 +10,19 @@ import type { PublishEvent } from '../../../schema/envelope.ts';
 import { jsonSize } from '../../json.ts';
 import { type PreparedEvent, preparedBytes, prepareEvent } from '../../log/entry.ts';
 import { type Dialect, LegacyItemError } from '../dialect/dialect.ts';
+import { holeService } from '../dialect/source-entry.ts';
 import type { SourceItem } from './source.ts';
 
 const batchEvents = 100;
 
-/** A service that no profile and no client has business with. */
-export const holeService = 'turnout/hole';
+const bridged = (event: PublishEvent, id: string): PreparedEvent => ({
+  ...prepareEvent(event, id),
+  isBridged: true,
+});
 
 /** @param id the item's own, where it is known: a cursor that names the item then stands behind the hole */
 const holeOf = (id: string): PreparedEvent =>
-  prepareEvent({ service: holeService, type: 'turnout.hole', payload: null }, id);
+  bridged({ service: holeService, type: 'turnout.hole', payload: null }, id);
 
 /** The same for an item without an id: by where it stands in the source, so that what is read twice is one hole. */
 export const holeAt = (place: string): PreparedEvent =>
@@ -47,7 +50,7 @@ export function eventOf(
 function preparedWhole(event: PublishEvent & { readonly id: string }): PreparedEvent | string {
   const tooDeep = `an event is nested at most ${limits.jsonDepth} deep`;
   try {
-    const prepared = prepareEvent(event, event.id);
+    const prepared = bridged(event, event.id);
     if (preparedBytes(prepared) > limits.eventBytes) return `an event has at most ${limits.eventBytes} bytes`;
     // Deeper ones overflow the stack of whatever writes them for a client, at each poll again.
     return jsonSize(prepared.after).depth > limits.jsonDepth ? tooDeep : prepared;

@@ -4,11 +4,12 @@
  */
 import type { Clock } from '../../clock.ts';
 import type { PreparedEvent } from '../../log/entry.ts';
-import { type EventLog, Fenced, LogDamaged } from '../../log/event-log.ts';
+import { bridgePublisher, type EventLog, Fenced, LogDamaged } from '../../log/event-log.ts';
 import type { Logger } from '../../logger.ts';
-import { chunksOf, eventOf, holeAt, holeService } from './batch.ts';
+import { chunksOf, eventOf, holeAt } from './batch.ts';
 import { type BridgeTally, faultText } from './health.ts';
 import type { Dialect } from '../dialect/dialect.ts';
+import { bridgedServiceOf, holeService } from '../dialect/source-entry.ts';
 import type { Lease } from './lease.ts';
 import { idsAtTail } from './log-tail.ts';
 import { retryUntilAborted } from '../../async/retry.ts';
@@ -56,9 +57,9 @@ export class BridgeFeed implements SourceFeed {
   constructor(private readonly parts: BridgeFeedParts) {
     this.signal = parts.signal;
     this.turn = parts.lease.turn;
-    const { name, source, request } = parts.dialect.profile;
-    this.publisher = `bridge/${name}`;
-    this.service = source?.service ?? request.services.fixed[0] ?? '';
+    const { profile } = parts.dialect;
+    this.publisher = bridgePublisher(profile.name);
+    this.service = bridgedServiceOf(profile) ?? '';
   }
 
   /** What the source has comes into the log. */
@@ -95,6 +96,11 @@ export class BridgeFeed implements SourceFeed {
     if (org !== undefined) this.torn.add(org);
     tally.counts.gaps += count;
     logger.error({ profile: dialect.profile.name, count }, `the bridge has a gap: ${what}`);
+  }
+
+  advise(what: string): void {
+    const { logger, dialect } = this.parts;
+    logger.warn({ profile: dialect.profile.name }, `the bridge's source: ${what}`);
   }
 
   worked(): void {

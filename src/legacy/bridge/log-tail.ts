@@ -8,7 +8,10 @@ import { envelopeOf } from '../dialect/envelope.ts';
 const maxEntries = 1000;
 const page = { maxEvents: 200, maxBytes: 1024 * 1024 };
 
-/** Of the newest 1,000 entries, those of the service. @throws log_unavailable */
+/**
+ * Of the newest 1,000 entries, those that a bridge stored of the service: who else published an id first must not keep the
+ * source's own event out. @throws log_unavailable
+ */
 export async function idsAtTail(
   log: Pick<EventLog, 'read'>,
   org: string,
@@ -28,7 +31,8 @@ export async function idsAtTail(
     }
     const last = answer.entries.at(-1);
     if (last === undefined) return ids;
-    for (const entry of answer.entries) if (entry.service === service) ids.add(envelopeOf(entry).id);
+    for (const entry of answer.entries)
+      if (entry.isBridged === true && entry.service === service) ids.add(envelopeOf(entry).id);
     seq = last.seq;
     start = { at: 'lastSeq', seq, epoch: answer.head.epoch };
   }

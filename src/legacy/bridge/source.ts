@@ -32,6 +32,8 @@ export interface SourceFeed {
   take(batch: SourceBatch): Promise<void>;
   /** Something of the source can't be had any more. `count`: how many items, where that is known; else 1. `org`: whose. */
   gap(what: string, count?: number, org?: string): void;
+  /** It works, and could cost less: for its operator. */
+  advise(what: string): void;
   /** It works (again). */
   worked(): void;
   /** It failed, and is tried again. */

@@ -9,6 +9,7 @@ import type { Profile, ProfileSource } from '../../../schema/profile.ts';
 import { type Dialect, LegacyItemError, type StreamItem } from './dialect.ts';
 import { parseWhereItParses } from './exact-json.ts';
 import { compilePath, isPath, memberOf } from './json-path.ts';
+import { bridgedServiceOf } from './source-entry.ts';
 
 /** An item, as every source's items look from here. */
 interface Item {
@@ -25,7 +26,8 @@ type Ref = (item: Item) => unknown;
 export const isItemRef = (ref: string): boolean =>
   ref === '$id' || isPath(ref) || ref.startsWith('=') || /^[^$=]/.test(ref);
 
-export function compileItem({ source, request }: Profile): Dialect['eventFrom'] {
+export function compileItem(profile: Profile): Dialect['eventFrom'] {
+  const { source } = profile;
   if (source === undefined)
     return () => {
       throw new LegacyItemError('the profile names no source');
@@ -37,7 +39,7 @@ export function compileItem({ source, request }: Profile): Dialect['eventFrom'] 
   const readPayload = compileRef(payloadRef, 'json');
   const readTo = toRef === undefined ? undefined : compileRef(toRef, 'json');
   const readOrg = orgRef === undefined ? undefined : textAt('org', orgRef);
-  const service = source.service ?? request.services.fixed[0] ?? '';
+  const service = bridgedServiceOf(profile) ?? '';
   return (given) => {
     const item = asItem(given);
     const [id, type, payload] = [readId(item), readType(item), readPayload(item)];

@@ -1,5 +1,6 @@
 /** What is wrong with a profile, its shape or what it says, and what its author should know. Names no value. */
 import { limits } from '../../../schema/codes.ts';
+import { isOwnService } from '../../../schema/envelope.ts';
 import { type Profile, profileSchema, type ProfileSource } from '../../../schema/profile.ts';
 import { isItemRef } from '../dialect/item-reading.ts';
 import { stepsOf } from '../dialect/json-path.ts';
@@ -41,6 +42,9 @@ function requestProblems({ match, request }: Profile): ProfileProblem[] {
     );
   if (limit !== undefined && limit.default > limit.max)
     found.push(fault(['request', 'limit', 'default'], 'is more than max'));
+  for (const [index, service] of request.services.fixed.entries())
+    if (isOwnService(service))
+      found.push(fault(['request', 'services', 'fixed', index], "turnout/… holds Turnout's own marks"));
   return found;
 }
 
@@ -75,6 +79,13 @@ function authProblems({ auth }: Profile): ProfileProblem[] {
   if (auth.jwt === undefined && auth.resolve === undefined)
     found.push(
       fault(['auth'], 'needs jwt (a token that Turnout can verify) or resolve (the old backend is asked)'),
+    );
+  if (auth.jwt?.services === 'ignored')
+    found.push(
+      warn(
+        ['auth', 'jwt', 'services'],
+        'clients are served whatever the services claim of their token forbids; kept leaves those to the old backend',
+      ),
     );
   return found;
 }

@@ -2,20 +2,23 @@
 import { limits } from '../../../schema/codes.ts';
 import { type Chunk, type Form, partsFor, sharedLimit } from '../../hub/chunk.ts';
 import type { LogEntry } from '../../log/entry.ts';
-import { holeService } from '../bridge/batch.ts';
 import type { Dialect } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
+import { entryKinds } from '../dialect/source-entry.ts';
 
 export class LegacyEncoder {
   private readonly written = new WeakMap<LogEntry, string>();
   private readonly forms = new Map<number, Form>();
 
+  private readonly kindOf: ReturnType<typeof entryKinds>;
   private readonly encode: Form['encode'] = (entries) => ({
     bytes: Buffer.from(this.joined(entries)),
     compressedFrames: 0,
   });
 
-  constructor(private readonly dialect: Dialect) {}
+  constructor(private readonly dialect: Dialect) {
+    this.kindOf = entryKinds(dialect);
+  }
 
   /** How a chunk is encoded of which one answer may hold so many events, or fewer. */
   form(limit: number): Form {
@@ -58,9 +61,9 @@ export class LegacyEncoder {
 
   /** The event in the legacy API's shape; undefined where that API has no such event, and its clients get none. */
   private json(entry: LogEntry): string | undefined {
-    if (entry.service === holeService) return undefined;
     const known = this.written.get(entry);
     if (known !== undefined) return known;
+    if (this.kindOf(entry) !== 'source') return undefined;
     const envelope = envelopeOf(entry);
     const isOpaque = this.dialect.profile.request.cursor.format === 'opaque';
     // Not from the source: a client that was given it would have no place to come back to.

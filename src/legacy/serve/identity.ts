@@ -3,7 +3,9 @@
  * upstream's answer. A caller that it can't tell is left to the upstream, which answers them as it always did.
  */
 import { LRUCache } from 'lru-cache';
+import { z } from 'zod';
 import type { Profile, ProfileAuth } from '../../../schema/profile.ts';
+import { servicePatternSchema } from '../../../schema/token.ts';
 import { type OrgPlace, whoIn } from '../../auth/claims.ts';
 import { Credential } from '../../auth/credential.ts';
 import { jwtForm, keptTokens } from '../../auth/jwt.ts';
@@ -51,7 +53,8 @@ export class LegacyIdentity {
   }
 
   /**
-   * The caller as a poll is held by: reads all, publishes nothing; with a `vouch`, the holder asks again by itself.
+   * The caller as a poll is held by: reads what a token's `services` claim allows, publishes nothing; with a `vouch`, the
+   * holder asks again by itself.
    * @param network the caller's, as the limits by address count it
    * @returns `anonymous`: nobody, or refused. `unavailable`: nobody could be asked. Never throws.
    */
@@ -78,17 +81,18 @@ export class LegacyIdentity {
   }
 
   private async byToken(
-    { user, org }: NonNullable<ProfileAuth['jwt']>,
+    { user, org, services: held }: NonNullable<ProfileAuth['jwt']>,
     token: string,
     digest: string,
   ): Promise<Identity | 'anonymous'> {
     const nowMs = this.deps.clock.now();
     const known = this.verified.get(digest);
     if (known !== undefined && known.untilMs > nowMs) return known.identity;
-    const { payload, expiresAtMs } = await this.deps.authenticator.verifiedClaims(token);
+    const { payload, expiresAtMs, services } = await this.deps.authenticator.verifiedClaims(token);
     const who = whoIn(payload, user, orgPlace(org));
     if (who === undefined) return 'anonymous';
-    const identity = userIdentity({ org: who.org, sub: who.user, expiresAtMs });
+    const grants = held === 'ignored' ? {} : { services: readableServices(services) };
+    const identity = userIdentity({ org: who.org, sub: who.user, expiresAtMs, ...grants });
     this.verified.set(digest, { identity, untilMs: Math.min(expiresAtMs, nowMs + keptTokens.ms) });
     return identity;
   }
@@ -115,6 +119,12 @@ function credentialIn(
       return value === null ? undefined : Credential.query(name ?? '', value);
     }
   }
+}
+
+/** A claim of another form allows nothing: a poll of Turnout's own would refuse its token. */
+function readableServices(claim: unknown): readonly string[] | undefined {
+  if (claim === undefined) return undefined;
+  return z.array(servicePatternSchema).safeParse(claim).data ?? [];
 }
 
 const orgPlace = (org: string): OrgPlace => (org.startsWith('$') ? { path: org } : { fixed: org });

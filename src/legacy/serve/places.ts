@@ -4,51 +4,59 @@
  */
 import { LRUCache } from 'lru-cache';
 import { SingleFlight } from '../../async/single-flight.ts';
-import { placeOf, type Position } from '../../log/cursor.ts';
-import type { LogEntry } from '../../log/entry.ts';
-import { type EventLog, placeOnly } from '../../log/event-log.ts';
+import type { Clock } from '../../clock.ts';
+import type { Position } from '../../log/cursor.ts';
+import type { EventLog } from '../../log/event-log.ts';
 import type { Dialect } from '../dialect/dialect.ts';
-import { envelopeOf } from '../dialect/envelope.ts';
-import { holeService } from '../bridge/batch.ts';
-
-/** An entry of the source's, with the value that names its place in the old API. */
-interface Marked {
-  readonly entry: LogEntry;
-  readonly value: string;
-}
+import { type Missed, PlaceSearch, type Search } from './place-search.ts';
+import type { SearchBudget } from './search-budget.ts';
 
 // Of one profile: of the newest asked for.
 const maxKnown = 50_000;
-const pageLimits = { maxEvents: 200, maxBytes: 256 * 1024 };
-// Of an unordered format, this many of the newest entries are looked through.
-const maxScanned = 5000;
-// Looking for one of the source's among other services': small steps first, since the next is mostly one.
-const stepEvents = [16, 64, 256, 1000, 1000, 1000];
+// Of values that were not found, the newest asked for; asked again so soon, none is looked for at all.
+const maxMissed = 10_000;
+const missedMs = 250;
+
+export type Unplaced = 'unknown-cursor' | 'search-limit';
+
+export interface PlacesDeps {
+  readonly log: Pick<EventLog, 'read'>;
+  readonly dialect: Dialect;
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly budget: Pick<SearchBudget, 'run'>;
+}
 
 export class Places {
-  private readonly services: ReadonlySet<string>;
   private readonly known = new LRUCache<string, Position>({ max: maxKnown });
-  private readonly searches = new SingleFlight<Position | undefined>();
+  private readonly missed = new LRUCache<string, Missed & { readonly atMs: number }>({ max: maxMissed });
+  private readonly running = new SingleFlight<Position | Unplaced>();
+  private readonly inLog: PlaceSearch;
 
-  constructor(
-    private readonly log: Pick<EventLog, 'read'>,
-    private readonly dialect: Dialect,
-  ) {
-    this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
+  constructor(private readonly deps: PlacesDeps) {
+    this.inLog = new PlaceSearch(deps.log, deps.dialect);
+  }
+
+  /** The same as `place`; undefined where there is none. @throws log_unavailable */
+  async find(org: string, value: string, user?: string): Promise<Position | undefined> {
+    const found = await this.place(org, value, user);
+    return typeof found === 'string' ? undefined : found;
   }
 
   /**
-   * The position after the event that `value` names, or what is remembered for this user; undefined where the log can't tell.
+   * The position after the event that `value` names, or what is remembered for this user; a word where the log can't tell, or
+   * may not be asked just now.
    * @throws log_unavailable
    */
-  async find(org: string, value: string, user?: string): Promise<Position | undefined> {
+  async place(org: string, value: string, user?: string): Promise<Position | Unplaced> {
     const key = keyOf(org, value);
     const known =
       (user === undefined ? undefined : this.known.get(keyOf(org, value, user))) ?? this.known.get(key);
     if (known !== undefined) return known;
+    const missed = this.missed.get(key);
+    if (missed !== undefined && this.deps.clock.monotonic() - missed.atMs < missedMs) return 'unknown-cursor';
     // A hundred clients that were given one answer come back with one cursor.
-    const found = await this.searches.run(key, () => this.search(org, value));
-    if (found !== undefined) this.remember(found, org, value);
+    const found = await this.running.run(key, () => this.within(org, value, user));
+    if (typeof found !== 'string') this.remember(found, org, value);
     return found;
   }
 
@@ -67,102 +75,25 @@ export class Places {
   }
 
   /** The value of the next event behind a place; undefined: none, or none nearby. @throws log_unavailable */
-  async valueAfter(org: string, at: Position): Promise<string | undefined> {
-    const { head } = await this.log.read(org, { at: 'head' }, placeOnly);
-    const found = await this.marksAfter(org, at.seq, head, stepEvents);
-    return typeof found === 'string' ? undefined : found.marks[0]?.value;
+  valueAfter(org: string, at: Position): Promise<string | undefined> {
+    return this.inLog.valueAfter(org, at);
   }
 
-  private async search(org: string, value: string): Promise<Position | undefined> {
-    const { head } = await this.log.read(org, { at: 'head' }, placeOnly);
-    if (head.seq === 0) return undefined;
-    return this.dialect.profile.request.cursor.format === 'string'
-      ? this.scan(org, value, head)
-      : this.bisect(org, value, head);
+  private async within(org: string, value: string, user: string | undefined): Promise<Position | Unplaced> {
+    const found = await this.deps.budget.run(org, user, async () => {
+      const search = await this.inLog.begin(org, value);
+      return { found: await this.found(search), reads: search.reads };
+    });
+    return found ?? 'search-limit';
   }
 
-  /** Backwards from the head, a page at a time: the old API's ids have no order. */
-  private async scan(org: string, value: string, head: Position): Promise<Position | undefined> {
-    const leastSeq = Math.max(0, head.seq - maxScanned);
-    for (let before = head.seq; before > leastSeq; ) {
-      const after = Math.max(0, before - pageLimits.maxEvents);
-      for (let from = after; from < before; ) {
-        const page = await this.pageAfter(org, from, head);
-        if (page === undefined || page.entries.length === 0) return undefined;
-        const found = page.entries.find((entry) => this.mark(entry)?.value === value);
-        if (found !== undefined) return placeOf(head.epoch, found);
-        from = page.entries.at(-1)?.seq ?? before;
-      }
-      before = after;
-    }
-    return undefined;
-  }
-
-  /** Between an entry at or before the value and the next one, which is past it, nothing can be missing. */
-  private async bisect(org: string, value: string, head: Position): Promise<Position | undefined> {
-    let before: Marked | undefined;
-    let isPassed = false;
-    let low = 0;
-    let high = head.seq;
-    // The newest page first: that is where most clients are.
-    let steps: readonly number[] = [pageLimits.maxEvents, ...stepEvents];
-    for (let after = Math.max(0, high - pageLimits.maxEvents); ; after = Math.floor((low + high) / 2)) {
-      const stretch = await this.marksAfter(org, after, head, steps);
-      steps = stepEvents;
-      if (stretch === 'too far') return undefined;
-      if (stretch === 'gone') {
-        low = after + 1;
-      } else {
-        const last = stretch.marks.findLast((one) => this.isAtOrBefore(one, value));
-        const next = stretch.marks.find((one) => !this.isAtOrBefore(one, value));
-        if (last !== undefined) before = last;
-        isPassed ||= next !== undefined;
-        if (last !== undefined && next !== undefined) break;
-        // Nothing of the source's up to the head, or only what is past the value: the place lies before.
-        if (last === undefined) high = after;
-        else low = stretch.endSeq;
-      }
-      if (low >= high) break;
-    }
-    // Past the newest of the source's, the log is behind its client: only the very place is sure.
-    const isSure = before !== undefined && (isPassed || before.value === value);
-    return isSure ? before && placeOf(head.epoch, before.entry) : undefined;
-  }
-
-  private isAtOrBefore(one: Marked, value: string): boolean {
-    const order = this.dialect.compare(one.value, value);
-    return order !== undefined && order <= 0;
-  }
-
-  /** The source's entries of the first page after `seq` that has any; none where there are none up to the head. */
-  private async marksAfter(
-    org: string,
-    seq: number,
-    head: Position,
-    steps: readonly number[],
-  ): Promise<{ readonly marks: readonly Marked[]; readonly endSeq: number } | 'gone' | 'too far'> {
-    let endSeq = seq;
-    for (const maxEvents of steps) {
-      const page = await this.pageAfter(org, endSeq, head, maxEvents);
-      if (page === undefined) return 'gone';
-      const marks = page.entries.flatMap((entry) => this.mark(entry) ?? []);
-      endSeq = page.entries.at(-1)?.seq ?? head.seq;
-      if (marks.length > 0 || endSeq >= head.seq) return { marks, endSeq };
-    }
-    return 'too far';
-  }
-
-  private mark(entry: LogEntry): Marked | undefined {
-    if (!this.services.has(entry.service)) return undefined;
-    const value = this.dialect.cursorOf(envelopeOf(entry));
-    return value === undefined ? undefined : { entry, value };
-  }
-
-  /** Undefined: retention has dropped what follows that seq, or the log is another by now. */
-  private async pageAfter(org: string, seq: number, head: Position, maxEvents = pageLimits.maxEvents) {
-    const start = { at: 'lastSeq', seq, epoch: head.epoch } as const;
-    const answer = await this.log.read(org, start, { ...pageLimits, maxEvents });
-    return answer.kind === 'reset' ? undefined : answer;
+  private async found(search: Search): Promise<Position | 'unknown-cursor'> {
+    const { org, value, head } = search;
+    const key = keyOf(org, value);
+    const { before, at } = await this.inLog.look(search, this.missed.get(key));
+    if (at === undefined) this.missed.set(key, { head, before, atMs: this.deps.clock.monotonic() });
+    else this.missed.delete(key);
+    return at ?? 'unknown-cursor';
   }
 }
 

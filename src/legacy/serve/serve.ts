@@ -4,12 +4,12 @@
  */
 import type { Clock } from '../../clock.ts';
 import { asTurnoutError } from '../../errors.ts';
-import { heldAtMostMs, type Identity } from '../../auth/identity.ts';
+import { everyService, heldAtMostMs, type Identity } from '../../auth/identity.ts';
 import type { Chunk } from '../../hub/chunk.ts';
 import type { Dialect, LegacyAnswer, LegacyAsk } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
 import { ownCursor } from '../proxy/rewrite.ts';
-import { holeService } from '../bridge/batch.ts';
+import { entryKinds, holeService } from '../dialect/source-entry.ts';
 import { LegacyEncoder } from './encoder.ts';
 import type { Places } from './places.ts';
 import type { Unserved } from '../../metrics/legacy.ts';
@@ -42,6 +42,7 @@ export const unserved = (why: Unserved): Served & { isServed: false } => ({ isSe
 export class LegacyServe {
   private readonly encoder: LegacyEncoder;
   private readonly services: ReadonlySet<string>;
+  private readonly kindOf: ReturnType<typeof entryKinds>;
   private readonly isOpaque: boolean;
   /** One answer for all who are given one chunk whole. */
   private readonly shared = new WeakMap<Chunk, LegacyAnswer>();
@@ -50,6 +51,7 @@ export class LegacyServe {
   constructor(private readonly deps: LegacyServeDeps) {
     const { dialect } = deps;
     this.services = new Set([...dialect.profile.request.services.fixed, holeService]);
+    this.kindOf = entryKinds(dialect);
     this.encoder = new LegacyEncoder(dialect);
     this.isOpaque = dialect.profile.request.cursor.format === 'opaque';
   }
@@ -70,6 +72,11 @@ export class LegacyServe {
     const { clock, longPoll, log } = this.deps;
     // A place that is known needs no log to be held at, and would be told "nothing new" for as long as the outage lasts.
     if (!log.health().isUp) return unserved('log-away');
+    const { fixed } = this.deps.dialect.profile.request.services;
+    // The upstream knows its own rules; here they are not given what their token keeps from them.
+    if (!fixed.every((service) => caller.reads.allows(service))) return unserved('service-forbidden');
+    // The marks of holes are read, too, which no claim allows.
+    const identity: Identity = { ...caller, reads: everyService };
     const beganMs = clock.monotonic();
     const endMs = beganMs + Math.min(asked.waitMs, heldAtMostMs(caller, clock.now()));
     const from = await this.place(caller, asked.cursor);
@@ -78,7 +85,7 @@ export class LegacyServe {
     for (;;) {
       const waitMs = Math.max(0, endMs - clock.monotonic());
       const { chunk, state } = await longPoll.hold({
-        identity: caller,
+        identity,
         services: this.services,
         start: { at: 'cursor', position: at },
         waitMs,
@@ -119,13 +126,13 @@ export class LegacyServe {
       return (await log.read(org, { at: 'head' }, placeOnly)).head;
     }
     if (this.isOpaque) return ownCursor(cursor) ?? 'unknown-cursor';
-    return (await places.find(org, cursor, sub)) ?? 'unknown-cursor';
+    return places.place(org, cursor, sub);
   }
 
   private hasHole(chunk: Chunk): boolean {
     let has = this.holes.get(chunk);
     if (has === undefined) {
-      has = chunk.parts.some(({ entries }) => entries.some(({ service }) => service === holeService));
+      has = chunk.parts.some(({ entries }) => entries.some((entry) => this.kindOf(entry) === 'hole'));
       this.holes.set(chunk, has);
     }
     return has;

@@ -20,6 +20,7 @@ import { Shadow } from '../shadow/shadow.ts';
 import { LegacyIdentity, type LegacyIdentityDeps } from './identity.ts';
 import { Places } from './places.ts';
 import { LegacyRelease } from './release.ts';
+import { SearchBudget } from './search-budget.ts';
 import { LegacyServe, type LegacyServeDeps, type Served, unserved } from './serve.ts';
 
 export interface LegacyStandsDeps extends Required<LegacyIdentityDeps>, Pick<LegacyServeDeps, 'log'> {
@@ -28,6 +29,8 @@ export interface LegacyStandsDeps extends Required<LegacyIdentityDeps>, Pick<Leg
   readonly longPoll: Pick<LongPoll, 'hold' | 'mustClose'>;
   /** Some bridge feeds the upstream's events into the log. */
   readonly isFed: (profile: string) => boolean;
+  /** Pages of the log that looking for cursors may read a second, all profiles together. */
+  readonly searchReadsPerS: number;
   readonly metrics: Pick<LegacyMetrics, 'unserved' | 'shadowed'>;
 }
 
@@ -44,7 +47,8 @@ export class LegacyStands {
   private readonly room: TapRoom = { leftBytes: maxWatchedBytesTogether };
 
   constructor(private readonly deps: LegacyStandsDeps) {
-    this.stands = new Map(deps.profiles.map((profile) => [profile, openStand(profile, deps)]));
+    const budget = new SearchBudget({ clock: deps.clock, readsPerS: deps.searchReadsPerS });
+    this.stands = new Map(deps.profiles.map((profile) => [profile, openStand(profile, deps, budget)]));
   }
 
   /** What the shadows found on this node, by profile. */
@@ -153,10 +157,10 @@ export class LegacyStands {
 type Stand = ReturnType<typeof openStand>;
 
 /** Everything that serves one profile. */
-function openStand(profile: Profile, deps: LegacyStandsDeps) {
+function openStand(profile: Profile, deps: LegacyStandsDeps, budget: SearchBudget) {
   const { decider, isFed, log, clock, longPoll, authenticator, onAsked, metrics } = deps;
   const dialect = createDialect(profile);
-  const places = new Places(log, dialect);
+  const places = new Places({ log, dialect, clock, budget });
   const mayHold = (): boolean => decider.servesAnyLegacy() && isFed(profile.name);
   const watch = { dialect, places, log, clock };
   return {

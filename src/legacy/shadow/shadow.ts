@@ -13,6 +13,7 @@ import { cursorWire } from '../dialect/cursor.ts';
 import type { Dialect, LegacyAnswer } from '../dialect/dialect.ts';
 import { envelopeOf } from '../dialect/envelope.ts';
 import { markedJson } from '../dialect/exact-json.ts';
+import { entryKinds, holeService } from '../dialect/source-entry.ts';
 import { bareKey, compareAnswers, type Had, numbering, type Seen, toleranceMs } from './compare.ts';
 import { type OnResult, ShadowReport } from './report.ts';
 
@@ -49,6 +50,7 @@ export class Shadow {
   private readonly ignored: ReadonlySet<string>;
   /** Names an event by its item in an answer; undefined where the template writes nothing that could. */
   private readonly keyOf: ((item: unknown) => string | undefined) | undefined;
+  private readonly kindOf: ReturnType<typeof entryKinds>;
   private underway = 0;
 
   constructor(
@@ -57,6 +59,7 @@ export class Shadow {
   ) {
     const { profile } = deps.dialect;
     const { shadow } = profile;
+    this.kindOf = entryKinds(deps.dialect);
     this.percent = shadow?.percent ?? 0;
     this.withinMs = (shadow?.withinSeconds ?? 0) * 1000;
     this.ignored = new Set(shadow?.ignore);
@@ -185,7 +188,8 @@ export class Shadow {
 
   private ours(entry: LogEntry, user: string): Had | undefined {
     const { dialect } = this.deps;
-    if (!dialect.profile.request.services.fixed.includes(entry.service)) return undefined;
+    // Not a hole's own mark: an event of a hole may still be the source's, from before entries told where they came from.
+    if (entry.service === holeService || this.kindOf(entry) === 'other') return undefined;
     if (entry.to !== null && !entry.to.includes(user)) return undefined;
     const envelope = envelopeOf(entry);
     const key = dialect.profile.request.cursor.format === 'opaque' ? envelope.id : dialect.cursorOf(envelope);

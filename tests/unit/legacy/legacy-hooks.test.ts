@@ -52,9 +52,11 @@ async function standsFor(profile: Profile) {
       verifiedClaims: async () => ({
         payload: { sub: 'ann', org: 'acme' },
         expiresAtMs: systemClock.now() + 3_600_000,
+        services: undefined,
       }),
       holdsSecret: () => false,
     },
+    searchReadsPerS: 300,
     isFed: () => isFed,
     onAsked: () => undefined,
     metrics: { unserved: () => undefined, shadowed: () => undefined },

@@ -4,7 +4,7 @@ import { profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { LegacyServe, type LegacyServeDeps } from '../../../src/legacy/serve/serve.ts';
 import { userIdentity } from '../../../src/auth/identity.ts';
-import { Places } from '../../../src/legacy/serve/places.ts';
+import { placesFor } from '../../support/places.ts';
 import { createDialect } from '../../../src/legacy/dialect/profile-dialect.ts';
 import type { Position } from '../../../src/log/cursor.ts';
 import { prepareEvent } from '../../../src/log/entry.ts';
@@ -45,7 +45,7 @@ it('goes on behind what was looked through for a user who was told nothing, and 
     },
   };
   const dialect = createDialect(profile);
-  const places = new Places(log, dialect);
+  const places = placesFor(log, dialect);
   const serve = new LegacyServe({ dialect, places, longPoll, log, clock: systemClock, mayHold: () => true });
   const client = { network: undefined, isGone: false, onGone: () => () => undefined };
   for (const user of ['ann', 'ann', 'bob'])
@@ -79,7 +79,7 @@ it.each<[number, object]>([
       },
     };
     const dialect = createDialect(profile);
-    const places = new Places(log, dialect);
+    const places = placesFor(log, dialect);
     const clock = { now: () => systemClock.now(), monotonic: () => nowMs };
     const serve = new LegacyServe({ dialect, places, longPoll, log, clock, mayHold: () => true });
     const client = { network: undefined, isGone: false, onGone: () => () => undefined };
@@ -117,7 +117,7 @@ async function timed(
     },
   });
   return async (cursor, limit) => {
-    const places = new Places(log, dialect);
+    const places = placesFor(log, dialect);
     const serve = new LegacyServe({
       dialect,
       places,

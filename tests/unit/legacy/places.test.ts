@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
-import { Places } from '../../../src/legacy/serve/places.ts';
+import { placesFor } from '../../support/places.ts';
 import { createDialect } from '../../../src/legacy/dialect/profile-dialect.ts';
 import { prepareEvent } from '../../../src/log/entry.ts';
 import type { EventLog } from '../../../src/log/event-log.ts';
@@ -12,7 +12,7 @@ import { testRandom } from '../../support/random.ts';
 const logOf = (retentionEvents = 100_000): EventLog =>
   createMemoryLog({ clock: systemClock, retentionMs: 3_600_000, retentionEvents, retentionBytes: 1e9 });
 
-function placesOf(log: Pick<EventLog, 'read'>, format: string): Places {
+function placesOf(log: Pick<EventLog, 'read'>, format: string): ReturnType<typeof placesFor> {
   const profile = profileSchema.parse({
     name: 'acme',
     match: { path: '/api/updates' },
@@ -24,7 +24,7 @@ function placesOf(log: Pick<EventLog, 'read'>, format: string): Places {
       event: { id: '$.id' },
     },
   });
-  return new Places(log, createDialect(profile));
+  return placesFor(log, createDialect(profile));
 }
 
 async function append(log: EventLog, service: string, ...ids: string[]): Promise<void> {

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { profileSchema } from '../../../schema/profile.ts';
 import { systemClock } from '../../../src/clock.ts';
 import type { LegacyAnswer } from '../../../src/legacy/dialect/dialect.ts';
-import { Places } from '../../../src/legacy/serve/places.ts';
+import { placesFor } from '../../support/places.ts';
 import { createDialect } from '../../../src/legacy/dialect/profile-dialect.ts';
 import { Shadow } from '../../../src/legacy/shadow/shadow.ts';
 import { prepareEvent } from '../../../src/log/entry.ts';
@@ -72,7 +72,7 @@ async function filledLog(count: number): Promise<EventLog> {
 
 function shadowOf(log: EventLog, of = profile): Shadow {
   const dialect = createDialect(of);
-  return new Shadow({ dialect, places: new Places(log, dialect), log, clock: systemClock });
+  return new Shadow({ dialect, places: placesFor(log, dialect), log, clock: systemClock });
 }
 
 it('finds the dropped, the late, the reordered and the reshaped among 10,000 answers, and nothing else', async () => {

@@ -10,6 +10,7 @@ import type { StreamItem } from '../../dialect/dialect.ts';
 import { retryUntilAborted } from '../../../async/retry.ts';
 import type { Source, SourceFeed, SourceItem } from '../source.ts';
 import { orgPattern } from './org-pattern.ts';
+import { streamNames } from './stream-names.ts';
 import { isEarlier, msOfStreamId, pairsOf, type StreamEntry, streamsOf } from './stream-reply.ts';
 
 type StreamSource = Extract<ProfileSource, { kind: 'redis-stream' }>;
@@ -22,7 +23,12 @@ interface Lane {
 const timeoutMs = 5000;
 const connectMs = 5000;
 const blockMs = 1000;
+// While streams are being found: the next read is to have those, too.
+const findingMs = 100;
+// Between two looks, or as long as the last one took where that is longer.
 const lookMs = 3000;
+// From so many keys on it is worth saying that nobody would have to look.
+const manyKeys = 10_000;
 const maxLanes = 10_000;
 const beginsAtOnce = 100;
 const batchItems = 100;
@@ -35,11 +41,19 @@ interface Reading {
   readonly feed: SourceFeed;
   readonly reader: RedisConnection;
   readonly looker: RedisConnection;
+  /** Aborted when the attempt is over. */
+  readonly over: AbortSignal;
 }
 
 export class RedisStreamSource implements Source {
-  private lanes = new Map<string, Lane>();
-  private lookedAtMs = Number.NEGATIVE_INFINITY;
+  private readonly lanes = new Map<string, Lane>();
+  /** Found, and gone: taken up between two reads, since a lane that is being handed on must not begin anew. */
+  private readonly coming = new Map<string, Lane>();
+  private going: readonly string[] = [];
+  private isLooking = true;
+  /** Every stream that there was at the beginning is known. */
+  private hasLooked = false;
+  private isAdvised = false;
 
   constructor(
     private readonly source: StreamSource,
@@ -55,7 +69,7 @@ export class RedisStreamSource implements Source {
     });
   }
 
-  /** Reads until the first failure. */
+  /** Reads and looks, side by side, until the first failure of either. */
   private async attempt(feed: SourceFeed, worked: () => void): Promise<void> {
     const { clock } = this;
     const { signal } = feed;
@@ -63,38 +77,60 @@ export class RedisStreamSource implements Source {
     const open = (): RedisConnection =>
       openRedis({ url: this.source.url, clock, timeoutMs, onError: (error) => (fault = error) });
     const [reader, looker] = [open(), open()];
-    const close = (): void => {
+    const over = new AbortController();
+    const end = (): void => {
+      over.abort();
       reader.close();
       looker.close();
     };
-    signal.addEventListener('abort', close);
+    signal.addEventListener('abort', end);
     try {
       const areReady = Promise.all([reader.ready(connectMs), looker.ready(connectMs)]);
       await Promise.race([areReady, pause(clock, connectMs, signal)]);
       if (signal.aborted) return;
       if (!reader.isReady || !looker.isReady) throw fault ?? new Error('the source does not answer');
       this.lanes.clear();
-      this.lookedAtMs = Number.NEGATIVE_INFINITY;
-      while (!signal.aborted) {
-        await this.readOnce({ feed, reader, looker });
-        worked();
-        feed.worked();
-      }
+      this.coming.clear();
+      this.going = [];
+      this.hasLooked = false;
+      const reading = { feed, reader, looker, over: over.signal };
+      const failures: unknown[] = [];
+      const loops = [this.readAll(reading, worked), this.lookAll(reading)].map((loop) =>
+        loop.catch((error: unknown) => {
+          failures.push(error);
+          end();
+        }),
+      );
+      // Both: what is being handed on must be over before the next attempt reads it again.
+      await Promise.all(loops);
+      if (failures.length > 0) throw failures[0];
     } finally {
-      signal.removeEventListener('abort', close);
-      close();
+      signal.removeEventListener('abort', end);
+      end();
     }
   }
 
-  private async readOnce(reading: Reading): Promise<void> {
-    const { clock } = this;
-    const { feed, reader } = reading;
-    if (clock.monotonic() - this.lookedAtMs >= lookMs) await this.look(reading);
-    if (this.lanes.size === 0) return pause(clock, blockMs / 2, feed.signal);
+  private async readAll(reading: Reading, worked: () => void): Promise<void> {
+    while (!reading.over.aborted) {
+      await this.readOnce(reading);
+      // Before that a stream may be there that nobody reads yet.
+      if (!this.hasLooked) continue;
+      worked();
+      reading.feed.worked();
+    }
+  }
+
+  private async readOnce({ feed, reader, over }: Reading): Promise<void> {
+    for (const name of this.going) this.lanes.delete(name);
+    for (const [name, lane] of this.coming) this.lanes.set(name, lane);
+    this.going = [];
+    this.coming.clear();
+    if (this.lanes.size === 0) return pause(this.clock, this.hasLooked ? blockMs / 2 : findingMs / 5, over);
     const names = [...this.lanes.keys()];
     const positions = [...this.lanes.values()].map(({ position }) => position);
     const count = Math.max(1, Math.min(batchItems, Math.floor(readItems / names.length)));
-    const args = ['COUNT', count, 'BLOCK', blockMs, 'STREAMS', ...names, ...positions];
+    const block = this.isLooking ? findingMs : blockMs;
+    const args = ['COUNT', count, 'BLOCK', block, 'STREAMS', ...names, ...positions];
     const reply = await reader.commands.call('XREAD', args);
     await Promise.all(streamsOf(reply).map(([name, entries]) => this.handOn(feed, name, entries)));
   }
@@ -111,41 +147,64 @@ export class RedisStreamSource implements Source {
     lane.position = position;
   }
 
+  /** Looks for streams again and again; the reads go on meanwhile. */
+  private async lookAll(reading: Reading): Promise<void> {
+    const { clock } = this;
+    while (!reading.over.aborted) {
+      const beganMs = clock.monotonic();
+      this.isLooking = true;
+      await this.look(reading);
+      this.isLooking = false;
+      this.hasLooked = true;
+      await pause(clock, Math.max(lookMs, clock.monotonic() - beganMs), reading.over);
+    }
+  }
+
   /** Finds the streams that there are now, and where each goes on. */
   private async look(reading: Reading): Promise<void> {
     const { key, orgs } = this.source;
     const pattern = orgPattern(key);
-    const found = new Map<string, string | undefined>();
-    if (!pattern.hasOrg) found.set(key, orgs?.[0]);
-    else if (orgs !== undefined) for (const org of orgs) found.set(pattern.nameOf(org), org);
+    const found = new Set<string>();
+    const take = async (page: ReadonlyMap<string, string | undefined>): Promise<void> => {
+      for (const name of page.keys()) found.add(name);
+      await this.beginAll(reading, page);
+    };
+    if (!pattern.hasOrg) await take(new Map([[key, orgs?.[0]]]));
+    else if (orgs !== undefined) await take(new Map(orgs.map((org) => [pattern.nameOf(org), org])));
     else
-      for (const name of await this.scan(reading, pattern.glob)) {
-        const org = pattern.orgOf(name);
-        if (org !== undefined) found.set(name, org);
+      for await (const { names, keys } of streamNames(
+        reading.looker.commands,
+        pattern.glob,
+        this.clock,
+        reading.over,
+      )) {
+        const named = names.map((name) => [name, pattern.orgOf(name)] as const);
+        const isRoomFor = (name: string): boolean => found.has(name) || found.size < maxLanes;
+        await take(new Map(named.filter(([name, org]) => org !== undefined && isRoomFor(name))));
+        if (keys >= manyKeys) this.advise(reading.feed);
+        if (found.size >= maxLanes) break;
       }
-    // After one that failed no other begins: the next attempt has its own.
-    const limit = pLimit({ concurrency: beginsAtOnce, rejectOnClear: true });
-    const begun = limit.map(found, async ([name, org]): Promise<[string, Lane]> => {
-      const lane = this.lanes.get(name) ?? { org, position: await this.begin(reading, name, org) };
-      return [name, lane];
-    });
-    begun.catch(() => limit.clearQueue());
-    const lanes = await begun;
-    this.lanes = new Map(lanes);
-    this.lookedAtMs = this.clock.monotonic();
+    if (reading.over.aborted) return;
+    this.going = [...this.lanes.keys()].filter((name) => !found.has(name));
   }
 
-  private async scan({ feed, looker }: Reading, glob: string): Promise<string[]> {
-    const names = new Set<string>();
-    let cursor = '0';
-    do {
-      const args = [cursor, 'MATCH', glob, 'COUNT', 1000, 'TYPE', 'stream'];
-      // The shape is Redis's: a cursor and names.
-      const reply = (await looker.commands.call('SCAN', args)) as [string, string[]];
-      cursor = reply[0];
-      for (const name of reply[1]) if (names.size < maxLanes) names.add(name);
-    } while (cursor !== '0' && names.size < maxLanes && !feed.signal.aborted);
-    return [...names].toSorted();
+  private advise(feed: SourceFeed): void {
+    if (this.isAdvised) return;
+    this.isAdvised = true;
+    feed.advise(
+      `its Redis has over ${manyKeys} keys, and all are looked through again and again to find the streams: list source.orgs where they are known`,
+    );
+  }
+
+  private async beginAll(reading: Reading, page: ReadonlyMap<string, string | undefined>): Promise<void> {
+    const unknown = [...page].filter(([name]) => !this.lanes.has(name) && !this.coming.has(name));
+    // After one that failed no other begins: the next attempt has its own.
+    const limit = pLimit({ concurrency: beginsAtOnce, rejectOnClear: true });
+    const begun = limit.map(unknown, async ([name, org]) => {
+      this.coming.set(name, { org, position: await this.begin(reading, name, org) });
+    });
+    begun.catch(() => limit.clearQueue());
+    await begun;
   }
 
   /** What was kept, if the stream still goes on from there. */
