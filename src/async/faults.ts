@@ -5,7 +5,7 @@
 import type { Clock } from '../clock.ts';
 
 /** Where a fault was caught: the label of `turnout_faults_total`. */
-export const faultPlaces = [
+const faultPlaces = [
   'feed',
   'reader',
   'timer',

@@ -134,8 +134,7 @@ export function authenticating(
     const isReading = c.req.method === 'GET' || c.req.method === 'HEAD';
     if (credential?.place === 'cookie' && !isReading && cookie?.mayChange(page) !== true)
       throw fail('origin_forbidden', 'a cookie changes nothing for a page of this origin');
-    // Routes that read nothing of the environment don't name its type; it is the app's.
-    const { incoming } = (c as Context<AppEnv>).env ?? {};
+    const { incoming } = c.env ?? {};
     const identity = await authenticator.verify(credential, incoming && limits?.networkOf(incoming));
     if (incoming !== undefined) onKnown?.(incoming, identity);
     return identity;

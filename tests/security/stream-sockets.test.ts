@@ -68,6 +68,7 @@ it('take no place of a user while the auth server is asked about them', async ()
   await until(() => whoami.asked.length > 0, 'the questions');
   const stream = new StreamClient(gateway.url, { token: await makeToken(), first });
   await stream.next('ack');
+  expect(stream.closed).toBeUndefined();
   stream.destroy();
   for (const socket of strangers) socket.destroy();
 });
@@ -98,8 +99,9 @@ it('let a frame of a few fragments through', async () => {
   const stream = new StreamClient(gateway.url, { token: await makeToken(), first });
   await stream.next('ack');
   const text = JSON.stringify({ type: 'subscribe', services: ['feed'] });
-  for (const [index, letter] of [...text].entries())
-    stream.socket.send(letter, { fin: index === text.length - 1 });
-  await stream.next('ack');
+  for (let index = 0; index < text.length; index += 1)
+    stream.socket.send(text[index] ?? '', { fin: index === text.length - 1 });
+  await stream.next('ack', 2);
+  expect(stream.closed).toBeUndefined();
   stream.destroy();
 });

@@ -92,7 +92,7 @@ export async function openLongPolls(options: Partial<Pick<LongPollDeps, 'maxHeld
       return JSON.parse(body.toString('utf8')) as { events: { id: string }[]; seq: number; more?: boolean };
     },
     async close() {
-      longPoll.close();
+      await longPoll.close();
       log.heal();
       wheel.close();
       await hub.close();

@@ -84,20 +84,20 @@ async function listen(url: string, publisher: Publisher, count: number) {
   }
   await Promise.all(polls.map(({ client }) => client.ask()));
   const startSeq = publisher.head;
-  let isOver = false;
+  const over = new AbortController();
   const loops = polls.map(async ({ client, got }) => {
-    while (!isOver || got.length < publisher.expected('', services, startSeq).length)
+    while (!over.signal.aborted || got.length < publisher.expected('', services, startSeq).length)
       got.push(...seqs((await client.ask({ wait: 2 })).events));
   });
   const publishing = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await publisher.publish({ service: 'news' });
       await sleep(50);
     }
   })();
   return {
     async end() {
-      isOver = true;
+      over.abort();
       await publishing;
       await Promise.all(loops);
       const wanted = publisher.expected('', services, startSeq);
