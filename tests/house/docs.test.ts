@@ -8,6 +8,7 @@ import { checkProfile } from '../../src/legacy/profile/problems.ts';
 const documents = [
   'README.md',
   'CHANGELOG.md',
+  'SECURITY.md',
   ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => join('docs', name)),
@@ -44,6 +45,16 @@ it('docs/ARCHITECTURE.md names files that are there', () => {
   );
   expect(named.length).toBeGreaterThan(10);
   expect(named.filter((path) => !existsSync(path) && !existsSync(join('src', path)))).toEqual([]);
+});
+
+it('SECURITY.md names controls and tests that are there, and every file of tests/security and tests/correctness', () => {
+  const text = readFileSync('SECURITY.md', 'utf8');
+  const named = [...text.matchAll(/`((?:src|tests)\/[^`]+\.(?:ts|lua))`/g)].map(([, path = '']) => path);
+  expect(named.filter((path) => !existsSync(path))).toEqual([]);
+  const tests = ['security', 'correctness'].flatMap((folder) =>
+    readdirSync(join('tests', folder)).map((name) => `tests/${folder}/${name}`),
+  );
+  expect(tests.filter((path) => !named.includes(path))).toEqual([]);
 });
 
 describe("the migration guide's example profiles", () => {
