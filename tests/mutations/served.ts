@@ -130,4 +130,20 @@ export const servedMutations: readonly Mutation[] = [
     test: 'tests/correctness/unknown-cursors.test.ts',
     expectRed: 'runs few searches of an org at a time',
   },
+  {
+    name: 'correctness: a look for streams takes all of its Redis',
+    file: 'src/legacy/bridge/sources/stream-names.ts',
+    find: 'const restFactor = 9;',
+    replace: 'const restFactor = 0;',
+    test: 'tests/correctness/stream-look',
+    expectRed: 'rests nine times as long',
+  },
+  {
+    name: 'correctness: nothing is read while a bridge looks for streams',
+    file: 'src/legacy/bridge/sources/redis-stream.ts',
+    find: '    if (this.lanes.size === 0) return pause(',
+    replace: '    if (this.lanes.size === 0 || !this.hasLooked) return pause(',
+    test: 'tests/correctness/stream-look',
+    expectRed: 'while it still looks for others',
+  },
 ];
