@@ -14,6 +14,7 @@ import { pinLoad } from '../server-process.ts';
 const seconds = numberOption('seconds', 4, 0.2);
 const rounds = numberOption('rounds', 3, 1);
 const retentionEvents = 100_000;
+const retentionBytes = 256 * 1024 * 1024;
 const payload = { revenue: 1250, currency: 'EUR' };
 
 interface Measured {
@@ -42,6 +43,7 @@ async function bare(redis: Redis, hash: string, batch: number): Promise<Measured
     // Not a bridge's: no turn fences it.
     '',
     0,
+    retentionBytes,
   ];
   const histogram = newHistogram();
   const endMs = performance.now() + seconds * 1000;

@@ -65,6 +65,8 @@ export class LongPoll {
   /** The same without writing it: for whoever answers in another API's words. @throws as `answer` */
   async hold(request: PollRequest): Promise<PollOutcome> {
     const { deps } = this;
+    // A connection may be cut while its caller is asked for: nothing is read or written for it.
+    if (request.client.isGone) throw fail('going_away');
     const { reads } = request.identity;
     for (const service of request.services)
       if (!reads.allows(service)) throw fail('service_forbidden', `the token does not allow ${service}`);

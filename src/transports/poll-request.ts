@@ -31,13 +31,16 @@ export interface PollClient {
 
 /** The client behind a response; `outgoing` is undefined where a test asks the app without a server. */
 export function pollClientOf(
-  outgoing: Pick<ServerResponse, 'destroyed' | 'once' | 'off'> | undefined,
+  outgoing:
+    | (Pick<ServerResponse, 'destroyed' | 'once' | 'off'> & Partial<Pick<ServerResponse, 'socket'>>)
+    | undefined,
   network: string | undefined,
 ): PollClient {
   return {
     network,
     get isGone() {
-      return outgoing?.destroyed ?? false;
+      // A socket that was cut is destroyed before its answer is.
+      return outgoing !== undefined && (outgoing.destroyed || outgoing.socket?.destroyed === true);
     },
     onGone(run) {
       outgoing?.once('close', run);
