@@ -5,8 +5,7 @@
 import type { Clock } from '../clock.ts';
 
 /** Where a fault was caught: the label of `turnout_faults_total`. */
-const faultPlaces = ['feed', 'reader', 'timer', 'stream', 'subscription', 'rejection', 'process'] as const;
-export type FaultPlace = (typeof faultPlaces)[number];
+export type FaultPlace = 'feed' | 'reader' | 'timer' | 'stream' | 'subscription' | 'rejection' | 'process';
 
 /** A callback of this node threw. It must not throw itself. */
 export type OnFault = (where: FaultPlace, error: unknown) => void;

@@ -22,12 +22,23 @@ export class TokenBuckets {
 
   /** Returns the seconds after which the key may spend again; 0 where it may now. */
   waitS(key: string): number {
-    const { left } = this.bucketOf(key);
-    return left >= 1 ? 0 : Math.ceil((1 - left) / this.options.perSecond);
+    return this.secondsOf(this.bucketOf(key));
+  }
+
+  /** Spends one where it may be spent now. Returns 0 then, else the seconds to wait. */
+  take(key: string): number {
+    const bucket = this.bucketOf(key);
+    if (bucket.left < 1) return this.secondsOf(bucket);
+    bucket.left -= 1;
+    return 0;
   }
 
   spend(key: string, amount: number): void {
     this.bucketOf(key).left -= amount;
+  }
+
+  private secondsOf({ left }: { readonly left: number }): number {
+    return left >= 1 ? 0 : Math.ceil((1 - left) / this.options.perSecond);
   }
 
   private bucketOf(key: string): { left: number; atMs: number } {

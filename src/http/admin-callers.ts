@@ -21,7 +21,7 @@ export interface CallerDeps {
   /** TURNOUT_ADMIN_TOKEN; undefined: there is none. */
   readonly adminToken: string | undefined;
   /** How many changes an author makes; absent: any. */
-  readonly changes?: Pick<TokenBuckets, 'waitS' | 'spend'>;
+  readonly changes?: Pick<TokenBuckets, 'take'>;
 }
 
 /** Lets in callers of that role or a higher one. @throws unauthorized, role_required */
@@ -38,12 +38,11 @@ export function requiring(role: AdminRole, deps: CallerDeps): MiddlewareHandler<
 export function withinRate({ changes }: CallerDeps): MiddlewareHandler<AdminEnv> {
   return async (c, next) => {
     const { who } = c.get('author');
-    const retryAfterS = changes?.waitS(who) ?? 0;
+    const retryAfterS = changes?.take(who) ?? 0;
     if (retryAfterS > 0)
       throw fail('rate_limited', `${who} makes too many changes; the next may come in ${retryAfterS} s`, {
         retryAfterS,
       });
-    changes?.spend(who, 1);
     await next();
   };
 }

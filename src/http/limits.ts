@@ -3,7 +3,7 @@
  * is a trusted proxy.
  */
 import { BlockList, isIP } from 'node:net';
-import { LRUCache } from 'lru-cache';
+import { TokenBuckets } from '../async/token-buckets.ts';
 import type { Clock } from '../clock.ts';
 import { isLoopbackHost } from '../config/loopback.ts';
 
@@ -14,8 +14,6 @@ interface Arrival {
 }
 
 export type RequestLimits = ReturnType<typeof createRequestLimits>;
-
-const maxAddresses = 50_000;
 
 /**
  * Makes a token bucket for each address: `perSecond` requests, as many at once.
@@ -37,8 +35,7 @@ export function createRequestLimits(options: {
     const address = addressOf(arrival);
     return address === undefined || isLoopbackHost(address) ? undefined : networkIn(address);
   };
-  // The least recently used is forgotten first, and was full again by then.
-  const buckets = new LRUCache<string, { tokens: number; atMs: number }>({ max: maxAddresses });
+  const buckets = new TokenBuckets({ perSecond, burst: perSecond, clock });
   return {
     /** Returns the caller's own address; undefined where the socket is gone. */
     addressOf,
@@ -49,15 +46,7 @@ export function createRequestLimits(options: {
     /** Counts one request. Returns 0 where it may pass, else the seconds after which the next may. */
     take(arrival: Arrival): number {
       const network = networkOf(arrival);
-      if (network === undefined) return 0;
-      const nowMs = clock.monotonic();
-      const bucket = buckets.get(network) ?? { tokens: perSecond, atMs: nowMs };
-      buckets.set(network, bucket);
-      bucket.tokens = Math.min(perSecond, bucket.tokens + ((nowMs - bucket.atMs) / 1000) * perSecond);
-      bucket.atMs = nowMs;
-      if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / perSecond));
-      bucket.tokens -= 1;
-      return 0;
+      return network === undefined ? 0 : buckets.take(network);
     },
   };
 }

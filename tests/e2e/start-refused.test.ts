@@ -66,7 +66,10 @@ it('says that the port is taken, in one line', async () => {
   const { port } = other.address() as AddressInfo;
   const { code, lines } = await refused({ TURNOUT_PORT: String(port) });
   expect(code).toBe(1);
-  // The rules that the environment wrote are logged before.
-  const told = lines.filter((line) => !line.startsWith('{'));
-  expect(told).toEqual(['turnout: TURNOUT_PORT is taken: another process listens there']);
+  // Before it, nothing but the deed that the environment wrote the first rules.
+  const refusal = lines.pop();
+  expect(refusal).toBe('turnout: TURNOUT_PORT is taken: another process listens there');
+  const logged = lines.map((line) => JSON.parse(line) as unknown);
+  expect(logged).toMatchObject([{ audit: { by: 'environment', action: 'start' } }]);
+  expect(logged).toHaveLength(1);
 });

@@ -145,8 +145,7 @@ export const publishMutations: readonly Mutation[] = [
     name: 'security: an author changes the rules as often as they like',
     file: 'src/http/admin.ts',
     find: 'isLimited ? [withinRate(deps)] : []',
-    replace:
-      'isLimited ? [withinRate({ ...deps, changes: { waitS: () => 0, spend: () => undefined } })] : []',
+    replace: 'isLimited ? [withinRate({ ...deps, changes: { take: () => 0 } })] : []',
     test: 'tests/security/fair-shares-audit',
     expectRed: 'an author who changes too much is told to wait',
   },
